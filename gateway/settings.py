@@ -1,0 +1,64 @@
+"""Settings: everything an operator may set, from the environment (prefix `GATEWAY_`) or a `.env` file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SCHEDULE = (0.0, 5.0, 300.0, 1800.0, 7200.0, 18000.0, 36000.0, 50400.0, 72000.0, 86400.0)
+
+
+class Settings(BaseSettings):
+    """Read once at start-up; nothing else reads the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", env_file=".env", extra="ignore", frozen=True)
+
+    data: Path = Field(Path("data"), description="Folder of the embedded database, the key file and logs")
+    database_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_URL", "GATEWAY_DATABASE_URL", "database_url"),
+        description="postgresql://user@host/name; without it SQLite in the data folder",
+    )
+    public_url: str = Field("http://127.0.0.1:8000", description="Where others reach us; part of our own identifiers")
+    host: str = Field("127.0.0.1", description="Address to listen on")
+    port: int = Field(8000, description="Port to listen on; 0 takes any free one")
+    secret_key: str | None = Field(None, description="Fernet keys, newest first, comma separated; else a key file")
+    shared: Path | None = Field(None, description="Folder of reference corpora, for tests and conversions only")
+    max_bytes: int = Field(50_000_000, description="Largest body that is read, bytes")
+    retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(SCHEDULE, description="Waits before each attempt, s")
+    lease: float = Field(30.0, description="How long a worker may hold a delivery without renewing, seconds")
+    delivery_timeout: float = Field(30.0, description="How long a partner may take to answer, seconds")
+    delivery_concurrency: int = Field(16, description="Patients worked on at once by the delivery worker")
+    deliver: bool = Field(True, description="Whether this process runs the delivery worker")
+    convert_processes: int = Field(1, description="Worker processes for documents; 0 converts in the server process")
+    audit_strict: bool = Field(False, description="Whether a read waits for its audit row")
+    clock_tolerance: float = Field(120.0, description="How far partners' clocks may be off, seconds")
+    webhook_tolerance: float = Field(300.0, description="How old a signed webhook may be, seconds")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @field_validator("retry_schedule", mode="before")
+    @classmethod
+    def _numbers(cls, value: object) -> object:
+        return tuple(float(part) for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @property
+    def fhir_base(self) -> str:
+        """Our FHIR base; `{fhir_base}/Patient` is the identifier system of our own Patient ids."""
+        return f"{self.public_url}/fhir"
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.data / 'gateway.db'}"
+
+    @property
+    def tolerance(self) -> timedelta:
+        return timedelta(seconds=self.clock_tolerance)
