@@ -1,0 +1,290 @@
+"""Bundle: a transaction or batch as entries that can be worked through, and the Bundle that answers it.
+
+FHIR R4 §3.1.0.11 (batch/transaction), §2.36 (Bundle).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from gateway.errors import GatewayError, InvalidInput, NotAllowed, NotConformant, TooLarge
+from gateway.fhir import condition, references, times
+from gateway.fhir.condition import Condition
+from gateway.fhir.issue import Issue
+from gateway.fhir.json import Json, Resource
+
+MOST = 10_000
+KINDS = ("transaction", "batch")
+ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3}
+
+_URL = re.compile(
+    r"([A-Z][A-Za-z]{1,63})(?:/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?)?(?:\?(.*))?",
+    re.ASCII | re.DOTALL,
+)
+_ETAG = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"', re.ASCII)
+_SCHEME = re.compile(r"(?:https?://|urn:)\S+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry, checked. `condition` = of a conditional PUT or DELETE, `query` = of a GET that searches,
+    `if_match` = the version it names.
+
+    `error` = why it cannot be done (its other fields then do not count); in a batch only, as a transaction with such
+    an entry is refused whole.
+    """
+
+    index: int
+    full_url: str | None = None
+    method: str = ""
+    type: str = ""
+    id: str | None = None
+    version: str | None = None
+    query: str | None = None
+    condition: Condition | None = None
+    if_match: str | None = None
+    if_none_exist: Condition | None = None
+    if_none_match: str | None = None
+    resource: Resource | None = None
+    error: GatewayError | None = None
+
+    @property
+    def path(self) -> str:
+        """FHIRPath of the entry."""
+        return f"Bundle.entry[{self.index}]"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The `Type/id` by which other entries may refer to it."""
+        if self.resource is None:
+            return ()
+        own = self.resource.get("id")
+        return (f"{self.type}/{own}",) if isinstance(own, str) else ()
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+
+def read(bundle: Resource, *, base: str = "", limit: int = MOST) -> list[Entry]:
+    """The entries of a transaction or batch, in its order; `base` = our FHIR base, which their URLs may start with.
+
+    Raises NotConformant for another kind of Bundle, TooLarge, and InvalidInput with all issues when an entry of a
+    transaction cannot be done; an entry of a batch carries its own error.
+    """
+    listed = _listed(bundle, limit)
+    entries = [_read(index, raw, base) for index, raw in enumerate(listed)]
+    if bundle["type"] == "batch":
+        return list(_once(entries, _full_url))
+    entries = list(_once(_once(entries, _full_url), _identity))
+    _refuse([entry.error for entry in entries if entry.error])
+    return entries
+
+
+def _listed(bundle: Resource, limit: int) -> list[Json]:
+    if bundle.get("resourceType") != "Bundle":
+        raise NotConformant("not a Bundle: only a transaction or batch is posted here", expression="resourceType")
+    if bundle.get("type") not in KINDS:
+        raise NotConformant("a Bundle is posted here with type transaction or batch", expression="Bundle.type")
+    listed = bundle.get("entry", [])
+    if not isinstance(listed, list):
+        raise NotConformant("entry is a list", expression="Bundle.entry")
+    if len(listed) > limit:
+        raise TooLarge(f"a Bundle has at most {limit} entries here", expression="Bundle.entry")
+    return listed
+
+
+def _refuse(errors: Sequence[GatewayError]) -> None:
+    if not errors:
+        return
+    first = errors[0]
+    issues = [Issue("error", error.code, error.message, error.expression) for error in errors]
+    raise InvalidInput(first.message, expression=first.expression, issues=issues)
+
+
+def _read(index: int, raw: Json, base: str) -> Entry:
+    entry = Entry(index)
+    try:
+        return _parse(entry, raw, base)
+    except (InvalidInput, NotAllowed) as error:
+        error.expression = f"{entry.path}{error.expression or ''}"
+        return replace(entry, error=error)
+
+
+def _parse(entry: Entry, raw: Json, base: str) -> Entry:
+    request = _request(raw)
+    method, (type_, id_, version, query) = _method(request), _url(request, base)
+    resource = raw.get("resource")
+    _check_url(method, id_, version, query)
+    if method in ("PUT", "POST"):
+        _check_resource(resource, type_, id_ if method == "PUT" else None)
+    return Entry(
+        entry.index,
+        _checked_full_url(raw.get("fullUrl")),
+        method,
+        type_,
+        id_,
+        version,
+        query if method == "GET" else None,
+        _condition(type_, query, ".request.url") if method != "GET" else None,
+        _etag(request.get("ifMatch")),
+        _condition(type_, request.get("ifNoneExist"), ".request.ifNoneExist") if method == "POST" else None,
+        request.get("ifNoneMatch"),
+        resource,
+    )
+
+
+def _request(raw: Json) -> dict[str, Json]:
+    request = raw.get("request") if isinstance(raw, dict) else None
+    if not isinstance(request, dict):
+        raise InvalidInput("an entry of a transaction or batch has a request", expression=".request")
+    return request
+
+
+def _method(request: dict[str, Json]) -> str:
+    method = request.get("method")
+    if method in ("HEAD", "PATCH"):
+        raise NotAllowed("HEAD and PATCH are not done inside a Bundle", expression=".request.method")
+    if method not in ORDER:
+        raise InvalidInput("the method is GET, POST, PUT or DELETE", expression=".request.method")
+    return str(method)
+
+
+def _url(request: dict[str, Json], base: str) -> tuple[str, str | None, str | None, str | None]:
+    url = request.get("url")
+    match = _URL.fullmatch(references.from_base(url, base).removeprefix("/")) if isinstance(url, str) else None
+    if match is None:
+        raise InvalidInput("the url is Type, Type/id or Type?query on this server", expression=".request.url")
+    return match[1], match[2], match[3], match[4]
+
+
+def _check_url(method: str, id_: str | None, version: str | None, query: str | None) -> None:
+    if method == "POST" and (id_ or query is not None):
+        raise InvalidInput("POST names the type alone; a condition goes to ifNoneExist", expression=".request.url")
+    if method in ("PUT", "DELETE") and (version or (id_ is None) == (query is None)):
+        raise InvalidInput("PUT and DELETE name one Type/id or one Type?identifier=..", expression=".request.url")
+    if id_ and query is not None:
+        raise InvalidInput("a url with an id has no query", expression=".request.url")
+
+
+def _check_resource(resource: Json, type_: str, id_: str | None) -> None:
+    if not isinstance(resource, dict):
+        raise InvalidInput("PUT and POST carry a resource", expression=".resource")
+    if resource.get("resourceType") != type_:
+        raise InvalidInput("the url names another type than the resource has", expression=".request.url")
+    if id_ and resource.get("id") != id_:
+        raise InvalidInput("the url names another id than the resource has", expression=".request.url")
+
+
+def _condition(type_: str, query: Json, where: str) -> Condition | None:
+    if query is None:
+        return None
+    try:
+        return condition.parse(type_, str(query))
+    except InvalidInput as error:
+        error.expression = where
+        raise
+
+
+def _etag(value: Json) -> str | None:
+    return None if value is None else version_of(value, expression=".request.ifMatch")
+
+
+def version_of(etag: Json, *, expression: str | None = None) -> str:
+    """The version that an ETag `W/"3"` names. Raises InvalidInput."""
+    match = _ETAG.fullmatch(etag) if isinstance(etag, str) else None
+    if match is None:
+        raise InvalidInput('an ETag is written W/"version"', expression=expression)
+    return match[1]
+
+
+def _checked_full_url(value: Json) -> str | None:
+    if value is not None and not (isinstance(value, str) and _SCHEME.fullmatch(value)):
+        raise InvalidInput("fullUrl is an absolute URL or a urn", expression=".fullUrl")
+    return value
+
+
+_Key = Callable[[Entry], tuple[object, str, str] | None]
+"""What may occur once, where it stands, and the sentence for its second."""
+
+
+def _once(entries: Iterable[Entry], key: _Key) -> Iterator[Entry]:
+    seen: set[object] = set()
+    for entry in entries:
+        found = None if entry.error else key(entry)
+        if found and found[0] in seen:
+            entry = replace(entry, error=InvalidInput(found[2], expression=f"{entry.path}.{found[1]}"))
+        elif found:
+            seen.add(found[0])
+        yield entry
+
+
+def _full_url(entry: Entry) -> tuple[object, str, str] | None:
+    """bdl-7: a fullUrl is unique in a Bundle, or its entries differ in meta.versionId."""
+    if entry.full_url is None:
+        return None
+    meta = entry.resource.get("meta") if entry.resource else None
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    return (entry.full_url, str(version)), "fullUrl", "another entry has the same fullUrl (bdl-7)"
+
+
+def _identity(entry: Entry) -> tuple[object, str, str] | None:
+    """A resource is written once in a transaction (FHIR R4 §3.1.0.11.2)."""
+    if entry.method not in ("PUT", "DELETE"):
+        return None
+    named = entry.condition or (entry.type, entry.id)
+    return named, "request.url", "another entry of the transaction writes the same resource"
+
+
+def in_order(entries: Iterable[Entry]) -> list[Entry]:
+    """The order a transaction is processed in: deletes, creates, updates, reads (FHIR R4 §3.1.0.11.2)."""
+    return sorted(entries, key=lambda entry: ORDER[entry.method])
+
+
+def targets(entries: Iterable[Entry]) -> references.Targets:
+    """What references among the entries may name."""
+    return references.targets((one.index, one.full_url, one.names) for one in entries if one.resource is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one entry. `resource` and `outcome` may be parsed or msgspec.Raw."""
+
+    status: int
+    location: str | None = None
+    version: int | None = None
+    at: datetime | None = None
+    resource: Any = None
+    outcome: Any = None
+    full_url: str | None = None
+
+
+def response(kind: str, answers: Iterable[Answer]) -> Resource:
+    """The transaction-response or batch-response, one entry per request in the order of the request."""
+    return {"resourceType": "Bundle", "type": f"{kind}-response", "entry": [_answer(answer) for answer in answers]}
+
+
+def _answer(answer: Answer) -> Resource:
+    said = {
+        "status": f"{answer.status} {HTTPStatus(answer.status).phrase}",
+        "location": answer.location,
+        "etag": None if answer.version is None else etag(answer.version),
+        "lastModified": times.to_instant(answer.at) if answer.at else None,
+        "outcome": answer.outcome,
+    }
+    entry = {
+        "fullUrl": answer.full_url,
+        "resource": answer.resource,
+        "response": {name: value for name, value in said.items() if value is not None},
+    }
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def etag(version: int) -> str:
+    """The weak ETag of a version (FHIR R4 §3.1.0.5)."""
+    return f'W/"{version}"'

@@ -1,0 +1,44 @@
+"""Condition: what a conditional create, update, delete or reference asks for (FHIR R4 §3.1.0.4.3, §3.1.0.8.1).
+
+One identifier and nothing else: only that can be made unique in the database, and a wider condition that found
+nothing would create what is there already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.errors import InvalidInput
+from gateway.fhir.search import Token, tokens, unquote
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """The `type` whose identifier is `system|value`; `system` "" = it has none, None = whatever system."""
+
+    type: str
+    system: str | None
+    value: str
+
+    @property
+    def row(self) -> tuple[str, str]:
+        """(system, value) of its unique row."""
+        return self.system or "", self.value
+
+
+def parse(type_: str, query: str) -> Condition:
+    """A condition from `identifier=system|value`, with or without a leading `Type?`. Raises InvalidInput."""
+    pairs = unquote(query.removeprefix(type_).removeprefix("?"))
+    names = [name for name, _ in pairs]
+    if names != ["identifier"]:
+        raise InvalidInput("a condition is exactly one identifier=system|value; other parameters are not supported")
+    return _one(type_, tokens("identifier", pairs[0][1]))
+
+
+def _one(type_: str, found: tuple[Token, ...]) -> Condition:
+    if len(found) != 1:
+        raise InvalidInput("a condition names one identifier, not a list")
+    system, value = found[0]
+    if not value:
+        raise InvalidInput("a condition names an identifier with its value: identifier=system|value")
+    return Condition(type_, system, value)

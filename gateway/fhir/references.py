@@ -1,0 +1,249 @@
+"""References: what a resource points at, found in one walk, and rewritten without touching what was parsed.
+
+FHIR R4 §2.3.0 (References), §2.36.4.1 (Resolving references in Bundles), §3.1.0.11.2 (Transaction Processing Rules).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gateway.fhir.issue import Issue
+from gateway.fhir.json import Json, Resource
+
+Kind = Literal[
+    "urn", "relative", "conditional", "contained", "absolute", "identifier", "link", "narrative", "unreadable"
+]
+Trail = tuple[str | int, ...]
+
+_RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII)
+_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?(.+)", re.ASCII)
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:", re.ASCII)
+_HREF = re.compile(r"""((?:href|src)\s*=\s*["'])(urn:[^"']+)(?=["'])""")
+_LINKS = frozenset({"url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
+_LOGICAL = frozenset({"id", "extension", "type", "identifier", "display"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One reference. `link` = a uri or url element, `narrative` = an XHTML div, both only where they hold a urn."""
+
+    trail: Trail
+    kind: Kind
+    value: str
+
+    @property
+    def path(self) -> str:
+        """FHIRPath below the resource: `performer[0].reference`."""
+        return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.trail)[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """`Type/id` on one server; `version` where the reference names one."""
+
+    type: str
+    id: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.id}" + (f"/_history/{self.version}" if self.version else "")
+
+
+def collect(resource: Resource) -> tuple[Ref, ...]:
+    """Every reference of a resource, its contained ones included, in the order of the text."""
+    found: list[Ref] = []
+    _walk(resource, (), found)
+    return tuple(found)
+
+
+def _walk(node: dict[str, Json], trail: Trail, found: list[Ref]) -> None:
+    for key, value in node.items():
+        kind = type(value)
+        if kind is str:
+            if key == "reference":
+                found.append(Ref((*trail, key), kind_of(value), value))
+            elif "urn:" in value:
+                _walk_urn(key, value, trail, found)
+        elif kind is dict:
+            if key == "identifier" and node.keys() <= _LOGICAL:
+                found.append(Ref(trail, "identifier", ""))
+            _walk(value, (*trail, key), found)
+        elif kind is list:
+            _walk_list(value, (*trail, key), found)
+
+
+def _walk_list(items: list[Json], trail: Trail, found: list[Ref]) -> None:
+    for at, item in enumerate(items):
+        if type(item) is dict:
+            _walk(item, (*trail, at), found)
+
+
+def _walk_urn(key: str, value: str, trail: Trail, found: list[Ref]) -> None:
+    if key == "div":
+        found.append(Ref((*trail, key), "narrative", value))
+    elif key in _LINKS and trail:  # a resource's own url is its name, not a pointer
+        found.append(Ref((*trail, key), "link", value))
+
+
+def kind_of(value: str) -> Kind:
+    """What form a Reference.reference has."""
+    if value.startswith("#"):
+        return "contained"
+    if value.startswith("urn:"):
+        return "urn"
+    if _RELATIVE.fullmatch(value):
+        return "relative"
+    if _CONDITIONAL.fullmatch(value):
+        return "conditional"
+    return "absolute" if _ABSOLUTE.match(value) else "unreadable"
+
+
+def local(value: str, base: str) -> Local | None:
+    """What a relative reference, or an absolute one to our own `base`, names here; None for all others."""
+    match = _RELATIVE.fullmatch(from_base(value, base))
+    return Local(match[1], match[2], match[3]) if match else None
+
+
+def condition(value: str) -> tuple[str, str] | None:
+    """(type, query) of a conditional reference `Patient?identifier=..`."""
+    match = _CONDITIONAL.fullmatch(value)
+    return (match[1], match[2]) if match else None
+
+
+def from_base(url: str, base: str) -> str:
+    """A URL below our base without it, any other as it is."""
+    return url[len(base) + 1 :] if base and url.startswith(f"{base}/") else url
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The entries of a Bundle by what may name them: fullUrl, and `Type/id` of the resource or of the request."""
+
+    by_url: Mapping[str, int]
+    by_name: Mapping[str, int]
+
+    def find(self, ref: Ref, full_url: str | None = None) -> int | None:
+        """The entry that a reference of the entry `full_url` means; None when it is not in this Bundle.
+
+        A relative one is first read against the entry's own fullUrl, then by name: exports carry `Patient/123`
+        beside a `urn:uuid` fullUrl.
+        """
+        if ref.kind in ("urn", "absolute", "link"):
+            return self.by_url.get(_versionless(ref.value))
+        if ref.kind != "relative":
+            return None
+        name = _versionless(ref.value)
+        root = _root(full_url)
+        return self.by_url.get(f"{root}/{name}", self.by_name.get(name)) if root else self.by_name.get(name)
+
+
+def _versionless(value: str) -> str:
+    return value.partition("/_history/")[0]
+
+
+def _root(full_url: str | None) -> str | None:
+    """`http://x/fhir` of `http://x/fhir/Patient/1`."""
+    parts = (full_url or "").rsplit("/", 2)
+    return parts[0] if len(parts) == 3 and parts[0].startswith(("http://", "https://")) else None
+
+
+def targets(named: Iterable[tuple[int, str | None, Iterable[str]]]) -> Targets:
+    """From (index, fullUrl, its names `Type/id`); a name that two entries have means neither."""
+    by_url: dict[str, int] = {}
+    by_name: dict[str, int] = {}
+    twice: set[str] = set()
+    for index, full_url, names in named:
+        if full_url:
+            by_url.setdefault(full_url, index)
+        for name in names:
+            if by_name.setdefault(name, index) != index:
+                twice.add(name)
+    return Targets(by_url, {name: index for name, index in by_name.items() if name not in twice})
+
+
+def rewrite(resource: Resource, mapping: Mapping[str, str], refs: Iterable[Ref] | None = None) -> Resource:
+    """The resource with every reference that `mapping` knows replaced; copies only the way to what changes.
+
+    `refs` = what `collect` found in it. Canonicals and identifiers stay, even where they equal a fullUrl.
+    """
+    changes = [(ref.trail, new) for ref in (collect(resource) if refs is None else refs) for new in _new(ref, mapping)]
+    return _put(resource, changes) if changes else resource
+
+
+def _new(ref: Ref, mapping: Mapping[str, str]) -> Iterator[str]:
+    if ref.kind == "narrative":
+        changed = _HREF.sub(lambda found: found[1] + mapping.get(found[2], found[2]), ref.value)
+        if changed != ref.value:
+            yield changed
+    elif ref.value in mapping and mapping[ref.value] != ref.value:
+        yield mapping[ref.value]
+
+
+def _put(resource: Resource, changes: list[tuple[Trail, str]]) -> Resource:
+    root = resource.copy()
+    fresh: dict[Trail, Any] = {}
+    for trail, new in changes:
+        node: Any = root
+        for at, step in enumerate(trail[:-1], 1):
+            if trail[:at] not in fresh:
+                node[step] = fresh[trail[:at]] = node[step].copy()
+            node = fresh[trail[:at]]
+        node[trail[-1]] = new
+    return root
+
+
+def dangling(ref: Ref, where: str) -> Issue:
+    """A reference to nothing; `where` = FHIRPath of the resource that holds it (`Bundle.entry[2].resource`)."""
+    return Issue("error", "not-found", "a reference to nothing: no entry and no resource has it", f"{where}.{ref.path}")
+
+
+PATIENT_ELEMENT: Mapping[str, str] = {
+    type_: element
+    for element, types in {
+        "subject": (
+            "Account AdverseEvent Basic CarePlan CareTeam ChargeItem ClinicalImpression Communication "
+            "CommunicationRequest Composition Condition Contract DeviceRequest DeviceUseStatement DiagnosticReport "
+            "DocumentManifest DocumentReference Encounter Flag Goal GuidanceResponse ImagingStudy Invoice List "
+            "MeasureReport Media MedicationAdministration MedicationDispense MedicationRequest MedicationStatement "
+            "Observation Procedure QuestionnaireResponse RequestGroup RiskAssessment ServiceRequest Specimen"
+        ),
+        "patient": (
+            "AllergyIntolerance BodyStructure Claim ClaimResponse Consent CoverageEligibilityRequest "
+            "CoverageEligibilityResponse DetectedIssue Device EpisodeOfCare ExplanationOfBenefit FamilyMemberHistory "
+            "Immunization ImmunizationEvaluation ImmunizationRecommendation MolecularSequence NutritionOrder "
+            "RelatedPerson SupplyDelivery VisionPrescription"
+        ),
+        "beneficiary": "Coverage",
+        "candidate": "EnrollmentRequest",
+        "individual": "ResearchSubject",
+        "for": "Task",
+        "target": "Provenance",
+        "participant": "Appointment",
+        "actor": "AppointmentResponse",
+    }.items()
+    for type_ in types.split()
+}
+"""Where a type says whose it is: the element of its `patient` search parameter (FHIR R4, SearchParameter/*-patient)."""
+
+
+def compartment(resource: Resource) -> str | None:
+    """`Patient/id` of the patient a resource belongs to (FHIR R4 CompartmentDefinition/patient); None when of nobody.
+
+    Read it after rewriting: a urn is no patient yet. A Patient is its own.
+    """
+    type_ = resource.get("resourceType")
+    if type_ == "Patient":
+        return f"Patient/{resource['id']}" if resource.get("id") else None
+    element = PATIENT_ELEMENT.get(str(type_))
+    return next(_patients(resource.get(element)), None) if element else None
+
+
+def _patients(value: Json) -> Iterator[str]:
+    for one in value if isinstance(value, list) else [value]:
+        held = one.get("actor", one) if isinstance(one, dict) else None  # Appointment.participant.actor
+        reference = held.get("reference") if isinstance(held, dict) else None
+        if isinstance(reference, str) and reference.startswith("Patient/"):
+            yield _versionless(reference)

@@ -1,0 +1,290 @@
+"""Search: a query string as a value, the index rows it meets, and the searchset that answers it (FHIR R4 §3.1.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode
+
+from gateway.errors import InvalidInput
+from gateway.fhir import times
+from gateway.fhir.json import Resource
+from gateway.fhir.references import PATIENT_ELEMENT, from_base
+
+COUNT, MOST = 50, 1000
+FIELDS = 100
+SUPPORTED = ("_id", "identifier", "patient", "subject", "_lastUpdated", "_count", "_total", "_cursor")
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+_CURSOR = re.compile(r"[A-Za-z0-9_\-]{1,200}", re.ASCII)
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(\d.*)", re.ASCII | re.DOTALL)
+_ESCAPED = re.compile(r"\\([\\,|$])")
+_ELSEWHERE = frozenset({"_format", "_pretty"})  # what the route does with its answer, no filter
+
+
+class Token(NamedTuple):
+    """`system` None = any system, "" = none; `value` None = any value."""
+
+    system: str | None
+    value: str | None
+
+
+class Parameter(NamedTuple):
+    """One name=value of a search at the FHIR server `base`."""
+
+    name: str
+    value: str
+    base: str
+
+
+Bound = tuple[str, datetime]
+"""(">=" or "<", moment) on meta.lastUpdated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to find: every part must hold. `identifiers` is an and of ors; `ids` and `patients` None = not asked."""
+
+    type: str
+    ids: tuple[str, ...] | None = None
+    identifiers: tuple[tuple[Token, ...], ...] = ()
+    patients: tuple[str, ...] | None = None
+    updated: tuple[Bound, ...] = ()
+    count: int = COUNT
+    total: bool = False
+    cursor: str | None = None
+    applied: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """The parameters that were used, as written: the self link."""
+    ignored: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the number of all matches was asked for (`_total`, or `_count=0`)."""
+        return self.total or self.count == 0
+
+
+def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Query:
+    """A search of `type_`; what we do not know is ignored, or refused when `strict` (Prefer: handling=strict).
+
+    Raises InvalidInput for everything else that is wrong, an unknown modifier above all (FHIR R4 §3.1.1.4).
+    """
+    found = Query(type_)
+    for name, value in unquote(query):
+        read = _reader(type_, name)
+        if read is not None:
+            _check(name, value)
+            found = replace(read(found, Parameter(name, value, base)), applied=(*found.applied, (name, value)))
+        elif name not in _ELSEWHERE:
+            found = _unknown(found, name, strict)
+    return found
+
+
+def unquote(query: str) -> list[tuple[str, str]]:
+    """The parameters of a query string in their order. Raises InvalidInput when it is not UTF-8 or has too many."""
+    try:
+        return parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
+    except ValueError:
+        raise InvalidInput(f"not a query string in UTF-8 of at most {FIELDS} parameters") from None
+
+
+def _check(name: str, value: str) -> None:
+    if not value.strip():
+        raise InvalidInput(f"{name} has no value: leave it out to search for all")
+    if _UNSEEN.search(value):
+        raise InvalidInput(f"{name} holds a control character")
+
+
+def _unknown(found: Query, name: str, strict: bool) -> Query:
+    if name == "_sort":
+        raise InvalidInput("_sort is not supported: results come in the order of their creation")
+    if strict:
+        raise InvalidInput(f"a search parameter that {found.type} does not have here; there are {', '.join(SUPPORTED)}")
+    return replace(found, ignored=(*found.ignored, name))
+
+
+_Read = Callable[[Query, Parameter], Query]
+
+
+def _reader(type_: str, name: str) -> _Read | None:
+    plain, colon, _ = name.partition(":")
+    read = _READERS.get(plain)
+    if read is None or (plain in ("patient", "subject") and not _has_patient(type_, plain)):
+        return None
+    if colon:
+        raise InvalidInput(f"{plain} has no modifiers here")
+    return read
+
+
+def _has_patient(type_: str, name: str) -> bool:
+    element = PATIENT_ELEMENT.get(type_)
+    return element is not None and (name == "patient" or element == "subject")
+
+
+def _ids(found: Query, one: Parameter) -> Query:
+    return replace(found, ids=_and(found.ids, (_id(one.name, text) for text in _or(one.value))))
+
+
+def _identifiers(found: Query, one: Parameter) -> Query:
+    return replace(found, identifiers=(*found.identifiers, tokens(one.name, one.value)))
+
+
+def _patients(found: Query, one: Parameter) -> Query:
+    ids = (_id(one.name, from_base(text, one.base).removeprefix("Patient/")) for text in _or(one.value))
+    return replace(found, patients=_and(found.patients, ids))
+
+
+def _updated(found: Query, one: Parameter) -> Query:
+    return replace(found, updated=(*found.updated, *_bounds(one.value)))
+
+
+def _count(found: Query, one: Parameter) -> Query:
+    if not re.fullmatch(r"\d{1,9}", one.value, re.ASCII):
+        raise InvalidInput("_count is a whole number")
+    return replace(found, count=min(int(one.value), MOST))
+
+
+def _total(found: Query, one: Parameter) -> Query:
+    if one.value not in ("none", "estimate", "accurate"):
+        raise InvalidInput("_total is none, estimate or accurate")
+    return replace(found, total=one.value != "none")
+
+
+def _cursor(found: Query, one: Parameter) -> Query:
+    if found.cursor is not None or not _CURSOR.fullmatch(one.value):
+        raise InvalidInput("_cursor is what a next link of ours says, once")
+    return replace(found, cursor=one.value)
+
+
+_READERS: dict[str, _Read] = {
+    "_id": _ids,
+    "identifier": _identifiers,
+    "patient": _patients,
+    "subject": _patients,
+    "_lastUpdated": _updated,
+    "_count": _count,
+    "_total": _total,
+    "_cursor": _cursor,
+}
+
+
+def _and(before: tuple[str, ...] | None, found: Iterable[str]) -> tuple[str, ...]:
+    """Repeated parameters narrow each other."""
+    ids = tuple(dict.fromkeys(found))
+    return ids if before is None else tuple(one for one in before if one in ids)
+
+
+def _id(name: str, text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise InvalidInput(f"{name} is an id, or a reference to a Patient where it names one")
+    return text
+
+
+def _bounds(value: str) -> Iterator[Bound]:
+    match = _PREFIXED.fullmatch(value.replace(" ", "+"))  # a plus sign that nobody escaped
+    if match is None:
+        raise InvalidInput("_lastUpdated is one date or time, after a prefix or not")
+    prefix, covered = match[1] or "eq", times.parse(match[2])
+    if prefix not in _BOUNDS:
+        raise InvalidInput("_lastUpdated takes the prefixes eq, gt, lt, ge, le, sa and eb")
+    for sign, end in _BOUNDS[prefix]:
+        yield sign, covered.end if end else covered.start
+
+
+_BOUNDS: dict[str, tuple[tuple[str, bool], ...]] = {
+    "eq": ((">=", False), ("<", True)),
+    "gt": ((">=", True),),
+    "sa": ((">=", True),),
+    "ge": ((">=", False),),
+    "lt": (("<", False),),
+    "eb": (("<", False),),
+    "le": (("<", True),),
+}
+
+
+def tokens(name: str, value: str) -> tuple[Token, ...]:
+    """`sys|val`, `val`, `sys|` and `|val`, separated by commas; `\\,`, `\\|` and `\\\\` stand for themselves."""
+    return tuple(_token(name, one) for one in _split(value, ","))
+
+
+def _token(name: str, text: str) -> Token:
+    parts = _split(text, "|")
+    if len(parts) > 2:
+        raise InvalidInput(f"{name} is system|value; a | inside either is written \\|")
+    plain = [_unescape(part) for part in parts]
+    if not any(plain):
+        raise InvalidInput(f"{name} has no value: system|value, value, system| or |value")
+    return Token(None, plain[0]) if len(plain) == 1 else Token(plain[0], plain[1] or None)
+
+
+def _or(value: str) -> list[str]:
+    return [_unescape(part) for part in _split(value, ",")]
+
+
+def _split(text: str, mark: str) -> list[str]:
+    """Split at every mark that no backslash escapes (FHIR R4 §3.1.1.4.0.1)."""
+    if "\\" not in text:
+        return text.split(mark)
+    parts, start, escaped = [], 0, False
+    for at, char in enumerate(text):
+        if char == mark and not escaped:
+            parts.append(text[start:at])
+            start = at + 1
+        escaped = char == "\\" and not escaped
+    return [*parts, text[start:]]
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text)
+
+
+def identifiers_of(resource: Resource) -> list[tuple[str, str]]:
+    """The (system, value) rows a resource is found by, in its own order; no system = ""."""
+    found = resource.get("identifier")
+    several = found if isinstance(found, list) else [found]
+    rows = ((one.get("system") or "", one["value"]) for one in several if isinstance(one, dict) and one.get("value"))
+    return list(dict.fromkeys(rows))
+
+
+def self_link(query: Query, base: str) -> str:
+    """The search as it was understood (FHIR R4 §3.1.1.3.2)."""
+    return _link(query, base, query.applied)
+
+
+def next_link(query: Query, base: str, cursor: str) -> str:
+    """The same search from where this page ended."""
+    return _link(query, base, [*(pair for pair in query.applied if pair[0] != "_cursor"), ("_cursor", cursor)])
+
+
+def _link(query: Query, base: str, pairs: Sequence[tuple[str, str]]) -> str:
+    return f"{base}/{query.type}" + ("?" + urlencode(pairs, quote_via=quote) if pairs else "")
+
+
+def searchset(
+    query: Query,
+    matches: Iterable[tuple[str, Any]],
+    *,
+    base: str,
+    cursor: str | None = None,
+    total: int | None = None,
+) -> Resource:
+    """The Bundle of one page: `matches` are (id, body), a body parsed or msgspec.Raw; `cursor` = where the next begins.
+
+    A first page that is also the last tells the total for nothing.
+    """
+    entries = [_entry(f"{base}/{query.type}/{id_}", body) for id_, body in matches]
+    links = [{"relation": "self", "url": self_link(query, base)}]
+    if cursor is not None:
+        links.append({"relation": "next", "url": next_link(query, base, cursor)})
+    elif total is None and query.cursor is None and query.count:
+        total = len(entries)
+    counted = {} if total is None else {"total": total}
+    listed = {"entry": entries} if entries else {}
+    return {"resourceType": "Bundle", "type": "searchset", **counted, "link": links, **listed}
+
+
+def _entry(full_url: str, body: Any) -> Resource:
+    return {"fullUrl": full_url, "resource": body, "search": {"mode": "match"}}

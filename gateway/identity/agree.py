@@ -1,0 +1,131 @@
+"""Agree: do two Patients contradict each other in name and birth date?
+
+An identifier alone joins nobody: a typed-over record number and a shared card are the usual false merge.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from gateway.fhir.json import Json, Resource
+
+Verdict = Literal["equal", "lacking", "differs"]
+
+# fmt: off
+PLACEHOLDER_NAMES = frozenset({
+    "unknown", "unk", "test", "testing", "testpatient", "patient", "anonymous", "anon", "nobody", "none", "noname",
+    "nolastname", "nofirstname", "na", "null", "baby", "babyboy", "babygirl", "boy", "girl", "newborn", "infant",
+    "johndoe", "janedoe",
+})
+# fmt: on
+PLACEHOLDER_DATES = frozenset({"0001-01-01", "1800-01-01", "1900-01-01", "1900-01", "1900", "9999-12-31", "2999-12-31"})
+
+_LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"})
+_DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d)?)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How two Patients compare: `ok` = nothing speaks against one person."""
+
+    name: Verdict
+    birth_date: Verdict
+
+    @property
+    def ok(self) -> bool:
+        """One part agrees, or both are lacking: what one side lacks is no agreement while the other part differs."""
+        return "equal" in (self.name, self.birth_date) or self.name == self.birth_date == "lacking"
+
+    @property
+    def full(self) -> bool:
+        """Both are there and agree: what an identifier of a system that nobody listed needs."""
+        return self.name == self.birth_date == "equal"
+
+
+class Name(NamedTuple):
+    """A folded HumanName; an empty part is lacking."""
+
+    family: str
+    given: str
+
+
+def agrees(a: Resource, b: Resource) -> Agreement:
+    """The comparison of two Patient bodies; the same both ways round."""
+    return Agreement(_compare_names(a, b), compare_dates(a.get("birthDate"), b.get("birthDate")))
+
+
+def _compare_names(a: Resource, b: Resource) -> Verdict:
+    """Any of several names may agree."""
+    verdicts = {compare_names(one, other) for one in names(a) for other in names(b)}
+    return next((verdict for verdict in ("equal", "lacking", "differs") if verdict in verdicts), "lacking")
+
+
+def compare_names(a: Name, b: Name) -> Verdict:
+    """Equal = the same family and one given name the beginning of the other, or two people known by one name only."""
+    if (a.family and b.family and a.family != b.family) or not _begins(a.given, b.given):
+        return "differs"
+    if not (a.family and b.family):
+        return "lacking"
+    return "equal" if bool(a.given) == bool(b.given) else "lacking"
+
+
+def _begins(a: str, b: str) -> bool:
+    return not (a and b) or a.startswith(b) or b.startswith(a)
+
+
+def compare_dates(a: Json, b: Json) -> Verdict:
+    """Partial dates agree as far as they go: `1980` with `1980-02-22`."""
+    if not (_is_date(a) and _is_date(b)):
+        return "lacking"
+    return "equal" if a.startswith(b) or b.startswith(a) else "differs"
+
+
+def _is_date(value: Json) -> bool:
+    return isinstance(value, str) and bool(_DATE.fullmatch(value)) and value not in PLACEHOLDER_DATES
+
+
+def names(patient: Resource) -> Iterator[Name]:
+    """The folded names of a Patient that say something; placeholders ("Baby Girl", "Unknown") do not."""
+    listed = patient.get("name")
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, dict) and one.get("use") != "anonymous":
+            name = _name(one)
+            if name.family or name.given:
+                yield name
+
+
+def _name(human_name: dict[str, Json]) -> Name:
+    family, given = human_name.get("family"), human_name.get("given")
+    first = next((one for one in given if isinstance(one, str)), "") if isinstance(given, list) else ""
+    if not family and not first:
+        family, first = _from_text(human_name.get("text"))
+    return _known(Name(fold(family), fold(first)))
+
+
+def _known(name: Name) -> Name:
+    if name.family + name.given in PLACEHOLDER_NAMES or name.given + name.family in PLACEHOLDER_NAMES:
+        return Name("", "")
+    return Name(*("" if part in PLACEHOLDER_NAMES else part for part in name))
+
+
+def _from_text(text: Json) -> tuple[str, str]:
+    """(family, given) of a name that is text only: `Lovelace, Ada` or `Ada Lovelace`; one word is a family name."""
+    words = text.split() if isinstance(text, str) else []
+    if not words:
+        return "", ""
+    if any("," in word for word in words):
+        family, _, rest = " ".join(words).partition(",")
+        return family, next(iter(rest.split()), "")
+    return words[-1], words[0] if len(words) > 1 else ""
+
+
+def fold(text: Json) -> str:
+    """Letters and digits only, without case and accents: `O'Brien-Müller` is `obrienmuller`."""
+    if not isinstance(text, str):
+        return ""
+    plain = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
+    return "".join(char for char in plain if char.isalnum())
