@@ -1,0 +1,272 @@
+"""`gateway`: the command line. Options are read here; the bodies are imported when they are needed, so that --help is
+quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.errors import GatewayError, InvalidInput
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+    from gateway.store import Store
+
+app = typer.Typer(
+    help="A gateway that keeps health systems in step. Settings come from the environment (GATEWAY_...).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+keys_app = typer.Typer(help="API keys of those who call us.", no_args_is_help=True)
+connectors_app = typer.Typer(help="Our links to other systems.", no_args_is_help=True)
+messages_app = typer.Typer(help="What came in, as it came in.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+app.add_typer(connectors_app, name="connectors")
+app.add_typer(messages_app, name="messages")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command. What went wrong is one line that says what to do next; exit status 1, or 2 for wrong usage."""
+    try:
+        app(args=list(arguments) if arguments is not None else None, prog_name="gateway")
+    except GatewayError as error:
+        sys.exit(f"gateway: {error.message}")
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        sys.exit(f"gateway: {error.filename or 'input/output'}: {error.strerror}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; else GATEWAY_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; else GATEWAY_PORT.", min=0, max=65535)] = None,
+) -> None:
+    """Run the gateway until it is stopped."""
+    from gateway.commands.serve import serve as run
+
+    run(_settings(host=host, port=port))
+
+
+@app.command()
+def demo(
+    as_json: Json = False,
+    serve: Annotated[bool, typer.Option("--serve", help="Keep everything running afterwards.")] = False,
+    keep: Annotated[Path | None, typer.Option(help="Folder for the database and the snapshot; else temporary.")] = None,
+) -> None:
+    """Start the gateway and two partner systems here, and check what it promises step by step."""
+    from gateway.sandbox.demo import run
+
+    sys.exit(run(as_json=as_json, serve=serve, keep=keep))
+
+
+@app.command()
+def convert(
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="C-CDA documents; - is standard input.")],
+    patient_id: Annotated[
+        str | None, typer.Option(help="Id of the Patient; else one derived from the document.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write what was not understood here, as JSON.")] = None,
+) -> None:
+    """Convert C-CDA documents to FHIR Bundles on standard output; several files give one Bundle a line."""
+    from gateway.commands import convert as conversion
+    from gateway.commands import terminal
+
+    outcomes = []
+    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=_settings().max_bytes)
+    with terminal.progress(len(files), "converting") as bar:
+        for outcome in found:
+            bar.advance(bar.task_ids[0])
+            outcomes.append(outcome.without_bundle())
+            if outcome.error is not None:
+                terminal.print_error(f"gateway: {outcome.file}: {outcome.error}")
+            else:
+                terminal.print_json(outcome.bundle)
+    if report is not None:
+        report.write_bytes(conversion.report(outcomes))
+    if any(outcome.error is not None for outcome in outcomes):
+        sys.exit(1)
+
+
+@app.command()
+def snapshot(
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier snapshot there is replaced.")],
+    as_json: Json = False,
+) -> None:
+    """Write every live resource as it is now: one NDJSON file per type, a table of the patients, a manifest."""
+    from gateway import snapshots
+    from gateway.commands import terminal
+
+    with _store() as store, terminal.progress(0, "reading") as bar:
+        manifest = snapshots.write(
+            store, out, progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
+        )
+    if as_json:
+        terminal.print_bytes(manifest.to_json())
+    else:
+        files = [(file.name, file.rows, file.bytes, file.sha256[:12]) for file in manifest.files]
+        terminal.print_table(f"{out} at version {manifest.sequence}", ("file", "rows", "bytes", "sha256"), files)
+
+
+@app.command()
+def plan(
+    connector: Annotated[str | None, typer.Argument(help="Only what this connector would be sent.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what would be delivered, field by field. Nothing is sent."""
+    from gateway.commands import plan as planning
+    from gateway.commands import terminal
+
+    settings = _settings()
+    with _store(settings) as store:
+        lines = planning.lines(store, settings, connector)
+    if as_json:
+        terminal.print_json([line.to_json() for line in lines])
+    else:
+        rows = [(line.connector, line.resource, line.remote_id or "new", line.slot, line.change) for line in lines]
+        empty = "Nothing is due: every side holds what it should."
+        terminal.print_table("would be delivered", ("connector", "resource", "there", "slot", "change"), rows, empty)
+
+
+@app.command()
+def sandbox(
+    name: Annotated[str, typer.Argument(help="Which stand-in: fhir or canvas.")],
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)] = 0,
+) -> None:
+    """Run a stand-in of a partner system on loopback until it is stopped."""
+    from gateway.sandbox import serve as stand_ins
+
+    stand_ins.main([name, "--port", str(port)])
+
+
+@keys_app.command("create")
+def create_key(
+    name: Annotated[str, typer.Argument(help="Whose key it is.")],
+    connector: Annotated[str, typer.Option(help="The connector that its holder speaks for.")],
+    scope: Annotated[
+        list[str], typer.Option(help="system/<Type or *>.<cruds>, documents, convert, snapshot, operator.")
+    ],
+) -> None:
+    """Make a key and print it, and nothing else, on standard output. It cannot be shown again."""
+    from gateway.commands import keys, terminal
+
+    with _store() as store:
+        terminal.print_line(keys.create(store, name, connector, scope))
+
+
+@keys_app.command("list")
+def list_keys(as_json: Json = False) -> None:
+    """Who has a key, for what; never the key."""
+    from gateway.commands import keys, terminal
+
+    with _store() as store:
+        rows = keys.listed(store)
+    if as_json:
+        terminal.print_json([row.to_json() for row in rows])
+    else:
+        terminal.print_table("keys", keys.COLUMNS, [row.cells() for row in rows], keys.EMPTY)
+
+
+@keys_app.command("revoke")
+def revoke_key(key: Annotated[str, typer.Argument(help="Its id or, if only one is live, its name.")]) -> None:
+    """End a key at once."""
+    from gateway.commands import keys, terminal
+
+    with _store() as store:
+        terminal.print_line(f"revoked: {keys.revoke(store, key)}")
+
+
+@connectors_app.command("apply")
+def apply_connectors(
+    file: Annotated[Path, typer.Argument(help="JSON; docs/reference/connectors.md has the fields.")],
+) -> None:
+    """Create or change the connectors of a file. Its secrets are stored encrypted and never shown again."""
+    from gateway.commands import connectors, terminal
+
+    with _store() as store:
+        for line in connectors.apply(store, file.read_bytes()):
+            terminal.print_line(line)
+
+
+@connectors_app.command("list")
+def list_connectors(as_json: Json = False) -> None:
+    """The connectors, without their secrets."""
+    from gateway.commands import connectors, terminal
+
+    with _store() as store:
+        rows = connectors.listed(store)
+    if as_json:
+        terminal.print_json([row.to_json() for row in rows])
+    else:
+        terminal.print_table("connectors", connectors.COLUMNS, [row.cells() for row in rows], connectors.EMPTY)
+
+
+@messages_app.command("list")
+def list_messages(
+    state: Annotated[str | None, typer.Option(help="received, applied, held or failed.")] = None,
+    connector: Annotated[str | None, typer.Option(help="Only those of this connector.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1, max=10_000)] = 50,
+    as_json: Json = False,
+) -> None:
+    """What came in, newest first, without its text."""
+    from gateway.commands import messages, terminal
+
+    with _store() as store:
+        rows = messages.listed(store, state, connector, limit)
+    if as_json:
+        terminal.print_json([row.to_json() for row in rows])
+    else:
+        terminal.print_table("messages", messages.COLUMNS, [row.cells() for row in rows], messages.EMPTY)
+
+
+@messages_app.command("show")
+def show_message(
+    message_id: Annotated[str, typer.Argument(metavar="ID")],
+    body: Annotated[bool, typer.Option("--body", help="Write the body, byte for byte, and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """One message: where it came from and what became of it. Its text only with --body."""
+    from gateway.commands import messages, terminal
+
+    with _store() as store:
+        message = messages.get(store, message_id)
+    if body:
+        terminal.print_bytes(message.body)
+    elif as_json:
+        terminal.print_json(message.to_json())
+    else:
+        terminal.print_pairs(message.pairs())
+
+
+def _settings(**given: Any) -> Settings:
+    """From the environment, with the options of the command line over it."""
+    from pydantic import ValidationError
+
+    from gateway.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]).upper()
+        raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {first['msg']}") from None
+
+
+@contextmanager
+def _store(settings: Settings | None = None) -> Iterator[Store]:
+    from gateway.app import open_store
+
+    store = open_store(settings or _settings())
+    try:
+        yield store
+    finally:
+        store.close()

@@ -1,0 +1,1 @@
+"""What the commands do, without a terminal; `gateway/cli.py` only reads the options and prints."""

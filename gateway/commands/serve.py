@@ -1,0 +1,26 @@
+"""`gateway serve`: one server process."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from gateway import telemetry
+from gateway.app import create
+from gateway.settings import Settings
+
+_GRACE = 10
+"""Seconds that requests under way have to finish when the server is told to stop."""
+
+
+def serve(settings: Settings) -> None:
+    """Serves until SIGINT or SIGTERM. No access log: a URL may hold an identifier; the audit has every access."""
+    telemetry.configure(settings.log_level)
+    uvicorn.run(
+        create(settings),
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )

@@ -1,0 +1,74 @@
+"""How commands print: tables for people, JSON for machines, errors as one line on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from gateway.fhir import json
+
+
+def print_json(value: Any) -> None:
+    print_bytes(json.encode(value) + b"\n")
+
+
+def print_bytes(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
+    """Name and value, one below the other."""
+    grid = Table.grid(padding=(0, 2))
+    for name, value in pairs:
+        grid.add_row(name, escape(text(value)))
+    Console().print(grid)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "") -> None:
+    """`empty` = what to say, and to do next, when there are no rows. Cells are never read as markup."""
+    listed = list(rows)
+    if not listed:
+        print_line(empty)
+        return
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in listed:
+        table.add_row(*(escape(text(cell)) for cell in row))
+    Console().print(table)
+
+
+def print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def print_error(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def text(cell: object) -> str:
+    """A cell as people read it: times to the second, in UTC; nothing as nothing."""
+    if isinstance(cell, datetime):
+        return f"{cell:%Y-%m-%d %H:%M:%S}"
+    if isinstance(cell, (list, tuple, set, frozenset)):
+        return " ".join(sorted(str(part) for part in cell))
+    return "" if cell is None else str(cell)
+
+
+@contextmanager
+def progress(total: int, label: str) -> Iterator[Progress]:
+    """A bar on standard error, only where that is a terminal; it ends with the block."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        bar.add_task(label, total=total)
+        yield bar
