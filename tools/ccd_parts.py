@@ -41,7 +41,7 @@ def xsi(kind: str) -> str:
 
 
 def templates(root: str, date: str = "") -> str:
-    """The template's identifiers, the R1.1 form beside the dated one as C-CDA R2.1 §1.6 asks of compatible documents."""
+    """The identifiers of a template: the R1.1 form beside the dated one, if it has a date (C-CDA R2.1 §1.6)."""
     full = f"2.16.840.1.113883.10.20.{root}"
     plain = f'<templateId root="{full}"/>'
     return f'<templateId root="{full}" extension="{date}"/>{plain}' if date else plain
