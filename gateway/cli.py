@@ -171,9 +171,9 @@ def list_keys(as_json: Json = False) -> None:
     with _store() as store:
         rows = keys.listed(store)
     if as_json:
-        terminal.print_json([row.to_json() for row in rows])
+        terminal.print_json([keys.to_json(row) for row in rows])
     else:
-        terminal.print_table("keys", keys.COLUMNS, [row.cells() for row in rows], keys.EMPTY)
+        terminal.print_table("keys", keys.COLUMNS, map(keys.cells, rows), keys.EMPTY)
 
 
 @keys_app.command("revoke")
@@ -205,27 +205,28 @@ def list_connectors(as_json: Json = False) -> None:
     with _store() as store:
         rows = connectors.listed(store)
     if as_json:
-        terminal.print_json([row.to_json() for row in rows])
+        terminal.print_json([connectors.to_json(row) for row in rows])
     else:
-        terminal.print_table("connectors", connectors.COLUMNS, [row.cells() for row in rows], connectors.EMPTY)
+        terminal.print_table("connectors", connectors.COLUMNS, map(connectors.cells, rows), connectors.EMPTY)
 
 
 @messages_app.command("list")
 def list_messages(
     state: Annotated[str | None, typer.Option(help="received, applied, held or failed.")] = None,
     connector: Annotated[str | None, typer.Option(help="Only those of this connector.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1, max=10_000)] = 50,
+    after: Annotated[str, typer.Option(help="Only those after the message with this id.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=10_000)] = 50,
     as_json: Json = False,
 ) -> None:
-    """What came in, newest first, without its text."""
+    """What came in, oldest first, without its text."""
     from gateway.commands import messages, terminal
 
     with _store() as store:
-        rows = messages.listed(store, state, connector, limit)
+        rows = messages.listed(store, state, connector, limit, after)
     if as_json:
-        terminal.print_json([row.to_json() for row in rows])
+        terminal.print_json([messages.to_json(row) for row in rows])
     else:
-        terminal.print_table("messages", messages.COLUMNS, [row.cells() for row in rows], messages.EMPTY)
+        terminal.print_table("messages", messages.COLUMNS, map(messages.cells, rows), messages.EMPTY)
 
 
 @messages_app.command("show")
@@ -242,9 +243,9 @@ def show_message(
     if body:
         terminal.print_bytes(message.body)
     elif as_json:
-        terminal.print_json(message.to_json())
+        terminal.print_json(messages.to_json(message))
     else:
-        terminal.print_pairs(message.pairs())
+        terminal.print_pairs(messages.pairs(message))
 
 
 def _settings(**given: Any) -> Settings:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from gateway.fhir import json
@@ -17,8 +19,19 @@ from .folder import MANIFEST, Manifest, Writer, Writers, replacing
 Progress = Callable[[int, int], None]
 """Called with the sequence number reached and the one to reach."""
 
-_PAGE = 500
 _PATIENT_TABLE = "patient.csv"
+_FEWEST, _MOST = 16, 512
+_LARGE = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """`reached`: the last version of the log that it covers. `size`: bytes read. `current`: type and bytes of what was
+    current at the snapshot's point in time and is not deleted."""
+
+    reached: int
+    size: int
+    current: list[tuple[str, bytes]]
 
 
 def write(store: Store, out: Path, *, now: datetime | None = None, progress: Progress | None = None) -> Manifest:
@@ -30,30 +43,36 @@ def write(store: Store, out: Path, *, now: datetime | None = None, progress: Pro
     sequence = store.query_now(lambda reader: reader.last_seq())
     with replacing(out) as folder, Writers(folder) as files:
         _table_line(files.get(_PATIENT_TABLE), patients.HEADER, rows=0)
-        reached = 0
-        while reached < sequence:
-            reached, page = store.query_now(lambda reader, after=reached: _page(reader, after, sequence))
-            for resource_type, body in page:
+        for page in _pages(store, sequence):
+            for resource_type, body in page.current:
                 _add(files, resource_type, body)
             if progress:
-                progress(reached, sequence)
+                progress(page.reached, sequence)
         manifest = Manifest(sequence, now or datetime.now(UTC), files.close())
         (folder / MANIFEST).write_bytes(manifest.to_json())
     return manifest
 
 
-def _page(reader: Reader, after: int, sequence: int) -> tuple[int, list[tuple[str, bytes]]]:
-    """How far the log was read, and the type and bytes of what was current at `sequence` and is not deleted."""
-    entries = [entry for entry in reader.feed(after, _PAGE) if entry.seq <= sequence]
+def _pages(store: Store, sequence: int) -> Iterator[_Page]:
+    """The log up to `sequence`, in pages that grow while they stay small: one version may hold a document of 50 MB."""
+    limit, page = _FEWEST, _Page(0, 0, [])
+    while page.reached < sequence:
+        page = store.query_now(partial(_page, after=page.reached, sequence=sequence, limit=limit))
+        limit = min(limit * 2, _MOST) if page.size < _LARGE else max(limit // 2, _FEWEST)
+        yield page
+
+
+def _page(reader: Reader, *, after: int, sequence: int, limit: int) -> _Page:
+    entries = [entry for entry in reader.feed(after, limit=limit) if entry.seq <= sequence]
     if not entries:
-        return sequence, []
+        return _Page(sequence, 0, [])
     heads = reader.heads_by_rid({entry.rid for entry in entries})
     current = [
         (entry.type, entry.body)
         for entry in entries
         if entry.body is not None and _was_current(reader, entry, heads[entry.rid], sequence)
     ]
-    return entries[-1].seq, current
+    return _Page(entries[-1].seq, sum(len(entry.body or b"") for entry in entries), current)
 
 
 def _was_current(reader: Reader, entry: FeedEntry, head: Head, sequence: int) -> bool:

@@ -30,7 +30,7 @@ def row(patient: Resource) -> list[str]:
 
 
 def identifiers(listed: Iterable[Resource]) -> str:
-    r"""`system|value` joined by `;`. A `\`, `|` or `;` inside a part is written `\\`, `\|`, `\;` (FHIR R4 §3.1.1.4.12)."""
+    """`system|value` joined by `;`; a `|`, `;` or backslash inside a part has a backslash before it, as in searches."""
     return ";".join(
         f"{_escaped(identifier.get('system') or '')}|{_escaped(identifier['value'])}"
         for identifier in listed
