@@ -14,6 +14,7 @@ Resource = dict[str, Any]
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_canonical = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 def decode(data: bytes | str) -> Json:
@@ -33,3 +34,8 @@ def decode(data: bytes | str) -> Json:
 def encode(value: Json) -> bytes:
     """Compact UTF-8 JSON; a Decimal is written with the digits it was read with."""
     return _encoder.encode(value)
+
+
+def canonical(value: Json) -> bytes:
+    """The same bytes for the same JSON whatever the order of its members; every digit of a number counts."""
+    return _canonical.encode(value)

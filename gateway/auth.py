@@ -1,0 +1,92 @@
+"""Principals: who calls, by which key, and what their scopes allow (design: every route names the scope it needs)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.errors import InvalidInput, NotAuthenticated, NotPermitted
+from gateway.store import Store
+
+SERVICES = ("documents", "convert", "snapshot", "operator")
+_RESOURCE_SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]+)\.(c?r?u?d?s?)")
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller of our API. Its connector is the system it speaks for; the body of a request never says so."""
+
+    name: str
+    connector: str
+    scopes: frozenset[str]
+
+    def may(self, interaction: str, resource_type: str) -> bool:
+        """`interaction` is one letter of SMART v2's `cruds`."""
+        for scope in self.scopes:
+            match = _RESOURCE_SCOPE.fullmatch(scope)
+            if match and match[1] in ("*", resource_type) and interaction in match[2]:
+                return True
+        return False
+
+    def require(self, interaction: str, resource_type: str) -> None:
+        """Raises NotPermitted naming the scope that is missing."""
+        if not self.may(interaction, resource_type):
+            raise NotPermitted(f"this key lacks the scope system/{resource_type}.{interaction}")
+
+    def require_service(self, service: str) -> None:
+        """Raises NotPermitted naming the scope that is missing."""
+        if service not in self.scopes:
+            raise NotPermitted(f"this key lacks the scope {service}")
+
+
+def new_key() -> tuple[str, bytes]:
+    """A fresh API key of 256 random bits and what is stored of it."""
+    key = f"gw_{secrets.token_urlsafe(_KEY_BYTES)}"
+    return key, digest(key)
+
+
+def digest(key: str) -> bytes:
+    """SHA-256: enough for a random key, which cannot be guessed from it."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def parse_scopes(scopes: Iterable[str]) -> frozenset[str]:
+    """Checked scopes. Raises InvalidInput that lists what there is."""
+    checked = frozenset(part for scope in scopes for part in scope.split())
+    for scope in checked:
+        match = _RESOURCE_SCOPE.fullmatch(scope)
+        if scope not in SERVICES and not (match and match[2]):
+            known = ", ".join(SERVICES)
+            raise InvalidInput(f"unknown scope {scope!r}: use system/<Type or *>.<letters of cruds>, or one of {known}")
+    if not checked:
+        raise InvalidInput("at least one scope is needed, for instance system/*.cruds")
+    return checked
+
+
+def presented_key(headers: Mapping[str, str], *, raw_authorization: bool = False) -> str:
+    """The key of a request: `Authorization: Bearer`, `X-API-Key`, and raw `Authorization` on the Canvas path only.
+
+    Raises NotAuthenticated when there is none.
+    """
+    authorization = headers.get("authorization", "").strip()
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if headers.get("x-api-key", "").strip():
+        return headers["x-api-key"].strip()
+    if raw_authorization and authorization and not token:
+        return authorization
+    raise NotAuthenticated("no API key: send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
+
+
+async def authenticate(store: Store, key: str) -> Principal:
+    """The principal of a key that is not revoked. Raises NotAuthenticated."""
+    hashed = digest(key)
+    row = await store.query(lambda reader: reader.principal_by_hash(hashed))
+    if row is None or row.revoked_at is not None:
+        raise NotAuthenticated("this API key is not known, or was revoked")
+    return Principal(row.name, row.connector, frozenset(row.scopes))

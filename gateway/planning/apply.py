@@ -1,0 +1,92 @@
+"""Apply: a whole message in one transaction: who is meant, references, records, versions, orders, Provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.errors import InvalidInput
+from gateway.fhir.json import Resource
+from gateway.planning import clinical, patients, provenance
+from gateway.planning.linkup import LinkUp
+from gateway.planning.resolve import Meant, Resolver
+from gateway.planning.world import Item, Speaker, State, World
+from gateway.store import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of one item: its resource as it now is, and whether this message made it, changed it or neither."""
+
+    item: Item
+    state: State | None
+    before: int
+    after: int
+    body: bytes | None = None
+
+    @property
+    def created(self) -> bool:
+        return self.before == 0 and self.after > 0
+
+
+def apply(world: World, items: Sequence[Item], speaker: Speaker) -> list[Applied]:
+    """Work out every row that the items change; the caller writes `world.changes`.
+
+    Raises the first thing that is wrong; then nothing may be written.
+    """
+    resolver = Resolver(world, items, speaker)
+    meant = [resolver.resolve(item) for item in items]
+    _check_once(meant)
+    before = [one.state.number if one.state else 0 for one in meant]
+    linkup = LinkUp(world, meant)
+    resources = linkup.run()
+    bodies: list[bytes | None] = [None] * len(meant)
+    for at in sorted(range(len(meant)), key=lambda at: meant[at].item.type != "Patient"):
+        bodies[at] = _apply_one(world, meant[at], resources[at], linkup, speaker)
+    numbers = {version.rid: version.number for version in world.changes.versions}
+    _take_conditions(world, meant)
+    provenance.add(world, speaker)
+    return [
+        Applied(one.item, one.state, number, numbers.get(one.state.rid, number) if one.state else 0, body)
+        for one, number, body in zip(meant, before, bodies, strict=True)
+    ]
+
+
+def _apply_one(
+    world: World, meant: Meant, resource: Resource | None, linkup: LinkUp, speaker: Speaker
+) -> bytes | None:
+    kind = patients if meant.item.type == "Patient" else clinical
+    if resource is None:
+        kind.delete(world, meant, speaker)
+        return None
+    if _is_ignored(meant):
+        return meant.state.raw if meant.state else None
+    if kind is patients:
+        return patients.apply(world, meant, resource, speaker)
+    return clinical.apply(world, meant, resource, linkup.patient_of(resource), speaker)
+
+
+def _is_ignored(meant: Meant) -> bool:
+    """A conditional create that found its resource is ignored (FHIR R4 §3.1.0.8.1); of a Patient it still states the
+    caller's own record."""
+    found = meant.state is not None and meant.state.number > 0
+    return meant.item.action == "create" and meant.item.type != "Patient" and meant.item.condition is not None and found
+
+
+def _check_once(meant: Sequence[Meant]) -> None:
+    """FHIR R4 §3.1.0.11.2: a transaction in which two entries meet at one resource is refused."""
+    seen: set[int] = set()
+    for one in meant:
+        if one.state is None:
+            continue
+        if one.state.rid in seen:
+            raise InvalidInput("two entries mean the same resource; nothing was written", expression=one.item.path)
+        seen.add(one.state.rid)
+
+
+def _take_conditions(world: World, meant: Sequence[Meant]) -> None:
+    """A new resource takes the unique row of the condition that made it, so that two callers cannot race."""
+    for one in meant:
+        if one.state is not None and one.state.number == 0 and one.item.condition is not None:
+            condition = one.item.condition
+            world.changes.keys_added.append(Key(condition.type, "condition", *condition.row, one.state.rid))

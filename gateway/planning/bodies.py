@@ -1,0 +1,33 @@
+"""Bodies: the stored form of a resource, its bytes made once (FHIR R4 §2.26.3.0 Resource.meta)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from gateway.fhir import json, times
+from gateway.fhir.json import Resource
+
+_SERVED = ("versionId", "lastUpdated")
+
+
+def stored(content: Resource, public_id: str, number: int, at: datetime) -> Resource:
+    """The content as the next version: our id, versionId and lastUpdated; everything else untouched."""
+    meta = {"versionId": str(number), "lastUpdated": times.to_instant(at)}
+    meta |= {name: value for name, value in content.get("meta", {}).items() if name not in _SERVED}
+    head = {"resourceType": content["resourceType"], "id": public_id, "meta": meta}
+    return head | {name: value for name, value in content.items() if name not in head}
+
+
+def content_of(body: Resource) -> Resource:
+    """What a version says, without what we put there: id, versionId and lastUpdated."""
+    content = {name: value for name, value in body.items() if name not in ("id", "meta")}
+    meta = {name: value for name, value in body.get("meta", {}).items() if name not in _SERVED}
+    if meta:
+        content["meta"] = meta
+    return content
+
+
+def digest(content: Resource) -> bytes:
+    """A short name of a content: the same for the same JSON, every digit of a number included."""
+    return hashlib.blake2b(json.canonical(content), digest_size=16).digest()

@@ -1,0 +1,64 @@
+"""Directory: the configured connectors as planning and delivery need them, built once per change of any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from gateway.connectors.config import Config, from_json
+from gateway.errors import Missing
+from gateway.fhir import json
+from gateway.fhir.consolidate import Policy
+from gateway.identity.keys import KeySystems, key_systems
+from gateway.store import ConnectorRow
+
+DOMAIN = ("Provenance", "Binary", "AuditEvent")
+"""What stays here: traces of our own work and the original bytes, not facts that a partner keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """`ours`: our FHIR base. `peers`: every connector by its name."""
+
+    ours: str
+    peers: Mapping[str, Config]
+    policy: Policy
+    keys: KeySystems
+
+    @property
+    def patient_system(self) -> str:
+        """The identifier system of our own Patient ids."""
+        return f"{self.ours}/Patient"
+
+    def peer(self, name: str) -> Config:
+        """Raises Missing."""
+        if name not in self.peers:
+            raise Missing(f"there is no connector {name!r}: see 'gateway connectors list'")
+        return self.peers[name]
+
+    def targets(self, resource_type: str) -> list[Config]:
+        """The connectors that resources of that type are sent to."""
+        if resource_type in DOMAIN:
+            return []
+        return [config for config in self.peers.values() if config.pushes(resource_type)]
+
+    def by_path(self, path: str) -> Config:
+        """The connector whose webhooks arrive at `path`. Raises Missing."""
+        for config in self.peers.values():
+            if config.webhook_path == path:
+                return config
+        raise Missing("no connector takes webhooks at this path")
+
+
+def build(rows: Iterable[ConnectorRow], *, ours: str, tolerance: timedelta) -> Directory:
+    """The directory of what is stored; a paused connector stays known but is not sent anything by the workers."""
+    peers = {row.name: from_json(json.decode(row.config)) for row in rows}
+    policy = Policy(
+        priority={name: config.priority for name, config in peers.items()},
+        ours=f"{ours}/Patient",
+        tolerance=tolerance,
+    )
+    systems = [config.remote_system for config in peers.values() if config.id_system]
+    listed = [system for config in peers.values() for system in config.key_systems]
+    return Directory(ours, peers, policy, key_systems(f"{ours}/Patient", [*systems, *listed]))

@@ -1,0 +1,115 @@
+"""Link-up: every reference of a message made to point at what was resolved (FHIR R4 §3.1.0.11.2, §2.36.4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.errors import InvalidInput
+from gateway.fhir import condition as conditions
+from gateway.fhir import references
+from gateway.fhir.condition import Condition
+from gateway.fhir.issue import Issue
+from gateway.fhir.json import Resource
+from gateway.fhir.references import Ref
+from gateway.planning.resolve import Meant, check_reference, find_conditions
+from gateway.planning.world import World
+
+
+class LinkUp:
+    """Rewrites the references of all items at once. Identifier-only, contained and foreign absolute ones stay."""
+
+    def __init__(self, world: World, meant: Sequence[Meant]) -> None:
+        self._world = world
+        self._base = world.directory.ours
+        self._meant = meant
+        self._refs = [references.collect(one.item.resource) if one.item.resource else () for one in meant]
+        named = ((at, one.item.full_url, one.item.names) for at, one in enumerate(meant) if one.item.resource)
+        self._targets = references.targets(named)
+        self._found: dict[str, str] = {}
+        self._patients: dict[str, int] = {
+            one.state.location: one.state.rid for one in meant if one.state and one.state.type == "Patient"
+        }
+
+    def run(self) -> list[Resource | None]:
+        """The resources of the items, rewritten, in their order. Raises InvalidInput naming every reference to nothing."""
+        mappings = [self._inside(at) for at in range(len(self._meant))]
+        self._look_up([ref for at, mapping in enumerate(mappings) for ref in self._refs[at] if ref.value not in mapping])
+        self._look_up_conditions()
+        issues = [issue for at, mapping in enumerate(mappings) for issue in self._dangling(at, mapping)]
+        if issues:
+            raise InvalidInput(issues[0].diagnostics, expression=issues[0].expression, issues=issues)
+        return [self._rewritten(at, mapping) for at, mapping in enumerate(mappings)]
+
+    def patient_of(self, resource: Resource) -> int | None:
+        """The rid of the patient whose compartment a rewritten resource is in."""
+        location = references.compartment(resource)
+        return self._patients.get(location) if location else None
+
+    def _inside(self, at: int) -> dict[str, str]:
+        """What the references of one item mean within the message."""
+        mapping: dict[str, str] = {}
+        for ref in self._refs[at]:
+            target = self._targets.find(ref, self._meant[at].item.full_url)
+            state = self._meant[target].state if target is not None else None
+            if state is not None:
+                mapping[ref.value] = state.location
+        return mapping
+
+    def _look_up(self, refs: Sequence[Ref]) -> None:
+        """Which of the others name something that is here."""
+        wanted = {ref.value: references.local(ref.value, self._base) for ref in refs if ref.kind in _HERE}
+        pairs = {(local.type, local.id) for local in wanted.values() if local}
+        heads = self._world.tx.heads(pairs) if pairs else {}
+        for value, local in wanted.items():
+            if local is not None and (local.type, local.id) in heads:
+                self._found[value] = str(local)
+                if local.type == "Patient":
+                    self._patients[f"Patient/{local.id}"] = heads["Patient", local.id].rid
+
+    def _look_up_conditions(self) -> None:
+        asked: dict[Condition, tuple[str, str]] = {}
+        for at, refs in enumerate(self._refs):
+            for ref in refs:
+                query = references.condition(ref.value) if ref.kind == "conditional" else None
+                if query is not None:
+                    asked[self._condition(*query, at, ref)] = (ref.value, self._where(at, ref))
+        if not asked:
+            return
+        found = find_conditions(self._world, asked)
+        rids = {condition: check_reference(condition, found[condition], where) for condition, (_, where) in asked.items()}
+        for rid, head in self._world.tx.heads_by_rid(rids.values()).items():
+            values = [asked[condition][0] for condition, one in rids.items() if one == rid]
+            self._found |= dict.fromkeys(values, f"{head.type}/{head.id}")
+            if head.type == "Patient":
+                self._patients[f"Patient/{head.id}"] = rid
+
+    def _condition(self, type_: str, query: str, at: int, ref: Ref) -> Condition:
+        try:
+            return conditions.parse(type_, query)
+        except InvalidInput as error:
+            error.expression = self._where(at, ref)
+            raise
+
+    def _where(self, at: int, ref: Ref) -> str:
+        return f"{self._meant[at].item.path}.{ref.path}"
+
+    def _dangling(self, at: int, mapping: dict[str, str]) -> list[Issue]:
+        known = mapping.keys() | self._found.keys()
+        path = self._meant[at].item.path
+        return [
+            references.dangling(ref, path)
+            for ref in self._refs[at]
+            if ref.value not in known and (ref.kind in _MUST or self._is_ours(ref))
+        ]
+
+    def _is_ours(self, ref: Ref) -> bool:
+        return ref.kind == "absolute" and references.local(ref.value, self._base) is not None
+
+    def _rewritten(self, at: int, mapping: dict[str, str]) -> Resource | None:
+        resource = self._meant[at].item.resource
+        return references.rewrite(resource, self._found | mapping, self._refs[at]) if resource else None
+
+
+_HERE = ("relative", "absolute")
+_MUST = ("relative", "urn", "conditional", "unreadable")
+

@@ -1,0 +1,58 @@
+"""Orders: which systems have to be brought up to date now, one standing order per copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.connectors.config import Config
+from gateway.fhir import deliver, form
+from gateway.fhir.json import Resource
+from gateway.fhir.record import Record, Value
+from gateway.planning.directory import Directory
+from gateway.planning.world import Known, State, World
+from gateway.store import NewDelivery
+
+
+def outgoing(state_id: str, content: Resource, directory: Directory, *, deleted: bool = False) -> Resource:
+    """A Patient as others get it: with our identifier, and no longer active once deleted here."""
+    ours = {"system": directory.patient_system, "value": state_id}
+    given = [one for one in content.get("identifier", []) if one.get("system") != directory.patient_system]
+    patient = content | {"identifier": [*given, ours]}
+    return patient | {"active": False} if deleted else patient
+
+
+def due(record: Record, content: Resource, config: Config) -> Mapping[str, Value]:
+    """The slots in which their copy differs from what it should hold."""
+    return deliver.diff(record, form.render(content, config.connector.form, record))
+
+
+def is_copy(state: State, known: Known, config: Config) -> bool:
+    """Whether a record is that system's own copy, not what a FHIR client of the same connector was shown."""
+    return known.row.connector == config.name and known.row.remote_id != state.id
+
+
+def order_patient(world: World, state: State, content: Resource, number: int, *, deleted: bool = False) -> None:
+    """Standing orders for every system whose copy of this Patient differs, or which has none yet."""
+    body = outgoing(state.id, content, world.directory, deleted=deleted)
+    for config in world.directory.targets("Patient"):
+        copies = [known for known in state.records.values() if is_copy(state, known, config)]
+        for known in copies:
+            if due(known.record, body, config):
+                world.changes.deliveries.append(_order(world, state, config, known.row.remote_id, number))
+        if not copies and not deleted:
+            world.changes.deliveries.append(_order(world, state, config, "", number))
+
+
+def order_clinical(world: World, state: State, number: int, source: str) -> None:
+    """Standing orders for every other system that takes this type; the source has it already."""
+    for config in world.directory.targets(state.type):
+        remote_ids = [known.row.remote_id for known in state.records.values() if is_copy(state, known, config)]
+        if config.name != source:
+            for remote_id in remote_ids or [""]:
+                world.changes.deliveries.append(_order(world, state, config, remote_id, number))
+
+
+def _order(world: World, state: State, config: Config, remote_id: str, number: int) -> NewDelivery:
+    return NewDelivery(config.name, state.rid, remote_id, state.patient, number, world.now)
+
+

@@ -1,0 +1,216 @@
+"""Patients: what a system said becomes its record, and all records together the Patient (design, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from gateway.errors import InvalidInput, VersionConflict
+from gateway.fhir import consolidate, json, observe, record, search
+from gateway.fhir.consolidate import Consolidated
+from gateway.fhir.json import Resource
+from gateway.fhir.record import Record
+from gateway.identity.keys import key_identifiers, other_identifiers
+from gateway.planning import bodies, orders
+from gateway.planning.resolve import Meant
+from gateway.planning.world import Item, Known, Speaker, State, World
+from gateway.store import HeadUpdate, Identifier, Key, LinkRow, NewHead, NewVersion, RecordRow
+
+
+def apply(world: World, meant: Meant, resource: Resource, speaker: Speaker) -> bytes:
+    """Observe what the speaker said of a Patient, consolidate, and queue every row; its stored form, changed or not."""
+    state = _live(meant)
+    check_version(meant.item, state)
+    key, known = _record_of(state, meant.item, speaker)
+    stated = _observed(world, state, known.record, meant.item, resource, speaker)
+    state.records[key] = replace_record(known, stated)
+    if not known.row.revision:
+        _link(world, state, known, meant.reason)
+    return settle(world, state, speaker, {key}, revive=meant.item.id is not None)
+
+
+def settle(
+    world: World, state: State, speaker: Speaker, changed: set[tuple[str, str]], *, revive: bool = False
+) -> bytes:
+    """Consolidate the records as they now are: a new version if a slot changed, orders, conflicts, record rows."""
+    result = consolidated(world, state)
+    content = result.resource or {"resourceType": "Patient"}
+    gone = state.deleted and not revive
+    fresh = not gone and (state.number == 0 or state.deleted or bool(consolidate.changed(state.body, result)))
+    number = state.number + 1 if fresh else state.number
+    if fresh:
+        state.raw = _version(world, state, bodies.stored(content, state.id, number, world.now), number, speaker)
+    if speaker.shows:
+        _show(state, changed, content, result.stamps)
+    world.changes.conflicts[state.rid] = _conflicts(result)
+    _write_records(world, state, changed)
+    orders.order_patient(world, state, content, number, deleted=gone)
+    return state.raw or b""
+
+
+def consolidated(world: World, state: State) -> Consolidated:
+    """What all records of a Patient say together."""
+    return consolidate.consolidate([known.record for known in state.records.values()], world.directory.policy)
+
+
+def delete(world: World, meant: Meant, speaker: Speaker) -> None:
+    """FHIR DELETE: the resource becomes a tombstone; the systems keep their records and are told active=false."""
+    state = meant.state
+    if state is None or state.deleted:
+        return
+    check_version(meant.item, state)
+    content = bodies.content_of(state.body)
+    conditions = [Key("Patient", "condition", *pair, state.rid) for pair in search.identifiers_of(state.body)]
+    world.changes.keys_removed += conditions
+    world.changes.heads_updated.append(HeadUpdate(state.rid, state.number, state.rid))
+    version = NewVersion(state.rid, state.number + 1, "delete", speaker.connector, speaker.message_id, None)
+    world.changes.versions.append(version)
+    orders.order_patient(world, state, content, state.number + 1, deleted=True)
+
+
+def check_version(item: Item, state: State) -> None:
+    """Raises VersionConflict when If-Match names another version (FHIR R4 §3.1.0.5)."""
+    if item.if_match is not None and item.if_match != str(state.number):
+        raise VersionConflict(f"the current version is {state.number}: read it again first", expression=item.path)
+
+
+def replace_record(known: Known, stated: Record) -> Known:
+    return replace(known, record=stated)
+
+
+def _live(meant: Meant) -> State:
+    assert meant.state is not None, "an item with a resource always means one"
+    meant.state.patient = meant.state.rid
+    return meant.state
+
+
+def _record_of(state: State, item: Item, speaker: Speaker) -> tuple[tuple[str, str], Known]:
+    remote_id = item.remote_id if speaker.kind == "system" and item.remote_id else state.id
+    key = (speaker.connector, remote_id)
+    if key not in state.records:
+        row = RecordRow(0, speaker.connector, "Patient", remote_id, state.rid, 0, b"")
+        return key, Known(row, Record(speaker.connector, "Patient", remote_id))
+    return key, state.records[key]
+
+
+def _observed(
+    world: World, state: State, known: Record, item: Item, resource: Resource, speaker: Speaker
+) -> Record:
+    now = world.now
+    if speaker.kind == "system":
+        start = speaker.read_start or now
+        return observe.observe(known, resource, speaker.coverage, speaker.at, start, now=now, dated=speaker.dated)
+    if item.id is not None:
+        base, stamp = _base(world, state, item, resource)
+        return observe.edit(known, base, resource, at=now, base_stamp=stamp)
+    return observe.state(known, resource, speaker.coverage, at=now)
+
+
+def _base(world: World, state: State, item: Item, resource: Resource) -> tuple[Resource, datetime | None]:
+    """What a PUT by id was made from: If-Match, else meta.versionId of the body, else the current version."""
+    if state.deleted:
+        return {"resourceType": "Patient"}, state.at
+    named = item.if_match or resource.get("meta", {}).get("versionId")
+    if named is None or named == str(state.number):
+        return state.body, state.at
+    version = world.tx.version(state.rid, int(named)) if named.isdigit() else None
+    if version is None or version.body is None:
+        raise InvalidInput("meta.versionId names a version that never was", expression=f"{item.path}.meta.versionId")
+    return json.decode(version.body), version.at
+
+
+def _version(world: World, state: State, body: Resource, number: int, speaker: Speaker) -> bytes:
+    """Queue the rows of a new version; its bytes."""
+    raw = json.encode(body)
+    if number == 1:
+        world.changes.heads_new.append(NewHead(state.rid, "Patient", state.id, state.rid))
+    else:
+        world.changes.heads_updated.append(HeadUpdate(state.rid, state.number, state.rid))
+    method = "create" if number == 1 else "update"
+    version = NewVersion(state.rid, number, method, speaker.connector, speaker.message_id, raw)
+    world.changes.versions.append(version)
+    index(world, state, body)
+    return raw
+
+
+def index(world: World, state: State, body: Resource) -> None:
+    """Queue what changes in the search index and among the unique keys; remote ids of links stay."""
+    before = set(search.identifiers_of(state.body)) if state.number and not state.deleted else set()
+    after = set(search.identifiers_of(body))
+    linked = {pair for pair in _link_ids(world, state)}
+    world.changes.identifiers_added += [Identifier("Patient", *pair, state.rid) for pair in sorted(after - before)]
+    gone = sorted(before - after - linked)
+    world.changes.identifiers_removed += [Identifier("Patient", *pair, state.rid) for pair in gone]
+    world.changes.keys_removed += [Key("Patient", "condition", *pair, state.rid) for pair in gone]
+    _index_keys(world, state, body, linked)
+
+
+def _index_keys(world: World, state: State, body: Resource, linked: set[tuple[str, str]]) -> None:
+    systems = world.directory.keys
+    keys = {pair for pair in key_identifiers(body, systems) if pair[0] != systems.ours}
+    seen = set(other_identifiers(body, systems))
+    old_keys = set(key_identifiers(state.body, systems)) if state.number else set()
+    old_seen = set(other_identifiers(state.body, systems)) if state.number else set()
+    world.changes.keys_removed += [Key("Patient", "key", *pair, state.rid) for pair in sorted(old_keys - keys - linked)]
+    world.changes.keys_removed += [Key("Patient", "seen", *pair, state.rid) for pair in sorted(old_seen - seen)]
+    _claim(world, state, "key", keys)
+    _claim(world, state, "seen", seen)
+
+
+def _claim(world: World, state: State, kind: str, pairs: set[tuple[str, str]]) -> None:
+    """Take the unique rows that nobody has. A `seen` row makes two posts of one unlisted identifier meet: whoever
+    comes second sees it, and joins only if name and birth date agree."""
+    if not pairs:
+        return
+    taken = world.tx.keys("Patient", kind, pairs)
+    mine = [Key("Patient", kind, *pair, state.rid) for pair in sorted(pairs - taken.keys())]
+    for key in world.changes.keys_added:
+        if kind == "key" and key[:4] in {one[:4] for one in mine} and key.rid != state.rid:
+            raise InvalidInput("two Patients of one message carry the same identifier; nothing was written")
+    world.changes.keys_added += [one for one in mine if one[:4] not in {key[:4] for key in world.changes.keys_added}]
+
+
+def _link_ids(world: World, state: State) -> list[tuple[str, str]]:
+    """The remote ids of live links as identifiers, for systems whose ids are identifiers."""
+    peers = world.directory.peers
+    systems = ((link, peers[link.connector].id_system) for link in state.links if link.connector in peers)
+    return [(system, link.remote_id) for link, system in systems if system]
+
+
+def _link(world: World, state: State, known: Known, reason: object) -> None:
+    row = known.row
+    text = json.encode(reason).decode()
+    link = LinkRow(world.tx.new_id(), row.connector, "Patient", row.remote_id, state.rid, text, world.now)
+    world.changes.links.append(link)
+    config = world.directory.peers.get(row.connector)
+    if config is not None and config.id_system and row.remote_id != state.id:
+        claim_remote(world, state, config.id_system, row.remote_id)
+
+
+def claim_remote(world: World, state: State, system: str, remote_id: str) -> None:
+    """A linked remote id finds its Patient from now on, as an identifier of that system's ids."""
+    pair = (system, remote_id)
+    _claim(world, state, "key", {pair})
+    world.changes.identifiers_added.append(Identifier("Patient", *pair, state.rid))
+
+
+def _show(
+    state: State, keys: set[tuple[str, str]], content: Resource, stamps: Mapping[str, datetime | None]
+) -> None:
+    for key in keys:
+        known = state.records[key]
+        state.records[key] = replace_record(known, observe.show(known.record, content, stamps))
+
+
+def _write_records(world: World, state: State, keys: set[tuple[str, str]]) -> None:
+    for key in sorted(keys):
+        known = state.records[key]
+        dumped = record.dump(known.record)
+        if dumped != known.row.state:
+            row = known.row._replace(rid=state.rid, state=dumped, read_at=known.record.read_at)
+            world.changes.records.append(row)
+
+
+def _conflicts(result: Consolidated) -> list[tuple[str, str]]:
+    return [(one.slot, json.encode(sorted(one.connectors)).decode()) for one in result.conflicts]

@@ -1,0 +1,46 @@
+"""Provenance: one per message that changed something; it names the message and the versions it made (FHIR R4 §7.4)."""
+
+from __future__ import annotations
+
+from gateway.fhir import json, times
+from gateway.fhir.json import Resource
+from gateway.planning import bodies
+from gateway.planning.uuid7 import new_id
+from gateway.planning.world import Speaker, World
+from gateway.store import NewHead, NewVersion
+
+_ACTIVITY = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
+
+
+def add(world: World, speaker: Speaker) -> None:
+    """Queue the Provenance of what this message changed so far; nothing when it changed nothing."""
+    made = world.changes.versions
+    if not made:
+        return
+    targets = [_target(world, version.rid, version.number) for version in made]
+    patients = {state.rid for version in made if (state := world.states[version.rid]).type == "Patient"}
+    patients |= {state.patient for version in made if (state := world.states[version.rid]).patient is not None}
+    rid, public_id = world.tx.new_rid(), new_id(world.now)
+    body = bodies.stored(_content(world, speaker, targets), public_id, 1, world.now)
+    patient = next(iter(patients)) if len(patients) == 1 else None
+    world.changes.heads_new.append(NewHead(rid, "Provenance", public_id, patient))
+    raw = json.encode(body)
+    world.changes.versions.append(NewVersion(rid, 1, "create", speaker.connector, speaker.message_id, raw))
+
+
+def _target(world: World, rid: int, number: int) -> Resource:
+    return {"reference": f"{world.states[rid].location}/_history/{number}"}
+
+
+def _content(world: World, speaker: Speaker, targets: list[Resource]) -> Resource:
+    base = world.directory.ours.removesuffix("/fhir")
+    who = {"identifier": {"system": f"{base}/connectors", "value": speaker.connector}}
+    message = {"identifier": {"system": f"{base}/messages", "value": speaker.message_id}}
+    return {
+        "resourceType": "Provenance",
+        "target": targets,
+        "recorded": times.to_instant(world.now),
+        "activity": {"coding": [{"system": _ACTIVITY, "code": "UPDATE"}]},
+        "agent": [{"who": who}],
+        "entity": [{"role": "source", "what": message}],
+    }

@@ -1,0 +1,201 @@
+"""Who is meant: each item of a message to its resource, by record, condition and identifiers, in that order.
+
+docs/explain/architecture.md, "Who is meant: identifiers".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, NotAllowed
+from gateway.fhir import json
+from gateway.fhir.condition import Condition
+from gateway.fhir.json import Json, Resource
+from gateway.identity.keys import key_identifiers, other_identifiers
+from gateway.identity.resolve import Ambiguous, Candidate, Held, Matched, Via, decide
+from gateway.planning.uuid7 import new_id
+from gateway.planning.world import Item, Speaker, State, World
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The resource of an item. `reason`: why it is this one, as data for its link; None = nothing is meant (a DELETE
+    of what is not there)."""
+
+    item: Item
+    state: State | None
+    reason: Json
+
+
+class Resolver:
+    """Looks everything up for all items at once, then decides one by one."""
+
+    def __init__(self, world: World, items: Sequence[Item], speaker: Speaker) -> None:
+        self._world = world
+        self._speaker = speaker
+        self._heads = self._find_heads(items)
+        self._conditions = find_conditions(world, [item.condition for item in items if item.condition])
+        self._remote = self._find_remote(items)
+        self._candidates = {item.path: self._named(item) for item in items if _identified(item)}
+        world.load(self._everything())
+
+    def resolve(self, item: Item) -> Meant:
+        """Raises Conflict (held), AmbiguousMatch, NotAllowed or InvalidInput."""
+        if item.id is not None:
+            return self._by_id(item, item.id)
+        if item.type == "Patient" and item.resource is not None:
+            return self._patient(item, item.resource)
+        for rule, rids in (("condition", self._by_condition(item)), ("record", self._by_record(item))):
+            if rids:
+                return self._one(item, rule, sorted(rids))
+        return self._none(item)
+
+    def _find_heads(self, items: Sequence[Item]) -> dict[tuple[str, str], int]:
+        pairs = [(item.type, item.id) for item in items if item.id is not None]
+        return {pair: head.rid for pair, head in self._world.tx.heads(pairs).items()} if pairs else {}
+
+    def _find_remote(self, items: Sequence[Item]) -> dict[Pair, int]:
+        pairs = [(item.type, item.remote_id) for item in items if item.remote_id is not None]
+        if not pairs:
+            return {}
+        rows = self._world.tx.records_of(self._speaker.connector, pairs)
+        return {pair: row.rid for pair, row in rows.items() if row.rid is not None}
+
+    def _named(self, item: Item) -> dict[int, list[Via]]:
+        """Everybody whom the item's record, condition and identifiers name."""
+        assert item.resource is not None
+        found: dict[int, list[Via]] = defaultdict(list)
+        for rid in self._by_record(item):
+            found[rid].append(Via("record", self._speaker.connector, item.remote_id or ""))
+        for rid in self._by_condition(item):
+            assert item.condition is not None
+            found[rid].append(Via("condition", *item.condition.row))
+        keys = key_identifiers(item.resource, self._world.directory.keys)
+        for (system, value), rid in self._world.tx.keys("Patient", "key", keys).items() if keys else ():
+            found[rid].append(Via("key", system, value))
+        for rid in self._ours(keys):
+            found[rid].append(Via("key", self._world.directory.keys.ours))
+        others = other_identifiers(item.resource, self._world.directory.keys)
+        for (system, value), rids in self._world.tx.identified("Patient", others).items() if others else ():
+            for rid in rids:
+                found[rid].append(Via("unlisted", system or "", value))
+        return dict(found)
+
+    def _ours(self, keys: Iterable[Pair]) -> Iterable[int]:
+        """Our own identifier names a resource by its id: it needs no row."""
+        own = self._world.directory.keys.ours
+        ids = [("Patient", value) for system, value in keys if system == own]
+        return [head.rid for head in self._world.tx.heads(ids).values()] if ids else []
+
+    def _everything(self) -> list[int]:
+        named = [rid for candidates in self._candidates.values() for rid in candidates]
+        conditions = [rid for rids in self._conditions.values() for rid in rids]
+        return [*self._heads.values(), *conditions, *self._remote.values(), *named]
+
+    def _by_condition(self, item: Item) -> set[int]:
+        return self._conditions.get(item.condition, set()) if item.condition else set()
+
+    def _by_record(self, item: Item) -> set[int]:
+        rid = self._remote.get((item.type, item.remote_id)) if item.remote_id is not None else None
+        return set() if rid is None else {rid}
+
+    def _by_id(self, item: Item, public_id: str) -> Meant:
+        rid = self._heads.get((item.type, public_id))
+        if rid is not None:
+            return Meant(item, self._world.states[rid], {"rule": "id"})
+        if item.action == "delete":
+            return Meant(item, None, None)
+        raise NotAllowed("no resource has this id: ids are given here, so create it with POST", expression=item.path)
+
+    def _one(self, item: Item, rule: str, rids: list[int]) -> Meant:
+        if len(rids) > 1:
+            raise self._ambiguous(item, rids)
+        return Meant(item, self._live(item, rids[0]), {"rule": rule})
+
+    def _none(self, item: Item) -> Meant:
+        if item.action == "delete":
+            return Meant(item, None, None)
+        return Meant(item, self._world.create(item.type, new_id(self._world.now)), {"rule": "new"})
+
+    def _patient(self, item: Item, resource: Resource) -> Meant:
+        named = self._candidates[item.path]
+        candidates = {rid: Candidate(self._known_body(rid), tuple(via)) for rid, via in named.items()}
+        decision = decide(candidates, resource)
+        if isinstance(decision, Ambiguous):
+            raise self._ambiguous(item, decision.rids)
+        if isinstance(decision, Held):
+            self._world.load([decision.rid])
+            location = self._world.states[decision.rid].location
+            raise Conflict(
+                f"held: an identifier names {location}, but neither name nor birth date agrees; a person must look",
+                expression=item.path,
+            )
+        if isinstance(decision, Matched):
+            self._check_keys(item, decision.rid, named)
+            return Meant(item, self._live(item, decision.rid), decision.reason.to_json())
+        return self._none(item)
+
+    def _known_body(self, rid: int) -> Resource:
+        """A deleted patient is compared by the last version that said something."""
+        state = self._world.states[rid]
+        if state.deleted and state.number > 1:
+            before = self._world.tx.version(rid, state.number - 1)
+            return _parse(before.body if before else None)
+        return state.body
+
+    def _check_keys(self, item: Item, rid: int, named: dict[int, list[Via]]) -> None:
+        """Record or condition decided; a key in the body that names somebody else is a contradiction all the same."""
+        others = {other for other, via in named.items() if other != rid and any(way.rule == "key" for way in via)}
+        if others:
+            raise self._ambiguous(item, [rid, *others])
+
+    def _live(self, item: Item, rid: int) -> State:
+        state = self._world.states[rid]
+        if state.deleted:
+            raise Conflict(
+                f"held: {state.location} was deleted here; PUT to its id brings it back", expression=item.path
+            )
+        return state
+
+    def _ambiguous(self, item: Item, rids: Iterable[int]) -> AmbiguousMatch:
+        self._world.load(rids)
+        names = ", ".join(sorted(self._world.states[rid].location for rid in rids))
+        return AmbiguousMatch(f"several resources fit: {names}; nothing was written", expression=item.path)
+
+
+def find_conditions(world: World, conditions: Iterable[Condition]) -> dict[Condition, set[int]]:
+    """The live resources that each condition names: by its own unique row, or by the search index."""
+    found: dict[Condition, set[int]] = {condition: set() for condition in conditions}
+    by_type: dict[str, list[Condition]] = defaultdict(list)
+    for condition in found:
+        by_type[condition.type].append(condition)
+    for type_, wanted in by_type.items():
+        rows = world.tx.keys(type_, "condition", [condition.row for condition in wanted])
+        indexed = world.tx.identified(type_, [(condition.system, condition.value) for condition in wanted])
+        for condition in wanted:
+            found[condition] |= indexed.get((condition.system, condition.value), set())
+            if condition.row in rows:
+                found[condition].add(rows[condition.row])
+    return found
+
+
+def check_reference(condition: Condition, rids: set[int], path: str) -> int:
+    """The one resource of a conditional reference. Raises InvalidInput (none) or AmbiguousMatch (FHIR R4 §3.1.0.11.2)."""
+    if len(rids) > 1:
+        raise AmbiguousMatch("several resources fit this conditional reference; nothing was written", expression=path)
+    if not rids:
+        raise InvalidInput("a reference to nothing: no resource has this identifier", expression=path)
+    return next(iter(rids))
+
+
+def _identified(item: Item) -> bool:
+    return item.type == "Patient" and item.id is None and item.resource is not None
+
+
+def _parse(body: bytes | None) -> Resource:
+    parsed: Resource = json.decode(body) if body else {}
+    return parsed

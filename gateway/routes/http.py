@@ -1,0 +1,109 @@
+"""What every route shares: reading a body within its limits, media types, and errors in the form their callers expect.
+
+FHIR routes answer OperationOutcome (FHIR R4 §3.1.0.1.5), the others problem+json (RFC 9457).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from email.message import Message
+
+from fastapi import Request, Response
+
+from gateway.errors import GatewayError, NotAcceptable, PartnerUnavailable, TooLarge, UnknownFormat, Unparsable
+from gateway.fhir import json
+from gateway.fhir.issue import Issue, outcome
+
+FHIR_JSON = "application/fhir+json"
+JSON_TYPES = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")
+XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body. Raises TooLarge as soon as it is over `limit` bytes, Unparsable when there is none."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > limit:
+        raise TooLarge(f"the body is over the limit of {limit} bytes")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"the body is over the limit of {limit} bytes")
+        chunks.append(chunk)
+    if not size:
+        raise Unparsable("the body is empty")
+    return b"".join(chunks)
+
+
+def media_type(request: Request, allowed: tuple[str, ...]) -> str:
+    """The media type of the body, lower case. Raises UnknownFormat that says what this route reads."""
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "")
+    kind = header.get_content_type() if request.headers.get("content-type") else ""
+    if kind not in allowed:
+        raise UnknownFormat(f"this route reads {', '.join(allowed)}: set Content-Type to one of them")
+    charset = str(header.get_param("charset", "utf-8")).lower()
+    if kind in JSON_TYPES and charset not in ("utf-8", "utf8"):
+        raise UnknownFormat("JSON is read as UTF-8 only: drop the charset or set it to utf-8")
+    return kind
+
+
+async def read_json(request: Request, limit: int) -> tuple[bytes, json.Json]:
+    """The raw body and what it says."""
+    media_type(request, JSON_TYPES)
+    raw = await read_body(request, limit)
+    return raw, json.decode(raw)
+
+
+def require_json_answer(request: Request) -> None:
+    """Raises NotAcceptable when the caller takes something else only (FHIR R4 §3.1.0.1.11)."""
+    wanted = request.query_params.get("_format") or request.headers.get("accept") or "*/*"
+    if not any(part in wanted.lower() for part in ("json", "*/*", "application/*")):
+        raise NotAcceptable("only JSON is spoken here: ask for application/fhir+json")
+
+
+def fhir_json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A FHIR answer; the bytes are sent as they are."""
+    return Response(body, status, dict(headers or {}), media_type=FHIR_JSON)
+
+
+def plain_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A plain JSON answer."""
+    return Response(json.encode(value), status, dict(headers or {}), media_type="application/json")
+
+
+def fhir_error(_request: Request, error: Exception) -> Response:
+    """OperationOutcome of one of our errors."""
+    assert isinstance(error, GatewayError)
+    issues = error.issues or (Issue("error", error.code, error.message, error.expression),)
+    return fhir_json(json.encode(outcome(issues)), error.status, _headers(error))
+
+
+def problem(request: Request, error: Exception) -> Response:
+    """problem+json of one of our errors."""
+    assert isinstance(error, GatewayError)
+    if request.url.path.startswith("/fhir"):
+        return fhir_error(request, error)
+    name = type(error).__name__
+    body = {
+        "type": "about:blank",
+        "title": name,
+        "status": error.status,
+        "detail": error.message,
+        "code": error.code,
+        **({"at": error.expression} if error.expression else {}),
+        **({"issues": [issue.to_fhir() for issue in error.issues]} if error.issues else {}),
+    }
+    return Response(json.encode(body), error.status, _headers(error), media_type="application/problem+json")
+
+
+def _headers(error: GatewayError) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, PartnerUnavailable) and error.retry_after:
+        headers["Retry-After"] = str(round(error.retry_after))
+    elif error.transient:
+        headers["Retry-After"] = "1"
+    return headers
