@@ -246,9 +246,10 @@ def in_order(entries: Iterable[Entry]) -> list[Entry]:
     return sorted(entries, key=lambda entry: ORDER[entry.method])
 
 
-def targets(entries: Iterable[Entry]) -> references.Targets:
-    """What references among the entries may name."""
-    return references.targets((one.index, one.full_url, one.names) for one in entries if one.resource is not None)
+def targets(entries: Iterable[Entry], base: str = "") -> references.Targets:
+    """What references among the entries may name; `base` = our FHIR base."""
+    carried = (entry for entry in entries if entry.resource is not None and entry.error is None)
+    return references.targets(((entry.index, entry.full_url, entry.names) for entry in carried), base)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Json, Resource
@@ -22,12 +22,11 @@ _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_histor
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?(.+)", re.ASCII)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:", re.ASCII)
 _HREF = re.compile(r"""((?:href|src)\s*=\s*["'])(urn:[^"']+)(?=["'])""")
-_LINKS = frozenset({"url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
+_SPEAKING = frozenset({"reference", "div", "url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
 _LOGICAL = frozenset({"id", "extension", "type", "identifier", "display"})
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """One reference. `link` = a uri or url element, `narrative` = an XHTML div, both only where they hold a urn."""
 
     trail: Trail
@@ -63,28 +62,25 @@ def _walk(node: dict[str, Json], trail: Trail, found: list[Ref]) -> None:
     for key, value in node.items():
         kind = type(value)
         if kind is str:
-            if key == "reference":
-                found.append(Ref((*trail, key), kind_of(value), value))
-            elif "urn:" in value:
-                _walk_urn(key, value, trail, found)
+            if key in _SPEAKING:
+                _read(key, value, trail, found)
         elif kind is dict:
             if key == "identifier" and node.keys() <= _LOGICAL:
                 found.append(Ref(trail, "identifier", ""))
             _walk(value, (*trail, key), found)
         elif kind is list:
-            _walk_list(value, (*trail, key), found)
+            for at, item in enumerate(value):
+                if type(item) is dict:
+                    _walk(item, (*trail, key, at), found)
 
 
-def _walk_list(items: list[Json], trail: Trail, found: list[Ref]) -> None:
-    for at, item in enumerate(items):
-        if type(item) is dict:
-            _walk(item, (*trail, at), found)
-
-
-def _walk_urn(key: str, value: str, trail: Trail, found: list[Ref]) -> None:
-    if key == "div":
-        found.append(Ref((*trail, key), "narrative", value))
-    elif key in _LINKS and trail:  # a resource's own url is its name, not a pointer
+def _read(key: str, value: str, trail: Trail, found: list[Ref]) -> None:
+    if key == "reference":
+        found.append(Ref((*trail, key), kind_of(value), value))
+    elif key == "div":
+        if "urn:" in value:
+            found.append(Ref((*trail, key), "narrative", value))
+    elif trail and value.startswith("urn:"):  # a resource's own url is its name, not a pointer
         found.append(Ref((*trail, key), "link", value))
 
 
@@ -120,10 +116,11 @@ def from_base(url: str, base: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The entries of a Bundle by what may name them: fullUrl, and `Type/id` of the resource or of the request."""
+    """The entries of a Bundle by what may name them: fullUrl, and `Type/id` of the resource; `base` = our own."""
 
     by_url: Mapping[str, int]
     by_name: Mapping[str, int]
+    base: str = ""
 
     def find(self, ref: Ref, full_url: str | None = None) -> int | None:
         """The entry that a reference of the entry `full_url` means; None when it is not in this Bundle.
@@ -131,11 +128,11 @@ class Targets:
         A relative one is first read against the entry's own fullUrl, then by name: exports carry `Patient/123`
         beside a `urn:uuid` fullUrl.
         """
+        name = _versionless(ref.value)
         if ref.kind in ("urn", "absolute", "link"):
-            return self.by_url.get(_versionless(ref.value))
+            return self.by_url.get(name, self.by_name.get(from_base(name, self.base)))
         if ref.kind != "relative":
             return None
-        name = _versionless(ref.value)
         root = _root(full_url)
         return self.by_url.get(f"{root}/{name}", self.by_name.get(name)) if root else self.by_name.get(name)
 
@@ -150,7 +147,7 @@ def _root(full_url: str | None) -> str | None:
     return parts[0] if len(parts) == 3 and parts[0].startswith(("http://", "https://")) else None
 
 
-def targets(named: Iterable[tuple[int, str | None, Iterable[str]]]) -> Targets:
+def targets(named: Iterable[tuple[int, str | None, Iterable[str]]], base: str = "") -> Targets:
     """From (index, fullUrl, its names `Type/id`); a name that two entries have means neither."""
     by_url: dict[str, int] = {}
     by_name: dict[str, int] = {}
@@ -161,7 +158,7 @@ def targets(named: Iterable[tuple[int, str | None, Iterable[str]]]) -> Targets:
         for name in names:
             if by_name.setdefault(name, index) != index:
                 twice.add(name)
-    return Targets(by_url, {name: index for name, index in by_name.items() if name not in twice})
+    return Targets(by_url, {name: index for name, index in by_name.items() if name not in twice}, base)
 
 
 def rewrite(resource: Resource, mapping: Mapping[str, str], refs: Iterable[Ref] | None = None) -> Resource:
@@ -222,7 +219,8 @@ PATIENT_ELEMENT: Mapping[str, str] = {
         "for": "Task",
         "target": "Provenance",
         "participant": "Appointment",
-        "actor": "AppointmentResponse",
+        "actor": "AppointmentResponse Schedule",
+        "deliverTo": "SupplyRequest",
     }.items()
     for type_ in types.split()
 }

@@ -19,7 +19,7 @@ FIELDS = 100
 SUPPORTED = ("_id", "identifier", "patient", "subject", "_lastUpdated", "_count", "_total", "_cursor")
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
-_CURSOR = re.compile(r"[A-Za-z0-9_\-]{1,200}", re.ASCII)
+_CURSOR = re.compile(r"[A-Za-z0-9_.\-]{1,200}", re.ASCII)
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(\d.*)", re.ASCII | re.DOTALL)
 _ESCAPED = re.compile(r"\\([\\,|$])")
@@ -42,7 +42,7 @@ class Parameter(NamedTuple):
 
 
 Bound = tuple[str, datetime]
-"""(">=" or "<", moment) on meta.lastUpdated."""
+"""("ge" or "lt", moment) on meta.lastUpdated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +195,13 @@ def _bounds(value: str) -> Iterator[Bound]:
 
 
 _BOUNDS: dict[str, tuple[tuple[str, bool], ...]] = {
-    "eq": ((">=", False), ("<", True)),
-    "gt": ((">=", True),),
-    "sa": ((">=", True),),
-    "ge": ((">=", False),),
-    "lt": (("<", False),),
-    "eb": (("<", False),),
-    "le": (("<", True),),
+    "eq": (("ge", False), ("lt", True)),
+    "gt": (("ge", True),),
+    "sa": (("ge", True),),
+    "ge": (("ge", False),),
+    "lt": (("lt", False),),
+    "eb": (("lt", False),),
+    "le": (("lt", True),),
 }
 
 
@@ -238,15 +238,19 @@ def _split(text: str, mark: str) -> list[str]:
 
 
 def _unescape(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text)
+    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
 
 
 def identifiers_of(resource: Resource) -> list[tuple[str, str]]:
     """The (system, value) rows a resource is found by, in its own order; no system = ""."""
     found = resource.get("identifier")
     several = found if isinstance(found, list) else [found]
-    rows = ((one.get("system") or "", one["value"]) for one in several if isinstance(one, dict) and one.get("value"))
-    return list(dict.fromkeys(rows))
+    rows = ((one.get("system") or "", one.get("value")) for one in several if isinstance(one, dict))
+    return list(dict.fromkeys((system, value) for system, value in rows if _are_text(system, value)))
+
+
+def _are_text(system: Any, value: Any) -> bool:
+    return isinstance(system, str) and isinstance(value, str) and bool(value)
 
 
 def self_link(query: Query, base: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -97,7 +97,7 @@ def decide(candidates: Mapping[int, Candidate], incoming: Resource) -> Decision:
         found = {rid: _reason(rule, candidate, incoming) for rid, candidate in candidates.items()}
         named = {rid: reason for rid, reason in found.items() if _names(reason)}
         if named:
-            return _decide(named)
+            return _decide(named, {rid for rid in named if candidates[rid].ways("condition")})
     return New()
 
 
@@ -109,11 +109,11 @@ def _names(reason: Reason) -> bool:
     return bool(reason.via) and (reason.rule != "unlisted" or reason.agreement.full)
 
 
-def _decide(named: Mapping[int, Reason]) -> Decision:
+def _decide(named: Mapping[int, Reason], stated: Collection[int]) -> Decision:
     if len(named) > 1:
         return Ambiguous(named)
     ((rid, reason),) = named.items()
-    return Matched(rid, reason) if reason.rule == "condition" or reason.agreement.ok else Held(rid, reason)
+    return Matched(rid, reason) if rid in stated or reason.agreement.ok else Held(rid, reason)
 
 
 def proposes(candidates: Iterable[Resource], incoming: Resource) -> list[int]:
