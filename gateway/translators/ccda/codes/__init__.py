@@ -1,0 +1,55 @@
+"""The code tables of the translator: data files with their source, read once at import."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import NamedTuple
+
+_OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_URI = re.compile(r"(?:https?://|urn:)[^\s\"<>^`{|}\\]+")
+
+
+class Concept(NamedTuple):
+    """One target of a concept map."""
+
+    code: str
+    display: str
+
+
+def _rows(name: str) -> Iterator[list[str]]:
+    for line in (files(__package__) / name).read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            yield line.split("\t")
+
+
+def _concept_maps() -> dict[str, dict[str, Concept]]:
+    maps: dict[str, dict[str, Concept]] = {}
+    for name, source, target, display in _rows("concept-maps.tsv"):
+        maps.setdefault(name, {})[source] = Concept(target, display)
+    return maps
+
+
+SYSTEMS: dict[str, str] = {oid: uri for oid, uri, _ in _rows("systems.tsv")}
+CONCEPTS = _concept_maps()
+UNITS: dict[str, list[str]] = {kind: symbols.split() for kind, symbols in _rows("ucum.tsv")}
+
+
+def system_uri(root: str | None) -> str | None:
+    """OID -> the URI that FHIR gave it, else `urn:oid:`; a UUID -> `urn:uuid:`; what is neither has no URI."""
+    if not root:
+        return None
+    known = SYSTEMS.get(root)
+    return known or _derived(root.strip())
+
+
+def _derived(root: str) -> str | None:
+    if root in SYSTEMS:
+        return SYSTEMS[root]
+    if _OID.fullmatch(root):
+        return f"urn:oid:{root}"
+    if _UUID.fullmatch(root):
+        return f"urn:uuid:{root.lower()}"
+    return root if _URI.fullmatch(root) else None

@@ -1,0 +1,178 @@
+"""ClinicalDocument -> Composition: the header, and every section with its narrative and its entries (FHIR R4 §2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.fhir.json import Resource
+
+from .context import Context, Reference, SectionReport
+from .narrative import xhtml
+from .node import Element, Node, xpath
+from .people import agent, fits, organization
+from .registry import handler_of
+from .values import Value, absent, codeable, coding, identifier, kept, period
+
+_CONFIDENTIALITY = frozenset("ULMNRV")
+_LANGUAGE = "languageCode"
+_REPLACED = {"RPLC": "replaces", "APND": "appends", "XFRM": "transforms"}
+_AUTHORS = ("Practitioner", "PractitionerRole", "Device", "Patient", "RelatedPerson", "Organization")
+_PARTIES = ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson", "Organization")
+
+
+def header(document: Node, encounter: Reference | None, ctx: Context) -> Resource:
+    """Everything of the Composition but its sections."""
+    kind = codeable(document.first("code"), ctx)
+    title = document.text("title") or ((kind or {}).get("coding") or [{}])[0].get("display")
+    date = ctx.moment(document.first("effectiveTime"))
+    own = document.first("id")
+    confidentiality = document.attribute("confidentialityCode", "code")
+    return kept(
+        {
+            "language": document.attribute(_LANGUAGE, "code"),
+            "identifier": identifier(own) if own is not None else None,
+            "status": "final",
+            "type": kind or absent(),
+            "subject": ctx.patient,
+            "encounter": encounter,
+            "date": date,
+            "_date": None if date else absent(),
+            "author": _authors(document, ctx) or [absent()],
+            "title": title,
+            "_title": None if title else absent(),
+            "confidentiality": confidentiality if confidentiality in _CONFIDENTIALITY else None,
+            "attester": [*_attesters(document, ctx)],
+            "custodian": _custodian(document, ctx),
+            "relatesTo": [*_related(document)],
+            "event": [*_events(document, ctx)],
+        }
+    )
+
+
+def _authors(document: Node, ctx: Context) -> list[Reference]:
+    found: list[Reference] = []
+    for author in document.nodes("author"):
+        reference = fits(agent(author.node("assignedAuthor"), ctx), *_AUTHORS)
+        if reference and reference not in found:
+            found.append(reference)
+    return found
+
+
+def _attesters(document: Node, ctx: Context) -> Iterator[Value]:
+    for name, mode in (("legalAuthenticator", "legal"), ("authenticator", "professional")):
+        for one in document.nodes(name):
+            party = fits(agent(one.node("assignedEntity"), ctx), *_PARTIES)
+            time = ctx.moment(one.first("time"))
+            if party or time:
+                yield kept({"mode": mode, "time": time, "party": party})
+
+
+def _custodian(document: Node, ctx: Context) -> Reference | None:
+    custodian = document.node("custodian")
+    assigned = custodian.node("assignedCustodian") if custodian else None
+    return organization(assigned.first("representedCustodianOrganization"), ctx) if assigned else None
+
+
+def _related(document: Node) -> Iterator[Value]:
+    for related in document.nodes("relatedDocument"):
+        code = _REPLACED.get(related.get("typeCode") or "")
+        parent = related.node("parentDocument")
+        target = parent.first("id") if parent else None
+        if code and target is not None and (named := identifier(target)):
+            yield {"code": code, "targetIdentifier": named}
+
+
+def _events(document: Node, ctx: Context) -> Iterator[Value]:
+    for of in document.nodes("documentationOf"):
+        service = of.node("serviceEvent")
+        if service is None:
+            continue
+        code = codeable(service.first("code"), ctx)
+        event = kept({"code": [code] if code else None, "period": period(service.first("effectiveTime"), ctx)})
+        if event:
+            yield event
+
+
+def sections(document: Node, ctx: Context) -> list[Value]:
+    """The sections of the body. All narrative comes first: an entry may refer to the words of another section."""
+    component = document.node("component")
+    body = component.node("structuredBody") if component else None
+    if body is None:
+        return []
+    found = [_narrated(section, ctx) for section in _sections_of(body)]
+    return [made for one in found if (made := one.finish(ctx))]
+
+
+def _sections_of(body: Node) -> Iterator[Node]:
+    for component in body.nodes("component"):
+        yield from component.nodes("section")
+
+
+class _Section:
+    """A section whose narrative is read and whose entries are not yet."""
+
+    __slots__ = ("div", "inner", "node", "report")
+
+    def __init__(self, node: Node, div: str | None, inner: list[_Section], report: SectionReport) -> None:
+        self.node = node
+        self.div = div
+        self.inner = inner
+        self.report = report
+
+    def finish(self, ctx: Context) -> Value | None:
+        """Composition.section; one that would have neither text nor entries nor sections is left out (cmp-1)."""
+        code = codeable(self.node.first("code"), ctx)
+        section = kept(
+            {
+                "title": self.report.title,
+                "code": code,
+                "text": {"status": "additional", "div": self.div} if self.div else None,
+                "entry": _entries(self.node, self.report, ctx),
+                "section": [made for one in self.inner if (made := one.finish(ctx))],
+            }
+        )
+        return section if any(name in section for name in ("text", "entry", "section")) else None
+
+
+def _narrated(section: Node, ctx: Context) -> _Section:
+    text = section.first("text")
+    div = None if text is None else xhtml(text, ctx.ids)
+    code = coding(section.first("code"))
+    report = SectionReport(code["code"] if code else None, section.text("title"))
+    ctx.sections.append(report)
+    return _Section(section, div, [_narrated(inner, ctx) for inner in _sections_of(section)], report)
+
+
+def _entries(section: Node, report: SectionReport, ctx: Context) -> list[Reference]:
+    found: list[Reference] = []
+    for element in section.all("entry"):
+        report.seen += 1
+        references = _entry(element, report, ctx)
+        if references:
+            report.converted += 1
+            found.extend(reference for reference in references if reference not in found)
+    return found
+
+
+def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Reference]:
+    """The resources that stand for an entry; when there is none the report says why."""
+    statement = Node(element).statement()
+    if statement is None:
+        _not_understood(element, "no clinical statement in it", report)
+        return []
+    name = str(statement.element.tag).rpartition("}")[2]
+    handler = handler_of(statement, name, report.code)
+    if handler is None:
+        template = next(statement.templates(), "none")
+        _not_understood(statement.element, f"{name} with template {template}: not read yet", report)
+        return []
+    before = len(ctx.issues)
+    references = [reference for reference in handler(statement, ctx.within(report)) if reference]
+    if not references:
+        refused = [issue.diagnostics for issue in ctx.issues[before:] if issue.severity == "error"]
+        _not_understood(statement.element, refused[0] if refused else "says nothing that a resource could hold", report)
+    return references
+
+
+def _not_understood(element: Element, reason: str, report: SectionReport) -> None:
+    report.not_understood.append({"xpath": xpath(element), "reason": reason})

@@ -1,0 +1,167 @@
+"""Context: one conversion's memory - the patient, the resources made so far, the ID map, issues and report rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+
+from gateway.fhir import gate, json
+from gateway.fhir.issue import Issue
+from gateway.fhir.json import Resource
+
+from .ids import name_based
+from .narrative import Ids
+from .node import Element, Node, xpath
+from .times import moment
+
+Reference = dict[str, Any]
+"""`{"reference": "Type/id"}`: one dict per resource, shared by all who refer to it, so that an id can still change."""
+
+
+@dataclass(slots=True)
+class Made:
+    """A resource with what its id is made of."""
+
+    type: str
+    body: Resource
+    identity: tuple[str, ...]
+    reference: Reference
+    source: Element
+
+
+@dataclass(slots=True)
+class SectionReport:
+    """One row of the report: what became of the entries of a section."""
+
+    code: str | None
+    title: str | None
+    seen: int = 0
+    converted: int = 0
+    fallback: int = 0
+    not_understood: list[dict[str, str]] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "code": self.code,
+            "title": self.title,
+            "seen": self.seen,
+            "converted": self.converted,
+            "fallback": self.fallback,
+            "notUnderstood": self.not_understood,
+        }
+
+
+class Context:
+    """What every function of the translator may use. Nothing in it outlives the conversion."""
+
+    def __init__(self, patient_id: str, zone: tzinfo | None = None) -> None:
+        self.patient_id = patient_id
+        self.patient: Reference = {"reference": f"Patient/{patient_id}"}
+        self.patient_ids: frozenset[tuple[str | None, str | None]] = frozenset()
+        self.zone = zone
+        self.ids: Ids = {}
+        self.issues: list[Issue] = []
+        self.sections: list[SectionReport] = []
+        self.made: list[Made] = []
+        self.people: dict[bytes, Reference | None] = {}
+        self.parties: dict[tuple[str, ...], Made] = {}
+        self.encounters: dict[tuple[str | None, str | None], Made] = {}
+        self._same: dict[tuple[str, ...], list[Made]] = {}
+        self._said: set[str] = set()
+        self.section: SectionReport | None = None
+
+    def add(
+        self, kind: str, body: Resource, node: Node, *, code: Element | None = None, also: tuple[str, ...] = ()
+    ) -> Reference | None:
+        """Take a resource into the Bundle; the same one again gives the reference of the first.
+
+        `body` has neither resourceType nor id. `code` tells it from others with the same ids (default: the code of
+        `node`), `also` are further parts of its identity. None when the result is not valid R4: then an issue says so.
+        """
+        resource: Resource = {"resourceType": kind, "id": "", **body}
+        identity = (self.patient_id, kind, *(_identity(node, code) or (_content(body),)), *also)
+        return self.keep(kind, resource, identity, node.element)
+
+    def keep(self, kind: str, resource: Resource, identity: tuple[str, ...], source: Element) -> Reference | None:
+        """As `add`, for a resource whose identity the caller knows."""
+        same = self._same.setdefault(identity, [])
+        for made in same:
+            if made.body == resource:
+                return made.reference
+        if same:
+            identity = (*identity, _content(resource))
+        identifier = name_based(*identity)
+        if not self._passes(resource, identifier, source):
+            return None
+        made = Made(kind, resource, identity, {"reference": f"{kind}/{identifier}"}, source)
+        self.made.append(made)
+        same.append(made)
+        return made.reference
+
+    def _passes(self, resource: Resource, identifier: str, source: Element) -> bool:
+        resource["id"] = identifier
+        errors = [issue for issue in gate.check(resource) if issue.severity in ("error", "fatal")]
+        resource["id"] = ""
+        for issue in errors:
+            where = f"{issue.expression}: " if issue.expression else ""
+            self.issue("error", issue.code, f"left out, not valid R4: {where}{issue.diagnostics}", source)
+        return not errors
+
+    def within(self, section: SectionReport) -> Context:
+        """The same context; from now on the handlers are in this section."""
+        self.section = section
+        return self
+
+    def settle(self) -> None:
+        """Give every resource its id. Different resources of one identity all get their content as a part of theirs,
+        the first one too: an id depends on what was said, never on the order in which it was said."""
+        for same in self._same.values():
+            if len(same) > 1:
+                first = same[0]
+                first.identity = (*first.identity, _content(first.body))
+                first.reference["reference"] = f"{first.type}/{name_based(*first.identity)}"
+        for made in self.made:
+            made.body["id"] = made.reference["reference"].rpartition("/")[2]
+
+    def issue(self, severity: Any, code: str, text: str, element: Element | None = None) -> None:
+        self.issues.append(Issue(severity, code, text, None if element is None else xpath(element)))
+
+    def once(self, text: str, element: Element) -> None:
+        """A loss that a document usually repeats: said for its first place, and counted no further."""
+        if text not in self._said:
+            self._said.add(text)
+            self.issue("information", "incomplete", f"{text} (first place of this document)", element)
+
+    def moment(self, element: Element | None, attribute: str = "value") -> str | None:
+        """The FHIR date or dateTime of a TS element."""
+        value = None if element is None else element.get(attribute)
+        if not value or element is None:
+            return None
+        found = moment(value.strip(), self.zone)
+        if found.lost:
+            self.once(found.lost, element)
+        return found.text
+
+
+def _identity(node: Node, code: Element | None) -> tuple[str, ...]:
+    """All ids, the code and the effective time as written; nothing when there is no id: then the content decides."""
+    parts = [f"{one.get('root')}^{one.get('extension')}" for one in node.all("id") if one.get("root")]
+    if not parts:
+        return ()
+    if len(parts) > 1:
+        parts.sort()
+    coded = node.first("code") if code is None else code
+    if coded is not None:
+        parts.append(f"{coded.get('code')}@{coded.get('codeSystem')}")
+    parts.extend(_time(time) for time in node.all("effectiveTime"))
+    return tuple(parts)
+
+
+def _time(time: Element) -> str:
+    value = time.get("value")
+    return value if value else "..".join(f"{end.tag[16:]}={end.get('value')}" for end in time)
+
+
+def _content(body: Resource) -> str:
+    return json.encode(body).decode()

@@ -1,0 +1,137 @@
+"""Names, addresses and telecoms of people and organizations (C-CDA on FHIR, Mapping Guidance: name, addr, telecom)."""
+
+from __future__ import annotations
+
+import re
+
+from .codes import CONCEPTS
+from .context import Context
+from .node import V3, Element, folded, plain_text
+from .values import Value, kept, period
+
+_NAME_PARTS = {V3 + "given": "given", V3 + "prefix": "prefix", V3 + "suffix": "suffix"}
+_FAMILY, _VALID = V3 + "family", V3 + "validTime"
+_LINES = ["streetAddressLine", "streetName", "houseNumber", "streetAddress", "additionalLocator", "unitID", "careOf"]
+_LINE_PARTS = frozenset(
+    V3 + name for name in [*_LINES, "postBox", "deliveryAddressLine", "direction", "streetNameBase"]
+)
+_PLACES = {V3 + "city": "city", V3 + "state": "state", V3 + "postalCode": "postalCode", V3 + "country": "country"}
+_PLACES[V3 + "county"] = "district"
+_USEABLE = frozenset([V3 + "useablePeriod", V3 + "validTime"])
+_PHONE = re.compile(r"[+(]?\d[\d\s().+\-x*#]*", re.IGNORECASE)
+
+
+def _use(element: Element, table: str) -> str | None:
+    for code in (element.get("use") or "").split():
+        if found := CONCEPTS[table].get(code):
+            return found.code
+    return None
+
+
+def human_name(element: Element | None, ctx: Context) -> Value | None:
+    """PN -> HumanName; a name that is only text stays text."""
+    if element is None or element.get("nullFlavor"):
+        return None
+    family: list[str] = []
+    found: Value = {}
+    for child in element:
+        tag = str(child.tag)
+        if tag == _VALID:
+            found["period"] = period(child, ctx)
+        elif text := plain_text(child):
+            if tag == _FAMILY:
+                family.append(text)
+            elif tag in _NAME_PARTS:
+                found.setdefault(_NAME_PARTS[tag], []).append(text)
+    if family:
+        found["family"] = " ".join(family)
+    if not found:
+        text = plain_text(element)
+        return _named(element, {"text": text}) if text else None
+    return _named(element, kept(found))
+
+
+def _named(element: Element, name: Value) -> Value:
+    use = _use(element, "name-use")
+    return {"use": use, **name} if use else name
+
+
+def human_names(elements: list[Element], ctx: Context) -> list[Value]:
+    return distinct([human_name(element, ctx) for element in elements])
+
+
+def distinct(values: list[Value | None]) -> list[Value]:
+    """Those that are there, each once."""
+    found: list[Value] = []
+    for value in values:
+        if value and value not in found:
+            found.append(value)
+    return found
+
+
+def telecoms(elements: list[Element], ctx: Context) -> list[Value]:
+    return distinct([telecom(element, ctx) for element in elements])
+
+
+def telecom(element: Element, ctx: Context) -> Value | None:
+    """TEL -> ContactPoint: the scheme says which system, the rest is the value as written."""
+    written = folded(element.get("value"))
+    if not written or element.get("nullFlavor"):
+        return None
+    scheme, colon, rest = written.partition(":")
+    system = CONCEPTS["telecom-system"].get(scheme.lower())
+    if not colon or system is None:
+        found = {"system": _guessed(written), "value": written}
+    elif system.code == "url":
+        found = {"system": "url", "value": written}
+    elif rest.strip():
+        found = {"system": system.code, "value": rest.strip()}
+    else:
+        return None
+    if "PG" in (element.get("use") or "").split():
+        found["system"] = "pager"
+    if use := _use(element, "telecom-use"):
+        found["use"] = use
+    return found if (during := _during(element, ctx)) is None else {**found, "period": during}
+
+
+def _guessed(written: str) -> str:
+    """Without a scheme: what can only be a phone number or an e-mail address is one, anything else `other`."""
+    if _PHONE.fullmatch(written):
+        return "phone"
+    return "email" if "@" in written and " " not in written and ":" not in written else "other"
+
+
+def _during(element: Element, ctx: Context) -> Value | None:
+    for child in element:
+        if child.tag in _USEABLE:
+            return period(child, ctx)
+    return None
+
+
+def addresses(elements: list[Element], ctx: Context) -> list[Value]:
+    return distinct([address(element, ctx) for element in elements])
+
+
+def address(element: Element | None, ctx: Context) -> Value | None:
+    """AD -> Address; one that is only text stays text."""
+    if element is None or element.get("nullFlavor"):
+        return None
+    found: Value = {}
+    lines: list[str] = []
+    for child in element:
+        tag = str(child.tag)
+        text = None if tag in _USEABLE else plain_text(child)
+        if text and tag in _LINE_PARTS:
+            lines.append(text)
+        elif text and tag in _PLACES:
+            found[_PLACES[tag]] = text
+    if lines:
+        found["line"] = lines
+    if not found and (text := plain_text(element)):
+        found["text"] = text
+    if not found:
+        return None
+    if use := _use(element, "address-use"):
+        found["use"] = use
+    return found if (during := _during(element, ctx)) is None else {**found, "period": during}

@@ -1,0 +1,153 @@
+"""encompassingEncounter and Encounter Activity -> Encounter, Location (C-CDA on FHIR, CF-encounters).
+
+The same encounter in the header and in an entry (they share an id) is one resource.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .codes import CONCEPTS
+from .context import Context, Reference
+from .demographics import address, telecoms
+from .node import Element, Node
+from .people import agent, fits, organization
+from .values import Value, absent, codeable, identifiers, interval, kept, period
+
+ACT_CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+CPT = "http://www.ama-assn.org/go/cpt"
+
+_CLASSES = frozenset(["AMB", "EMER", "FLD", "HH", "IMP", "ACUTE", "NONAC", "OBSENC", "PRENC", "SS", "VR"])
+_CPT_CLASSES = (("99211", "99215", "AMB"), ("99221", "99223", "IMP"), ("99281", "99285", "EMER"))
+
+
+def add_encounter(node: Node, body: Value, ctx: Context) -> Reference | None:
+    """Take the Encounter in, united with the one that shares an id with it; what was there first stays."""
+    keys = [(one.get("root"), one.get("extension")) for one in node.all("id") if one.get("root")]
+    known = next((ctx.encounters[key] for key in keys if key in ctx.encounters), None)
+    if known is not None:
+        _unite(known.body, body)
+        return known.reference
+    reference = ctx.add("Encounter", body, node)
+    if reference is not None:
+        made = next(made for made in reversed(ctx.made) if made.reference is reference)
+        ctx.encounters.update(dict.fromkeys(keys, made))
+    return reference
+
+
+def _unite(known: Value, other: Value) -> None:
+    for name, value in other.items():
+        if isinstance(value, list) and name in known:
+            known[name].extend(one for one in value if one not in known[name])
+        elif (name == "class" and "code" in value and "code" not in known[name]) or (
+            name == "status" and known[name] == "unknown"
+        ):
+            known[name] = value
+        else:
+            known.setdefault(name, value)
+
+
+def _says_more(name: str, known: Any, value: Any) -> bool:
+    if name == "class":
+        return "code" in value and "code" not in known
+    return name == "status" and known == "unknown"
+
+
+def encounter_body(node: Node, ctx: Context) -> Value:
+    """What header and entry say alike."""
+    types = codeable(node.first("code"), ctx)
+    time = node.first("effectiveTime")
+    disposition = codeable(node.first("sdtc:dischargeDispositionCode"), ctx) or codeable(
+        node.first("dischargeDispositionCode"), ctx
+    )
+    return {
+        "identifier": identifiers(node.all("id")),
+        "status": _status(node, time, ctx),
+        "class": _class(types),
+        "type": _types(types),
+        "subject": ctx.patient,
+        "period": _period(time, ctx),
+        "hospitalization": {"dischargeDisposition": disposition} if disposition else None,
+    }
+
+
+def _period(time: Element | None, ctx: Context) -> Value | None:
+    return period(time, ctx)
+
+
+def _status(node: Node, time: Element | None, ctx: Context) -> str:
+    """A single time or an end means finished; else the statusCode; without either nobody said (CF-encounters)."""
+    found = interval(time, ctx)
+    said = CONCEPTS["encounter-status"].get(node.attribute("statusCode", "code") or "")
+    if said and said.code not in ("finished", "in-progress"):
+        return said.code
+    if found.value or found.ended:
+        return "finished"
+    return said.code if said else "in-progress" if found.low else "unknown"
+
+
+def _class(types: Value | None) -> Value:
+    """The ActCode among the codes; the CPT ranges that the mapping names; else the reason why there is none."""
+    for one in (types or {}).get("coding", ()):
+        if one.get("system") == ACT_CODES and one["code"] in _CLASSES:
+            return dict(one)
+    for one in (types or {}).get("coding", ()):
+        for low, high, code in _CPT_CLASSES:
+            if one.get("system") == CPT and low <= one["code"] <= high:
+                return {"system": ACT_CODES, "code": code}
+    return absent()
+
+
+def _types(types: Value | None) -> list[Value] | None:
+    if types is None:
+        return None
+    codings = [one for one in types.get("coding", ()) if one.get("system") != ACT_CODES]
+    found = kept({"coding": codings, "text": types.get("text")})
+    return [found] if found else None
+
+
+def encompassing(node: Node, ctx: Context) -> Reference | None:
+    """componentOf/encompassingEncounter -> Encounter."""
+    body = encounter_body(node, ctx)
+    people = [participant(one, "assignedEntity", ctx) for one in node.nodes("responsibleParty")]
+    people += [participant(one, "assignedEntity", ctx) for one in node.nodes("encounterParticipant")]
+    body["participant"] = [one for one in people if one]
+    place = node.node("location")
+    facility = place.node("healthCareFacility") if place else None
+    if facility:
+        where = location(facility, facility.node("location"), ctx)
+        body["location"] = [{"location": where}] if where else None
+        body["serviceProvider"] = organization(facility.first("serviceProviderOrganization"), ctx)
+    return add_encounter(node, kept(body), ctx)
+
+
+def participant(node: Node, role: str, ctx: Context) -> Value | None:
+    """One participant: who, in which function, when."""
+    individual = fits(agent(node.node(role), ctx), "Practitioner", "PractitionerRole", "RelatedPerson")
+    if individual is None:
+        return None
+    function = codeable(node.first("sdtc:functionCode"), ctx)
+    code = node.get("typeCode")
+    if code in ("ADM", "ATND", "CON", "DIS", "REF") and function is None:
+        function = {"coding": [{"system": PARTICIPATION, "code": code}]}
+    return kept(
+        {"type": [function] if function else None, "period": period(node.first("time"), ctx), "individual": individual}
+    )
+
+
+def location(role: Node, place: Node | None, ctx: Context) -> Reference | None:
+    """A facility or Service Delivery Location -> Location; `place` has the name."""
+    where = address(place.first("addr"), ctx) if place else None
+    body = kept(
+        {
+            "identifier": identifiers(role.all("id")),
+            "name": place.text("name") if place else None,
+            "type": [kind] if (kind := codeable(role.first("code"), ctx)) else None,
+            "telecom": telecoms(role.all("telecom"), ctx),
+            "address": where or address(role.first("addr"), ctx),
+        }
+    )
+    if not body:
+        return None
+    return ctx.add("Location", body, role, also=(str(body.get("name", "")),))

@@ -1,0 +1,170 @@
+"""recordTarget -> Patient (C-CDA R2.1 §1.1 US Realm Header; C-CDA on FHIR, CF-patient)."""
+
+from __future__ import annotations
+
+from gateway.fhir.json import Resource
+
+from .codes import CONCEPTS
+from .context import Context
+from .demographics import address, addresses, human_name, human_names, telecoms
+from .node import Element, Node
+from .people import organization
+from .values import Value, codeable, coding, concept, identifiers, kept, resolved
+
+CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
+EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
+ROLES = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+NULLS = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
+SSN = "2.16.840.1.113883.4.1"
+
+_RACES = frozenset(["1002-5", "2028-9", "2054-5", "2076-8", "2106-3"])
+_ETHNICITIES = frozenset(["2135-2", "2186-5"])
+_UNSAID = {"UNK": "Unknown", "ASKU": "Asked but no answer"}
+
+
+def patient(role: Node, ctx: Context) -> Resource:
+    """The Patient of a patientRole, with the caller's id."""
+    person = role.node("patient") or Node(role.element)
+    body = {
+        "resourceType": "Patient",
+        "id": ctx.patient_id,
+        "extension": _extensions(person, ctx),
+        "identifier": identifiers(role.all("id")),
+        "name": human_names(person.all("name"), ctx),
+        "telecom": telecoms(role.all("telecom"), ctx),
+        "gender": _gender(person.first("administrativeGenderCode")),
+        **_birth(person.first("birthTime"), ctx),
+        **_deceased(person, ctx),
+        "address": addresses(role.all("addr"), ctx),
+        "maritalStatus": codeable(person.first("maritalStatusCode"), ctx),
+        "contact": [contact for guardian in person.nodes("guardian") if (contact := _guardian(guardian, ctx))],
+        "communication": [said for one in person.nodes("languageCommunication") if (said := _language(one))],
+        "managingOrganization": organization(role.first("providerOrganization"), ctx),
+    }
+    return kept(body)
+
+
+def patient_key(role: Node | None) -> str | None:
+    """The document's own id for its patient: `root^extension` of the first id that is no SSN and no null."""
+    for one in role.all("id") if role else ():
+        root, extension = one.get("root"), one.get("extension")
+        if root and extension and root != SSN and not one.get("nullFlavor"):
+            return f"{root}^{extension}"
+        if root and not extension and not one.get("nullFlavor") and root != SSN:
+            return f"{root}^"
+    return None
+
+
+def _gender(code: Element | None) -> str | None:
+    if code is None:
+        return None
+    found = CONCEPTS["gender"].get(code.get("code") or "")
+    return found.code if found else "unknown" if code.get("nullFlavor") else None
+
+
+def _birth(time: Element | None, ctx: Context) -> Value:
+    """The date; a time of birth that has a zone goes to the extension for it."""
+    said = ctx.moment(time)
+    if said is None or time is None:
+        return {}
+    if len(said) <= 10:
+        return {"birthDate": said}
+    return {
+        "birthDate": said[:10],
+        "_birthDate": {"extension": [{"url": f"{EXTENSION}patient-birthTime", "valueDateTime": said}]},
+    }
+
+
+def _deceased(person: Node, ctx: Context) -> Value:
+    """The time wins over the indicator: R4 has room for one."""
+    if time := ctx.moment(person.first("sdtc:deceasedTime")):
+        return {"deceasedDateTime": time}
+    said = person.attribute("sdtc:deceasedInd", "value")
+    return {"deceasedBoolean": said in ("true", "1")} if said in ("true", "1", "false", "0") else {}
+
+
+def _extensions(person: Node, ctx: Context) -> list[Value]:
+    races = [*person.all("raceCode"), *person.all("sdtc:raceCode")]
+    groups = [*person.all("ethnicGroupCode"), *person.all("sdtc:ethnicGroupCode")]
+    found = [
+        _category("us-core-race", races, _RACES, ctx, most=5),
+        _category("us-core-ethnicity", groups, _ETHNICITIES, ctx, most=1),
+    ]
+    if religion := codeable(person.first("religiousAffiliationCode"), ctx):
+        found.append({"url": f"{EXTENSION}patient-religion", "valueCodeableConcept": religion})
+    if birthplace := _birthplace(person, ctx):
+        found.append({"url": f"{EXTENSION}patient-birthPlace", "valueAddress": birthplace})
+    return [extension for extension in found if extension]
+
+
+def _category(name: str, codes: list[Element], categories: frozenset[str], ctx: Context, *, most: int) -> Value | None:
+    """US Core race and ethnicity: OMB categories, details, and a text of all that was said."""
+    parts: list[Value] = []
+    texts: list[str] = []
+    for code in codes:
+        said = coding(code) or _unsaid(code)
+        text = next((resolved(child, ctx) for child in code if str(child.tag).endswith("}originalText")), None)
+        text = text or code.get("displayName") or (said or {}).get("display") or (said or {}).get("code")
+        if text and text not in texts:
+            texts.append(text)
+        if said:
+            url = "ombCategory" if said["code"] in categories or said["code"] in _UNSAID else "detailed"
+            part = {"url": url, "valueCoding": said}
+            if part not in parts and (url == "detailed" or sum(one["url"] == url for one in parts) < most):
+                parts.append(part)
+    if not texts:
+        return None
+    return {"url": CORE + name, "extension": [*parts, {"url": "text", "valueString": ", ".join(texts)}]}
+
+
+def _unsaid(code: Element) -> Value | None:
+    flavor = code.get("nullFlavor") or ""
+    display = _UNSAID.get(flavor)
+    return {"system": NULLS, "code": flavor, "display": display} if display else None
+
+
+def _birthplace(person: Node, ctx: Context) -> Value | None:
+    place = person.node("birthplace")
+    inner = place.node("place") if place else None
+    return address(inner.first("addr"), ctx) if inner else None
+
+
+def _guardian(guardian: Node, ctx: Context) -> Value | None:
+    person = guardian.node("guardianPerson")
+    roles = [codeable(guardian.first("code"), ctx)]
+    if person and (related := person.node("sdtc:asPatientRelationship")):
+        roles.append(codeable(related.first("code"), ctx))
+    contact = kept(
+        {
+            "name": human_name(person.first("name"), ctx) if person else None,
+            "telecom": telecoms(guardian.all("telecom"), ctx),
+            "address": address(guardian.first("addr"), ctx),
+            "organization": organization(guardian.first("guardianOrganization"), ctx),
+        }
+    )
+    if not contact:
+        return None
+    return {"relationship": [concept("GUARD", ROLES, "guardian"), *(role for role in roles if role)], **contact}
+
+
+def _language(spoken: Node) -> Value | None:
+    code = spoken.attribute("languageCode", "code")
+    if not code or not code.strip():
+        return None
+    preferred = spoken.attribute("preferenceInd", "value")
+    return kept(
+        {
+            "extension": _proficiency(spoken),
+            "language": concept(code.strip(), "urn:ietf:bcp:47"),
+            "preferred": preferred == "true" if preferred in ("true", "false") else None,
+        }
+    )
+
+
+def _proficiency(spoken: Node) -> list[Value] | None:
+    parts = [
+        {"url": url, "valueCoding": said}
+        for url, name in (("level", "proficiencyLevelCode"), ("type", "modeCode"))
+        if (said := coding(spoken.first(name)))
+    ]
+    return [{"url": f"{EXTENSION}patient-proficiency", "extension": parts}] if parts else None

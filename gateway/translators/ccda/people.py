@@ -1,0 +1,194 @@
+"""Authors, performers, custodians -> Practitioner, PractitionerRole, Organization, Device (CF-participations).
+
+Equal ones in a document become one resource: the same ids and name are the same party, whatever else was written each
+time, and what was written is united. A party without name is the named one with the same ids.
+"""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from .context import Context, Made, Reference
+from .demographics import addresses, human_names, telecoms
+from .node import Element, Node
+from .values import Value, absent, codeable, identifiers, kept
+
+_TAXONOMY = "2.16.840.1.113883.6.101"
+_UNITED = ("identifier", "telecom", "address")
+
+
+def agent(node: Node | None, ctx: Context) -> Reference | None:
+    """assignedAuthor, assignedEntity and their like -> the party: a PractitionerRole where an organization or a role is
+    told with the person, the Practitioner alone otherwise, else the Organization or Device; the Patient for himself."""
+    return None if node is None else _remembered(b"agent", node.element, ctx)
+
+
+def organization(element: Element | None, ctx: Context) -> Reference | None:
+    return None if element is None else _remembered(b"organization", element, ctx)
+
+
+def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None:
+    """Documents repeat the same author block hundreds of times: the same bytes are the same party."""
+    key = kind + etree.tostring(element, with_tail=False)
+    if key not in ctx.people:
+        make = _agent if kind == b"agent" else _organization
+        ctx.people[key] = make(Node(element), ctx)
+    return ctx.people[key]
+
+
+def _agent(node: Node, ctx: Context) -> Reference | None:
+    person = node.node("assignedPerson") or node.node("relatedPerson") or node.node("playingEntity")
+    if ctx.patient_ids and any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in node.all("id")):
+        return ctx.patient
+    represented = node.first("representedOrganization")
+    owner = organization(represented, ctx)
+    if device := node.node("assignedAuthoringDevice"):
+        return _device(node, device, owner, ctx)
+    practitioner = _practitioner(node, person, ctx)
+    role = codeable(node.first("code"), ctx)
+    if practitioner is None or not (owner or role):
+        return practitioner or owner
+    return _role(node, practitioner, owner, role, ctx)
+
+
+def _practitioner(node: Node, person: Node | None, ctx: Context) -> Reference | None:
+    """Someone: has a name, or ids and no organization to which they could belong."""
+    names = human_names(person.all("name"), ctx) if person else []
+    ids = identifiers(node.all("id"))
+    if not names and (not ids or ("representedOrganization" in node and person is None)):
+        return None
+    body = {
+        "identifier": ids,
+        "name": names,
+        "telecom": telecoms(node.all("telecom"), ctx),
+        "address": addresses(node.all("addr"), ctx),
+    }
+    return _party("Practitioner", kept(body), node, ctx)
+
+
+def _role(
+    node: Node, practitioner: Reference, owner: Reference | None, role: Value | None, ctx: Context
+) -> Reference | None:
+    code = node.first("code")
+    specialty = code is not None and code.get("codeSystem") == _TAXONOMY
+    body = {
+        "practitioner": practitioner,
+        "organization": owner,
+        "specialty" if specialty else "code": [role] if role else None,
+    }
+    parts = (practitioner["reference"], owner["reference"] if owner else "", _coded(code))
+    resource = {"resourceType": "PractitionerRole", "id": "", **kept(body)}
+    return ctx.keep("PractitionerRole", resource, (ctx.patient_id, "PractitionerRole", *parts), node.element)
+
+
+def _coded(code: Element | None) -> str:
+    return "" if code is None else f"{code.get('code')}@{code.get('codeSystem')}"
+
+
+def _organization(node: Node, ctx: Context) -> Reference | None:
+    name = node.text("name")
+    ids = identifiers(node.all("id"))
+    if not (name or ids):
+        return None
+    whole = node.node("asOrganizationPartOf")
+    body = {
+        "identifier": ids,
+        "type": [kind] if (kind := codeable(node.first("standardIndustryClassCode"), ctx)) else None,
+        "name": name,
+        "_name": None if name else absent(),
+        "telecom": telecoms(node.all("telecom"), ctx),
+        "address": addresses(node.all("addr"), ctx),
+        "partOf": organization(whole.first("wholeOrganization"), ctx) if whole else None,
+    }
+    return _party("Organization", kept(body), node, ctx)
+
+
+def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> Reference | None:
+    names = [
+        {"name": text, "type": kind}
+        for part, kind in (("manufacturerModelName", "model-name"), ("softwareName", "user-friendly-name"))
+        if (text := device.text(part))
+    ]
+    body = {
+        "identifier": identifiers(node.all("id")),
+        "deviceName": names,
+        "type": codeable(device.first("code"), ctx),
+        "owner": owner,
+    }
+    found = kept(body)
+    return _party("Device", found, node, ctx) if found else None
+
+
+def _party(kind: str, body: Value, node: Node, ctx: Context) -> Reference | None:
+    """One resource per ids and name; without ids per content."""
+    ids = sorted(f"{one.get('system')}|{one['value']}" for one in body.get("identifier", ()))
+    key = (ctx.patient_id, kind, *(ids or [str(body)]), _called(body))
+    known = ctx.parties.get(key)
+    if known is not None:
+        _unite(known.body, body)
+        return known.reference
+    reference = ctx.keep(kind, {"resourceType": kind, "id": "", **body}, key, node.element)
+    if reference is not None:
+        ctx.parties[key] = ctx.made[-1]
+    return reference
+
+
+def _called(body: Value) -> str:
+    name = body.get("name") or body.get("deviceName") or ""
+    if isinstance(name, str):
+        return name.casefold()
+    first = name[0]
+    return " ".join(
+        [*first.get("given", ()), first.get("family") or first.get("text") or first.get("name", "")]
+    ).casefold()
+
+
+def _unite(known: Value, other: Value) -> None:
+    for name in _UNITED:
+        for value in other.get(name, ()):
+            if value not in known.setdefault(name, []):
+                known[name].append(value)
+    for name, value in other.items():
+        known.setdefault(name, value)
+
+
+def merge_nameless(ctx: Context) -> None:
+    """A party with ids and no name becomes the one named party with the same ids, if there is exactly one."""
+    named: dict[tuple[str, ...], list[Made]] = {}
+    for key, made in ctx.parties.items():
+        if key[-1]:
+            named.setdefault(key[:-1], []).append(made)
+    for key, made in list(ctx.parties.items()):
+        others = named.get(key[:-1], [])
+        if not key[-1] and len(others) == 1:
+            _unite(others[0].body, made.body)
+            made.reference["reference"] = others[0].reference["reference"]
+            ctx.made.remove(made)
+
+
+def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
+    """The last author and the earliest time of authoring of an entry: recorder, recordedDate and so on."""
+    if "author" not in node:
+        return None, None
+    found = [
+        (ctx.moment(author.first("time")) or "", agent(author.node("assignedAuthor"), ctx))
+        for author in node.nodes("author")
+    ]
+    times = [time for time, _ in found if time]
+    last = max(range(len(found)), key=lambda at: (found[at][0], at))
+    return found[last][1], min(times, default=None)
+
+
+def fits(reference: Reference | None, *types: str) -> Reference | None:
+    """The reference where the element may refer to that type, else None."""
+    return reference if reference and reference["reference"].startswith(tuple(f"{kind}/" for kind in types)) else None
+
+
+def performers(node: Node, ctx: Context) -> list[Reference]:
+    """`performer/assignedEntity` of an entry, each once."""
+    found: list[Reference] = []
+    for performer in node.nodes("performer"):
+        reference = agent(performer.node("assignedEntity"), ctx)
+        if reference and reference not in found:
+            found.append(reference)
+    return found

@@ -1,0 +1,175 @@
+"""Problems (LOINC 11450-4) and diagnoses -> Condition (C-CDA on FHIR, CF-problems)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.people import fits, recording
+from gateway.translators.ccda.registry import entry
+from gateway.translators.ccda.statement import (
+    STATUS,
+    coded_value,
+    concepts,
+    is_kind,
+    mapped,
+    notes,
+    related,
+    value_code,
+)
+from gateway.translators.ccda.values import (
+    Interval,
+    Value,
+    absent,
+    codeable,
+    concept,
+    identifiers,
+    interval,
+    kept,
+    quantity,
+)
+
+CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+CATEGORY = "http://terminology.hl7.org/CodeSystem/condition-category"
+CORE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/condition-category"
+ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
+SNOMED = "http://snomed.info/sct"
+
+_STATUS = ("2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113883.10.20.1.50")
+_AGE = ("2.16.840.1.113883.10.20.22.4.31", "2.16.840.1.113883.10.20.1.38")
+_SEVERITY = ("2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55")
+_ASSERTED = "77975-1"
+_ONGOING = frozenset(["active", "recurrence", "relapse"])
+_ANY_PROBLEM = frozenset(["55607006", "404684003", "64572001", "282291009", "248536006"])
+"""SNOMED CT Problem, Clinical finding, Disease, Diagnosis, Finding of function: negated they mean there is none."""
+
+
+@entry(
+    "2.16.840.1.113883.10.20.22.4.3",
+    "2.16.840.1.113883.3.88.11.83.7",
+    "1.3.6.1.4.1.19376.1.5.3.1.4.5.2",
+    sections=("11450-4", "11348-0", "46239-0"),
+    element="act",
+)
+def problem_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Problem Concern Act: a wrapper, the observations carry the content."""
+    for _, observation in related(act):
+        if observation.element.tag.endswith("}observation") and not is_kind(observation, STATUS, *_STATUS):
+            yield condition(observation, ctx, concern=act)
+
+
+@entry(
+    "2.16.840.1.113883.10.20.22.4.33",
+    "2.16.840.1.113883.10.20.22.4.34",
+    "2.16.840.1.113883.10.20.22.4.35",
+    "2.16.840.1.113883.10.20.22.4.65",
+    "2.16.840.1.113883.10.20.22.4.80",
+)
+def diagnosis(act: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Admission, discharge, preoperative and encounter diagnoses: Problem Observations that belong to an encounter."""
+    for _, observation in related(act):
+        if observation.element.tag.endswith("}observation"):
+            yield condition(observation, ctx, concern=act, category="encounter-diagnosis")
+
+
+@entry(
+    "2.16.840.1.113883.10.20.22.4.4",
+    "2.16.840.1.113883.10.20.1.28",
+    sections=("11450-4", "11348-0"),
+    element="observation",
+)
+def problem(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    yield condition(observation, ctx)
+
+
+def condition(
+    observation: Node, ctx: Context, *, concern: Node | None = None, category: str | None = None
+) -> Reference | None:
+    """A Problem Observation as Condition; None when it does not say which problem."""
+    said = coded_value(observation, ctx) or codeable(observation.first("value"), ctx)
+    if said is None:
+        return None
+    relations = related(observation)
+    when = interval(observation.first("effectiveTime"), ctx)
+    recorder, recorded = recording(observation, ctx)
+    if recorder is None and concern is not None:
+        recorder, recorded = recording(concern, ctx)
+    body = {
+        "extension": _asserted(relations, ctx),
+        "identifier": identifiers(observation.all("id")),
+        **_statuses(observation, concern, relations, when),
+        "category": _categories(observation, ctx, category),
+        "severity": _severity(relations, ctx),
+        "code": said,
+        "bodySite": concepts(observation.all("targetSiteCode"), ctx),
+        "subject": ctx.patient,
+        **_onset(relations, when),
+        **_abatement(when),
+        "recordedDate": recorded,
+        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "note": notes(relations, ctx),
+    }
+    if observation.negated and value_code(observation) in _ANY_PROBLEM:
+        body["code"] = concept("160245001", SNOMED, "No current problems or disability")
+    return ctx.add("Condition", kept(body), observation, code=observation.first("value"))
+
+
+def _statuses(observation: Node, concern: Node | None, relations: list[tuple[Node, Node]], when: Interval) -> Value:
+    """Problem Status wins over the concern's statusCode; what has ended is not active (CF-problems)."""
+    code = concern.attribute("statusCode", "code") if concern else None
+    if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
+        return {"verificationStatus": concept("entered-in-error", VERIFICATION)}
+    status = next((value_code(one) for _, one in relations if is_kind(one, STATUS, *_STATUS)), None)
+    found = mapped("problem-status", status) or mapped("condition-clinical", code)
+    clinical = found.code if found else None
+    if when.ended and (clinical is None or clinical in _ONGOING):
+        clinical = "inactive" if clinical else "resolved"
+    refuted = observation.negated and value_code(observation) not in _ANY_PROBLEM
+    return {
+        "clinicalStatus": concept(clinical, CLINICAL) if clinical else None,
+        "verificationStatus": concept("refuted", VERIFICATION) if refuted else None,
+    }
+
+
+def _categories(observation: Node, ctx: Context, category: str | None) -> list[Value]:
+    """From the section, or from what wraps it; and the kind of problem where the observation says one."""
+    known = mapped("problem-category", ctx.section.code if ctx.section else None)
+    name = category or (known.code if known else None)
+    found = []
+    if name:
+        found.append(concept(name, CORE_CATEGORY if name == "health-concern" else CATEGORY))
+    code = observation.first("code")
+    kind = codeable(code, ctx) if code is not None and code.get("code") != "ASSERTION" else None
+    return [*found, kind] if kind else found
+
+
+def _severity(relations: list[tuple[Node, Node]], ctx: Context) -> Value | None:
+    return next((coded_value(one, ctx) for _, one in relations if is_kind(one, "SEV", *_SEVERITY)), None)
+
+
+def _onset(relations: list[tuple[Node, Node]], when: Interval) -> Value:
+    """The date, else the age at onset: R4 has room for one."""
+    if when.start:
+        return {"onsetDateTime": when.start}
+    for _, one in relations:
+        if is_kind(one, "445518008", *_AGE) and (age := quantity(one.first("value"))) and "system" in age:
+            return {"onsetAge": age}
+    return {}
+
+
+def _abatement(when: Interval) -> Value:
+    if when.high:
+        return {"abatementDateTime": when.high}
+    return {"_abatementDateTime": absent()} if when.ended else {}
+
+
+def _asserted(relations: list[tuple[Node, Node]], ctx: Context) -> list[Value]:
+    """Date of Diagnosis Act -> condition-assertedDate."""
+    for _, act in relations:
+        if is_kind(act, _ASSERTED, "2.16.840.1.113883.10.20.22.4.502"):
+            date = interval(act.first("effectiveTime"), ctx).start
+            if date:
+                return [{"url": ASSERTED, "valueDateTime": date}]
+    return []

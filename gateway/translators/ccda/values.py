@@ -1,0 +1,231 @@
+"""CDA data types -> FHIR data types (HL7 C-CDA on FHIR 2.0.0, Mapping Guidance; CDA R2 data types).
+
+Every function takes the element and gives a complete FHIR value or None: never an empty one, never one that the
+source does not have.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from .codes import CONCEPTS, system_uri
+from .context import Context
+from .narrative import text_of
+from .node import V3, XSI_TYPE, Element, folded, plain_text
+from .times import runs_backwards
+from .ucum import is_ucum
+
+Value = dict[str, Any]
+
+DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+DATA_ABSENT_CODES = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+UCUM = "http://unitsofmeasure.org"
+URI = "urn:ietf:rfc:3986"
+
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_ORIGINAL_TEXT, _TRANSLATION, _REFERENCE = V3 + "originalText", V3 + "translation", V3 + "reference"
+_LOW, _HIGH, _CENTER = V3 + "low", V3 + "high", V3 + "center"
+_UUID_URI, _OID_URI = "urn:uuid:", "urn:oid:"
+
+
+def kept(fields: Value) -> Value:
+    """The fields that have a value: FHIR has no empty elements, and False and 0 are values."""
+    return {name: value for name, value in fields.items() if value or value is False or value.__class__ is Decimal}
+
+
+def absent(reason: str = "unknown") -> Value:
+    """The element that says why there is no value (`data-absent-reason`)."""
+    return {"extension": [{"url": DATA_ABSENT, "valueCode": reason}]}
+
+
+def absent_reason(element: Element | None) -> str:
+    """The data-absent-reason of a nullFlavor; `unknown` when there is none."""
+    flavor = None if element is None else element.get("nullFlavor")
+    concept = CONCEPTS["null-flavor"].get(flavor or "")
+    return concept.code if concept else "unknown"
+
+
+def absent_concept(element: Element | None = None) -> Value:
+    """A required CodeableConcept that the source does not give: the code that says so."""
+    return concept(absent_reason(element), DATA_ABSENT_CODES)
+
+
+def concept(code: str, system: str, display: str | None = None) -> Value:
+    """A CodeableConcept of one coding that is ours, not the document's."""
+    coding = {"system": system, "code": code}
+    if display:
+        coding["display"] = display
+    return {"coding": [coding]}
+
+
+def codeable(element: Element | None, ctx: Context) -> Value | None:
+    """CD, CE, CV, CO, CS -> CodeableConcept: the code, its translations, the original text with its reference."""
+    if element is None:
+        return None
+    codings = [own] if (own := coding(element)) else []
+    text = None
+    for child in element:
+        if child.tag == _TRANSLATION:
+            other = coding(child)
+            if other and other not in codings:
+                codings.append(other)
+        elif child.tag == _ORIGINAL_TEXT:
+            text = resolved(child, ctx)
+    if not codings:
+        text = text or folded(element.get("displayName"))
+        return {"text": text} if text else None
+    return {"coding": codings, "text": text} if text else {"coding": codings}
+
+
+def coding(element: Element | None) -> Value | None:
+    """One code with its system and display; None when the source has no code."""
+    if element is None:
+        return None
+    code = element.get("code")
+    if not code or element.get("nullFlavor"):
+        return None
+    found: Value = {}
+    if system := system_uri(element.get("codeSystem")):
+        found["system"] = system
+    if not (folded_code := folded(code)):
+        return None
+    found["code"] = folded_code
+    if display := folded(element.get("displayName")):
+        found["display"] = display
+    return found
+
+
+def resolved(element: Element | None, ctx: Context) -> str | None:
+    """ED and ST -> text: its own words, else those of the narrative that its reference names."""
+    if element is None:
+        return None
+    if own := plain_text(element):
+        return own
+    for child in element:
+        if child.tag == _REFERENCE:
+            target = ctx.ids.get((child.get("value") or "").removeprefix("#").strip())
+            return None if target is None else text_of(target)
+    return None
+
+
+def identifier(element: Element) -> Value | None:
+    """II -> Identifier: root and extension, or the root alone as a URI; None for a null one."""
+    root, extension = element.get("root"), folded(element.get("extension"))
+    if element.get("nullFlavor") or not (root or extension):
+        return None
+    system = system_uri(root)
+    if extension:
+        found = {"system": system, "value": extension} if system else {"value": extension}
+    elif system and system.startswith((_UUID_URI, _OID_URI)):
+        found = {"system": URI, "value": system}
+    else:
+        return None
+    if authority := folded(element.get("assigningAuthorityName")):
+        return {**found, "assigner": {"display": authority}}
+    return found
+
+
+def identifiers(elements: list[Element]) -> list[Value]:
+    """All of them, each once."""
+    found = [one for one in map(identifier, elements) if one]
+    return found if len(found) < 2 else [one for at, one in enumerate(found) if one not in found[:at]]
+
+
+def number(text: str | None) -> Decimal | None:
+    """A decimal with the digits as written; None for what is no number."""
+    if not text or len(text) > 40:
+        return None
+    stripped = text.strip()
+    return Decimal(stripped) if _DECIMAL.fullmatch(stripped) else None
+
+
+def quantity(element: Element | None) -> Value | None:
+    """PQ -> Quantity. A unit is called UCUM only when it is one; a quantity without a unit gets none."""
+    if element is None or (value := number(element.get("value"))) is None:
+        return None
+    unit = folded(element.get("unit"))
+    if unit is None:
+        return {"value": value}
+    if is_ucum(unit):
+        return {"value": value, "unit": unit, "system": UCUM, "code": unit}
+    return {"value": value, "unit": unit}
+
+
+def bounds(element: Element) -> tuple[Element | None, Element | None]:
+    """The low and high of an interval."""
+    low = high = None
+    for child in element:
+        if child.tag == _LOW:
+            low = child
+        elif child.tag == _HIGH:
+            high = child
+    return low, high
+
+
+def quantity_range(element: Element) -> tuple[Value | None, Value | None]:
+    low, high = bounds(element)
+    return quantity(low), quantity(high)
+
+
+class Interval(NamedTuple):
+    """TS or IVL_TS: a point, or the ends that are known; `ended` = it has a high, known or said to be unknown."""
+
+    value: str | None = None
+    low: str | None = None
+    high: str | None = None
+    ended: bool = False
+
+    @property
+    def start(self) -> str | None:
+        return self.value or self.low
+
+
+def interval(element: Element | None, ctx: Context) -> Interval:
+    """`effectiveTime` and its like."""
+    if element is None:
+        return Interval()
+    if value := ctx.moment(element):
+        return Interval(value=value)
+    low, high = bounds(element)
+    if low is None and high is None:
+        return Interval(value=next((ctx.moment(child) for child in element if child.tag == _CENTER), None))
+    ended = high is not None and (high.get("nullFlavor") == "UNK" or bool(high.get("value")))
+    found = Interval(None, ctx.moment(low), ctx.moment(high), ended)
+    if runs_backwards(found.low, found.high):
+        ctx.issue("warning", "business-rule", "the interval ends before it starts", element)
+    return found
+
+
+def period(element: Element | None, ctx: Context) -> Value | None:
+    """IVL_TS -> Period; one that runs backwards keeps its start only, as FHIR forbids it (per-1)."""
+    found = interval(element, ctx)
+    low = found.start
+    if low is None and found.high is None:
+        return None
+    if found.high is None or runs_backwards(low, found.high):
+        return {"start": low}
+    return {"start": low, "end": found.high} if low else {"end": found.high}
+
+
+def timed(name: str, element: Element | None, ctx: Context) -> Value:
+    """`{nameDateTime}` for a point or an interval of equal ends, else `{namePeriod}`; nothing when nothing is known."""
+    found = interval(element, ctx)
+    if found.value or (found.low and found.low == found.high):
+        return {f"{name}DateTime": found.value or found.low}
+    if found.low is None and found.high is None:
+        return {}
+    return {f"{name}Period": period(element, ctx)}
+
+
+def typed(element: Element | None) -> str:
+    """The data type of a `value` element without its prefix; guessed from what it has where it is not said."""
+    if element is None:
+        return ""
+    kind = (element.get(XSI_TYPE) or "").rpartition(":")[2]
+    if kind:
+        return kind
+    if element.get("code"):
+        return "CD"
+    return "PQ" if element.get("unit") else "ST"
