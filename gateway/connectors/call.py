@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
+from gateway.errors import InvalidInput, PartnerRejected, Unparsable
 from gateway.fhir import json
 from gateway.fhir.json import Resource
+from gateway.fhir.record import Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +44,68 @@ class Reply:
         """Raises Unparsable when the body is not JSON."""
         return json.decode(self.body)
 
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    def find_object(self) -> dict[str, Any] | None:
+        """The body when it is a JSON object; None for HTML, an empty body or anything else a partner may answer."""
+        try:
+            value = self.json
+        except Unparsable:
+            return None
+        return value if isinstance(value, dict) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
-    as ISO text, when they tell. `version` = what a conditional write names (ETag)."""
+    as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
+    answer speaks about, None = what the connector's form says."""
 
     remote_id: str | None
     body: Resource | None
     at: str | None = None
     version: str | None = None
+    coverage: Coverage | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """They took it. `body` = what they now display, as FHIR, None when they did not say."""
+    """They took it. `body` = what they now display, as FHIR, None when they did not say; `coverage` as in Seen."""
 
     remote_id: str
     body: Resource | None = None
     at: str | None = None
     version: str | None = None
+    coverage: Coverage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """They refused it. `where` is their FHIRPath when they gave one, `code` theirs too (OperationOutcome.issue.code).
+
+    `alone` False: it was refused together with others and nobody named it, so sending it alone may still help.
+    """
+
+    status: int
+    code: str
+    where: str | None = None
+    alone: bool = True
 
 
 Read = Generator[Call, Reply, Seen]
 Push = Generator[Call, Reply, Accepted]
+PushGroup = Generator[Call, Reply, list[Accepted | Rejected]]
+
+
+def segment(value: str) -> str:
+    """A remote id as one path segment. Raises InvalidInput for what would be read as another path."""
+    if not value.strip("."):
+        raise InvalidInput("an id of dots only, or an empty one, cannot be part of an address")
+    return quote(value, safe="")
+
+
+def refused(call: str, reply: Reply) -> PartnerRejected:
+    """The error for an answer that the connector has no use for; names the call's kind and the status only."""
+    return PartnerRejected(f"{call} was answered with status {reply.status}")

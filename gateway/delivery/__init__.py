@@ -1,0 +1,1 @@
+"""The only package with outbound network (`http`), the retry schedule and the delivery worker."""

@@ -1,0 +1,264 @@
+"""A FHIR R4 server: read by id or identifier, written by one transaction Bundle (FHIR R4 §3.1.0.11.2).
+
+What it does not know yet is brought by conditional update on our own identifier, `{our base}/{Type}|{our id}`, so that
+sending twice cannot make two of it; what it knows by PUT with ifMatch. Our identifier and our ids exist on its side
+only: what is read back has none of them.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from gateway.connectors import event as events
+from gateway.connectors.call import Accepted, Call, Push, PushGroup, Read, Rejected, Reply, Seen, refused, segment
+from gateway.connectors.event import Event
+from gateway.connectors.protocol import Item, Side, Target
+from gateway.errors import AmbiguousMatch, PartnerRejected, PartnerUnknown, VersionConflict
+from gateway.fhir import references
+from gateway.fhir.form import FULL
+from gateway.fhir.json import Resource
+
+PROFILE = "fhir"
+FHIR_JSON = "application/fhir+json"
+
+_WITH_IDENTIFIERS = (
+    "Account ActivityDefinition AllergyIntolerance Appointment AppointmentResponse Basic BiologicallyDerivedProduct "
+    "BodyStructure CarePlan CareTeam ChargeItem ChargeItemDefinition Claim ClaimResponse ClinicalImpression "
+    "CodeSystem Communication CommunicationRequest Condition Consent Contract Coverage CoverageEligibilityRequest "
+    "CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric DeviceRequest "
+    "DeviceUseStatement DiagnosticReport DocumentManifest DocumentReference Encounter Endpoint EnrollmentRequest "
+    "EnrollmentResponse EpisodeOfCare EventDefinition ExampleScenario ExplanationOfBenefit FamilyMemberHistory Flag "
+    "Goal Group GuidanceResponse HealthcareService ImagingStudy Immunization ImmunizationEvaluation "
+    "ImmunizationRecommendation InsurancePlan Invoice Library List Location Measure MeasureReport Media Medication "
+    "MedicationAdministration MedicationDispense MedicationRequest MedicationStatement MessageDefinition "
+    "MolecularSequence NutritionOrder Observation ObservationDefinition Organization OrganizationAffiliation "
+    "Patient PaymentNotice PaymentReconciliation Person PlanDefinition Practitioner PractitionerRole Procedure "
+    "Questionnaire RelatedPerson RequestGroup ResearchDefinition ResearchElementDefinition ResearchStudy "
+    "ResearchSubject RiskAssessment Schedule ServiceRequest Slot Specimen StructureDefinition StructureMap "
+    "Substance SupplyDelivery SupplyRequest Task ValueSet VisionPrescription"
+)
+IDENTIFIED = frozenset(_WITH_IDENTIFIERS.split())
+"""Types whose `identifier` is a list (FHIR R4 resource definitions). Others cannot carry ours and are not sent: a
+second attempt would make a second one."""
+
+form = FULL
+
+_LOCATION = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([^/]+))?$")
+_ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
+_SERVER_META = ("versionId", "lastUpdated")
+_LOGIN = (401, 403)
+
+
+def accepts(resource_type: str) -> bool:
+    return resource_type in IDENTIFIED
+
+
+def read(target: Target, side: Side) -> Read:
+    """By their id; before a link by our identifier and those of the resource."""
+    if target.remote_id is None:
+        return (yield from _search(target, side))
+    reply = yield Call("GET", f"/{target.type}/{segment(target.remote_id)}", headers={"accept": FHIR_JSON})
+    if reply.status in (404, 410):
+        return Seen(None, None)
+    body = reply.find_object() if reply.ok else None
+    if body is None or body.get("resourceType") != target.type:
+        raise refused(f"reading a {target.type}", reply)
+    return _seen(body, target, side, etag=reply.headers.get("etag"))
+
+
+def push(item: Item, side: Side) -> Push:
+    [result] = yield from push_bundle([item], side, {})
+    if isinstance(result, Rejected):
+        raise PartnerRejected(f"bringing a {item.type} was answered with status {result.status} ({result.code})")
+    return result
+
+
+def push_bundle(items: Sequence[Item], side: Side, delivered: Mapping[str, str]) -> PushGroup:
+    """One transaction. `delivered`: our `Type/id` -> theirs, for references to what they hold already; references to
+    what is neither there nor in the group become conditional ones on our identifier.
+
+    Raises VersionConflict when they changed one of the items meanwhile: nothing was applied then.
+    """
+    names = _names(items, delivered)
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [_entry(item, side, names) for item in items]}
+    headers = {"content-type": FHIR_JSON, "accept": FHIR_JSON, "prefer": "return=representation"}
+    reply = yield Call("POST", "", bundle, headers)
+    if not reply.ok:
+        return _refusal(items, reply)
+    return _results(items, side, delivered, reply)
+
+
+def event(payload: Any) -> Event:
+    """A resource (a Subscription's rest-hook with payload, FHIR R4 §2.46) or a Standard Webhooks event."""
+    if isinstance(payload, dict) and isinstance(payload.get("resourceType"), str):
+        remote_id = events.text(payload.get("id"))
+        kind: events.Kind = "changed" if remote_id and accepts(payload["resourceType"]) else "ignored"
+        return Event(kind, payload["resourceType"], remote_id, payload)
+    return events.from_standard(payload)
+
+
+def translate(data: Mapping[str, Any], target: Target, side: Side) -> Seen:
+    """An event's own resource."""
+    return _seen(dict(data), target, side, etag=None)
+
+
+def _search(target: Target, side: Side) -> Read:
+    ours = (f"{side.ours}/{target.type}", target.id)
+    tokens = ",".join(f"{_escaped(system)}|{_escaped(value)}" for system, value in (ours, *target.identifiers))
+    reply = yield Call("GET", f"/{target.type}", headers={"accept": FHIR_JSON}, params=(("identifier", tokens),))
+    bundle = reply.find_object() if reply.ok else None
+    if bundle is None or bundle.get("resourceType") != "Bundle":
+        raise refused(f"searching a {target.type}", reply)
+    found = [resource for resource in _matches(bundle) if resource.get("resourceType") == target.type]
+    carrying_ours = [resource for resource in found if ours in _identifiers(resource)]
+    found = carrying_ours or found
+    if len(found) > 1:
+        raise AmbiguousMatch(f"they hold {len(found)} resources of type {target.type} with these identifiers")
+    return _seen(found[0], target, side, etag=None) if found else Seen(None, None)
+
+
+def _matches(bundle: Resource) -> Iterator[Resource]:
+    for entry in bundle.get("entry") or ():
+        if entry.get("search", {}).get("mode", "match") == "match" and isinstance(entry.get("resource"), dict):
+            yield entry["resource"]
+
+
+def _identifiers(resource: Resource) -> set[tuple[str | None, str | None]]:
+    return {(one.get("system"), one.get("value")) for one in resource.get("identifier") or () if isinstance(one, dict)}
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\,|$])", r"\\\1", text)
+
+
+def _seen(body: Resource, target: Target, side: Side, *, etag: str | None) -> Seen:
+    meta = body.get("meta") or {}
+    version = etag or (f'W/"{meta["versionId"]}"' if meta.get("versionId") else None)
+    return Seen(events.text(body.get("id")), _as_ours(body, side, target.local), meta.get("lastUpdated"), version)
+
+
+def _as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
+    """Their body without our identifier, its references pointing at our resources."""
+    system = f"{side.ours}/{body.get('resourceType')}"
+    kept = [one for one in body.get("identifier") or () if one.get("system") != system]
+    body = {key: value for key, value in body.items() if key != "identifier"} | ({"identifier": kept} if kept else {})
+    return references.rewrite(body, local) if local else body
+
+
+def _names(items: Sequence[Item], delivered: Mapping[str, str]) -> dict[str, str]:
+    """Our `Type/id` -> what a reference to it says in the Bundle."""
+    inside = {
+        f"{item.type}/{item.id}": f"{item.type}/{item.remote_id}" if item.remote_id else _urn(item) for item in items
+    }
+    return {**delivered, **inside}
+
+
+def _urn(item: Item) -> str:
+    """The same for every attempt; made from type and id, as an id alone may occur in two types."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{item.type}/{item.id}").urn
+
+
+def _entry(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
+    return {"fullUrl": _urn(item), "resource": _as_theirs(item, side, names), "request": _how(item, side)}
+
+
+def _how(item: Item, side: Side) -> Resource:
+    if item.remote_id is None:
+        return {"method": "PUT", "url": _by_our_identifier(item.type, item.id, side)}
+    condition = {"ifMatch": item.version} if item.version else {}
+    return {"method": "PUT", "url": f"{item.type}/{segment(item.remote_id)}", **condition}
+
+
+def _by_our_identifier(resource_type: str, our_id: str, side: Side) -> str:
+    return f"{resource_type}?{urlencode({'identifier': f'{side.ours}/{resource_type}|{our_id}'})}"
+
+
+def _as_theirs(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
+    refs = references.collect(item.body)
+    body = references.rewrite(item.body, _addresses(refs, side, names), refs)
+    body = {key: value for key, value in body.items() if key not in ("id", "meta", "identifier")}
+    ours = {"system": f"{side.ours}/{item.type}", "value": item.id}
+    others = [one for one in item.body.get("identifier") or () if one.get("system") != ours["system"]]
+    meta = {key: value for key, value in (item.body.get("meta") or {}).items() if key not in _SERVER_META}
+    head = {"resourceType": item.type} | ({"id": item.remote_id} if item.remote_id else {})
+    return {**head, **({"meta": meta} if meta else {}), "identifier": [*others, ours], **body, **head}
+
+
+def _addresses(refs: Sequence[references.Ref], side: Side, names: Mapping[str, str]) -> dict[str, str]:
+    """Reference as we write it -> as they can resolve it, for every one that names a resource of ours."""
+    addresses = {}
+    for ref in refs:
+        named = references.local(ref.value, side.ours) if ref.kind in ("relative", "absolute") else None
+        if named:
+            addresses[ref.value] = names.get(f"{named.type}/{named.id}") or _elsewhere(named, side)
+    return addresses
+
+
+def _elsewhere(named: references.Local, side: Side) -> str:
+    """A reference to what is not there: by our identifier where the type can carry it, else to our own server."""
+    if named.type in IDENTIFIED:
+        return _by_our_identifier(named.type, named.id, side)
+    return f"{side.ours}/{named.type}/{named.id}"
+
+
+def _refusal(items: Sequence[Item], reply: Reply) -> list[Accepted | Rejected]:
+    if reply.status in _LOGIN or reply.status < 400:
+        raise refused("a transaction", reply)
+    issue = _first_error(reply)
+    code = issue.get("code") or "processing"
+    if reply.status == 412 and code != "multiple-matches" and any(item.version for item in items):
+        raise VersionConflict("they changed one of the resources since it was read; nothing was applied")
+    where, blamed = _blamed(issue)
+    alone = len(items) == 1
+    return [
+        Rejected(reply.status, code, where if at == blamed else None, alone=alone or at == blamed)
+        for at in range(len(items))
+    ]
+
+
+def _blamed(issue: Resource) -> tuple[str | None, int | None]:
+    """The FHIRPath they complain about and the entry it is in."""
+    for path in (*issue.get("expression", ()), *issue.get("location", ())):
+        if match := _ENTRY.match(path):
+            return path, int(match[1])
+    return None, None
+
+
+def _first_error(reply: Reply) -> Resource:
+    issues = (reply.find_object() or {}).get("issue") or [{}]
+    errors = [issue for issue in issues if issue.get("severity") in ("error", "fatal")]
+    first: Resource = (errors or issues)[0]
+    return first
+
+
+def _results(
+    items: Sequence[Item], side: Side, delivered: Mapping[str, str], reply: Reply
+) -> list[Accepted | Rejected]:
+    entries = (reply.find_object() or {}).get("entry") or []
+    if len(entries) != len(items):
+        raise PartnerUnknown("a transaction was answered without one result for each entry")
+    places = [_place(item, entry) for item, entry in zip(items, entries, strict=True)]
+    local = {theirs: ours for ours, theirs in delivered.items()}
+    for item, (remote_id, _) in zip(items, places, strict=True):
+        local[f"{item.type}/{remote_id}"] = f"{item.type}/{item.id}"
+    return [_accepted(entry, place, side, local) for entry, place in zip(entries, places, strict=True)]
+
+
+def _place(item: Item, entry: Resource) -> tuple[str, str | None]:
+    """Their id and the ETag of what they stored."""
+    response = entry.get("response") or {}
+    found = _LOCATION.search(response.get("location") or "")
+    remote_id = (found[2] if found else None) or (entry.get("resource") or {}).get("id") or item.remote_id
+    if remote_id is None:
+        raise PartnerUnknown("a transaction was answered without the location of what it made")
+    return remote_id, response.get("etag") or (f'W/"{found[3]}"' if found and found[3] else None)
+
+
+def _accepted(entry: Resource, place: tuple[str, str | None], side: Side, local: Mapping[str, str]) -> Accepted:
+    remote_id, etag = place
+    body, response = entry.get("resource"), entry.get("response") or {}
+    return Accepted(remote_id, _as_ours(body, side, local) if body else None, response.get("lastModified"), etag)

@@ -1,0 +1,36 @@
+"""Which kinds of systems we can speak with: every module here that names a `PROFILE`. No list to edit."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+
+import gateway.connectors
+from gateway.connectors.protocol import Connector
+from gateway.errors import InvalidInput
+
+
+@cache
+def connectors() -> Mapping[str, Connector]:
+    """Profile -> module."""
+    found = {}
+    for info in pkgutil.iter_modules(gateway.connectors.__path__):
+        module = importlib.import_module(f"gateway.connectors.{info.name}")
+        if isinstance(module, Connector):
+            found[module.PROFILE] = module
+    return found
+
+
+def profiles() -> list[str]:
+    """The profiles a configuration may name."""
+    return sorted(connectors())
+
+
+def get(profile: str) -> Connector:
+    """Raises InvalidInput that lists what there is."""
+    try:
+        return connectors()[profile]
+    except KeyError:
+        raise InvalidInput(f"no connector has the profile {profile!r}: there are {', '.join(profiles())}") from None

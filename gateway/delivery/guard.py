@@ -1,0 +1,90 @@
+"""Where we may send: names are resolved once, checked, and the checked address is the one that is connected to.
+
+Private, loopback and link-local ranges are refused unless the connector's `allow_networks` names them; the addresses
+where clouds serve machine credentials are never allowed (OWASP, Server Side Request Forgery Prevention).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from gateway.errors import PartnerRejected, PartnerUnavailable
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+CLOUD_METADATA = frozenset(
+    ipaddress.ip_address(text)
+    for text in (
+        "169.254.169.254",
+        "169.254.170.2",
+        "169.254.170.23",
+        "100.100.100.200",
+        "168.63.129.16",
+        "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+    )
+)
+"""AWS, Azure, Google and others; AWS ECS and EKS; Alibaba; Azure's wire server; the IPv6 forms of AWS and Google."""
+
+LOOKUP_TIMEOUT = 10.0
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """`allow_networks` of a connector, parsed."""
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+async def resolve(host: str, port: int, *, allowed: Sequence[Network], encrypted: bool) -> list[Address]:
+    """The addresses that may be connected to, in the order to try them.
+
+    Raises PartnerUnavailable when the name has no address, PartnerRejected when all are refused.
+    """
+    addresses = await _lookup(host, port)
+    refusals = {address: refusal(address, allowed=allowed, encrypted=encrypted) for address in addresses}
+    permitted = [address for address, reason in refusals.items() if reason is None]
+    if not permitted:
+        raise PartnerRejected(next(reason for reason in refusals.values() if reason))
+    return permitted
+
+
+def refusal(address: Address, *, allowed: Sequence[Network], encrypted: bool) -> str | None:
+    """Why an address is not called and what to configure, None when it may be. Unencrypted http is for networks that
+    are named only."""
+    inner = _inner(address)
+    if inner in CLOUD_METADATA:
+        return "this address serves cloud credentials and is never called"
+    if any(one in network for one in (address, inner) for network in allowed):
+        return None
+    if not inner.is_global or inner.is_multicast:
+        return "this address is in a private range: name its network in the connector's allow_networks"
+    return None if encrypted else "http without TLS is for networks in the connector's allow_networks only: use https"
+
+
+async def _lookup(host: str, port: int) -> list[Address]:
+    try:
+        return [ipaddress.ip_address(host)]
+    except ValueError:
+        pass
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(LOOKUP_TIMEOUT):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):  # TimeoutError is an OSError
+        raise PartnerUnavailable("the name in the connector's endpoint has no address at present") from None
+    return [ipaddress.ip_address(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
+
+
+def _inner(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for: mapped, 6to4, Teredo or NAT64."""
+    if isinstance(address, IPv4Address):
+        return address
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None) or address

@@ -1,0 +1,44 @@
+"""aiohttp beneath httpx: how the client is made, and which of its errors mean that nothing was sent."""
+
+from __future__ import annotations
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError)
+
+_CONNECTIONS = 100
+_KEEPALIVE = 15.0
+_BEFORE_SENDING = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+    httpx.LocalProtocolError,
+)
+
+
+def create() -> httpx.AsyncBaseTransport:
+    """A transport without cookies; TLS verified against the system's and certifi's authorities.
+
+    aiohttp's own session is made at the first request, inside the running loop.
+    """
+    context = httpx.create_ssl_context(verify=True, trust_env=False)
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    transport: httpx.AsyncBaseTransport = AiohttpTransport(verify=context, client=session)
+    return transport
+
+
+def never_sent(error: Exception) -> bool:
+    """Whether no byte of the request left: no connection, a TLS handshake refused, an address we cannot use.
+
+    Decided by aiohttp's own error: the transport reports a connection that broke *after* sending as a failed connect.
+    """
+    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    return isinstance(cause, _BEFORE_SENDING)

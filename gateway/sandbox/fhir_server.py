@@ -1,0 +1,299 @@
+"""A FHIR R4 server in memory, strict where partners are strict. It shares no upsert, search or validation code with
+the gateway, so that client and server cannot err alike."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.errors import Unparsable
+from gateway.fhir import json
+from gateway.sandbox.faults import Sandbox
+
+BASE = "/fhir"
+MEDIA = "application/fhir+json"
+Resource = dict[str, Any]
+
+
+class OutcomeError(Exception):
+    """Answered as OperationOutcome; a transaction is undone."""
+
+    def __init__(self, status: int, code: str, text: str, path: str | None = None) -> None:
+        super().__init__(text)
+        self.status, self.code = status, code
+        issue = {"severity": "error", "code": code, "diagnostics": text} | ({"expression": [path]} if path else {})
+        self.outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
+
+
+@dataclass
+class Server:
+    """`held`: (type, id) -> its versions, oldest first; None = deleted."""
+
+    held: dict[tuple[str, str], list[Resource | None]] = field(default_factory=dict)
+
+    def current(self, kind: str, id_: str) -> Resource:
+        versions = self.held.get((kind, id_))
+        if not versions:
+            raise OutcomeError(404, "not-found", f"no {kind} with that id")
+        if versions[-1] is None:
+            raise OutcomeError(410, "deleted", f"that {kind} was deleted")
+        return versions[-1]
+
+    def search(self, kind: str, query: str) -> list[Resource]:
+        """By `_id` and `identifier`; a comma means or, a repeated parameter and."""
+        wanted = parse_qs(query, keep_blank_values=True)
+        if unknown := wanted.keys() - {"_id", "identifier", "_count"}:
+            raise OutcomeError(400, "not-supported", f"unknown search parameters: {', '.join(sorted(unknown))}")
+        alive = [versions[-1] for (type_, _), versions in self.held.items() if type_ == kind]
+        return [one for one in alive if one is not None and _fits(one, wanted)]
+
+    def only(self, kind: str, query: str) -> str | None:
+        """The id of a condition's one match."""
+        found = self.search(kind, query)
+        if len(found) > 1:
+            raise OutcomeError(412, "multiple-matches", f"{len(found)} resources of type {kind} match the condition")
+        return str(found[0]["id"]) if found else None
+
+    def store(self, kind: str, id_: str, resource: Resource) -> Resource:
+        versions = self.held.setdefault((kind, id_), [])
+        meta = {**resource.get("meta", {}), "versionId": str(len(versions) + 1), "lastUpdated": _now()}
+        stored = {**resource, "id": id_, "meta": meta}
+        versions.append(stored)
+        return stored
+
+    def put(self, kind: str, id_: str, resource: Resource, if_match: str | None) -> tuple[int, Resource]:
+        if if_match and if_match != _etag(self.current(kind, id_)):
+            raise OutcomeError(412, "conflict", "that version is not the current one")
+        if resource.get("id") != id_:
+            raise OutcomeError(400, "invalid", "the id of the resource must be that of the URL")
+        return (200 if self.holds(kind, id_) else 201), self.store(kind, id_, resource)
+
+    def delete(self, kind: str, id_: str) -> None:
+        self.current(kind, id_)
+        self.held[kind, id_].append(None)
+
+    def holds(self, kind: str, id_: str) -> bool:
+        return self.held.get((kind, id_), [None])[-1] is not None
+
+
+def _fits(resource: Resource, wanted: dict[str, list[str]]) -> bool:
+    ids = all(resource["id"] in one.split(",") for one in wanted.get("_id", ()))
+    return ids and all(any(_has(resource, token) for token in _tokens(one)) for one in wanted.get("identifier", ()))
+
+
+def _tokens(text: str) -> list[str]:
+    return [re.sub(r"\\(.)", r"\1", token) for token in re.split(r"(?<!\\),", text)]
+
+
+def _has(resource: Resource, token: str) -> bool:
+    system, bar, value = token.rpartition("|")
+    listed = resource.get("identifier") or []
+    return any(
+        (not bar or one.get("system", "") == system) and (not value or one.get("value") == value)
+        for one in (listed if isinstance(listed, list) else [listed])
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _etag(resource: Resource) -> str:
+    return f'W/"{resource["meta"]["versionId"]}"'
+
+
+def _location(resource: Resource) -> str:
+    return f"{resource['resourceType']}/{resource['id']}/_history/{resource['meta']['versionId']}"
+
+
+@dataclass
+class Step:
+    """One entry of a transaction; `id` = where it goes, found before anything is written."""
+
+    path: str
+    method: str
+    kind: str
+    id: str
+    resource: Resource
+    full_url: str | None
+    if_match: str | None
+    existing: bool
+
+
+def transact(server: Server, bundle: Resource, *, full: bool) -> Resource:
+    """All or nothing, in the order DELETE, POST, PUT (FHIR R4 §3.1.0.11.2)."""
+    before = {key: list(versions) for key, versions in server.held.items()}
+    steps = [_step(server, f"Bundle.entry[{at}]", entry) for at, entry in enumerate(bundle.get("entry") or [])]
+    places = {step.full_url: f"{step.kind}/{step.id}" for step in steps if step.full_url}
+    if len({(step.kind, step.id) for step in steps}) < len(steps):
+        raise OutcomeError(400, "duplicate", "two entries write the same resource")
+    try:
+        for step in steps:
+            step.resource = _resolved(server, step.resource, places, f"{step.path}.resource")
+        done = {step.path: _do(server, step, full=full) for step in sorted(steps, key=lambda one: one.method)}
+    except OutcomeError:
+        server.held = before
+        raise
+    return {"resourceType": "Bundle", "type": "transaction-response", "entry": [done[step.path] for step in steps]}
+
+
+def _step(server: Server, path: str, entry: Resource) -> Step:
+    request, resource = entry.get("request") or {}, entry.get("resource") or {}
+    method, url = request.get("method"), request.get("url")
+    if method not in ("DELETE", "POST", "PUT") or not url:
+        raise OutcomeError(400, "required", "an entry needs a method (DELETE, POST, PUT) and a url", f"{path}.request")
+    place, _, query = url.partition("?")
+    kind, _, id_ = place.partition("/")
+    if method != "DELETE" and resource.get("resourceType") != kind:
+        raise OutcomeError(400, "invalid", "the resource is not of the type of its url", f"{path}.resource")
+    condition = query or request.get("ifNoneExist")
+    found = server.only(kind, condition) if condition else None
+    if method == "PUT" and query:
+        resource = {**resource, "id": found or str(uuid.uuid4())}
+    id_ = id_ or found or resource.get("id", "") if method != "POST" else found or str(uuid.uuid4())
+    return Step(path, method, kind, id_, resource, entry.get("fullUrl"), request.get("ifMatch"), found is not None)
+
+
+def _resolved(server: Server, value: Any, places: dict[str, str], path: str) -> Any:
+    """The value with every reference to an entry, or by condition, replaced by what it means."""
+    if isinstance(value, list):
+        return [_resolved(server, one, places, f"{path}[{at}]") for at, one in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    fresh = {key: _resolved(server, one, places, f"{path}.{key}") for key, one in value.items()}
+    if isinstance(fresh.get("reference"), str):
+        fresh["reference"] = _target(server, fresh["reference"], places, f"{path}.reference")
+    return fresh
+
+
+def _target(server: Server, reference: str, places: dict[str, str], path: str) -> str:
+    if reference in places:
+        return places[reference]
+    if reference.startswith(("http://", "https://", "#")) or reference in places.values():
+        return reference
+    kind, _, query = reference.partition("?")
+    kind, _, id_ = kind.partition("/")
+    found = server.only(kind, query) if query else id_ if server.holds(kind, id_) else None
+    if found is None:
+        raise OutcomeError(400, "not-found", "a reference to nothing: no entry and no resource has it", path)
+    return f"{kind}/{found}"
+
+
+def _do(server: Server, step: Step, *, full: bool) -> Resource:
+    try:
+        status, resource = _write(server, step)
+    except OutcomeError as error:
+        raise OutcomeError(error.status, error.code, str(error), step.path) from None
+    if resource is None:
+        return {"response": {"status": "204 No Content"}}
+    response = {"status": "201 Created" if status == 201 else "200 OK", "location": _location(resource)}
+    response |= {"etag": _etag(resource), "lastModified": resource["meta"]["lastUpdated"]}
+    return {"response": response} | ({"resource": resource} if full else {})
+
+
+def _write(server: Server, step: Step) -> tuple[int, Resource | None]:
+    if step.method == "DELETE":
+        server.delete(step.kind, step.id)
+        return 204, None
+    if step.method == "PUT":
+        return server.put(step.kind, step.id, step.resource, step.if_match)
+    if step.existing:
+        return 200, server.current(step.kind, step.id)
+    return 201, server.store(step.kind, step.id, step.resource)
+
+
+def batch(server: Server, bundle: Resource, *, full: bool) -> Resource:
+    """Every entry for itself."""
+    done = []
+    for entry in bundle.get("entry") or []:
+        try:
+            done += transact(server, {"entry": [entry]}, full=full)["entry"]
+        except OutcomeError as error:
+            done.append({"response": {"status": str(error.status), "outcome": error.outcome}})
+    return {"resourceType": "Bundle", "type": "batch-response", "entry": done}
+
+
+class Api:
+    """The HTTP side: `{BASE}`, `{BASE}/Type`, `{BASE}/Type/id`."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+
+    async def bundle(self, request: Request) -> Response:
+        body = await _resource(request)
+        kinds = {"transaction": transact, "batch": batch}
+        if body.get("resourceType") != "Bundle" or body.get("type") not in kinds:
+            raise OutcomeError(400, "invalid", "a Bundle of type transaction or batch is expected here", "Bundle.type")
+        full = "return=representation" in request.headers.get("prefer", "")
+        return _answer(200, kinds[body["type"]](self.server, body, full=full))
+
+    async def type(self, request: Request) -> Response:
+        kind, query = request.path_params["kind"], request.url.query
+        if request.method == "GET":
+            return _answer(200, _searchset(kind, self.server.search(kind, query)))
+        how = {"method": request.method, "url": f"{kind}?{query}" if query else kind}
+        how["ifNoneExist"] = request.headers.get("if-none-exist", "")
+        return self._one({"request": how, "resource": await _resource(request)})
+
+    async def instance(self, request: Request) -> Response:
+        kind, id_ = request.path_params["kind"], request.path_params["id"]
+        if request.method == "GET":
+            return _answer(200, self.server.current(kind, id_))
+        how = {"method": request.method, "url": f"{kind}/{id_}", "ifMatch": request.headers.get("if-match")}
+        return self._one({"request": how} | ({"resource": await _resource(request)} if request.method == "PUT" else {}))
+
+    def _one(self, entry: Resource) -> Response:
+        done = transact(self.server, {"entry": [entry]}, full=True)["entry"][0]
+        return _answer(int(done["response"]["status"][:3]), done.get("resource"))
+
+
+def _searchset(kind: str, found: list[Resource]) -> Resource:
+    entries = [{"fullUrl": f"{BASE}/{kind}/{one['id']}", "resource": one, "search": {"mode": "match"}} for one in found]
+    return {"resourceType": "Bundle", "type": "searchset", "total": len(found)} | (
+        {"entry": entries} if entries else {}
+    )
+
+
+async def _resource(request: Request) -> Resource:
+    media = request.headers.get("content-type", "").partition(";")[0].strip()
+    if media not in (MEDIA, "application/json"):
+        raise OutcomeError(415, "not-supported", f"send {MEDIA}")
+    try:
+        body = json.decode(await request.body())
+    except Unparsable:
+        raise OutcomeError(400, "structure", "not JSON") from None
+    if not isinstance(body, dict):
+        raise OutcomeError(400, "structure", "a resource is a JSON object")
+    return body
+
+
+def _answer(status: int, resource: Resource | None) -> Response:
+    if resource is None:
+        return Response(status_code=status)
+    headers = {"etag": _etag(resource), "location": f"{BASE}/{_location(resource)}"} if resource.get("meta") else {}
+    return Response(json.encode(resource), status, headers, MEDIA)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, OutcomeError)
+    return _answer(error.status, error.outcome)
+
+
+def create() -> Sandbox:
+    """The server at `{BASE}`, empty."""
+    api = Api(Server())
+    routes = [
+        Route(BASE, api.bundle, methods=["POST"]),
+        Route(f"{BASE}/{{kind}}", api.type, methods=["GET", "POST", "PUT"]),
+        Route(f"{BASE}/{{kind}}/{{id}}", api.instance, methods=["GET", "PUT", "DELETE"]),
+    ]
+    return Sandbox(Starlette(routes=routes, exception_handlers={OutcomeError: _refused}))
