@@ -19,7 +19,7 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet --s
 	--no-emit-find-links --no-emit-trusted-host --no-emit-options \
 	--unsafe-package fhir-gateway --unsafe-package pip --unsafe-package setuptools
 
-.PHONY: help demo test test-system lint format types imports schemas simulate bench lock clean
+.PHONY: help demo test test-system lint format types imports schemas simulate bench docs lock clean
 
 help: ## this list
 	@echo "Two commands do the whole job, set-up included:"
@@ -86,6 +86,9 @@ bench: $(VENV)/.dev ## the figures, as ratios measured in one run
 
 schemas: $(VENV)/.dev ## make the schema gate's JSON Schemas again
 	@$(PY) tools/make_schemas.py
+
+docs: $(VENV)/.dev ## write the generated pages of docs/reference again
+	@$(PY) tools/make_reference.py
 
 lock: $(VENV)/.dev ## pin every dependency again (UPGRADE=--upgrade takes newer ones); run it with Python 3.11
 	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs Python 3.11, the oldest we support")'

@@ -139,13 +139,16 @@ def plan(
 
 @app.command()
 def sandbox(
-    name: Annotated[str, typer.Argument(help="Which stand-in: fhir or canvas.")],
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)] = 0,
+    name: Annotated[str, typer.Argument(help="Which stand-in: canvas_partner or fhir_server.")],
+    port: Annotated[int, typer.Option(help="Port of the loopback address to listen on.", min=1, max=65535)],
 ) -> None:
     """Run a stand-in of a partner system on loopback until it is stopped."""
+    from gateway.commands import terminal
     from gateway.sandbox import serve as stand_ins
 
-    stand_ins.main([name, "--port", str(port)])
+    stand_in = stand_ins.create(name)
+    terminal.print_error(f"{name}: http://127.0.0.1:{port}")
+    stand_ins.run(stand_in, port)
 
 
 @keys_app.command("create")

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import structlog
 from structlog.stdlib import BoundLogger, ProcessorFormatter
+from structlog.typing import Processor
 
 _LONGEST = 300
 _SCALARS = (bool, int, float, type(None))
@@ -18,7 +19,7 @@ _FRAMES = 8
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     """Everything that logs in this process, libraries included, goes through here; `stream` defaults to stderr."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

@@ -24,7 +24,7 @@ def row(patient: Resource) -> list[str]:
         " ".join(given for given in name.get("given", []) if given),
         str(patient.get("gender", "")),
         str(patient.get("birthDate", "")),
-        {True: "true", False: "false"}.get(patient.get("active"), ""),
+        str(patient.get("active", "")).lower(),
         identifiers(patient.get("identifier", [])),
     ]
 
