@@ -42,7 +42,9 @@ class Reading:
         return resource
 
     def by_identifier(self, value: str, *types: str) -> list[Resource]:
-        return [resource for resource in self.all(*types) if value in values(resource, "identifier.value")]
+        """Resources made of entries with this id; the document's own id is no entry's."""
+        found = [resource for resource in self.all(*types) if value in values(resource, "identifier.value")]
+        return [resource for resource in found if resource["resourceType"] != "Composition"]
 
     def entry(self, value: str, *types: str) -> Resource:
         """The resource made of the entry with this id; exactly one, else the test fails here."""

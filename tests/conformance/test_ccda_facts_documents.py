@@ -262,8 +262,8 @@ def test_demo_document_brings_an_allergy_and_a_problem() -> None:
 
 
 def test_other_bytes_of_the_same_document_mean_the_same() -> None:
-    """The encoding is no content, nor is how deep a line is indented."""
+    """The encoding is no content."""
     data = fixture("demo-ccd").read_bytes()
-    other = data.decode().replace('encoding="UTF-8"', 'encoding="UTF-16"').replace("\n      ", "\n").encode("utf-16")
+    other = data.decode().replace('encoding="UTF-8"', 'encoding="UTF-16"').encode("utf-16")
     assert convert(other, patient_id=PATIENT_ID).bundle == reading(data).bundle
     assert f"urn:oid:{ARC}.1" in str(reading(data).bundle)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conformance.ccda_pairs import EXCUSED, Resource, Score, pairs, scored, whole_document, wrap
+from tests.conformance.ccda_pairs import EXCUSED, Resource, Score, pairs, repeated, scored, whole_document, wrap
 from tests.conformance.ccda_pairs import score as score_pair
 from tests.conftest import SHARED
 
@@ -58,8 +58,16 @@ def test_scoring_sees_a_wrong_value() -> None:
 
 
 def test_words_the_fragment_does_not_have_are_not_scored() -> None:
-    assert not scored("any", ("code.text", "Urinalysis"), b"<code/>")
-    assert scored("any", ("code.text", "Urinalysis"), b"<code>urinalysis</code>")
+    leaf = ("code.text", "Urinalysis")
+    assert not scored("any", leaf, b"<code/><!-- >Urinalysis< -->")
+    assert scored("any", leaf, b"<code>urinalysis</code>")
+    assert scored("any", leaf, b'<code displayName="Urinalysis"/>')
+
+
+def test_text_that_repeats_a_display_is_not_scored() -> None:
+    wanted = [("code.coding.display", "Asthma"), ("code.text", "asthma")]
+    assert repeated(wanted[1], wanted)
+    assert not repeated(("code.text", "wheezing"), wanted)
 
 
 @pytest.mark.shared
