@@ -1,0 +1,89 @@
+"""Deliver: what a system's record lacks of the resource, and what follows from the answer to sending it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from gateway.fhir.draft import Draft, latest
+from gateway.fhir.form import Form
+from gateway.fhir.json import Resource
+from gateway.fhir.observe import Moment, listen
+from gateway.fhir.record import Coverage, Intent, Record, Shown, Slots, Value
+from gateway.fhir.slots import labelled, split
+from gateway.fhir.spelling import same
+
+
+def diff(record: Record, rendered: Slots) -> dict[str, Value]:
+    """The slots to send: neither displayed nor already sent. A tombstone is None."""
+    return {slot: value for slot, value in rendered.items() if _is_due(record, slot, value)}
+
+
+def intend(
+    record: Record,
+    due: Slots,
+    stamps: Mapping[str, datetime | None],
+    *,
+    sent_at: datetime,
+    until: datetime,
+) -> Record:
+    """The record with a send announced; to be stored before anything leaves. `until`: when it must have ended."""
+    slots = {slot: (value, stamps.get(slot)) for slot, value in due.items()}
+    return replace(record, intents=(*record.intents, Intent(slots, sent_at, until)))
+
+
+def accept(
+    record: Record,
+    answered: Resource | None,
+    due: Slots,
+    stamps: Mapping[str, datetime | None],
+    form: Form,
+    *,
+    at: datetime,
+    coverage: Coverage | None = None,
+) -> Record:
+    """The record after the newest send was accepted.
+
+    `answered` = what they display now, in the words of `coverage` (the form's reads by default): it becomes shown, and
+    where it tells of more than we sent, that is observed. Without a body what was due counts as sent, and reading
+    their side back through observe tells what became of it.
+    """
+    spoken = coverage or form.reads
+    slots = None if answered is None else split(answered)
+    draft = Draft.of(replace(record, intents=record.intents[:-1]), form)
+    said = None if slots is None else draft.by_field(slots, spoken)
+    for slot, value in due.items():
+        displayed = _displayed(draft, slot, value, said, spoken)
+        draft.display(slot, Shown(displayed, value, stamps.get(slot), adopted=True, since=at))
+    if slots is not None:
+        listen(draft, slots, spoken, Moment(None, at, record.read_at, at), settled=due.keys())
+    return replace(draft.record(), read_at=latest(record.read_at, at))
+
+
+def void(record: Record) -> Record:
+    """The newest send had no effect: refused for its precondition (412), or never left."""
+    return replace(record, intents=record.intents[:-1])
+
+
+def _displayed(draft: Draft, slot: str, value: Value, said: Slots | None, spoken: Coverage) -> Value:
+    """What they display of a slot we sent: as answered, else as before; of what they never speak about, as sent."""
+    single = draft.form.field_of(slot)
+    before = draft.bound.get(single.slot, single.slot) if single else slot
+    if not (spoken.covers(slot) or (single and spoken.covers(single.slot))):
+        return value
+    if said is None:
+        shown = draft.shown.get(before)
+        return labelled(slot, shown.value) if shown else None
+    if before in said:
+        return labelled(slot, said[before])
+    return None if spoken.absence else value
+
+
+def _is_due(record: Record, slot: str, value: Value) -> bool:
+    shown = record.shown.get(slot)
+    if shown is None:
+        return value is not None
+    if same(slot, value, shown.value):
+        return False
+    return not ((shown.adopted or shown.sent is not None) and same(slot, value, shown.sent))
