@@ -188,6 +188,32 @@ FACTS: list[tuple[str, str, list[Any]]] = [
     ("VISIT-5501", "class.code", ["AMB"]),
     ("VISIT-5501", "period.start", ["2026-03-02T15:40:00-05:00"]),
     ("VISIT-5501", "period.end", ["2026-03-02T16:25:00-05:00"]),
+    # encounters
+    ("VISIT-5120", "resourceType", ["Encounter"]),
+    ("VISIT-5120", "status", ["finished"]),
+    ("VISIT-5120", "class.code", ["AMB"]),
+    ("VISIT-5120", "type.coding.code", ["99213"]),
+    ("VISIT-5120", "type.coding.system", ["http://www.ama-assn.org/go/cpt"]),
+    ("VISIT-5120", "period.start", ["2025-10-14T10:30:00-04:00"]),
+    ("DX-1", "category.coding.code", ["encounter-diagnosis", "64572001", "75323-6"]),
+    ("DX-1", "code.coding.code", ["10509002"]),
+    ("DX-1", "onsetDateTime", ["2025-10-12"]),
+    # procedures
+    ("PD-1", "resourceType", ["Procedure"]),
+    ("PD-1", "status", ["completed"]),
+    ("PD-1", "code.coding.code", ["80146002", "44970"]),
+    ("PD-1", "code.text", ["Appendix removed, 2003"]),
+    ("PD-1", "bodySite.coding.code", ["66754008"]),
+    ("PD-2", "status", ["not-done"]),
+    ("PD-2", "code.coding.code", ["73761001"]),
+    ("PD-2", "performedDateTime", []),
+    # social history
+    ("SM-1", "status", ["final"]),
+    ("SM-1", "category.coding.code", ["social-history"]),
+    ("SM-1", "code.coding.code", ["72166-2"]),
+    ("SM-1", "effectiveDateTime", ["2026-03-02"]),
+    ("SM-1", "valueCodeableConcept.coding.code", ["8517006"]),
+    ("SO-2", "valueString", ["About three glasses of wine a week"]),
 ]
 
 
@@ -285,6 +311,17 @@ def test_vital_signs_are_members_of_their_panel(full: Reading) -> None:
     panel = full.entry("VS-PANEL")
     found = [values(full.follow(ref), "identifier.value")[0] for ref in values(panel, "hasMember.reference")]
     assert found == [f"VS-{number}" for number in range(1, 8)]
+
+
+def test_appendix_was_removed_on_one_day(full: Reading) -> None:
+    procedure = full.entry("PD-1")
+    period = procedure.get("performedPeriod", {"start": procedure.get("performedDateTime")})
+    assert set(period.values()) == {"2003-09-11"}
+
+
+def test_visit_was_for_bronchitis(full: Reading) -> None:
+    (condition,) = values(full.entry("VISIT-5120"), "diagnosis.condition.reference")
+    assert full.follow(condition) == full.entry("DX-1")
 
 
 def test_planned_test_is_no_result(full: Reading) -> None:
