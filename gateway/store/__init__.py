@@ -1,0 +1,60 @@
+"""The store: resources, records, deliveries and messages on SQLite or PostgreSQL; the only package with SQL."""
+
+from .claims import Claim, Settled, claim, renew, settle
+from .reader import Reader
+from .rows import (
+    AuditRow,
+    Changes,
+    ConflictRow,
+    ConnectorRow,
+    Delivery,
+    FeedEntry,
+    Head,
+    HeadUpdate,
+    Identifier,
+    Key,
+    LinkRow,
+    MessageRow,
+    MessageUpdate,
+    NewDelivery,
+    NewHead,
+    NewVersion,
+    PrincipalRow,
+    RecordRow,
+    Version,
+)
+from .store import Store
+from .tx import Tx
+from .vault import Vault, load_or_create_key
+
+__all__ = [
+    "AuditRow",
+    "Changes",
+    "Claim",
+    "ConflictRow",
+    "ConnectorRow",
+    "Delivery",
+    "FeedEntry",
+    "Head",
+    "HeadUpdate",
+    "Identifier",
+    "Key",
+    "LinkRow",
+    "MessageRow",
+    "MessageUpdate",
+    "NewDelivery",
+    "NewHead",
+    "NewVersion",
+    "PrincipalRow",
+    "Reader",
+    "RecordRow",
+    "Settled",
+    "Store",
+    "Tx",
+    "Vault",
+    "Version",
+    "claim",
+    "load_or_create_key",
+    "renew",
+    "settle",
+]

@@ -1,0 +1,57 @@
+"""The statements that write, and the rows each takes."""
+
+from __future__ import annotations
+
+from . import schema
+from .sql import Flavour
+
+
+class Mutations:
+    """Compiled once per database; the order of a row's values is the order of the names here."""
+
+    def __init__(self, flavour: Flavour) -> None:
+        self.heads_new = flavour.insert(schema.resource)
+        self.heads_updated = flavour.update(
+            schema.resource, ("number", "seq", "at", "deleted", "patient"), {"rid": "rid", "expected": "number"}
+        )
+        self.versions = flavour.insert(schema.version)
+        self.keys_added = flavour.insert(schema.identity_key)
+        self.keys_removed = flavour.delete(schema.identity_key, ("type", "kind", "system", "value", "rid"))
+        self.identifiers_added = flavour.insert(schema.identifier)
+        self.identifiers_removed = flavour.delete(schema.identifier, ("type", "system", "value", "rid"))
+        self.records_new = flavour.insert(schema.record)
+        self.records_updated = flavour.update(
+            schema.record,
+            ("rid", "state", "digest", "read_at", "revision"),
+            {"record_id": "record_id", "expected": "revision"},
+        )
+        self.links_new = flavour.insert(schema.link)
+        self.links_undone = flavour.update(schema.link, ("undone_at",), {"link_id": "link_id"})
+        self.deliveries = flavour.upsert(
+            schema.delivery,
+            ("rid", "connector", "remote_id"),
+            ("patient", "state", "attempt", "due_at", "want", "error", "at"),
+        )
+        self.claimed = flavour.update(schema.delivery, ("lease_until", "fence"), {"delivery_id": "delivery_id"})
+        self.renewed = flavour.update(
+            schema.delivery, ("lease_until",), {"delivery_id": "delivery_id", "held": "fence"}
+        )
+        self.settled = flavour.update(
+            schema.delivery,
+            ("remote_id", "state", "attempt", "due_at", "lease_until", "fence", "error", "at"),
+            {"delivery_id": "delivery_id", "held": "fence"},
+        )
+        self.deliveries_removed = flavour.delete(schema.delivery, ("delivery_id",))
+        self.messages_new = flavour.insert(schema.message)
+        self.messages_updated = flavour.update(
+            schema.message, ("state", "result", "error", "issues"), {"message_id": "message_id"}
+        )
+        self.audits = flavour.insert(schema.audit)
+        self.conflicts_removed = flavour.delete(schema.conflict, ("rid",))
+        self.conflicts_new = flavour.insert(schema.conflict)
+        self.connectors = flavour.upsert(schema.connector, ("name",), ("config", "state", "at", "changed"))
+        self.connector_states = flavour.update(schema.connector, ("state", "at", "changed"), {"name": "name"})
+        self.secrets = flavour.upsert(schema.secret, ("connector", "name"), ("token",))
+        self.principals_new = flavour.insert(schema.principal)
+        self.principals_revoked = flavour.update(schema.principal, ("revoked_at",), {"principal_id": "principal_id"})
+        self.principals_used = flavour.update(schema.principal, ("last_used",), {"principal_id": "principal_id"})

@@ -1,0 +1,12 @@
+"""Reader: every read there is, in one transaction."""
+
+from __future__ import annotations
+
+from .partners import Partners
+from .resources import Resources
+from .search import Search
+from .traffic import Traffic
+
+
+class Reader(Resources, Search, Partners, Traffic):
+    """What a query or a job may ask; every answer is of the same moment."""

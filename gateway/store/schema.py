@@ -1,0 +1,232 @@
+"""The tables (docs/explain/architecture.md, "Storage"). Times are integer microseconds UTC.
+
+Keys are allocated in the process (`numbers.py`), so no column counts by itself. Text keys compare by code point on
+both databases. The migrations create the same tables; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
+
+REVISION = "0001"
+"""The newest migration: what a database must be at to be opened."""
+
+metadata = MetaData()
+
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+
+Number = BigInteger().with_variant(Integer(), "sqlite")
+"""64 bits on both; SQLite's row id goes by no other name than INTEGER."""
+
+
+def _number(name: str, *, key: bool = False, null: bool = False) -> Column[int]:
+    return Column(name, Number, primary_key=key, nullable=null, autoincrement=False)
+
+
+def _key(name: str, *, key: bool = False, null: bool = False) -> Column[str]:
+    return Column(name, Key, primary_key=key, nullable=null)
+
+
+def _text(name: str, *, null: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=null)
+
+
+def _bytes(name: str, *, null: bool = False) -> Column[bytes]:
+    return Column(name, LargeBinary, nullable=null)
+
+
+resource = Table(
+    "resource",
+    metadata,
+    _number("rid", key=True),
+    _key("type"),
+    _key("id"),
+    _number("number"),
+    _number("seq"),
+    _number("at"),
+    Column("deleted", Boolean(create_constraint=False), nullable=False),
+    _number("patient", null=True),
+    Index("resource_id", "type", "id", unique=True),
+    Index("resource_patient", "patient", "type"),
+    Index("resource_seq", "type", "seq"),
+)
+"""One narrow head per resource; its body is the version at `seq`."""
+
+version = Table(
+    "version",
+    metadata,
+    _number("seq", key=True),
+    _number("rid"),
+    _number("number"),
+    _number("at"),
+    _key("message_id", null=True),
+    _key("source"),
+    _key("method"),
+    _bytes("body", null=True),
+    Index("version_number", "rid", "number", unique=True),
+)
+"""Append-only: history and change feed in one; `seq` is the commit order."""
+
+identity_key = Table(
+    "identity_key",
+    metadata,
+    _key("type", key=True),
+    _key("kind", key=True),
+    _key("system", key=True),
+    _key("value", key=True),
+    _number("rid"),
+    sqlite_with_rowid=False,
+)
+"""Its primary key is what prevents two resources of one identity."""
+
+identifier = Table(
+    "identifier",
+    metadata,
+    _key("type", key=True),
+    _key("value", key=True),
+    _key("system", key=True),
+    _number("rid", key=True),
+    sqlite_with_rowid=False,
+)
+"""Search index; the value comes first so that a search without system uses it as well."""
+
+record = Table(
+    "record",
+    metadata,
+    _number("record_id", key=True),
+    _key("connector"),
+    _key("type"),
+    _key("remote_id"),
+    _number("rid", null=True),
+    _number("revision"),
+    _bytes("state"),
+    _bytes("digest", null=True),
+    _number("read_at", null=True),
+    Index("record_key", "connector", "type", "remote_id", unique=True),
+    Index("record_rid", "rid"),
+)
+
+link = Table(
+    "link",
+    metadata,
+    _number("link_id", key=True),
+    _key("connector"),
+    _key("type"),
+    _key("remote_id"),
+    _number("rid"),
+    _text("reason"),
+    _number("at"),
+    _number("undone_at", null=True),
+    Index(
+        "link_live",
+        "connector",
+        "type",
+        "remote_id",
+        unique=True,
+        sqlite_where=text("undone_at IS NULL"),
+        postgresql_where=text("undone_at IS NULL"),
+    ),
+    Index("link_rid", "rid"),
+)
+
+CLAIMABLE = text("state IN ('due', 'unknown')")
+
+delivery = Table(
+    "delivery",
+    metadata,
+    _number("delivery_id", key=True),
+    _key("connector"),
+    _number("rid"),
+    _key("remote_id"),
+    _number("patient"),
+    _key("state"),
+    _number("attempt"),
+    _number("due_at"),
+    _number("lease_until", null=True),
+    _number("fence", null=True),
+    _number("want"),
+    _text("error", null=True),
+    _number("at"),
+    Index("delivery_order", "rid", "connector", "remote_id", unique=True),
+    Index("delivery_due", "due_at", sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE),
+    Index("delivery_group", "patient", "connector", sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE),
+)
+
+UNFINISHED = text("state <> 'applied'")
+DEDUPLICATED = text("dedupe IS NOT NULL")
+
+message = Table(
+    "message",
+    metadata,
+    _key("message_id", key=True),
+    _key("connector"),
+    _key("principal", null=True),
+    _key("kind"),
+    _key("media_type"),
+    _number("at"),
+    _key("dedupe", null=True),
+    _key("state"),
+    _bytes("body"),
+    _bytes("result", null=True),
+    _text("error", null=True),
+    _bytes("issues", null=True),
+    Index(
+        "message_dedupe", "connector", "dedupe", unique=True, sqlite_where=DEDUPLICATED, postgresql_where=DEDUPLICATED
+    ),
+    Index("message_state", "state", "message_id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED),
+)
+
+connector = Table(
+    "connector",
+    metadata,
+    _key("name", key=True),
+    _number("connector_id"),
+    _text("config"),
+    _key("state"),
+    _number("at"),
+    _number("changed"),
+)
+
+secret = Table("secret", metadata, _key("connector", key=True), _key("name", key=True), _bytes("token"))
+
+principal = Table(
+    "principal",
+    metadata,
+    _number("principal_id", key=True),
+    _key("name"),
+    _key("connector"),
+    _text("scopes"),
+    _bytes("key_hash"),
+    _number("created_at"),
+    _number("revoked_at", null=True),
+    _number("last_used", null=True),
+    Index("principal_key", "key_hash", unique=True),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    _number("audit_id", key=True),
+    _number("at"),
+    _key("principal", null=True),
+    _key("connector", null=True),
+    _key("action"),
+    _key("type", null=True),
+    _key("id", null=True),
+    _number("status"),
+    _key("message_id", null=True),
+    _key("request_id", null=True),
+)
+
+conflict = Table(
+    "conflict",
+    metadata,
+    _number("rid", key=True),
+    _key("slot", key=True),
+    _text("connectors"),
+    _number("at"),
+    sqlite_with_rowid=False,
+)
+
+counter = Table("counter", metadata, _key("name", key=True), _number("next"))
+"""The next free block of keys (`numbers.py`)."""

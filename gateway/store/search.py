@@ -1,0 +1,131 @@
+"""Search of one resource type by what is indexed (FHIR R4 §3.1.1): ids, identifiers, patient, last updated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, bindparam, func, or_, select
+
+from .clock import to_micros
+from .resources import HEAD, to_head
+from .rows import Head
+from .schema import identifier, resource, version
+from .source import Build, Source
+from .sql import Flavour, Row
+
+Hit = tuple[Head, bytes]
+
+
+class Shape(NamedTuple):
+    """Which filters a search has: one compiled statement per shape."""
+
+    ids: bool
+    identifiers: bool
+    patients: bool
+    at: tuple[str, ...]
+    counting: bool
+
+
+_COMPARE: dict[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = {
+    "eq": lambda column, value: column == value,
+    "ne": lambda column, value: column != value,
+    "gt": lambda column, value: column > value,
+    "ge": lambda column, value: column >= value,
+    "lt": lambda column, value: column < value,
+    "le": lambda column, value: column <= value,
+}
+
+
+@lru_cache(maxsize=256)
+def _search(shape: Shape) -> Build:
+    def build(flavour: Flavour) -> Select[Any]:
+        found = and_(*_filters(shape, flavour))
+        if shape.counting:
+            return select(func.count()).select_from(resource).where(found)
+        joined = resource.join(version, version.c.seq == resource.c.seq)
+        page = select(*HEAD, version.c.body).select_from(joined).where(found, resource.c.id > bindparam("after"))
+        return page.order_by(resource.c.id).limit(bindparam("limit"))
+
+    return build
+
+
+def _filters(shape: Shape, flavour: Flavour) -> Iterable[ColumnElement[bool]]:
+    yield resource.c.type == bindparam("type")
+    yield resource.c.deleted.is_(False)
+    if shape.ids:
+        yield resource.c.id.in_(select(flavour.given("ids", id=Text()).c.id))
+    if shape.patients:
+        yield resource.c.patient.in_(select(flavour.given("patients", rid=BigInteger()).c.rid))
+    if shape.identifiers:
+        yield resource.c.rid.in_(_identified(flavour))
+    for place, comparison in enumerate(shape.at):
+        yield _COMPARE[comparison](resource.c.at, bindparam(f"at_{place}"))
+
+
+def _identified(flavour: Flavour) -> Select[Any]:
+    given = flavour.given("identifiers", system=Text(), value=Text())
+    same = and_(
+        identifier.c.type == bindparam("type"),
+        identifier.c.value == given.c.value,
+        or_(given.c.system.is_(None), identifier.c.system == given.c.system),
+    )
+    return select(identifier.c.rid).select_from(given.join(identifier, same))
+
+
+class Search(Source):
+    def search(
+        self,
+        kind: str,
+        *,
+        ids: Sequence[str] | None = None,
+        identifiers: Sequence[tuple[str | None, str]] | None = None,
+        patient: int | Sequence[int] | None = None,
+        at: Sequence[tuple[str, datetime]] = (),
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[Hit]:
+        """Live resources that meet every filter given, by id, which for our UUIDv7 is the order of creation.
+
+        `after`: the id of the last hit of the page before. `at`: ('ge', moment) and so on, on the last change.
+        An identifier's system None = whatever the system. Values of one filter are alternatives.
+        """
+        shape, values = _question(kind, ids, identifiers, patient, at, counting=False)
+        rows = self.ask(_search(shape), {**values, "after": after or "", "limit": limit})
+        return [(to_head(row[:-1]), row[-1]) for row in rows]
+
+    def count(
+        self,
+        kind: str,
+        *,
+        ids: Sequence[str] | None = None,
+        identifiers: Sequence[tuple[str | None, str]] | None = None,
+        patient: int | Sequence[int] | None = None,
+        at: Sequence[tuple[str, datetime]] = (),
+    ) -> int:
+        """How many there are in all (Bundle.total)."""
+        shape, values = _question(kind, ids, identifiers, patient, at, counting=True)
+        return int(self.ask(_search(shape), values)[0][0])
+
+
+def _question(
+    kind: str,
+    ids: Sequence[str] | None,
+    identifiers: Sequence[tuple[str | None, str]] | None,
+    patient: int | Sequence[int] | None,
+    at: Sequence[tuple[str, datetime]],
+    *,
+    counting: bool,
+) -> tuple[Shape, dict[str, Any]]:
+    patients = [patient] if isinstance(patient, int) else patient
+    comparisons = tuple(comparison for comparison, _ in at)
+    shape = Shape(ids is not None, identifiers is not None, patients is not None, comparisons, counting)
+    values: dict[str, Any] = {
+        "type": kind,
+        "ids": [(one,) for one in ids or ()],
+        "identifiers": list(identifiers or ()),
+        "patients": [(rid,) for rid in patients or ()],
+    }
+    return shape, values | {f"at_{place}": to_micros(moment) for place, (_, moment) in enumerate(at)}

@@ -1,0 +1,211 @@
+"""SQLite: one file, WAL, every commit on disk before it is acknowledged."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import FromClause, Table, bindparam, func, literal_column, select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.types import TypeEngine
+
+from gateway.errors import InvalidInput, StoreBusy
+
+from .sql import Mutation, Query, Row, Stale, Statement, Step, compile_query, matching
+
+BUSY_SECONDS = 5.0
+CHECKPOINT_PAGES = 16_384
+"""About 64 MB of log between checkpoints: few fsyncs, and a start after a crash still takes well under a second."""
+_BYTES_PER_LOAD = 1_024
+_IDLE_READERS = 16
+_DIALECT = sqlite.dialect(paramstyle="qmark")
+
+
+class SqliteFlavour:
+    """Lists come as one JSON parameter; writes are executemany."""
+
+    def query(self, statement: Statement) -> Query:
+        return compile_query(statement, _DIALECT)
+
+    def given(self, name: str, /, **columns: TypeEngine[Any]) -> FromClause:
+        each = func.json_each(bindparam(name)).table_valued("value", name=f"each_{name}")
+        fields = [
+            func.json_extract(each.c.value, literal_column(f"'$[{place}]'"), type_=kind).label(field)
+            for place, (field, kind) in enumerate(columns.items())
+        ]
+        return select(*fields).select_from(each).subquery(f"given_{name}")
+
+    def insert(self, table: Table) -> Mutation:
+        return _mutation(table.insert(), table, _own(table))
+
+    def upsert(self, table: Table, key: Sequence[str], replace: Sequence[str]) -> Mutation:
+        insert = sqlite.insert(table)
+        fresh = {name: insert.excluded[name] for name in replace}
+        statement = insert.on_conflict_do_update(index_elements=key, set_=fresh)
+        return _mutation(statement, table, _own(table))
+
+    def update(self, table: Table, values: Sequence[str], where: Mapping[str, str]) -> Mutation:
+        fresh = {f"new_{name}": name for name in values}
+        statement = table.update().ordered_values(*[(name, bindparam(new)) for new, name in fresh.items()])
+        return _mutation(statement.where(*matching(table, where, bindparam)), table, {**fresh, **where})
+
+    def delete(self, table: Table, where: Sequence[str]) -> Mutation:
+        same = {f"old_{name}": name for name in where}
+        return _mutation(table.delete().where(*matching(table, same, bindparam)), table, same)
+
+
+def _own(table: Table) -> dict[str, str]:
+    return {column.name: column.name for column in table.columns}
+
+
+def _mutation(statement: Statement, table: Table, names: Mapping[str, str]) -> Mutation:
+    query = compile_query(statement, _DIALECT)
+    if query.order != tuple(names):
+        raise AssertionError(f"{table.name}: parameters come as {query.order}, rows as {tuple(names)}")
+    return Mutation(query.text, tuple(table.c[column].type for column in names.values()))
+
+
+class SqliteSession:
+    """One connection; the writer's does one BEGIN IMMEDIATE per batch."""
+
+    def __init__(self, path: Path, *, cache_mb: int) -> None:
+        self.broken = False
+        self.load = 0
+        self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
+        self._execute = self.connection.execute
+        for pragma in (f"cache_size=-{cache_mb * 1024}", "synchronous=FULL", "temp_store=MEMORY"):
+            self._execute(f"PRAGMA {pragma}")
+
+    def begin(self) -> None:
+        self._execute("BEGIN")
+
+    def begin_write(self) -> None:
+        with _translated():
+            self._execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        with _translated():
+            self._execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self.connection.in_transaction:
+            self._execute("ROLLBACK")
+
+    def rows(self, query: Query, values: Mapping[str, Any]) -> list[Row]:
+        parameters = [
+            msgspec.json.encode(value).decode() if type(value) is list else value for value in query.arrange(values)
+        ]
+        with _translated():
+            return self._execute(query.text, parameters).fetchall()
+
+    def apply(self, steps: Iterable[Step]) -> None:
+        with _translated():
+            for step in steps:
+                _refuse_nul(step.rows)
+                cursor = self.connection.executemany(step.mutation.text, step.rows)
+                if step.exact and cursor.rowcount != len(step.rows):
+                    raise Stale
+                self.load += len(step.rows) + _bytes(step) // _BYTES_PER_LOAD
+
+    def checkpoint(self) -> int:
+        """Pages that were in the log."""
+        return int(self._execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
+
+
+class SqliteBackend:
+    """Readers are pooled, so that any thread may read; checkpoints are ours to time and count."""
+
+    inline = True
+
+    def __init__(self, path: Path) -> None:
+        self.flavour = SqliteFlavour()
+        self._path = path
+        self._writer = SqliteSession(path, cache_mb=48)
+        self._writer.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES * 4}")
+        self._idle: list[SqliteSession] = []
+        self._lock = threading.Lock()
+        self._load_limit = CHECKPOINT_PAGES // 2
+
+    @contextmanager
+    def reading(self) -> Iterator[SqliteSession]:
+        session = self._take()
+        session.begin()
+        try:
+            yield session
+        finally:
+            session.rollback()
+            self._give_back(session)
+
+    def _take(self) -> SqliteSession:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return SqliteSession(self._path, cache_mb=8)
+
+    def _give_back(self, session: SqliteSession) -> None:
+        with self._lock:
+            if len(self._idle) < _IDLE_READERS:
+                self._idle.append(session)
+                return
+        session.connection.close()
+
+    def writer(self) -> SqliteSession:
+        return self._writer
+
+    def maintain(self) -> bool:
+        """The log's length is known only after a checkpoint, so the load per page is learned from the last one."""
+        if self._writer.load < self._load_limit:
+            return False
+        pages = max(self._writer.checkpoint(), 1)
+        self._load_limit = min(max(self._writer.load * CHECKPOINT_PAGES // pages, 1_000), 1_000_000)
+        self._writer.load = 0
+        return True
+
+    def close(self) -> None:
+        for session in (*self._idle, self._writer):
+            session.connection.close()
+        self._idle.clear()
+
+
+def prepare(path: Path) -> None:
+    """Create the file in WAL mode. Two processes may start at once: the change of mode ignores the busy timeout."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection, _translated():
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("COMMIT")
+            connection.execute("PRAGMA journal_mode=WAL")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        if error.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+            raise Stale from error
+        raise
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreBusy("the database is busy: nothing was written, try again") from None
+        raise
+    except (OverflowError, UnicodeError):
+        raise InvalidInput("a number or text that cannot be stored") from None
+
+
+def _refuse_nul(rows: Sequence[Row]) -> None:
+    """SQLite would take it, PostgreSQL cannot: the same on both."""
+    for row in rows:
+        for value in row:
+            if type(value) is str and "\0" in value:
+                raise InvalidInput("a text holds the character U+0000, which cannot be stored")
+
+
+def _bytes(step: Step) -> int:
+    places = [place for place, kind in enumerate(step.mutation.columns) if kind.python_type is bytes]
+    return sum(len(row[place] or b"") for row in step.rows for place in places)
