@@ -58,6 +58,7 @@ class Context:
     def __init__(self, patient_id: str, zone: tzinfo | None = None) -> None:
         self.patient_id = patient_id
         self.patient: Reference = {"reference": f"Patient/{patient_id}"}
+        self.person: Resource = {"resourceType": "Patient", "id": patient_id}
         self.patient_ids: frozenset[tuple[str | None, str | None]] = frozenset()
         self.zone = zone
         self.ids: Ids = {}
@@ -82,6 +83,12 @@ class Context:
         resource: Resource = {"resourceType": kind, "id": "", **body}
         identity = (self.patient_id, kind, *(_identity(node, code) or (_content(body),)), *also)
         return self.keep(kind, resource, identity, node.element)
+
+    def add_equal(self, kind: str, body: Resource, source: Element) -> Reference | None:
+        """As `add`, for what is the same resource wherever it says the same (a Medication, a Specimen)."""
+        return self.keep(
+            kind, {"resourceType": kind, "id": "", **body}, (self.patient_id, kind, _content(body)), source
+        )
 
     def keep(self, kind: str, resource: Resource, identity: tuple[str, ...], source: Element) -> Reference | None:
         """As `add`, for a resource whose identity the caller knows."""

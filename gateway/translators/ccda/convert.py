@@ -103,7 +103,7 @@ def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
         ctx.patient_ids = frozenset(
             (one.get("root"), one.get("extension")) for one in role.all("id") if one.get("root")
         )
-    person = _patient(role, ctx)
+    ctx.person = _patient(role, ctx)
     encounter = _encounter(document, ctx)
     composition = {**header(document, encounter, ctx)}
     if found := sections(document, ctx):
@@ -112,7 +112,7 @@ def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
     _unread_body(document, ctx)
     merge_nameless(ctx)
     ctx.settle()
-    resources = [person, *(made.body for made in ctx.made)]
+    resources = [ctx.person, *(made.body for made in ctx.made)]
     return {"resourceType": "Bundle", "type": "batch", "entry": [_put(resource) for resource in resources]}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 from .context import Context, Reference
 from .node import Node
@@ -28,12 +29,18 @@ def entry(*roots: str, sections: tuple[str, ...] = (), element: str = "") -> Cal
 
     def register(handler: Handler) -> Handler:
         for root in roots:
-            _BY_TEMPLATE[root] = handler
+            _claim(_BY_TEMPLATE, root, handler)
         for section in sections:
-            _BY_SECTION[section, element] = handler
+            _claim(_BY_SECTION, (section, element), handler)
         return handler
 
     return register
+
+
+def _claim(table: dict[Any, Handler], key: Any, handler: Handler) -> None:
+    if key in table:
+        raise ValueError(f"{key} is read by {table[key].__name__} and {handler.__name__}")
+    table[key] = handler
 
 
 def handler_of(statement: Node, name: str, section: str | None) -> Handler | None:

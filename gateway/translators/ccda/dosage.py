@@ -1,0 +1,134 @@
+"""Dose, route and timing of a substance administration -> Dosage (C-CDA on FHIR, CF-medications)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from .context import Context
+from .node import V3, XSI_TYPE, Element, Node
+from .statement import is_kind
+from .values import Value, bounds, codeable, kept, number, period, quantity, quantity_range, resolved
+
+FREE_TEXT_SIG = "76662-6"
+
+_PERIOD, _EVENT, _OFFSET, _PHASE = V3 + "period", V3 + "event", V3 + "offset", V3 + "phase"
+_UNITS = frozenset(["s", "min", "h", "d", "wk", "mo", "a"])
+_WHEN = frozenset(["HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV"])
+_MINUTES = {"s": Decimal(1) / 60, "min": Decimal(1), "h": Decimal(60)}
+_INSTRUCTION = ("2.16.840.1.113883.10.20.22.4.20", "2.16.840.1.113883.10.20.1.49")
+
+
+def dosage(activity: Node, relations: list[tuple[Node, Node]], ctx: Context) -> Value | None:
+    """Everything about how to take it; None when nothing is said."""
+    needed = activity.node("precondition")
+    found = kept(
+        {
+            "text": _sig(relations, ctx),
+            "patientInstruction": _instruction(relations, ctx),
+            "timing": _timing(activity.all("effectiveTime"), ctx),
+            **(_as_needed(needed, ctx) if needed else {}),
+            "site": codeable(activity.first("approachSiteCode"), ctx),
+            "route": codeable(activity.first("routeCode"), ctx),
+            "doseAndRate": _dose_and_rate(activity),
+            "maxDosePerPeriod": _most(activity.first("maxDoseQuantity")),
+        }
+    )
+    return found or None
+
+
+def _sig(relations: list[tuple[Node, Node]], ctx: Context) -> str | None:
+    """Medication Free Text Sig; else nothing: the activity's own text is the whole row of the narrative."""
+    for _, one in relations:
+        if is_kind(one, FREE_TEXT_SIG, "2.16.840.1.113883.10.20.22.4.147"):
+            return resolved(one.first("text"), ctx)
+    return None
+
+
+def _instruction(relations: list[tuple[Node, Node]], ctx: Context) -> str | None:
+    for _, act in relations:
+        if any(root in _INSTRUCTION for root in act.templates()):
+            return resolved(act.first("text"), ctx)
+    return None
+
+
+def _as_needed(needed: Node, ctx: Context) -> Value:
+    """Precondition: as needed, for the reason it names."""
+    criterion = needed.node("criterion")
+    reason = codeable(criterion.first("value"), ctx) if criterion else None
+    return {"asNeededCodeableConcept": reason} if reason else {"asNeededBoolean": True}
+
+
+def _dose_and_rate(activity: Node) -> list[Value] | None:
+    found: Value = {}
+    for name, part in (("dose", activity.first("doseQuantity")), ("rate", activity.first("rateQuantity"))):
+        if part is None:
+            continue
+        low, high = quantity_range(part)
+        if low or high:
+            found[f"{name}Range"] = kept({"low": low, "high": high})
+        elif amount := quantity(part):
+            found[f"{name}Quantity"] = amount
+    return [found] if found else None
+
+
+def _most(ratio: Element | None) -> Value | None:
+    """maxDoseQuantity; FHIR has a Ratio of both or none (rat-1)."""
+    if ratio is None:
+        return None
+    node = Node(ratio)
+    numerator, denominator = quantity(node.first("numerator")), quantity(node.first("denominator"))
+    return {"numerator": numerator, "denominator": denominator} if numerator and denominator else None
+
+
+def _timing(times: list[Element], ctx: Context) -> Value | None:
+    """One effectiveTime says during which time, the others how often; a single point is an event."""
+    events: list[str] = []
+    repeat: Value = {}
+    for time in times:
+        kind = (time.get(XSI_TYPE) or "").rpartition(":")[2]
+        if kind == "PIVL_TS" or any(child.tag == _PERIOD for child in time):
+            repeat.update(_frequency(time))
+        elif kind == "EIVL_TS" or any(child.tag == _EVENT for child in time):
+            repeat.update(_at_event(time))
+        elif point := ctx.moment(time):
+            events.append(point)
+        elif "boundsPeriod" not in repeat and (during := period(time, ctx)):
+            repeat["boundsPeriod"] = during
+    found = kept({"event": events, "repeat": repeat})
+    return found or None
+
+
+def _frequency(time: Element) -> Value:
+    """PIVL: every `period`. FHIR wants a number and a unit of time (tim-1, tim-2)."""
+    every = next((child for child in time if child.tag == _PERIOD), None)
+    if every is None:
+        return {}
+    low, high = bounds(every)
+    first = every if low is None else low
+    amount, unit = number(first.get("value")), first.get("unit")
+    if amount is None or amount <= 0 or unit not in _UNITS:
+        return {}
+    found: Value = {"frequency": 1, "period": amount, "periodUnit": unit}
+    most = number(high.get("value")) if high is not None else None
+    return {**found, "periodMax": most} if most else found
+
+
+def _at_event(time: Element) -> Value:
+    """EIVL: at a meal or bedtime, with an offset in minutes."""
+    found: Value = {}
+    for child in time:
+        if child.tag == _EVENT and child.get("code") in _WHEN:
+            found["when"] = [child.get("code")]
+        elif child.tag == _OFFSET:
+            found.update(_minutes(child))
+    return found if "when" in found else {}
+
+
+def _minutes(offset: Element) -> Value:
+    low, _ = bounds(offset)
+    said = offset if low is None else low
+    amount, unit = number(said.get("value")), said.get("unit") or ""
+    if amount is None or amount < 0 or unit not in _MINUTES:
+        return {}
+    minutes = amount * _MINUTES[unit]
+    return {"offset": int(minutes)} if minutes == int(minutes) and minutes > 0 else {}

@@ -1,0 +1,163 @@
+"""What every Observation has alike: code, status, time, value, interpretation, ranges (C-CDA on FHIR, CF-results)."""
+
+from __future__ import annotations
+
+from .context import Context, Reference
+from .node import Element, Node
+from .people import fits, performers
+from .statement import concepts, mapped, notes, related
+from .values import (
+    Value,
+    absent_concept,
+    bounds,
+    codeable,
+    concept,
+    identifiers,
+    kept,
+    number,
+    quantity,
+    quantity_range,
+    resolved,
+    timed,
+    typed,
+)
+
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+_PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
+_CODED = frozenset(["CD", "CE", "CV", "CO", "CS"])
+
+
+def category(code: str, display: str) -> list[Value]:
+    return [concept(code, CATEGORY, display)]
+
+
+def observation_body(
+    observation: Node, ctx: Context, *, categories: list[Value] | None = None, time: Element | None = None
+) -> Value:
+    """`time`: the organizer's, for an observation that has none of its own."""
+    own_time = observation.first("effectiveTime")
+    codes = codeable(observation.first("code"), ctx)
+    by = performers(observation, ctx) if "performer" in observation else []
+    value = value_of(observation.first("value"), ctx)
+    body = {
+        "identifier": identifiers(observation.all("id")),
+        "status": _status(observation),
+        "category": categories,
+        "code": codes or absent_concept(observation.first("code")),
+        "subject": ctx.patient,
+        **(timed("effective", own_time, ctx) or timed("effective", time, ctx)),
+        "performer": [one for one in by if fits(one, *_PERFORMERS)],
+        **(value or _absent(observation)),
+        "interpretation": concepts(observation.all("interpretationCode"), ctx),
+        "note": notes(related(observation), ctx) if "entryRelationship" in observation else None,
+        "bodySite": codeable(observation.first("targetSiteCode"), ctx),
+        "method": codeable(observation.first("methodCode"), ctx),
+        "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
+    }
+    return kept(body)
+
+
+def says_nothing(observation: Node, ctx: Context) -> bool:
+    """Neither what was observed nor the value: a placeholder such as "no data available", not a statement."""
+    coded = codeable(observation.first("code"), ctx)
+    return coded is None and not value_of(observation.first("value"), ctx)
+
+
+def _status(observation: Node) -> str:
+    found = mapped("report-status", observation.attribute("statusCode", "code"))
+    return found.code if found else "unknown"
+
+
+def _absent(observation: Node) -> Value:
+    """A value that is null has a reason; an observation without any value element has none."""
+    value = observation.first("value")
+    if value is None or not value.get("nullFlavor"):
+        return {}
+    return {"dataAbsentReason": absent_concept(value)}
+
+
+def value_of(element: Element | None, ctx: Context) -> Value:
+    """`value[x]` by xsi:type; what a type cannot hold as it is written becomes a string, never another number."""
+    if element is None:
+        return {}
+    kind = typed(element)
+    if kind in _CODED:
+        found = codeable(element, ctx)
+        return {"valueCodeableConcept": found} if found else {}
+    return _typed_value(kind, element, ctx)
+
+
+def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
+    if kind == "PQ" and (amount := quantity(element)):
+        return {"valueQuantity": amount}
+    if kind == "IVL_PQ":
+        return _range(element)
+    if kind == "INT" and _is_integer(element.get("value")):
+        return {"valueInteger": int(element.get("value") or 0)}
+    if kind == "REAL" and (real := number(element.get("value"))) is not None:
+        return {"valueQuantity": {"value": real}}
+    if kind == "TS" and (time := ctx.moment(element)):
+        return {"valueDateTime": time}
+    if kind == "IVL_TS":
+        return timed("value", element, ctx)
+    if kind == "BL" and element.get("value") in ("true", "false"):
+        return {"valueBoolean": element.get("value") == "true"}
+    if kind in ("RTO", "RTO_PQ_PQ"):
+        return _ratio(element)
+    return _string(element, ctx)
+
+
+def _string(element: Element, ctx: Context) -> Value:
+    text = resolved(element, ctx) or " ".join(filter(None, (element.get("value"), element.get("unit")))).strip()
+    return {"valueString": text} if text and not element.get("nullFlavor") else {}
+
+
+def _is_integer(text: str | None) -> bool:
+    found = number(text)
+    return found is not None and found == int(found) and "." not in str(text) and abs(found) < 2**31
+
+
+def _range(element: Element) -> Value:
+    """Both ends: a Range; one end: a Quantity with its comparator."""
+    low, high = quantity_range(element)
+    if low and high:
+        return {"valueRange": {"low": low, "high": high}}
+    lower, upper = bounds(element)
+    if low and lower is not None:
+        return {"valueQuantity": {**low, "comparator": ">" if lower.get("inclusive") == "false" else ">="}}
+    if high and upper is not None:
+        return {"valueQuantity": {**high, "comparator": "<" if upper.get("inclusive") == "false" else "<="}}
+    return {"valueQuantity": amount} if (amount := quantity(element)) else {}
+
+
+def _ratio(element: Element) -> Value:
+    node = Node(element)
+    numerator, denominator = quantity(node.first("numerator")), quantity(node.first("denominator"))
+    return {"valueRatio": {"numerator": numerator, "denominator": denominator}} if numerator and denominator else {}
+
+
+def reference_ranges(observation: Node, ctx: Context) -> list[Value]:
+    """The normal one where several have an interpretation: FHIR expects what is normal (CF-results)."""
+    ranges = [found for one in observation.nodes("referenceRange") if (found := one.node("observationRange"))]
+    normal = [one for one in ranges if one.attribute("interpretationCode", "code") == "N"]
+    return [made for one in (normal or ranges) if (made := _reference_range(one, ctx))]
+
+
+def _reference_range(observed: Node, ctx: Context) -> Value | None:
+    value = observed.first("value")
+    low = high = None
+    text = resolved(observed.first("text"), ctx)
+    if value is not None and typed(value) in ("IVL_PQ", "IVL_REAL", "IVL_INT"):
+        low, high = quantity_range(value)
+    elif value is not None and text is None:
+        text = resolved(value, ctx)
+    return kept({"low": low, "high": high, "text": text}) or None
+
+
+def member(
+    observation: Node, ctx: Context, *, categories: list[Value] | None, time: Element | None = None
+) -> Reference | None:
+    """An Observation of an organizer; None for a placeholder."""
+    if says_nothing(observation, ctx):
+        return None
+    return ctx.add("Observation", observation_body(observation, ctx, categories=categories, time=time), observation)

@@ -1,0 +1,207 @@
+"""Allergies and Intolerances (LOINC 48765-2) -> AllergyIntolerance (C-CDA on FHIR, CF-allergies)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.translators.ccda.codes import CONCEPTS
+from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.node import Element, Node
+from gateway.translators.ccda.people import fits, recording
+from gateway.translators.ccda.registry import entry
+from gateway.translators.ccda.statement import (
+    CRITICALITY,
+    STATUS,
+    coded_value,
+    is_kind,
+    mapped,
+    notes,
+    related,
+    value_code,
+)
+from gateway.translators.ccda.values import (
+    Value,
+    absent,
+    absent_concept,
+    codeable,
+    concept,
+    identifiers,
+    interval,
+    kept,
+    resolved,
+)
+
+CLINICAL = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
+VERIFICATION = "http://terminology.hl7.org/CodeSystem/allergyintolerance-verification"
+SNOMED = "http://snomed.info/sct"
+ABATEMENT = "http://hl7.org/fhir/StructureDefinition/allergyintolerance-abatement"
+EXPOSURE_RISK = "http://hl7.org/fhir/StructureDefinition/allergyintolerance-substanceExposureRisk"
+RISK_CODES = "http://terminology.hl7.org/CodeSystem/allerg-intol-substance-exp-risk"
+
+_STATUS = ("2.16.840.1.113883.10.20.22.4.28", "2.16.840.1.113883.10.20.1.39")
+_REACTION = ("2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54")
+_SEVERITY = ("2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55")
+_CRITICALITY = "2.16.840.1.113883.10.20.22.4.145"
+_LATEX = "1003774007"
+_LATEX_CODES = frozenset(["111088007", "1003755004", "1314"])
+
+Relations = list[tuple[Node, Node]]
+
+
+@entry(
+    "2.16.840.1.113883.10.20.22.4.30",
+    "2.16.840.1.113883.3.88.11.83.6",
+    "1.3.6.1.4.1.19376.1.5.3.1.4.5.3",
+    sections=("48765-2",),
+    element="act",
+)
+def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Allergy Concern Act: a wrapper, the observations carry the content."""
+    for relationship, observation in related(act):
+        if relationship.get("typeCode") == "SUBJ" and observation.element.tag.endswith("}observation"):
+            yield allergy(observation, ctx, concern=act)
+
+
+@entry(
+    "2.16.840.1.113883.10.20.22.4.7",
+    "2.16.840.1.113883.10.20.24.3.90",
+    "2.16.840.1.113883.10.20.1.18",
+    sections=("48765-2",),
+    element="observation",
+)
+def allergy_observation(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    yield allergy(observation, ctx)
+
+
+def allergy(observation: Node, ctx: Context, *, concern: Node | None = None) -> Reference | None:
+    """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind."""
+    substance = _substance(observation)
+    what = _what(observation, substance, ctx)
+    if not what:
+        return None
+    relations = related(observation)
+    when = interval(observation.first("effectiveTime"), ctx)
+    recorder, recorded = recording(observation, ctx)
+    if recorder is None and concern is not None:
+        recorder, recorded = recording(concern, ctx)
+    kind, category = (
+        mapped("allergy-type", value_code(observation)),
+        mapped("allergy-category", value_code(observation)),
+    )
+    abated = [{"url": ABATEMENT, "valueDateTime": when.high}] if when.high else []
+    criticality = next((value_code(one) for _, one in relations if is_kind(one, CRITICALITY, _CRITICALITY)), None)
+    body = {
+        "extension": [*what.pop("extension", []), *abated],
+        "identifier": identifiers(observation.all("id")),
+        **_statuses(observation, concern, relations),
+        "type": kind.code if kind else None,
+        "category": [category.code] if category else None,
+        "criticality": found.code if (found := mapped("criticality", criticality)) else None,
+        **what,
+        "patient": ctx.patient,
+        "onsetDateTime": when.start,
+        "recordedDate": recorded,
+        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "note": notes(relations, ctx),
+        "reaction": _reactions(relations, ctx),
+    }
+    return ctx.add("AllergyIntolerance", kept(body), observation, code=_identifying(observation, substance))
+
+
+def _substance(observation: Node) -> Node | None:
+    for participant in observation.nodes("participant"):
+        role = participant.node("participantRole")
+        entity = role.node("playingEntity") if role else None
+        if entity is not None:
+            return entity
+    return None
+
+
+def _identifying(observation: Node, substance: Node | None) -> Element | None:
+    code = substance.first("code") if substance else None
+    return observation.first("value") if code is None else code
+
+
+def _what(observation: Node, substance: Node | None, ctx: Context) -> Value:
+    """`code`, or for a substance known to be harmless the extension that takes its place."""
+    named = _named(substance, ctx)
+    if observation.negated:
+        return _negated(observation, named, ctx)
+    if named:
+        return {"code": named}
+    said = coded_value(observation, ctx)
+    if said and value_code(observation) not in CONCEPTS["allergy-propensity"]:
+        return {"code": said}
+    text = resolved(observation.first("text"), ctx)
+    return {"code": {"text": text}} if text else {}
+
+
+def _named(substance: Node | None, ctx: Context) -> Value | None:
+    if substance is None:
+        return None
+    name = substance.text("name")
+    return codeable(substance.first("code"), ctx) or ({"text": name} if name else None)
+
+
+def _negated(observation: Node, named: Value | None, ctx: Context) -> Value:
+    """No allergy to what the value names, or none to the named substance (CF-allergies, No known allergy)."""
+    if named is None:
+        none = mapped("no-known-allergy", value_code(observation))
+        if none:
+            return {"code": concept(none.code, SNOMED, none.display)}
+        said = coded_value(observation, ctx)
+        return {"code": said, "verificationStatus": concept("refuted", VERIFICATION)} if said else {}
+    if any(one["code"] in _LATEX_CODES for one in named.get("coding", ())):
+        return {"code": concept(_LATEX, SNOMED, "No known latex allergy")}
+    risk = concept("no-known-reaction-risk", RISK_CODES, "No Known Reaction Risk")
+    parts = [
+        {"url": "substance", "valueCodeableConcept": named},
+        {"url": "exposureRisk", "valueCodeableConcept": risk},
+    ]
+    return {"extension": [{"url": EXPOSURE_RISK, "extension": parts}]}
+
+
+def _statuses(observation: Node, concern: Node | None, relations: Relations) -> Value:
+    """Allergy Status wins over the concern's statusCode; one of the two statuses has to be there (ait-1)."""
+    code = concern.attribute("statusCode", "code") if concern else None
+    if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
+        return {"verificationStatus": concept("entered-in-error", VERIFICATION)}
+    status = next((value_code(one) for _, one in relations if is_kind(one, STATUS, *_STATUS)), None)
+    found = mapped("allergy-status", status) or mapped("allergy-clinical", code)
+    return {"clinicalStatus": concept(found.code, CLINICAL) if found else absent()}
+
+
+def _reactions(relations: Relations, ctx: Context) -> list[Value]:
+    """Reaction Observations; a severity of the allergy itself counts for those that have none of their own."""
+    overall = _severity(relations)
+    found = []
+    for relationship, one in relations:
+        if relationship.get("typeCode") == "MFST" or any(root in _REACTION for root in one.templates()):
+            inner = related(one)
+            found.append(_reaction(one, _severity(inner) or overall, inner, ctx))
+    if overall and not found:
+        return [{"manifestation": [absent_concept()], "severity": overall}]
+    return [reaction for reaction in found if reaction]
+
+
+def _reaction(observation: Node, severity: str | None, inner: Relations, ctx: Context) -> Value | None:
+    manifestation = coded_value(observation, ctx)
+    if manifestation is None and (text := resolved(observation.first("text"), ctx)):
+        manifestation = {"text": text}
+    if manifestation is None and severity is None:
+        return None
+    return kept(
+        {
+            "manifestation": [manifestation or absent_concept(observation.first("value"))],
+            "onset": interval(observation.first("effectiveTime"), ctx).start,
+            "severity": severity,
+            "note": notes(inner, ctx),
+        }
+    )
+
+
+def _severity(relations: Relations) -> str | None:
+    for _, one in relations:
+        if is_kind(one, "SEV", *_SEVERITY) and (found := mapped("severity", value_code(one))):
+            return found.code
+    return None

@@ -1,0 +1,57 @@
+"""Encounters (LOINC 46240-8) -> Encounter, its diagnoses and places (C-CDA on FHIR, CF-encounters)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.encounter import add_encounter, encounter_body, location, participant
+from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.registry import entry
+from gateway.translators.ccda.sections.problems import condition
+from gateway.translators.ccda.statement import reasons, related
+from gateway.translators.ccda.values import Value, kept
+
+_DIAGNOSIS = "29308-4"
+_DIAGNOSES = ("2.16.840.1.113883.10.20.22.4.80",)
+
+
+@entry(
+    "2.16.840.1.113883.10.20.22.4.49",
+    "2.16.840.1.113883.10.20.1.21",
+    "2.16.840.1.113883.3.88.11.83.16",
+    "1.3.6.1.4.1.19376.1.5.3.1.4.14",
+    sections=("46240-8",),
+    element="encounter",
+)
+def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Nothing when it has no code, no time and no id: a placeholder."""
+    body = encounter_body(activity, ctx)
+    if not any(body.get(name) for name in ("identifier", "type", "period")):
+        return
+    relations = related(activity)
+    people = [participant(one, "assignedEntity", ctx) for one in activity.nodes("performer")]
+    diagnoses = [*_diagnoses(relations, ctx)]
+    body["participant"] = [one for one in people if one]
+    body["location"] = [*_locations(activity, ctx)]
+    body["reasonCode"] = reasons(relations, ctx)
+    body["diagnosis"] = [{"condition": one} for one in diagnoses]
+    yield add_encounter(activity, kept(body), ctx)
+    yield from diagnoses
+
+
+def _diagnoses(relations: list[tuple[Node, Node]], ctx: Context) -> Iterator[Reference]:
+    for _, act in relations:
+        if act.attribute("code", "code") == _DIAGNOSIS or any(root in _DIAGNOSES for root in act.templates()):
+            for _, observation in related(act):
+                made = condition(observation, ctx, concern=act, category="encounter-diagnosis")
+                if made is not None:
+                    yield made
+
+
+def _locations(activity: Node, ctx: Context) -> Iterator[Value]:
+    for one in activity.nodes("participant"):
+        role = one.node("participantRole") if one.get("typeCode") == "LOC" else None
+        where = location(role, role.node("playingEntity"), ctx) if role else None
+        if where:
+            yield {"location": where}

@@ -1,0 +1,85 @@
+"""Procedures (LOINC 47519-4) -> Procedure, or Observation for what was only observed (C-CDA on FHIR, CF-procedures)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.encounter import location
+from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.people import fits, performers, recording
+from gateway.translators.ccda.registry import entry
+from gateway.translators.ccda.statement import concepts, mapped, notes, reasons, related
+from gateway.translators.ccda.values import absent, codeable, identifiers, kept, resolved, timed
+
+_SECTIONS = ("47519-4",)
+
+
+@entry(
+    "2.16.840.1.113883.10.20.22.4.14",
+    "2.16.840.1.113883.10.20.1.29",
+    "1.3.6.1.4.1.19376.1.5.3.1.4.19",
+    "2.16.840.1.113883.3.88.11.83.17",
+    sections=_SECTIONS,
+    element="procedure",
+)
+def procedure_activity(activity: Node, ctx: Context) -> Iterator[Reference | None]:
+    yield procedure(activity, ctx)
+
+
+@entry("2.16.840.1.113883.10.20.22.4.12", sections=_SECTIONS, element="act")
+def procedure_act(activity: Node, ctx: Context) -> Iterator[Reference | None]:
+    yield procedure(activity, ctx)
+
+
+@entry("2.16.840.1.113883.10.20.22.4.13", sections=_SECTIONS, element="observation")
+def procedure_observation(activity: Node, ctx: Context) -> Iterator[Reference | None]:
+    """A procedure that yields information: it is a Procedure as it was done."""
+    yield procedure(activity, ctx)
+
+
+def procedure(activity: Node, ctx: Context) -> Reference | None:
+    """None when it does not say which procedure."""
+    code = codeable(activity.first("code"), ctx)
+    if code is None and (text := resolved(activity.first("text"), ctx)):
+        code = {"text": text}
+    if code is None:
+        return None
+    relations = related(activity)
+    recorder, _ = recording(activity, ctx)
+    body = {
+        "identifier": identifiers(activity.all("id")),
+        "status": _status(activity),
+        "code": code,
+        "subject": ctx.patient,
+        **(timed("performed", activity.first("effectiveTime"), ctx) or {"_performedDateTime": absent()}),
+        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "performer": [
+            {"actor": one}
+            for one in performers(activity, ctx)
+            if fits(one, "Practitioner", "PractitionerRole", "Organization")
+        ],
+        "location": _location(activity, ctx),
+        "reasonCode": reasons(relations, ctx),
+        "bodySite": concepts(activity.all("targetSiteCode"), ctx),
+        "note": notes(relations, ctx),
+    }
+    return ctx.add("Procedure", kept(body), activity)
+
+
+def _status(activity: Node) -> str:
+    """Negated means it was not done; an intent is only in preparation."""
+    if activity.negated:
+        return "not-done"
+    if activity.get("moodCode") in ("INT", "RQO", "PRP", "PRMS", "ARQ"):
+        return "preparation"
+    found = mapped("procedure-status", activity.attribute("statusCode", "code"))
+    return found.code if found else "unknown"
+
+
+def _location(activity: Node, ctx: Context) -> Reference | None:
+    for one in activity.nodes("participant"):
+        role = one.node("participantRole") if one.get("typeCode") == "LOC" else None
+        if role and (where := location(role, role.node("playingEntity"), ctx)):
+            return where
+    return None

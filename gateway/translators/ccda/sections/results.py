@@ -1,0 +1,111 @@
+"""Results (LOINC 30954-2) -> DiagnosticReport with its Observations and Specimens (C-CDA on FHIR, CF-results)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.node import Element, Node
+from gateway.translators.ccda.observation import category, member
+from gateway.translators.ccda.people import fits, performers
+from gateway.translators.ccda.registry import entry
+from gateway.translators.ccda.statement import concepts, mapped
+from gateway.translators.ccda.values import (
+    Value,
+    absent_concept,
+    codeable,
+    concept,
+    identifiers,
+    kept,
+    quantity,
+    timed,
+)
+
+REPORT_CATEGORY = "http://terminology.hl7.org/CodeSystem/v2-0074"
+_COLLECTION = "17636008"
+_BY = ("Practitioner", "PractitionerRole", "Organization")
+
+
+@entry("2.16.840.1.113883.10.20.22.4.1", "2.16.840.1.113883.10.20.1.32", sections=("30954-2",), element="organizer")
+def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Result Organizer -> DiagnosticReport; nothing when it has neither a code nor a result."""
+    time = organizer.first("effectiveTime")
+    statements = [found for component in organizer.nodes("component") if (found := component.statement())]
+    observations = [one for one in statements if one.element.tag.endswith("}observation")]
+    laboratory = category("laboratory", "Laboratory")
+    results = [made for one in observations if (made := member(one, ctx, categories=laboratory, time=time))]
+    code = codeable(organizer.first("code"), ctx)
+    if code is None and not results:
+        return
+    body = {
+        "identifier": identifiers(organizer.all("id")),
+        "status": _status(organizer),
+        "category": [concept("LAB", REPORT_CATEGORY, "Laboratory")],
+        "code": code or absent_concept(organizer.first("code")),
+        "subject": ctx.patient,
+        **(timed("effective", time, ctx) or _span(observations, ctx)),
+        "performer": [one for one in performers(organizer, ctx) if fits(one, *_BY)],
+        "specimen": _specimens([organizer, *statements], ctx),
+        "result": results,
+    }
+    yield ctx.add("DiagnosticReport", kept(body), organizer)
+
+
+@entry(
+    "2.16.840.1.113883.10.20.22.4.2",
+    "2.16.840.1.113883.10.20.1.31",
+    "1.3.6.1.4.1.19376.1.5.3.1.4.13",
+    sections=("30954-2",),
+    element="observation",
+)
+def result(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """A Result Observation outside of an organizer."""
+    yield member(observation, ctx, categories=category("laboratory", "Laboratory"))
+
+
+def _status(organizer: Node) -> str:
+    found = mapped("report-status", organizer.attribute("statusCode", "code"))
+    return found.code if found else "unknown"
+
+
+def _span(observations: list[Node], ctx: Context) -> Value:
+    """Without a time of its own: from the earliest to the latest of its observations."""
+    times = sorted(
+        time for one in observations if (time := timed("at", one.first("effectiveTime"), ctx).get("atDateTime"))
+    )
+    if not times:
+        return {}
+    if times[0] == times[-1]:
+        return {"effectiveDateTime": times[0]}
+    return {"effectivePeriod": {"start": times[0], "end": times[-1]}}
+
+
+def _specimens(statements: list[Node], ctx: Context) -> list[Reference]:
+    found: list[Reference] = []
+    for statement in statements:
+        site = statement.first("targetSiteCode") if statement.attribute("code", "code") == _COLLECTION else None
+        for specimen in statement.nodes("specimen"):
+            role = specimen.node("specimenRole")
+            made = _specimen(role, site, ctx) if role else None
+            if made and made not in found:
+                found.append(made)
+    return found
+
+
+def _specimen(role: Node, site: Element | None, ctx: Context) -> Reference | None:
+    entity = role.node("specimenPlayingEntity")
+    name = entity.text("name") if entity else None
+    code = codeable(entity.first("code"), ctx) if entity else None
+    collected = quantity(entity.first("quantity")) if entity else None
+    where = concepts([site], ctx) if site is not None else None
+    description = entity.text("desc") if entity else None
+    body = kept(
+        {
+            "identifier": identifiers(role.all("id")),
+            "type": code or ({"text": name} if name else None),
+            "subject": ctx.patient,
+            "collection": kept({"quantity": collected, "bodySite": where[0] if where else None}),
+            "note": [{"text": description}] if description else None,
+        }
+    )
+    return ctx.add_equal("Specimen", body, role.element) if len(body) > 1 else None

@@ -1,0 +1,52 @@
+"""Vital Signs (LOINC 8716-3) -> a panel Observation and its members (C-CDA on FHIR, CF-vitals)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.observation import category, member
+from gateway.translators.ccda.registry import entry
+from gateway.translators.ccda.values import Value, concept, identifiers, kept, timed
+
+LOINC = "http://loinc.org"
+PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and BMI panel"
+
+
+@entry("2.16.840.1.113883.10.20.22.4.26", "2.16.840.1.113883.10.20.1.35", sections=("8716-3",), element="organizer")
+def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Vital Signs Organizer -> the panel 85353-1; its observations as they come, blood pressure in its two parts."""
+    time = organizer.first("effectiveTime")
+    vital = category("vital-signs", "Vital Signs")
+    statements = [found for component in organizer.nodes("component") if (found := component.statement())]
+    members = [
+        made
+        for one in statements
+        if one.element.tag.endswith("}observation") and (made := member(one, ctx, categories=vital, time=time))
+    ]
+    if not members:
+        return
+    body: Value = {
+        "identifier": identifiers(organizer.all("id")),
+        "status": "final",
+        "category": vital,
+        "code": concept(
+            "85353-1", LOINC, "Vital signs, weight, height, head circumference, oxygen saturation and BMI panel"
+        ),
+        "subject": ctx.patient,
+        **timed("effective", time, ctx),
+        "hasMember": members,
+    }
+    yield ctx.add("Observation", kept(body), organizer)
+
+
+@entry(
+    "2.16.840.1.113883.10.20.22.4.27",
+    "1.3.6.1.4.1.19376.1.5.3.1.4.13.2",
+    sections=("8716-3",),
+    element="observation",
+)
+def vital_sign(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """A Vital Sign Observation outside of an organizer."""
+    yield member(observation, ctx, categories=category("vital-signs", "Vital Signs"))
