@@ -267,9 +267,10 @@ def _settings(**given: Any) -> Settings:
 
 @contextmanager
 def _store(settings: Settings | None = None) -> Iterator[Store]:
+    settings = settings or _settings()
     from gateway.app import open_store
 
-    store = open_store(settings or _settings())
+    store = open_store(settings)
     try:
         yield store
     finally:
