@@ -15,8 +15,8 @@ FOLDER = SHARED / "ccda" / "pairs"
 FRAGMENTS = list(pairs(FOLDER)) if FOLDER.is_dir() else []
 WHOLE = list(whole_document(FOLDER)) if FOLDER.is_dir() else []
 
-FLOOR = 0.9
-ALL_FLOOR = 0.97
+FLOOR = 0.97
+ALL_FLOOR = 0.99
 
 
 def name_of(value: object) -> str:
