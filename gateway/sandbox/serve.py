@@ -21,9 +21,11 @@ _HOST = "127.0.0.1"
 
 
 def names() -> list[str]:
-    """The stand-ins there are: every module here with a function `create`."""
-    found = (info.name for info in pkgutil.iter_modules(gateway.sandbox.__path__) if not info.name.startswith("_"))
-    return sorted(name for name in found if hasattr(_module(name), "create"))
+    """The stand-ins there are: every module here with a function `create`; the demo's parts only play with them."""
+    found = (info.name for info in pkgutil.iter_modules(gateway.sandbox.__path__))
+    return sorted(
+        name for name in found if not name.startswith(("_", "demo", "serve")) and hasattr(_module(name), "create")
+    )
 
 
 def create(name: str) -> Sandbox:
