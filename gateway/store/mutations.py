@@ -22,7 +22,7 @@ class Mutations:
         self.records_new = flavour.insert(schema.record)
         self.records_updated = flavour.update(
             schema.record,
-            ("rid", "state", "digest", "read_at", "revision"),
+            ("remote_id", "rid", "state", "digest", "read_at", "revision"),
             {"record_id": "record_id", "expected": "revision"},
         )
         self.links_new = flavour.insert(schema.link)

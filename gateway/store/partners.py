@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import BigInteger, Select, Text, and_, bindparam, func, select
 
@@ -21,16 +22,17 @@ Remote = tuple[str, str]
 
 
 def to_record(row: Row) -> RecordRow:
-    return RecordRow(*row[:-1], maybe_from_micros(row[-1]))
+    return RecordRow._make((*row[:-1], maybe_from_micros(row[-1])))
 
 
 def to_link(row: Row) -> LinkRow:
-    return LinkRow(*row[:6], from_micros(row[6]), maybe_from_micros(row[7]))
+    return LinkRow._make((*row[:6], from_micros(row[6]), maybe_from_micros(row[7])))
 
 
 def to_delivery(row: Row) -> Delivery:
     due_at, lease_until, fence, want, error, at = row[7:]
-    return Delivery(*row[:7], from_micros(due_at), maybe_from_micros(lease_until), fence, want, error, from_micros(at))
+    moments = (from_micros(due_at), maybe_from_micros(lease_until))
+    return Delivery._make((*row[:7], *moments, fence, want, error, from_micros(at)))
 
 
 def _to_principal(row: Row) -> PrincipalRow:
@@ -162,7 +164,7 @@ class Partners(Source):
         return [to_delivery(row) for row in self.ask(_deliveries_in, values)]
 
     def connectors(self) -> list[ConnectorRow]:
-        return [ConnectorRow(*row[:4], from_micros(row[4]), row[5]) for row in self.ask(_connectors, {})]
+        return [ConnectorRow._make((*row[:4], from_micros(row[4]), row[5])) for row in self.ask(_connectors, {})]
 
     def connector_epoch(self) -> int:
         """A number that grows when any connector changes: cheap enough to ask before each use of a cached one."""
@@ -195,11 +197,11 @@ class Partners(Source):
 
     def conflicts(self, *, limit: int) -> list[ConflictRow]:
         """Every open conflict."""
-        return [ConflictRow(*row[:3], from_micros(row[3])) for row in self.ask(_conflicts, {"limit": limit})]
+        return [ConflictRow._make((*row[:3], from_micros(row[3]))) for row in self.ask(_conflicts, {"limit": limit})]
 
     def conflicts_of(self, rids: Iterable[int]) -> dict[int, list[ConflictRow]]:
         wanted = [(rid,) for rid in rids]
         found: dict[int, list[ConflictRow]] = defaultdict(list)
         for row in self.ask(_conflicts_of, {"rids": wanted}) if wanted else ():
-            found[row[0]].append(ConflictRow(*row[:3], from_micros(row[3])))
+            found[row[0]].append(ConflictRow._make((*row[:3], from_micros(row[3]))))
         return dict(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import BigInteger, Select, Text, and_, bindparam, or_, select
 
@@ -159,7 +160,7 @@ class Resources(Source):
     def feed(self, after: int, *, limit: int) -> list[FeedEntry]:
         """Versions in commit order; a later call never finds an earlier seq."""
         rows = self.ask(_feed, {"after": after, "limit": limit})
-        return [FeedEntry(*row[:6], from_micros(row[6]), *row[7:]) for row in rows]
+        return [FeedEntry._make((*row[:6], from_micros(row[6]), *row[7:])) for row in rows]
 
     def last_seq(self) -> int:
         return self.last_change()[0]

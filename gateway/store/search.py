@@ -14,7 +14,7 @@ from .resources import HEAD, to_head
 from .rows import Head
 from .schema import identifier, resource, version
 from .source import Build, Source
-from .sql import Flavour, Row
+from .sql import Flavour
 
 Hit = tuple[Head, bytes]
 

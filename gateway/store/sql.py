@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -67,9 +67,10 @@ class Flavour(Protocol):
 class Session(Protocol):
     """One connection. Errors: Stale, StoreBusy, InvalidInput (a value no database can hold).
 
-    `broken`: an error has made the transaction unusable.
+    `failed`: an error has made the transaction unusable; `broken`: the connection too.
     """
 
+    failed: bool
     broken: bool
 
     def begin(self) -> None: ...
@@ -77,7 +78,8 @@ class Session(Protocol):
     def commit(self) -> None: ...
     def rollback(self) -> None: ...
     def rows(self, query: Query, values: Mapping[str, Any]) -> list[Row]: ...
-    def apply(self, steps: Iterable[Step]) -> None: ...
+    def apply(self, steps: Sequence[Step]) -> None: ...
+    def close(self) -> None: ...
 
 
 class Backend(Protocol):

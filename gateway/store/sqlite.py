@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,13 @@ from sqlalchemy.types import TypeEngine
 
 from gateway.errors import InvalidInput, StoreBusy
 
-from .sql import Mutation, Query, Row, Stale, Statement, Step, compile_query, matching
+from .pool import Pool
+from .sql import Mutation, Query, Row, Session, Stale, Statement, Step, compile_query, matching
 
 BUSY_SECONDS = 5.0
 CHECKPOINT_PAGES = 16_384
 """About 64 MB of log between checkpoints: few fsyncs, and a start after a crash still takes well under a second."""
 _BYTES_PER_LOAD = 1_024
-_IDLE_READERS = 16
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
 
@@ -74,7 +73,7 @@ class SqliteSession:
     """One connection; the writer's does one BEGIN IMMEDIATE per batch."""
 
     def __init__(self, path: Path, *, cache_mb: int) -> None:
-        self.broken = False
+        self.failed = self.broken = False
         self.load = 0
         self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
         self._execute = self.connection.execute
@@ -103,7 +102,7 @@ class SqliteSession:
         with _translated():
             return self._execute(query.text, parameters).fetchall()
 
-    def apply(self, steps: Iterable[Step]) -> None:
+    def apply(self, steps: Sequence[Step]) -> None:
         with _translated():
             for step in steps:
                 _refuse_nul(step.rows)
@@ -111,6 +110,9 @@ class SqliteSession:
                 if step.exact and cursor.rowcount != len(step.rows):
                     raise Stale
                 self.load += len(step.rows) + _bytes(step) // _BYTES_PER_LOAD
+
+    def close(self) -> None:
+        self.connection.close()
 
     def checkpoint(self) -> int:
         """Pages that were in the log."""
@@ -124,35 +126,13 @@ class SqliteBackend:
 
     def __init__(self, path: Path) -> None:
         self.flavour = SqliteFlavour()
-        self._path = path
         self._writer = SqliteSession(path, cache_mb=48)
         self._writer.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES * 4}")
-        self._idle: list[SqliteSession] = []
-        self._lock = threading.Lock()
+        self._readers = Pool(lambda: SqliteSession(path, cache_mb=8))
         self._load_limit = CHECKPOINT_PAGES // 2
 
-    @contextmanager
-    def reading(self) -> Iterator[SqliteSession]:
-        session = self._take()
-        session.begin()
-        try:
-            yield session
-        finally:
-            session.rollback()
-            self._give_back(session)
-
-    def _take(self) -> SqliteSession:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return SqliteSession(self._path, cache_mb=8)
-
-    def _give_back(self, session: SqliteSession) -> None:
-        with self._lock:
-            if len(self._idle) < _IDLE_READERS:
-                self._idle.append(session)
-                return
-        session.connection.close()
+    def reading(self) -> AbstractContextManager[Session]:
+        return self._readers.session()
 
     def writer(self) -> SqliteSession:
         return self._writer
@@ -167,9 +147,8 @@ class SqliteBackend:
         return True
 
     def close(self) -> None:
-        for session in (*self._idle, self._writer):
-            session.connection.close()
-        self._idle.clear()
+        self._readers.close()
+        self._writer.close()
 
 
 def prepare(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Select, bindparam, func, select
 
 from .clock import from_micros
@@ -12,7 +14,7 @@ from .sql import Flavour, Row
 
 
 def _to_message(row: Row) -> MessageRow:
-    return MessageRow(*row[:5], from_micros(row[5]), *row[6:])
+    return MessageRow._make((*row[:5], from_micros(row[5]), *row[6:]))
 
 
 def _message(_: Flavour) -> Select[Any]:
@@ -77,7 +79,7 @@ class Traffic(Source):
 
     def audits(self, *, limit: int) -> list[AuditRow]:
         """Newest first."""
-        return [AuditRow(from_micros(row[0]), *row[1:]) for row in self.ask(_audits, {"limit": limit})]
+        return [AuditRow._make((from_micros(row[0]), *row[1:])) for row in self.ask(_audits, {"limit": limit})]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Live resources by type, messages and deliveries by state. Counts rows: not for every request."""

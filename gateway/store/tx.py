@@ -159,5 +159,5 @@ def _unique(changes: Changes) -> Iterator[tuple[str, str, str, int]]:
 
 def _next(record: RecordRow) -> Row:
     read_at = maybe_to_micros(record.read_at)
-    fresh = (record.rid, record.state, record.digest, read_at, record.revision + 1)
+    fresh = (record.remote_id, record.rid, record.state, record.digest, read_at, record.revision + 1)
     return (*fresh, record.record_id, record.revision)

@@ -156,10 +156,10 @@ class Writer:
 
     def _attempt(self, batch: Sequence[Waiting]) -> None:
         audits = self._audits[:]
-        self._keys.refill()
-        self._session.begin_write()
         committed = False
         try:
+            self._keys.refill()
+            self._session.begin_write()
             turn = self._turn()
             for waiting in batch:
                 if waiting.error is None:
@@ -183,7 +183,7 @@ class Writer:
             raise
         except Exception as error:  # a job's own failure is its caller's, not the batch's
             waiting.error = error
-            if tx.wrote or self._session.broken:
+            if tx.wrote or self._session.failed:
                 raise _Again from error
 
     def _tx(self, turn: Turn) -> Tx:

@@ -1,0 +1,54 @@
+"""Sessions for readers, kept open, so that any thread may read at any time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from .sql import Session
+
+IDLE = 16
+
+
+class Pool:
+    """Never makes anyone wait: what the idle ones cannot serve gets a session of its own."""
+
+    def __init__(self, connect: Callable[[], Session]) -> None:
+        self._connect = connect
+        self._idle: list[Session] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """In a read transaction: everything in it is of one moment."""
+        session = self._take()
+        try:
+            session.begin()
+            yield session
+        finally:
+            session.rollback()
+            self._give_back(session)
+
+    def _take(self) -> Session:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._connect()
+
+    def _give_back(self, session: Session) -> None:
+        """When one connection is broken the idle ones are suspect too."""
+        with self._lock:
+            if not session.broken and len(self._idle) < IDLE:
+                self._idle.append(session)
+                return
+            suspect = [session, *self._idle] if session.broken else [session]
+            self._idle = [] if session.broken else self._idle
+        for one in suspect:
+            one.close()
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
