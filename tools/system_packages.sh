@@ -5,6 +5,9 @@ set -eu
 missing=
 have_postgresql() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 have_postgresql || missing="$missing postgresql"
+for tool in curl openssl; do
+    command -v $tool >/dev/null || missing="$missing $tool"
+done
 
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

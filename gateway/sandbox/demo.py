@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import tempfile
@@ -66,11 +67,11 @@ def _close(console: Console, checks: list[Check], keep: Path | None) -> None:
 
 
 def _serve(stage: Stage, console: Console) -> None:
-    grid = Table.grid(padding=(0, 2))
-    for name, value in stage.addresses().items():
-        grid.add_row(name, escape(value))
-    console.print("\n[bold]Everything keeps running; Ctrl-C stops it.[/]")
-    console.print(grid)
+    console.print(
+        "\n[bold]Everything keeps running; Ctrl-C stops it.[/] Paste this into another terminal to go on by hand:"
+    )
+    for name, value in stage.exports().items():
+        console.print(f"export {name}={shlex.quote(value)}", markup=False, highlight=False, soft_wrap=True)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

@@ -94,12 +94,16 @@ class Gateway:
         except OSError:
             return False
 
-    def _environment(self) -> dict[str, str]:
-        """Ours without the settings of another gateway; retries and leases as short as a demo needs them."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "DATABASE_URL"))}
-        return kept | {
+    def settings(self) -> dict[str, str]:
+        """Retries and leases are as short as a demo needs them."""
+        return {
             "GATEWAY_DATA": str(self._folder / "data"),
             "GATEWAY_PUBLIC_URL": self.url,
             "GATEWAY_RETRY_SCHEDULE": ",".join(["0"] + ["0.2"] * 100),
             "GATEWAY_LEASE": "2",
         }
+
+    def _environment(self) -> dict[str, str]:
+        """Ours without the settings of another gateway."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("GATEWAY_", "DATABASE_URL"))}
+        return kept | self.settings()

@@ -120,17 +120,11 @@ class Stage:
         lines: list[Any] = json.decode(self.gateway.command("plan", "--json"))
         return lines
 
-    def addresses(self) -> dict[str, str]:
-        """For a person who wants to go on by hand."""
-        places = {
-            "gateway": f"{self.gateway.url}/fhir",
-            "FHIR stand-in": f"{self.registry.url}{BASE}",
-            "REST stand-in": f"{self.partner.url}/patients/v2",
-            "data": str(self.folder),
-        }
-        return (
-            places | {f"key of {name}": key for name, key in self.keys.items()} | {"key of the REST stand-in": API_KEY}
-        )
+    def exports(self) -> dict[str, str]:
+        """For a person who wants to go on by hand: what the README's examples use."""
+        keys = {f"{name.upper()}_KEY": key for name, key in self.keys.items()}
+        places = {"GATEWAY": self.gateway.url, "REGISTRY": f"{self.registry.url}{BASE}", "PARTNER": self.partner.url}
+        return {**places, **keys, "WEBHOOK_SECRET": self.webhook_secret, **self.gateway.settings()}
 
 
 def _resources(answer: Answer) -> list[Resource]:
