@@ -70,6 +70,7 @@ def test_no_time_is_invented(path: Path) -> None:
     told = {
         leaf for leaf in leaves(document.bundle) if re.fullmatch(r"\d{4}(-\d\d){0,2}(T[\d:.]+(Z|[+-]\d\d:\d\d))?", leaf)
     }
+    assert told
     assert {moment for moment in told if not any(form in document.source for form in spellings(moment))} == set()
 
 
@@ -92,6 +93,12 @@ def spellings(moment: str) -> list[str]:
     zones = ["+0000", "Z", "-0000"] if zone in ("Z", "+00:00") else [zone.replace(":", "")]
     forms = [bare, bare[:-2]] if clock and bare.endswith("00") and "." not in bare else [bare]
     return [f'value="{form}{offset}"' for form in forms for offset in zones] if clock else [f'value="{bare}']
+
+
+def test_an_invented_time_would_be_seen() -> None:
+    assert spellings("2019-03-14T15:30:00-05:00") == ['value="20190314153000-0500"', 'value="201903141530-0500"']
+    assert spellings("2019-03-14T15:30:45Z") == [f'value="20190314153045{zone}"' for zone in ("+0000", "Z", "-0000")]
+    assert spellings("2019-03") == ['value="201903']  # a date may be what is left of a longer TS
 
 
 @EVERY
