@@ -1,0 +1,262 @@
+"""The connectors' calls without a network: generators fed with written replies."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, TypeVar
+
+import pytest
+
+from gateway.connectors import canvas, fhir_server
+from gateway.connectors.call import Accepted, Call, Rejected, Reply, segment
+from gateway.connectors.protocol import Item, Side, Target
+from gateway.errors import Conflict, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
+from gateway.fhir import json
+
+T = TypeVar("T")
+SIDE = Side(ours="https://gateway.example/fhir", id_system="https://partner.example")
+ANN = {"resourceType": "Patient", "name": [{"family": "Bell", "given": ["Ann"]}]}
+HTML = Reply(200, {}, b"<html>welcome</html>")
+
+
+def answer(status: int, body: Any = None, **headers: str) -> Reply:
+    return Reply(status, headers, b"" if body is None else json.encode(body))
+
+
+def play(calls: Generator[Call, Reply, T], *replies: Reply) -> tuple[T, list[Call]]:
+    """What the connector returns and what it asked, given these answers; all of them must be asked for."""
+    made = [next(calls)]
+    for position, reply in enumerate(replies, 1):
+        try:
+            made.append(calls.send(reply))
+        except StopIteration as finished:
+            assert position == len(replies), "not every reply was asked for"
+            return finished.value, made
+    raise AssertionError(f"one more call: {made[-1].method} {made[-1].path}")
+
+
+def item(**more: Any) -> Item:
+    return Item("Patient", "our-1", {**ANN, "id": "our-1"}, **more)
+
+
+# Canvas
+
+
+def test_a_remote_id_cannot_become_another_path() -> None:
+    _, calls = play(canvas.read(Target("Patient", "p", "a/../b?c#d"), SIDE), answer(404))
+    assert calls[0].path == "/patients/v2/a%2F..%2Fb%3Fc%23d"
+    for dots in ("", ".", ".."):
+        with pytest.raises(InvalidInput):
+            segment(dots)
+
+
+@pytest.mark.parametrize("reply", [HTML, answer(200, []), answer(200, {"firstName": "Ann"}), answer(200), answer(302)])
+def test_an_answer_that_is_no_patient_is_not_taken_for_one(reply: Reply) -> None:
+    with pytest.raises(PartnerRejected):
+        play(canvas.read(Target("Patient", "p"), SIDE), reply)
+
+
+def test_a_number_is_an_id_too() -> None:
+    made, _ = play(canvas.push(item(), SIDE), answer(201, {"id": 17}))
+    assert made == Accepted("17")
+
+
+def test_a_create_without_an_id_in_the_answer_is_looked_up() -> None:
+    made, calls = play(canvas.push(item(), SIDE), HTML, answer(200, {"id": "pat_1"}))
+    assert made == Accepted("pat_1")
+    assert [call.method for call in calls] == ["POST", "GET"]
+
+
+def test_a_create_that_cannot_be_found_afterwards_is_unknown() -> None:
+    with pytest.raises(PartnerUnknown):
+        play(canvas.push(item(), SIDE), answer(201, {}), answer(404))
+
+
+def test_an_update_without_a_body_in_the_answer_is_read_back_later() -> None:
+    made, _ = play(canvas.push(item(remote_id="pat_1"), SIDE), answer(204))
+    assert made == Accepted("pat_1", None)
+
+
+def test_a_409_that_is_html_is_looked_up() -> None:
+    replies = Reply(409, {}, b"<h1>"), answer(200, {"id": "pat_9"}), answer(200, {"id": "pat_9"})
+    made, calls = play(canvas.push(item(), SIDE), *replies)
+    assert made.remote_id == "pat_9"
+    assert [(call.method, call.path) for call in calls[1:]] == [
+        ("GET", "/patients/v2/our-1"),
+        ("POST", "/patients/v2/pat_9"),
+    ]
+
+
+def test_a_409_on_the_update_is_rejected_not_linked_in_circles() -> None:
+    with pytest.raises(PartnerRejected, match="409"):
+        play(canvas.push(item(), SIDE), answer(409, {"id": "pat_9"}), answer(409, {"id": "pat_8"}))
+    with pytest.raises(Conflict):
+        play(canvas.push(item(), SIDE), answer(409), answer(404))
+
+
+# FHIR
+
+
+def response(*entries: dict[str, Any]) -> Reply:
+    return answer(200, {"resourceType": "Bundle", "type": "transaction-response", "entry": list(entries)})
+
+
+def created(location: str, **more: Any) -> dict[str, Any]:
+    return {"response": {"status": "201 Created", "location": location, **more}}
+
+
+def group(*items: Item, delivered: dict[str, str] | None = None) -> Generator[Call, Reply, list[Accepted | Rejected]]:
+    return fhir_server.push_bundle(items, SIDE, delivered or {})
+
+
+def test_the_unknown_by_our_identifier_the_known_by_its_id() -> None:
+    _, [call] = play(
+        group(item(), item(remote_id="r 1", version='W/"3"')),
+        response(created("Patient/a"), created("Patient/b")),
+    )
+    new, known = call.json["entry"]
+    assert new["request"] == {
+        "method": "PUT",
+        "url": "Patient?identifier=https%3A%2F%2Fgateway.example%2Ffhir%2FPatient%7Cour-1",
+    }
+    assert "id" not in new["resource"]
+    assert known["request"] == {"method": "PUT", "url": "Patient/r%201", "ifMatch": 'W/"3"'}
+    assert known["resource"]["id"] == "r 1"
+    assert call.json["type"] == "transaction" and call.headers["content-type"] == "application/fhir+json"
+
+
+def test_our_identifier_is_added_once_and_the_body_stays_as_it_was() -> None:
+    ours = {"system": f"{SIDE.ours}/Patient", "value": "stale"}
+    body = {**ANN, "id": "our-1", "identifier": [ours, {"system": "urn:mrn", "value": "1"}]}
+    before = json.encode(body)
+    _, [call] = play(group(Item("Patient", "our-1", body)), response(created("Patient/a")))
+    assert call.json["entry"][0]["resource"]["identifier"] == [
+        {"system": "urn:mrn", "value": "1"},
+        {"system": f"{SIDE.ours}/Patient", "value": "our-1"},
+    ]
+    assert json.encode(body) == before
+
+
+def test_every_kind_of_reference() -> None:
+    refs = [
+        "Patient/our-1",
+        f"{SIDE.ours}/Patient/our-1",
+        "Patient/our-1/_history/3",
+        "Encounter/there",
+        "Practitioner/nowhere",
+        "Provenance/x",
+        "https://elsewhere.example/fhir/Patient/9",
+        "#inside",
+    ]
+    body = {"resourceType": "List", "id": "l", "entry": [{"item": {"reference": ref}} for ref in refs]}
+    calls = group(item(), Item("List", "l", body), delivered={"Encounter/there": "Encounter/77"})
+    _, [call] = play(calls, response(created("Patient/a"), created("List/b")))
+    urn = call.json["entry"][0]["fullUrl"]
+    assert urn.startswith("urn:uuid:")
+    assert [entry["item"]["reference"] for entry in call.json["entry"][1]["resource"]["entry"]] == [
+        urn,
+        urn,
+        urn,
+        "Encounter/77",
+        "Practitioner?identifier=https%3A%2F%2Fgateway.example%2Ffhir%2FPractitioner%7Cnowhere",
+        f"{SIDE.ours}/Provenance/x",
+        "https://elsewhere.example/fhir/Patient/9",
+        "#inside",
+    ]
+
+
+def test_the_same_group_is_the_same_bundle() -> None:
+    first, second = (next(group(item(), item(remote_id="r"))) for _ in range(2))
+    assert json.encode(first.json) == json.encode(second.json)
+
+
+@pytest.mark.parametrize(
+    ("location", "remote_id", "version"),
+    [
+        ("Patient/a1/_history/4", "a1", 'W/"4"'),
+        ("https://fhir.example/r4/Patient/a-1.b", "a-1.b", None),
+        ("/fhir/Patient/7/_history/2", "7", 'W/"2"'),
+    ],
+)
+def test_where_they_put_it(location: str, remote_id: str, version: str | None) -> None:
+    [accepted], _ = play(group(item()), response(created(location)))
+    assert accepted == Accepted(remote_id, version=version)
+
+
+def test_an_etag_wins_over_the_location() -> None:
+    [accepted], _ = play(
+        group(item()), response(created("Patient/a/_history/1", etag='W/"x"', lastModified="2026-01-01"))
+    )
+    assert accepted == Accepted("a", at="2026-01-01", version='W/"x"')
+
+
+@pytest.mark.parametrize("reply", [HTML, answer(200), response(), response({"response": {"status": "201"}})])
+def test_an_answer_that_does_not_say_what_was_done_is_unknown(reply: Reply) -> None:
+    with pytest.raises(PartnerUnknown):
+        play(group(item()), reply)
+
+
+def outcome(status: int, code: str, *expression: str) -> Reply:
+    issue = {"severity": "error", "code": code, "expression": list(expression)}
+    noted = {"severity": "information", "code": "informational"}
+    return answer(status, {"resourceType": "OperationOutcome", "issue": [noted, issue]})
+
+
+def test_the_one_they_name_is_rejected_and_the_others_may_go_alone() -> None:
+    results, _ = play(group(item(), item(), item()), outcome(422, "invariant", "Bundle.entry[1].resource.name"))
+    assert results == [
+        Rejected(422, "invariant", alone=False),
+        Rejected(422, "invariant", "Bundle.entry[1].resource.name"),
+        Rejected(422, "invariant", alone=False),
+    ]
+
+
+def test_one_that_is_refused_alone_needs_no_name() -> None:
+    results, _ = play(group(item()), Reply(400, {}, b"<html>"))
+    assert results == [Rejected(400, "processing")]
+    with pytest.raises(PartnerRejected, match="400"):
+        play(fhir_server.push(item(), SIDE), answer(400))
+
+
+def test_a_412_is_a_conflict_only_where_a_version_was_named() -> None:
+    with pytest.raises(VersionConflict):
+        play(group(item(), item(remote_id="r", version='W/"1"')), answer(412))
+    results, _ = play(group(item(remote_id="r", version='W/"1"')), outcome(412, "multiple-matches"))
+    assert results == [Rejected(412, "multiple-matches")]
+    results, _ = play(group(item(remote_id="r")), answer(412))
+    assert results == [Rejected(412, "processing")]
+
+
+@pytest.mark.parametrize("status", [301, 302, 401, 403])
+def test_a_refused_login_is_no_items_fault(status: int) -> None:
+    with pytest.raises(PartnerRejected, match=str(status)):
+        play(group(item(), item()), answer(status))
+
+
+def test_their_other_entries_of_a_search_are_no_matches() -> None:
+    found = {
+        "resourceType": "Bundle",
+        "entry": [
+            {"resource": {"resourceType": "Patient", "id": "yes"}, "search": {"mode": "match"}},
+            {"resource": {"resourceType": "Patient", "id": "no"}, "search": {"mode": "include"}},
+            {"resource": {"resourceType": "OperationOutcome"}, "search": {"mode": "outcome"}},
+        ],
+    }
+    seen, [call] = play(fhir_server.read(Target("Patient", "p"), SIDE), answer(200, found))
+    assert seen.remote_id == "yes"
+    assert call.params == (("identifier", f"{SIDE.ours}/Patient|p"),)
+
+
+def test_of_several_matches_the_one_with_our_identifier_is_ours() -> None:
+    ours = {"system": f"{SIDE.ours}/Patient", "value": "p"}
+    found = [{"resourceType": "Patient", "id": "a"}, {"resourceType": "Patient", "id": "b", "identifier": [ours]}]
+    bundle = {"resourceType": "Bundle", "entry": [{"resource": one} for one in found]}
+    seen, _ = play(fhir_server.read(Target("Patient", "p"), SIDE), answer(200, bundle))
+    assert seen.remote_id == "b"
+
+
+@pytest.mark.parametrize("reply", [HTML, answer(400), answer(200, {"resourceType": "OperationOutcome"})])
+def test_a_read_that_answers_something_else_is_rejected(reply: Reply) -> None:
+    for remote_id in (None, "r"):
+        with pytest.raises(PartnerRejected):
+            play(fhir_server.read(Target("Patient", "p", remote_id), SIDE), reply)
