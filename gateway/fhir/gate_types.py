@@ -45,8 +45,7 @@ REFUSED: Mapping[str, str] = {
     "EvidenceVariable": _CHANGED,
 }
 
-# fmt: off
-TYPES: frozenset[str] = frozenset("""
+_HELD = """
     Account ActivityDefinition AdverseEvent AllergyIntolerance Appointment AppointmentResponse AuditEvent Basic
     Binary BiologicallyDerivedProduct BodyStructure Bundle CapabilityStatement CarePlan CareTeam CatalogEntry
     ChargeItem ChargeItemDefinition Claim ClaimResponse ClinicalImpression CodeSystem Communication
@@ -65,8 +64,9 @@ TYPES: frozenset[str] = frozenset("""
     RiskAssessment Schedule SearchParameter ServiceRequest Slot Specimen SpecimenDefinition StructureDefinition
     StructureMap Subscription Substance SupplyDelivery SupplyRequest Task TerminologyCapabilities TestReport
     TestScript ValueSet VerificationResult VisionPrescription
-""".split())
-# fmt: on
+"""
+
+TYPES: frozenset[str] = frozenset(_HELD.split())
 """The resource types that the gate knows."""
 
 R4_TYPES: frozenset[str] = TYPES | {name for name, why in REFUSED.items() if why != _R4B_ONLY}

@@ -6,10 +6,11 @@ from lxml import etree
 
 XHTML = "http://www.w3.org/1999/xhtml"
 
-_ELEMENTS = frozenset(
-    """a abbr acronym address b big blockquote br caption cite code col colgroup dd del dfn div dl dt em h1 h2 h3 h4 h5
-    h6 hr i img ins kbd li ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul var""".split()
-)
+_HTML = """
+    a abbr acronym address b big blockquote br caption cite code col colgroup dd del dfn div dl dt em h1 h2 h3 h4 h5 h6
+    hr i img ins kbd li ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul var
+"""
+_ELEMENTS = frozenset(_HTML.split())
 _EVERYWHERE = frozenset({"id", "class", "style", "title", "lang", "dir", "accesskey", "tabindex"})
 _XML = frozenset({"{http://www.w3.org/XML/1998/namespace}lang", "{http://www.w3.org/XML/1998/namespace}space"})
 # The attributes of HTML 4.0 chapters 7-11 and 15, chapter 12's name and href, chapter 13's img.
