@@ -35,8 +35,10 @@ class Pool:
             await self._changed.wait_for(lambda: self._free >= share)
             self._free -= share
         try:
-            return await self._submit(lambda: work(*args, **kwargs)) if not self._processes else await self._remote(
-                work, *args, **kwargs
+            return (
+                await self._submit(lambda: work(*args, **kwargs))
+                if not self._processes
+                else await self._remote(work, *args, **kwargs)
             )
         finally:
             async with self._changed:

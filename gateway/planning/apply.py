@@ -52,9 +52,7 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker) -> list[Applied
     ]
 
 
-def _apply_one(
-    world: World, meant: Meant, resource: Resource | None, linkup: LinkUp, speaker: Speaker
-) -> bytes | None:
+def _apply_one(world: World, meant: Meant, resource: Resource | None, linkup: LinkUp, speaker: Speaker) -> bytes | None:
     kind = patients if meant.item.type == "Patient" else clinical
     if resource is None:
         kind.delete(world, meant, speaker)

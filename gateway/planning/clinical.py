@@ -19,7 +19,7 @@ def apply(world: World, meant: Meant, resource: Resource, patient: int | None, s
     content = bodies.content_of(resource)
     name = bodies.digest(content)
     remote_id = meant.item.remote_id or state.id
-    if state.deleted or not _says_nothing_new(state, (speaker.connector, remote_id), content, name):
+    if state.deleted or not _says_nothing_new(state, (speaker.connector, remote_id), name):
         state.patient = patient
         state.raw = _version(world, state, content, speaker)
     _remember(world, meant, state, name, speaker)
@@ -41,7 +41,7 @@ def delete(world: World, meant: Meant, speaker: Speaker) -> None:
     world.changes.versions.append(version)
 
 
-def _says_nothing_new(state: State, key: tuple[str, str], content: Resource, name: bytes) -> bool:
+def _says_nothing_new(state: State, key: tuple[str, str], name: bytes) -> bool:
     """The source restates what it stated last, perhaps long before somebody else's edit; or it states what is there."""
     known = state.records.get(key)
     if known is not None and known.row.digest == name:

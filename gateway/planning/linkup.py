@@ -31,9 +31,11 @@ class LinkUp:
         }
 
     def run(self) -> list[Resource | None]:
-        """The resources of the items, rewritten, in their order. Raises InvalidInput naming every reference to nothing."""
+        """The resources of the items, rewritten, in their order. Raises InvalidInput for references to nothing."""
         mappings = [self._inside(at) for at in range(len(self._meant))]
-        self._look_up([ref for at, mapping in enumerate(mappings) for ref in self._refs[at] if ref.value not in mapping])
+        self._look_up(
+            [ref for at, mapping in enumerate(mappings) for ref in self._refs[at] if ref.value not in mapping]
+        )
         self._look_up_conditions()
         issues = [issue for at, mapping in enumerate(mappings) for issue in self._dangling(at, mapping)]
         if issues:
@@ -76,7 +78,7 @@ class LinkUp:
         if not asked:
             return
         found = find_conditions(self._world, asked)
-        rids = {condition: check_reference(condition, found[condition], where) for condition, (_, where) in asked.items()}
+        rids = {condition: check_reference(found[condition], where) for condition, (_, where) in asked.items()}
         for rid, head in self._world.tx.heads_by_rid(rids.values()).items():
             values = [asked[condition][0] for condition, one in rids.items() if one == rid]
             self._found |= dict.fromkeys(values, f"{head.type}/{head.id}")
@@ -112,4 +114,3 @@ class LinkUp:
 
 _HERE = ("relative", "absolute")
 _MUST = ("relative", "urn", "conditional", "unreadable")
-

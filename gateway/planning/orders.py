@@ -8,6 +8,7 @@ from gateway.connectors.config import Config
 from gateway.fhir import deliver, form
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Record, Value
+from gateway.fhir.slots import split
 from gateway.planning.directory import Directory
 from gateway.planning.world import Known, State, World
 from gateway.store import NewDelivery
@@ -23,12 +24,29 @@ def outgoing(state_id: str, content: Resource, directory: Directory, *, deleted:
 
 def due(record: Record, content: Resource, config: Config) -> Mapping[str, Value]:
     """The slots in which their copy differs from what it should hold."""
-    return deliver.diff(record, form.render(content, config.connector.form, record))
+    used = config.connector.form
+    bound = form.bind(record, split(content), used)
+    return deliver.diff(bound, form.render(content, used, bound))
 
 
 def is_copy(state: State, known: Known, config: Config) -> bool:
     """Whether a record is that system's own copy, not what a FHIR client of the same connector was shown."""
     return known.row.connector == config.name and known.row.remote_id != state.id
+
+
+PENDING = "new:"
+"""Prefix of the remote id of a record whose system has not told its own id yet."""
+
+
+def is_pending(remote_id: str) -> bool:
+    return remote_id.startswith(PENDING)
+
+
+def is_live(state: State, known: Known) -> bool:
+    """Whether they still hold it: their delete ends the link, and nothing is sent there any more."""
+    if is_pending(known.row.remote_id):
+        return True
+    return any((link.connector, link.remote_id) == (known.row.connector, known.row.remote_id) for link in state.links)
 
 
 def order_patient(world: World, state: State, content: Resource, number: int, *, deleted: bool = False) -> None:
@@ -37,8 +55,9 @@ def order_patient(world: World, state: State, content: Resource, number: int, *,
     for config in world.directory.targets("Patient"):
         copies = [known for known in state.records.values() if is_copy(state, known, config)]
         for known in copies:
-            if due(known.record, body, config):
-                world.changes.deliveries.append(_order(world, state, config, known.row.remote_id, number))
+            if is_live(state, known) and due(known.record, body, config):
+                remote_id = "" if is_pending(known.row.remote_id) else known.row.remote_id
+                world.changes.deliveries.append(_order(world, state, config, remote_id, number))
         if not copies and not deleted:
             world.changes.deliveries.append(_order(world, state, config, "", number))
 
@@ -54,5 +73,3 @@ def order_clinical(world: World, state: State, number: int, source: str) -> None
 
 def _order(world: World, state: State, config: Config, remote_id: str, number: int) -> NewDelivery:
     return NewDelivery(config.name, state.rid, remote_id, state.patient, number, world.now)
-
-

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from gateway.errors import InvalidInput, VersionConflict
-from gateway.fhir import consolidate, json, observe, record, search
+from gateway.fhir import consolidate, form, json, observe, record, search
 from gateway.fhir.consolidate import Consolidated
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Record
@@ -26,7 +26,7 @@ def apply(world: World, meant: Meant, resource: Resource, speaker: Speaker) -> b
     stated = _observed(world, state, known.record, meant.item, resource, speaker)
     state.records[key] = replace_record(known, stated)
     if not known.row.revision:
-        _link(world, state, known, meant.reason)
+        link(world, state, *key, meant.reason)
     return settle(world, state, speaker, {key}, revive=meant.item.id is not None)
 
 
@@ -44,7 +44,7 @@ def settle(
     if speaker.shows:
         _show(state, changed, content, result.stamps)
     world.changes.conflicts[state.rid] = _conflicts(result)
-    _write_records(world, state, changed)
+    write_records(world, state, changed)
     orders.order_patient(world, state, content, number, deleted=gone)
     return state.raw or b""
 
@@ -94,13 +94,14 @@ def _record_of(state: State, item: Item, speaker: Speaker) -> tuple[tuple[str, s
     return key, state.records[key]
 
 
-def _observed(
-    world: World, state: State, known: Record, item: Item, resource: Resource, speaker: Speaker
-) -> Record:
+def _observed(world: World, state: State, known: Record, item: Item, resource: Resource, speaker: Speaker) -> Record:
     now = world.now
     if speaker.kind == "system":
         start = speaker.read_start or now
-        return observe.observe(known, resource, speaker.coverage, speaker.at, start, now=now, dated=speaker.dated)
+        peer = world.directory.peers.get(speaker.connector)
+        used = peer.connector.form if peer else form.FULL
+        coverage = speaker.coverage
+        return observe.observe(known, resource, coverage, speaker.at, start, now=now, form=used, dated=speaker.dated)
     if item.id is not None:
         base, stamp = _base(world, state, item, resource)
         return observe.edit(known, base, resource, at=now, base_stamp=stamp)
@@ -138,7 +139,7 @@ def index(world: World, state: State, body: Resource) -> None:
     """Queue what changes in the search index and among the unique keys; remote ids of links stay."""
     before = set(search.identifiers_of(state.body)) if state.number and not state.deleted else set()
     after = set(search.identifiers_of(body))
-    linked = {pair for pair in _link_ids(world, state)}
+    linked = set(_link_ids(world, state))
     world.changes.identifiers_added += [Identifier("Patient", *pair, state.rid) for pair in sorted(after - before)]
     gone = sorted(before - after - linked)
     world.changes.identifiers_removed += [Identifier("Patient", *pair, state.rid) for pair in gone]
@@ -148,7 +149,7 @@ def index(world: World, state: State, body: Resource) -> None:
 
 def _index_keys(world: World, state: State, body: Resource, linked: set[tuple[str, str]]) -> None:
     systems = world.directory.keys
-    keys = {pair for pair in key_identifiers(body, systems) if pair[0] != systems.ours}
+    keys = {(key.system, key.value) for key in key_identifiers(body, systems) if key.system != systems.ours}
     seen = set(other_identifiers(body, systems))
     old_keys = set(key_identifiers(state.body, systems)) if state.number else set()
     old_seen = set(other_identifiers(state.body, systems)) if state.number else set()
@@ -178,14 +179,15 @@ def _link_ids(world: World, state: State) -> list[tuple[str, str]]:
     return [(system, link.remote_id) for link, system in systems if system]
 
 
-def _link(world: World, state: State, known: Known, reason: object) -> None:
-    row = known.row
+def link(world: World, state: State, connector: str, remote_id: str, reason: object) -> None:
+    """Queue the link of a record to its Patient; the remote id finds it from now on, if that system's ids are known."""
     text = json.encode(reason).decode()
-    link = LinkRow(world.tx.new_id(), row.connector, "Patient", row.remote_id, state.rid, text, world.now)
-    world.changes.links.append(link)
-    config = world.directory.peers.get(row.connector)
-    if config is not None and config.id_system and row.remote_id != state.id:
-        claim_remote(world, state, config.id_system, row.remote_id)
+    row = LinkRow(world.tx.new_id(), connector, "Patient", remote_id, state.rid, text, world.now)
+    world.changes.links.append(row)
+    state.links.append(row)
+    config = world.directory.peers.get(connector)
+    if config is not None and config.id_system and remote_id != state.id:
+        claim_remote(world, state, config.id_system, remote_id)
 
 
 def claim_remote(world: World, state: State, system: str, remote_id: str) -> None:
@@ -195,19 +197,22 @@ def claim_remote(world: World, state: State, system: str, remote_id: str) -> Non
     world.changes.identifiers_added.append(Identifier("Patient", *pair, state.rid))
 
 
-def _show(
-    state: State, keys: set[tuple[str, str]], content: Resource, stamps: Mapping[str, datetime | None]
-) -> None:
+def _show(state: State, keys: set[tuple[str, str]], content: Resource, stamps: Mapping[str, datetime | None]) -> None:
     for key in keys:
         known = state.records[key]
         state.records[key] = replace_record(known, observe.show(known.record, content, stamps))
 
 
-def _write_records(world: World, state: State, keys: set[tuple[str, str]]) -> None:
+def write_records(world: World, state: State, keys: set[tuple[str, str]]) -> None:
+    """Queue the rows of these records, where they say something else than what is stored; once per job."""
+    others = [
+        row for row in world.changes.records if row.type != "Patient" or (row.connector, row.remote_id) not in keys
+    ]
+    world.changes.records = others
     for key in sorted(keys):
         known = state.records[key]
         dumped = record.dump(known.record)
-        if dumped != known.row.state:
+        if dumped != known.row.state or not known.row.revision:
             row = known.row._replace(rid=state.rid, state=dumped, read_at=known.record.read_at)
             world.changes.records.append(row)
 

@@ -80,9 +80,9 @@ class Resolver:
         for rid in self._ours(keys):
             found[rid].append(Via("key", self._world.directory.keys.ours))
         others = other_identifiers(item.resource, self._world.directory.keys)
-        for (system, value), rids in self._world.tx.identified("Patient", others).items() if others else ():
+        for (named, value), rids in self._world.tx.identified("Patient", others).items() if others else ():
             for rid in rids:
-                found[rid].append(Via("unlisted", system or "", value))
+                found[rid].append(Via("unlisted", named or "", value))
         return dict(found)
 
     def _ours(self, keys: Iterable[Pair]) -> Iterable[int]:
@@ -183,8 +183,8 @@ def find_conditions(world: World, conditions: Iterable[Condition]) -> dict[Condi
     return found
 
 
-def check_reference(condition: Condition, rids: set[int], path: str) -> int:
-    """The one resource of a conditional reference. Raises InvalidInput (none) or AmbiguousMatch (FHIR R4 §3.1.0.11.2)."""
+def check_reference(rids: set[int], path: str) -> int:
+    """The one resource of a conditional reference (FHIR R4 §3.1.0.11.2). Raises InvalidInput, AmbiguousMatch."""
     if len(rids) > 1:
         raise AmbiguousMatch("several resources fit this conditional reference; nothing was written", expression=path)
     if not rids:

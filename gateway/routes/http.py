@@ -9,8 +9,18 @@ from collections.abc import Mapping
 from email.message import Message
 
 from fastapi import Request, Response
+from starlette.exceptions import HTTPException
 
-from gateway.errors import GatewayError, NotAcceptable, PartnerUnavailable, TooLarge, UnknownFormat, Unparsable
+from gateway.errors import (
+    GatewayError,
+    Missing,
+    NotAcceptable,
+    NotAllowed,
+    PartnerUnavailable,
+    TooLarge,
+    UnknownFormat,
+    Unparsable,
+)
 from gateway.fhir import json
 from gateway.fhir.issue import Issue, outcome
 
@@ -107,3 +117,10 @@ def _headers(error: GatewayError) -> dict[str, str]:
     elif error.transient:
         headers["Retry-After"] = "1"
     return headers
+
+
+def not_found(request: Request, error: Exception) -> Response:
+    """What the framework itself refuses (no such route or method), in the same forms."""
+    assert isinstance(error, HTTPException)
+    kind = NotAllowed if error.status_code == 405 else Missing
+    return problem(request, kind(f"nothing answers {request.method} at this path"))

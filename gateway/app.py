@@ -1,0 +1,123 @@
+"""The composition root: settings -> store, flow, workers and routes, wired once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from gateway import __version__
+from gateway.connectors.call import Seen
+from gateway.connectors.config import Config
+from gateway.connectors.protocol import Target
+from gateway.delivery.http import Outbound, peer
+from gateway.delivery.worker import Worker
+from gateway.errors import GatewayError
+from gateway.fhir import gate
+from gateway.flow import Flow, Received
+from gateway.inbox import Inbox
+from gateway.ingest import Ingest
+from gateway.reconcile import Reconciler, Result
+from gateway.routes import documents, fhir, health, partners
+from gateway.routes.context import Context
+from gateway.routes.http import not_found, problem
+from gateway.settings import Settings
+from gateway.store import Claim, Store, load_or_create_key
+from gateway.work import Pool
+
+_GC_THRESHOLD = 50_000
+_WARM = ("Patient", "Observation", "Encounter", "Bundle")
+
+
+def secret_key(settings: Settings) -> bytes:
+    """The key of the vault: from the settings, else from a file of mode 0600 in the data folder."""
+    if settings.secret_key:
+        return settings.secret_key.encode()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    return load_or_create_key(settings.data / "secret.key")
+
+
+def open_store(settings: Settings) -> Store:
+    """The database of these settings, migrated."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    return Store.open(settings.database, key=secret_key(settings))
+
+
+def create(settings: Settings) -> FastAPI:
+    """The application; everything it holds is opened when it starts and closed when it stops."""
+    app = FastAPI(title="FHIR gateway", version=__version__, lifespan=_lifespan)
+    app.state.settings = settings
+    app.add_exception_handler(GatewayError, problem)
+    app.add_exception_handler(HTTPException, not_found)
+    for routes in (health, documents, partners, fhir):
+        app.include_router(routes.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    store = open_store(settings)
+    pool = Pool(settings.convert_processes)
+    gate.warm(_WARM)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 20, 100)
+    async with Outbound() as outbound:
+        parts = _Parts(settings, store, pool, outbound)
+        app.state.context = parts.context
+        await parts.start()
+        try:
+            yield
+        finally:
+            await parts.stop()
+            pool.close()
+            store.close()
+
+
+class _Parts:
+    """What runs in one process, and how it is started and stopped."""
+
+    def __init__(self, settings: Settings, store: Store, pool: Pool, outbound: Outbound) -> None:
+        self._settings = settings
+        self._outbound = outbound
+        self._flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance, ordered=self._wake)
+        reconciler = Reconciler(
+            self._flow, outbound, settings.retry_schedule, settings.lease, settings.delivery_timeout
+        )
+        self._worker: Worker[Claim, Result] = Worker(
+            reconciler, concurrency=settings.delivery_concurrency, lease=settings.lease
+        )
+        secret = hashlib.sha256(b"document ids\n" + secret_key(settings)).digest()
+        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, read=self._read)
+        self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
+        self._task: asyncio.Task[None] | None = None
+        self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool)
+
+    async def start(self) -> None:
+        await self._inbox.recover()
+        if self._settings.deliver:
+            self._task = asyncio.create_task(self._worker.run())
+
+    async def stop(self) -> None:
+        await self._inbox.stop()
+        if self._task is not None:
+            await self._worker.stop()
+            await self._task
+
+    def _wake(self) -> None:
+        self._worker.wake()
+
+    async def _work(self, received: Received) -> None:
+        directory = await self._flow.store.query(self._flow.directory)
+        await self._ingest.event(received, directory.peer(received.connector))
+
+    async def _read(self, config: Config, target: Target) -> Seen:
+        secrets = await self._flow.store.query(lambda reader: reader.secrets(config.name))
+        there = peer(config, secrets, timeout=self._settings.delivery_timeout)
+        return await self._outbound.run(config.connector.read(target, config.side(self._flow.ours)), there)

@@ -1,0 +1,325 @@
+"""The way of a message, top to bottom: accept, normalise, apply, reconcile (docs/explain/architecture.md).
+
+accept      the route has authenticated the caller; here the message gets its id and de-duplication key
+normalise   bytes -> resources and what they can speak about: depth cap, schema gate, issues collected
+apply       in the writer's turn: who is meant, observe, consolidate, versions, keys, index, orders, Provenance
+reconcile   a worker reads their side, compares, pushes what differs, records what was accepted (reconcile.py)
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from gateway import reading
+from gateway.errors import Conflict, GatewayError, InvalidInput
+from gateway.fhir import bundle as bundles
+from gateway.fhir import gate, json
+from gateway.fhir.bundle import Entry
+from gateway.fhir.issue import Issue, outcome
+from gateway.fhir.json import Resource
+from gateway.planning.apply import Applied, apply
+from gateway.planning.directory import Directory, build
+from gateway.planning.uuid7 import new_id
+from gateway.planning.world import Item, Speaker, World
+from gateway.store import AuditRow, Changes, MessageRow, MessageUpdate, Reader, Store, Tx
+
+Answer = Callable[[Sequence[Applied], Tx], "Outcome"]
+"""Made inside the transaction, after its rows: the GETs of a transaction see what it wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message at the door: who sent it, as what, and its bytes. `dedupe`: their event id or Idempotency-Key."""
+
+    connector: str
+    principal: str | None
+    kind: str
+    media_type: str
+    body: bytes
+    dedupe: str | None = None
+    message_id: str = field(default_factory=lambda: new_id(datetime.now(UTC)))
+
+    def row(self, state: str, at: datetime, result: bytes | None = None, error: str | None = None) -> MessageRow:
+        """The message as stored."""
+        who = (self.message_id, self.connector, self.principal, self.kind, self.media_type, at, self.dedupe)
+        return MessageRow(*who, state, self.body, result, error)
+
+    def audit(self, at: datetime, status: int, type_: str | None = None, id_: str | None = None) -> AuditRow:
+        """A write of patient data, tried or done."""
+        return AuditRow(at, self.principal, self.connector, "U", type_, id_, status, self.message_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a synchronous caller is answered; kept with the message when it may be asked for again."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def dump(self) -> bytes:
+        return json.encode([self.status, self.headers]) + b"\n" + self.body
+
+    @classmethod
+    def load(cls, data: bytes) -> Outcome:
+        head, _, body = data.partition(b"\n")
+        status, headers = json.decode(head)
+        return cls(status, body, headers)
+
+
+class Flow:
+    """The steps, over one store. Everything else they need is handed in with the message."""
+
+    def __init__(self, store: Store, *, ours: str, tolerance: timedelta, ordered: Callable[[], None]) -> None:
+        """`ordered` is called after a commit that made deliveries due."""
+        self.store = store
+        self._ordered = ordered
+        self.ours = ours
+        self._tolerance = tolerance
+        self._directory: tuple[int, Directory] | None = None
+
+    def directory(self, reader: Reader) -> Directory:
+        """The configured connectors, read again when any of them changed."""
+        epoch = reader.connector_epoch()
+        if self._directory is None or self._directory[0] != epoch:
+            self._directory = (epoch, build(reader.connectors(), ours=self.ours, tolerance=self._tolerance))
+        return self._directory[1]
+
+    # --- accept -------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def accepted(self, received: Received) -> AsyncIterator[None]:
+        """Around normalise and apply: what is refused leaves an audit row, what is held its message too."""
+        try:
+            yield
+        except GatewayError as error:
+            if not error.transient:
+                await self._refused(received, error)
+            raise
+
+    async def _refused(self, received: Received, error: GatewayError) -> None:
+        await self.store.write(lambda tx: tx.write(_refusal(tx, received, error)))
+
+    async def finish(self, received: Received, state: str, error: str | None = None) -> None:
+        """What became of a message that was stored first."""
+        update = MessageUpdate(received.message_id, state, error=error)
+        await self.store.write(lambda tx: tx.write(Changes(message_updates=[update])))
+
+    async def store_first(self, received: Received) -> bool:
+        """Commit a message before it is acknowledged (webhooks, polls, queues); False when it came before."""
+
+        def job(tx: Tx) -> bool:
+            if received.dedupe is not None and tx.message_by_dedupe(received.connector, received.dedupe):
+                return False
+            tx.write(Changes(messages=[received.row("received", tx.now)]))
+            return True
+
+        return await self.store.write(job)
+
+    # --- normalise ----------------------------------------------------------------------------------------------------
+
+    def entries(self, bundle: Resource) -> list[Entry]:
+        """The entries of a posted transaction or batch, through depth cap and gate; a batch keeps its bad entries."""
+        if bundle.get("resourceType") == "Bundle" and bundle.get("type") == "batch":
+            return [_checked(entry) for entry in bundles.read(bundle, base=self.ours)]
+        gate.require(bundle)
+        return bundles.read(bundle, base=self.ours)
+
+    # --- apply --------------------------------------------------------------------------------------------------------
+
+    async def apply(self, received: Received, items: Sequence[Item], speaker: Speaker, answer: Answer) -> Outcome:
+        """Everything a message changes, in one transaction with the message itself.
+
+        An Idempotency-Key seen again answers the stored outcome. Raises what `planning.apply` raises.
+        """
+
+        def job(tx: Tx) -> Outcome:
+            before = _outcome_before(tx, received)
+            if before is not None:
+                return before
+            given = answer(self._applied(tx, received, items, speaker), tx)
+            result = given.dump() if received.dedupe is not None else None
+            tx.write(Changes(messages=[received.row("applied", tx.now, result)]))
+            return given
+
+        outcome = await self.store.write(job)
+        self._ordered()
+        return outcome
+
+    async def apply_stored(self, received: Received, item: Item, speaker: Speaker, fresh: Callable[[Tx], bool]) -> bool:
+        """The same for a message that was committed before; False, and nothing done, when it is no longer `fresh`."""
+
+        def job(tx: Tx) -> bool:
+            if not fresh(tx):
+                return False
+            self._applied(tx, received, [item], speaker)
+            tx.write(Changes(message_updates=[MessageUpdate(received.message_id, "applied")]))
+            return True
+
+        done = await self.store.write(job)
+        self._ordered()
+        return done
+
+    def _applied(self, tx: Tx, received: Received, items: Sequence[Item], speaker: Speaker) -> list[Applied]:
+        world = World(tx, self.directory(tx))
+        applied = apply(world, items, speaker)
+        world.changes.audits += _audits(received, applied, tx.now)
+        tx.write(world.changes)
+        return applied
+
+    async def transaction(self, received: Received, entries: Sequence[Entry], *, full: bool) -> Outcome:
+        """A FHIR client's transaction, all or nothing (FHIR R4 §3.1.0.11.2). `full`: answered with the resources."""
+        items = [to_item(entry) for entry in bundles.in_order(entries) if entry.writes]
+        speaker = Speaker(received.connector, "client", received.message_id, received.principal, shows=full)
+
+        def answer(applied: Sequence[Applied], tx: Tx) -> Outcome:
+            written = {one.item.path: to_answer(one, tx.now, self.ours, full=full) for one in applied}
+            said = [written.get(resource_path(entry)) or self._read_entry(tx, entry) for entry in entries]
+            return Outcome(200, json.encode(bundles.response("transaction", said)))
+
+        return await self.apply(received, items, speaker, answer)
+
+    def _read_entry(self, reader: Reader, entry: Entry) -> bundles.Answer:
+        return reading.answer(reader, self.directory(reader), entry)
+
+    async def batch(self, received: Received, entries: Sequence[Entry], *, full: bool) -> Outcome:
+        """A FHIR client's batch: each entry for itself; one bad entry never loses the rest (FHIR R4 §3.1.0.11.1)."""
+        if not await self.store_first(received):
+            return await self.store.query(lambda reader: _require_outcome(reader, received))
+        answers = [await self._batch_entry(received, entry, full=full) for entry in entries]
+        given = Outcome(200, json.encode(bundles.response("batch", answers)))
+        result = given.dump() if received.dedupe is not None else None
+        update = MessageUpdate(received.message_id, "applied", result)
+        await self.store.write(lambda tx: tx.write(Changes(message_updates=[update])))
+        self._ordered()
+        return given
+
+    async def _batch_entry(self, received: Received, entry: Entry, *, full: bool) -> bundles.Answer:
+        speaker = Speaker(received.connector, "client", received.message_id, received.principal, shows=full)
+
+        def job(tx: Tx) -> bundles.Answer:
+            [applied] = self._applied(tx, received, [to_item(entry)], speaker)
+            return to_answer(applied, tx.now, self.ours, full=full)
+
+        try:
+            if entry.error is not None:
+                raise entry.error
+            if not entry.writes:
+                return await self.store.query(lambda reader: self._read_entry(reader, entry))
+            return await self.store.write(job)
+        except GatewayError as error:
+            return bundles.Answer(error.status, outcome=outcome(issues_of(error)))
+
+    async def interact(self, received: Received, item: Item, *, full: bool) -> Outcome:
+        """A FHIR client's create, update or delete of one resource."""
+        speaker = Speaker(received.connector, "client", received.message_id, received.principal, shows=full)
+
+        def answer(applied: Sequence[Applied], tx: Tx) -> Outcome:
+            return _interaction(applied[0], tx.now, self.ours, full=full)
+
+        return await self.apply(received, [item], speaker, answer)
+
+
+def to_item(entry: Entry) -> Item:
+    """An entry of a client's Bundle as what it asks for."""
+    action: dict[str, str] = {"POST": "create", "PUT": "update", "DELETE": "delete"}
+    return Item(
+        path=resource_path(entry),
+        action=action[entry.method],  # type: ignore[arg-type]
+        type=entry.type,
+        resource=entry.resource if entry.method != "DELETE" else None,
+        id=entry.id,
+        condition=entry.condition or entry.if_none_exist,
+        if_match=entry.if_match,
+        full_url=entry.full_url,
+        names=entry.names,
+    )
+
+
+def resource_path(entry: Entry) -> str:
+    """FHIRPath of what an entry carries."""
+    return f"{entry.path}.resource"
+
+
+def issues_of(error: GatewayError) -> Sequence[Issue]:
+    """What an error says, as issues."""
+    return error.issues or (Issue("error", error.code, error.message, error.expression),)
+
+
+def to_answer(applied: Applied, now: datetime, base: str, *, full: bool) -> bundles.Answer:
+    """One entry of a transaction-response."""
+    if applied.item.resource is None or applied.state is None:
+        return bundles.Answer(204)
+    location = f"{applied.state.location}/_history/{applied.after}"
+    at = now if applied.after != applied.before else applied.state.at
+    resource = json.raw(applied.body) if full and applied.body else None
+    url = f"{base}/{applied.state.location}"
+    return bundles.Answer(201 if applied.created else 200, location, applied.after, at, resource, full_url=url)
+
+
+def _interaction(applied: Applied, now: datetime, base: str, *, full: bool) -> Outcome:
+    said = to_answer(applied, now, base, full=full)
+    if said.version is None or applied.state is None:
+        return Outcome(204)
+    headers = {"ETag": bundles.etag(said.version), "Location": f"{base}/{said.location}"}
+    if said.at is not None:
+        headers["Last-Modified"] = said.at.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    return Outcome(said.status, (applied.body or b"") if full else b"", headers)
+
+
+def _checked(entry: Entry) -> Entry:
+    """An entry of a batch through the gate by itself."""
+    issues = gate.check(entry.resource) if entry.resource is not None and entry.error is None else []
+    if not issues:
+        return entry
+    at = resource_path(entry)
+    placed = [Issue(one.severity, one.code, one.diagnostics, f"{at}.{one.expression or ''}") for one in issues]
+    error = InvalidInput(placed[0].diagnostics, expression=placed[0].expression, issues=placed)
+    return replace(entry, error=error)
+
+
+def _refusal(tx: Tx, received: Received, error: GatewayError) -> Changes:
+    """What a refusal leaves: an audit row; a held message is kept whole, for a person to decide, and one that was
+    stored first says what became of it."""
+    changes = Changes(audits=[received.audit(tx.now, error.status)])
+    state = "held" if type(error) is Conflict else "failed"
+    if tx.message(received.message_id) is not None:
+        changes.message_updates.append(MessageUpdate(received.message_id, state, error=error.message))
+    elif state == "held" and not _is_known(tx, received):
+        changes.messages.append(received.row(state, tx.now, error=error.message))
+    return changes
+
+
+def _is_known(tx: Tx, received: Received) -> bool:
+    return received.dedupe is not None and tx.message_by_dedupe(received.connector, received.dedupe) is not None
+
+
+def _outcome_before(reader: Reader, received: Received) -> Outcome | None:
+    """The stored outcome of the same Idempotency-Key. Raises InvalidInput when the body was another."""
+    if received.dedupe is None:
+        return None
+    before = reader.message_by_dedupe(received.connector, received.dedupe)
+    if before is None:
+        return None
+    if before.body != received.body:
+        raise InvalidInput("this Idempotency-Key was used for another body: take a fresh one")
+    if before.state == "held":
+        raise Conflict(before.error or "held: a person must look")
+    return Outcome.load(before.result or b"")
+
+
+def _require_outcome(reader: Reader, received: Received) -> Outcome:
+    before = _outcome_before(reader, received)
+    if before is None:
+        raise Conflict("the same message is being worked on; ask again in a moment")
+    return before
+
+
+def _audits(received: Received, applied: Sequence[Applied], now: datetime) -> list[AuditRow]:
+    """One row per Patient a message was about, one for the whole when it named none."""
+    patients = [one.state for one in applied if one.state is not None and one.state.type == "Patient"]
+    rows = [received.audit(now, 200, "Patient", state.id) for state in patients]
+    return rows or [received.audit(now, 200)]

@@ -1,0 +1,247 @@
+"""Ingest: what systems send in their own form - documents, a partner's plain JSON, webhooks - on its way to `Flow`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway.connectors.call import Seen
+from gateway.connectors.config import Config
+from gateway.connectors.event import Event
+from gateway.connectors.protocol import Target
+from gateway.errors import InvalidInput
+from gateway.fhir import json, times
+from gateway.fhir.json import Resource
+from gateway.fhir.record import Coverage
+from gateway.flow import Flow, Outcome, Received
+from gateway.planning.apply import Applied
+from gateway.planning.directory import Directory
+from gateway.planning.records import end_record
+from gateway.planning.world import Item, Speaker, World
+from gateway.store import MessageUpdate, Reader, RecordRow, Tx
+from gateway.translators.ccda import Converted, convert
+from gateway.translators.ccda.identity import identify
+from gateway.translators.json import canvas
+from gateway.work import Pool
+
+NOTHING_BY_ABSENCE = Coverage(absence=False)
+"""A document says what it says; what it leaves out, it leaves open."""
+
+_NAMESPACE = uuid.UUID("6f0f3f0e-3a3d-5c9c-9d0e-0f5b7f6f2b11")
+_TRIES = 5
+
+ReadTheirs = Callable[[Config, Target], Awaitable[Seen]]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A converted document and whose record it speaks about."""
+
+    remote_id: str
+    patient_id: str
+    converted: Converted
+
+
+def read_document(data: bytes, connector: str, secret: bytes, limit: int) -> Document:
+    """Bytes -> resources, in a worker process. Without an id that may serve, a keyed hash of all ids names the
+    record, without any id the document itself does: demographics never link by themselves."""
+    identity = identify(data, limit=limit)
+    ids = "\n".join(identity.ids).encode()
+    remote_id = identity.key or (
+        f"ids:{hmac.new(secret, ids, hashlib.sha256).hexdigest()}" if ids else f"document:{_sha256(data)}"
+    )
+    patient_id = str(uuid.uuid5(_NAMESPACE, f"{connector}\n{remote_id}"))
+    return Document(remote_id, patient_id, convert(data, patient_id=patient_id, require_patient=True, limit=limit))
+
+
+class Ingest:
+    """The system side of the flow. `secret` keys the hashes of ids, `read` asks a system for its current copy."""
+
+    def __init__(self, flow: Flow, pool: Pool, *, secret: bytes, limit: int, read: ReadTheirs) -> None:
+        self._flow = flow
+        self._pool = pool
+        self._secret = secret
+        self._limit = limit
+        self._read = read
+
+    async def document(self, received: Received) -> Outcome:
+        """A C-CDA document: her record enriched, the original kept, what no translator understood reported."""
+        async with self._flow.accepted(received):
+            body = received.body
+            document = await self._pool.run(
+                len(body), read_document, body, received.connector, self._secret, self._limit
+            )
+            items = [*_items(document), *_original(document, received)]
+            speaker = Speaker(
+                received.connector,
+                "system",
+                received.message_id,
+                received.principal,
+                coverage=NOTHING_BY_ABSENCE,
+                at=document.converted.effective_time,
+                dated=True,
+            )
+
+            def answer(applied: Sequence[Applied], _: Tx) -> Outcome:
+                return Outcome(200, json.encode(_report(document, received, applied)))
+
+            return await self._flow.apply(received, items, speaker, answer)
+
+    async def seed(self, received: Received, body: json.Json) -> Outcome:
+        """A partner's new patient in Canvas' form: 202 with the external identifier (canvas.md, surface A)."""
+        async with self._flow.accepted(received):
+            seed = canvas.from_seed(body)
+            config = await self._config(received.connector)
+            item = Item("Patient", "update", "Patient", seed.patient, remote_id=seed.partner_id)
+            speaker = Speaker(
+                received.connector, "system", received.message_id, received.principal, coverage=seed.coverage
+            )
+
+            def answer(_: Sequence[Applied], __: Tx) -> Outcome:
+                external = {"system": config.remote_system, "value": seed.partner_id}
+                issues = [issue.to_fhir() for issue in seed.issues]
+                said = {"external_identifier": external, **({"issues": issues} if issues else {})}
+                return Outcome(202, json.encode(said))
+
+            return await self._flow.apply(received, [item], speaker, answer)
+
+    async def event(self, received: Received, config: Config) -> None:
+        """A stored webhook: read their side again where it can be read, and apply that.
+
+        Raises PartnerUnavailable while their side cannot be read: the message stays received and is tried again.
+        """
+        async with self._flow.accepted(received):
+            event = config.connector.event(json.decode(received.body))
+            if event.kind == "ignored" or event.type is None or event.remote_id is None:
+                await self._close(received)
+            elif event.kind == "deleted":
+                await self._end(received, event)
+            else:
+                await self._observe(received, config, event)
+
+    async def _observe(self, received: Received, config: Config, event: Event) -> None:
+        for _ in range(_TRIES):
+            if await self._observe_once(received, config, event):
+                return
+        raise InvalidInput("their record kept changing while it was read")
+
+    async def _observe_once(self, received: Received, config: Config, event: Event) -> bool:
+        """False when the record changed since the read began: what was read may be older than what is known."""
+        assert event.type is not None and event.remote_id is not None
+        began = datetime.now(UTC)
+        target, row = await self._flow.store.query(lambda reader: self._target(reader, config, event))
+        revision = row.revision if row else 0
+        if config.sync.read:
+            seen = await self._read(config, target)
+        else:
+            seen = config.connector.translate(event.data, target, config.side(self._flow.ours))
+        if seen.body is None:
+            await self._end(received, event)
+            return True
+        item = Item(event.type, "update", event.type, seen.body, remote_id=seen.remote_id or event.remote_id)
+        at = seen.at if config.sync.read else event.at or seen.at
+        speaker = Speaker(
+            config.name,
+            "system",
+            received.message_id,
+            coverage=seen.coverage or config.connector.form.reads,
+            at=times.from_instant(at) if at else None,
+            read_start=began,
+        )
+
+        def fresh(tx: Tx) -> bool:
+            now = tx.records_of(config.name, [(item.type, item.remote_id or "")])
+            return (next(iter(now.values())).revision if now else 0) == revision
+
+        return await self._flow.apply_stored(received, item, speaker, fresh)
+
+    def _target(self, reader: Reader, config: Config, event: Event) -> tuple[Target, RecordRow | None]:
+        assert event.type is not None and event.remote_id is not None
+        pair = (event.type, event.remote_id)
+        row = reader.records_of(config.name, [pair]).get(pair)
+        heads = reader.heads_by_rid([row.rid]) if row and row.rid is not None else {}
+        ours = next((head.id for head in heads.values()), "")
+        return Target(event.type, ours, event.remote_id), row
+
+    async def _end(self, received: Received, event: Event) -> None:
+        """Their delete ends the record: what they had said stays known, nothing is sent there any more."""
+
+        def job(tx: Tx) -> None:
+            world = World(tx, self._flow.directory(tx))
+            end_record(world, received.connector, event.type or "", event.remote_id or "")
+            world.changes.message_updates.append(MessageUpdate(received.message_id, "applied"))
+            tx.write(world.changes)
+
+        await self._flow.store.write(job)
+
+    async def _close(self, received: Received) -> None:
+        await self._flow.finish(received, "applied")
+
+    async def _config(self, name: str) -> Config:
+        directory: Directory = await self._flow.store.query(self._flow.directory)
+        return directory.peer(name)
+
+
+def _items(document: Document) -> list[Item]:
+    entries = document.converted.bundle["entry"]
+    return [_item(index, entry, document) for index, entry in enumerate(entries)]
+
+
+def _item(index: int, entry: Resource, document: Document) -> Item:
+    resource = entry["resource"]
+    type_, id_ = resource["resourceType"], resource["id"]
+    remote_id = document.remote_id if type_ == "Patient" else id_
+    names = (f"{type_}/{id_}",)
+    path = f"Bundle.entry[{index}].resource"
+    return Item(path, "update", type_, resource, remote_id=remote_id, full_url=entry["fullUrl"], names=names)
+
+
+def _original(document: Document, received: Received) -> list[Item]:
+    """The document as it came, as Binary, and the DocumentReference by which it is found (FHIR R4 §10.3)."""
+    data = received.body
+    binary_id = str(uuid.uuid5(_NAMESPACE, f"{document.patient_id}\nBinary\n{_sha256(data)}"))
+    reference_id = str(uuid.uuid5(_NAMESPACE, f"{document.patient_id}\nDocumentReference\n{_sha256(data)}"))
+    media = received.media_type.partition(";")[0].strip() or "application/xml"
+    resources = (one["resource"] for one in document.converted.bundle["entry"])
+    composition: Resource = next((one for one in resources if one["resourceType"] == "Composition"), {})
+    subject = {"reference": f"Patient/{document.patient_id}"}
+    binary = {"resourceType": "Binary", "contentType": media, "data": base64.b64encode(data).decode()}
+    attachment = {
+        "contentType": media,
+        "url": f"urn:uuid:{binary_id}",
+        "size": len(data),
+        "hash": base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode(),
+    }
+    reference: Resource = {
+        "resourceType": "DocumentReference",
+        "status": "current",
+        "subject": subject,
+        "content": [{"attachment": attachment}],
+    }
+    reference |= {name: composition[name] for name in ("type", "identifier") if name in composition}
+    if "identifier" in reference:
+        reference["masterIdentifier"] = reference.pop("identifier")
+    return [
+        Item("Binary", "update", "Binary", binary, remote_id=binary_id, full_url=f"urn:uuid:{binary_id}"),
+        Item("DocumentReference", "update", "DocumentReference", reference, remote_id=reference_id),
+    ]
+
+
+def _report(document: Document, received: Received, applied: Sequence[Applied]) -> Resource:
+    patient = next(one.state for one in applied if one.item.type == "Patient")
+    assert patient is not None
+    return {
+        "patient": patient.id,
+        "message": received.message_id,
+        "report": document.converted.report,
+        "issues": [issue.to_fhir() for issue in document.converted.issues],
+    }
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

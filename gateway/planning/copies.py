@@ -1,0 +1,163 @@
+"""Copies: one system's copy of a Patient in a delivery - what was read there, what is due, what was accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from gateway.connectors.call import Accepted, Seen
+from gateway.connectors.config import Config
+from gateway.errors import AmbiguousMatch, Conflict
+from gateway.fhir import deliver, form, observe, times
+from gateway.fhir.json import Resource
+from gateway.fhir.record import Record, Value
+from gateway.fhir.slots import split
+from gateway.identity.agree import agrees
+from gateway.planning import bodies, orders, patients, provenance
+from gateway.planning.orders import PENDING, is_pending
+from gateway.planning.world import Known, Speaker, State, World
+from gateway.store import RecordRow
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What has to be sent: the whole `body` as others get it, and the slots in which their copy differs."""
+
+    body: Resource
+    slots: Mapping[str, Value]
+    stamps: Mapping[str, datetime | None]
+    remote_id: str | None
+    number: int
+
+
+def prepare(
+    world: World,
+    rid: int,
+    config: Config,
+    remote_id: str | None,
+    seen: Seen,
+    began: datetime,
+    message_id: str,
+    timeout: timedelta,
+) -> Due:
+    """Observe what was read there, consolidate, compare, and announce the send; `world.changes` has the rows.
+
+    Raises Conflict when their copy contradicts ours, AmbiguousMatch when it is linked to another Patient.
+    """
+    state = _state(world, rid)
+    key, known = _record(world, state, config, remote_id, seen)
+    speaker = Speaker(config.name, "system", message_id)
+    if seen.body is not None:
+        known = replace(known, record=_observed(known.record, config, seen, began, world.now))
+    state.records[key] = known
+    if seen.body is not None:
+        patients.settle(world, state, speaker, {key})
+        provenance.add(world, speaker)
+    due = _due(world, state, key, config)
+    if due.slots:
+        known = state.records[key]
+        until = world.now + timeout
+        announced = deliver.intend(known.record, due.slots, due.stamps, sent_at=world.now, until=until)
+        state.records[key] = replace(known, record=announced)
+    patients.write_records(world, state, {key})
+    return due
+
+
+def accepted(
+    world: World, rid: int, config: Config, due: Due, answer: Accepted, seen: Seen | None, message_id: str
+) -> None:
+    """They took it: what they now display is shown, their id is linked, what they tell beyond it is observed.
+
+    `seen`: their copy read back, where the answer had no body.
+    """
+    state = _state(world, rid)
+    key, known = _record(world, state, config, due.remote_id, Seen(answer.remote_id, None))
+    used = config.connector.form
+    record = deliver.accept(
+        known.record, answer.body, due.slots, due.stamps, used, at=world.now, coverage=answer.coverage
+    )
+    if seen is not None and seen.body is not None:
+        record = _observed(record, config, seen, world.now, world.now)
+    state.records[key] = replace(known, record=record)
+    speaker = Speaker(config.name, "system", message_id)
+    patients.settle(world, state, speaker, {key})
+    provenance.add(world, speaker)
+
+
+def voided(world: World, rid: int, config: Config, due: Due) -> None:
+    """The announced send had no effect."""
+    state = _state(world, rid)
+    key, known = _record(world, state, config, due.remote_id, Seen(None, None))
+    state.records[key] = replace(known, record=deliver.void(known.record))
+    patients.write_records(world, state, {key})
+
+
+def compare(world: World, rid: int, config: Config, remote_id: str | None) -> Due:
+    """What would be sent as far as is known here, without reading their side."""
+    state = _state(world, rid)
+    key, known = _record(world, state, config, remote_id, Seen(None, None))
+    state.records[key] = known
+    return _due(world, state, key, config)
+
+
+def _state(world: World, rid: int) -> State:
+    world.load([rid])
+    state = world.states[rid]
+    state.patient = rid
+    return state
+
+
+def _record(
+    world: World, state: State, config: Config, remote_id: str | None, seen: Seen
+) -> tuple[tuple[str, str], Known]:
+    """The record of this copy under its real id as soon as that is known; a pending one until then."""
+    real = remote_id or seen.remote_id
+    pending = (config.name, f"{PENDING}{state.id}")
+    if real is None:
+        return pending, state.records.get(pending) or _fresh(config, state, pending[1])
+    key = (config.name, real)
+    if key in state.records:
+        return key, state.records[key]
+    _check_free(world, state, config, real, seen)
+    known = state.records.pop(pending, None) or _fresh(config, state, real)
+    patients.link(world, state, config.name, real, {"rule": "delivery"})
+    row = known.row._replace(remote_id=real)
+    return key, Known(row, replace(known.record, remote_id=real))
+
+
+def _fresh(config: Config, state: State, remote_id: str) -> Known:
+    row = RecordRow(0, config.name, "Patient", remote_id, state.rid, 0, b"")
+    return Known(row, Record(config.name, "Patient", remote_id))
+
+
+def _check_free(world: World, state: State, config: Config, real: str, seen: Seen) -> None:
+    row = world.tx.records_of(config.name, [("Patient", real)]).get(("Patient", real))
+    if row is not None and row.rid not in (None, state.rid):
+        raise AmbiguousMatch(f"their record is linked to another Patient than {state.location} already")
+    if seen.body is not None and not agrees(seen.body, state.body).ok:
+        raise Conflict(f"held: their copy of {state.location} agrees neither in name nor in birth date")
+
+
+def _observed(record: Record, config: Config, seen: Seen, began: datetime, now: datetime) -> Record:
+    assert seen.body is not None
+    used = config.connector.form
+    at = times.from_instant(seen.at) if seen.at else None
+    return observe.observe(record, seen.body, seen.coverage or used.reads, at, began, now=now, form=used)
+
+
+def _due(world: World, state: State, key: tuple[str, str], config: Config) -> Due:
+    result = patients.consolidated(world, state)
+    content = result.resource or bodies.content_of(state.body)
+    body = orders.outgoing(state.id, content, world.directory, deleted=state.deleted)
+    known = state.records[key]
+    used = config.connector.form
+    bound = form.bind(known.record, split(body), used)
+    state.records[key] = replace(known, record=bound)
+    slots = deliver.diff(bound, form.render(body, used, bound))
+    remote_id = None if is_pending(key[1]) else key[1]
+    return Due(body, slots, result.stamps, remote_id, max(state.number, _number(world, state)))
+
+
+def _number(world: World, state: State) -> int:
+    return max((one.number for one in world.changes.versions if one.rid == state.rid), default=0)

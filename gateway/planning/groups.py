@@ -1,0 +1,176 @@
+"""Groups: the due resources of one patient for one system, with what they refer to, in the order of reference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.connectors.call import Accepted
+from gateway.connectors.config import Config
+from gateway.fhir import json, references
+from gateway.fhir.json import Resource
+from gateway.identity.keys import key_identifiers
+from gateway.planning import bodies
+from gateway.planning.directory import DOMAIN, Directory
+from gateway.planning.orders import is_pending
+from gateway.store import Changes, Claim, Delivery, Head, LinkRow, Reader, RecordRow, Tx
+
+EXTRA = 0
+"""Delivery id of a part that is sent along because others refer to it; its own standing order finds it done."""
+
+_FIRST = ("Patient", "Organization", "Location", "Practitioner", "PractitionerRole", "Medication", "Encounter")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One resource to bring. `number`: its version. `reads`: whether their copy is read first. `identifiers`: what
+    it may be found by there. `local`: their `Type/id` -> ours."""
+
+    delivery_id: int
+    rid: int
+    type: str
+    id: str
+    number: int
+    body: Resource
+    remote_id: str | None
+    reads: bool
+    identifiers: tuple[tuple[str, str], ...] = ()
+    local: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`settled`: deliveries that need nothing (id, version, remote id). `extras`: what is sent along. `delivered`: our
+    `Type/id` -> theirs for what they hold."""
+
+    parts: list[Part]
+    extras: list[Part]
+    settled: list[tuple[int, int, str]]
+    delivered: dict[str, str]
+
+
+def load(reader: Reader, directory: Directory, config: Config, claimed: Claim) -> Group:
+    """Everything that an attempt at this claim needs to know."""
+    rids = [row.rid for row in claimed.deliveries]
+    heads = reader.heads_by_rid(rids)
+    contents = _contents(reader, heads)
+    delivered: dict[str, str] = {}
+    extras = _extras(reader, directory, config, contents, heads, delivered)
+    records = _records(reader, config, rids)
+    _note(delivered, heads, records)
+    group = Group([], extras, [], delivered)
+    local = {theirs: ours for ours, theirs in delivered.items()}
+    for row in sorted(claimed.deliveries, key=lambda row: _rank(heads[row.rid].type)):
+        _sort_in(group, row, heads[row.rid], contents.get(row.rid), records.get(row.rid, ()), directory, local)
+    return group
+
+
+def accepted(tx: Tx, config: Config, part: Part, answer: Accepted) -> None:
+    """They hold this version now: remember it by its digest, link their id. A lost answer makes it known twice."""
+    name = bodies.digest(bodies.content_of(part.body))
+    key = (part.type, answer.remote_id)
+    known = tx.records_of(config.name, [key]).get(key)
+    changes = Changes()
+    if known is not None:
+        changes.records.append(known._replace(rid=part.rid, digest=name, read_at=tx.now))
+    else:
+        row = RecordRow(0, config.name, part.type, answer.remote_id, part.rid, 0, b"", name, tx.now)
+        changes.records.append(row)
+        reason = '{"rule":"delivery"}'
+        link = LinkRow(tx.new_id(), config.name, part.type, answer.remote_id, part.rid, reason, tx.now)
+        changes.links.append(link)
+    tx.write(changes)
+
+
+def _sort_in(
+    group: Group,
+    row: Delivery,
+    head: Head,
+    content: Resource | None,
+    records: Sequence[RecordRow],
+    directory: Directory,
+    local: Mapping[str, str],
+) -> None:
+    copies = [one for one in records if one.remote_id != head.id]
+    linked = next((one for one in copies if not is_pending(one.remote_id)), None)
+    named = next((one for one in copies if one.remote_id == row.remote_id), linked)
+    remote_id = named.remote_id if named is not None and not is_pending(named.remote_id) else None
+    patient = head.type == "Patient"
+    if content is None or (head.deleted and not patient) or (not patient and _is_there(named, content)):
+        group.settled.append((row.delivery_id, head.number, remote_id or row.remote_id))
+        return
+    keys = tuple(key_identifiers(content, directory.keys)) if patient else ()
+    reads = patient or remote_id is not None
+    ids = tuple((key.system, key.value) for key in keys)
+    part = Part(row.delivery_id, head.rid, head.type, head.id, head.number, content, remote_id, reads, ids, local)
+    group.parts.append(part)
+
+
+def _is_there(record: RecordRow | None, content: Resource) -> bool:
+    return record is not None and record.digest == bodies.digest(content)
+
+
+def _contents(reader: Reader, heads: Mapping[int, Head]) -> dict[int, Resource]:
+    """The current contents; of a deleted one its last."""
+    versions = reader.current(heads)
+    found: dict[int, Resource] = {}
+    for rid, version in versions.items():
+        body = version.body
+        if body is None and version.number > 1:
+            before = reader.version(rid, version.number - 1)
+            body = before.body if before else None
+        if body is not None:
+            found[rid] = bodies.content_of(json.decode(body))
+    return found
+
+
+def _extras(
+    reader: Reader,
+    directory: Directory,
+    config: Config,
+    contents: Mapping[int, Resource],
+    heads: Mapping[int, Head],
+    delivered: dict[str, str],
+) -> list[Part]:
+    """What the group refers to and they do not hold yet, closed under reference; `delivered` gets what they do."""
+    inside = {(head.type, head.id) for head in heads.values()}
+    found: list[Part] = []
+    wanted = _named(contents.values(), directory) - inside
+    while wanted:
+        inside |= wanted
+        others = {head.rid: head for head in reader.heads(wanted).values() if config.pushes(head.type)}
+        others = {rid: head for rid, head in others.items() if head.type not in DOMAIN and not head.deleted}
+        records = _records(reader, config, others)
+        _note(delivered, others, records)
+        missing = {rid: head for rid, head in others.items() if f"{head.type}/{head.id}" not in delivered}
+        more = _contents(reader, missing)
+        found += [
+            Part(EXTRA, rid, head.type, head.id, head.number, more[rid], None, reads=False)
+            for rid, head in missing.items()
+            if rid in more and head.type != "Patient"
+        ]
+        wanted = _named(more.values(), directory) - inside
+    return sorted(found, key=lambda part: _rank(part.type))
+
+
+def _named(contents: Iterable[Resource], directory: Directory) -> set[tuple[str, str]]:
+    refs = (ref for content in contents for ref in references.collect(content) if ref.kind in ("relative", "absolute"))
+    locals_ = (references.local(ref.value, directory.ours) for ref in refs)
+    return {(one.type, one.id) for one in locals_ if one is not None}
+
+
+def _records(reader: Reader, config: Config, rids: Iterable[int]) -> dict[int, list[RecordRow]]:
+    rows = reader.records(list(rids))
+    return {rid: [row for row in found if row.connector == config.name] for rid, found in rows.items()}
+
+
+def _note(delivered: dict[str, str], heads: Mapping[int, Head], records: Mapping[int, Sequence[RecordRow]]) -> None:
+    for rid, rows in records.items():
+        head = heads[rid]
+        for row in rows:
+            if row.remote_id != head.id and not is_pending(row.remote_id):
+                delivered[f"{head.type}/{head.id}"] = f"{head.type}/{row.remote_id}"
+
+
+def _rank(type_: str) -> int:
+    return _FIRST.index(type_) if type_ in _FIRST else len(_FIRST)

@@ -1,0 +1,163 @@
+"""Reading: resources as callers get them, remote ids of links included (FHIR R4 §3.1.0.2 read, §3.1.1 search)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.errors import Gone, Missing
+from gateway.fhir import bundle, json, search, times
+from gateway.fhir.bundle import Answer, Entry
+from gateway.fhir.json import Json, Resource
+from gateway.fhir.search import Query, Token
+from gateway.planning.directory import Directory
+from gateway.store import Head, LinkRow, Reader, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One version as it is served."""
+
+    body: bytes
+    number: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a search. `cursor`: where the next page starts, None on the last."""
+
+    matches: list[tuple[str, Json]]
+    cursor: str | None
+    total: int | None
+
+
+def read(reader: Reader, directory: Directory, type_: str, id_: str) -> Read:
+    """The current version. Raises Missing, and Gone when it was deleted."""
+    found = reader.read(type_, id_)
+    if found is None:
+        raise Missing(f"there is no {type_} with this id")
+    head, body = found
+    if head.deleted or body is None:
+        raise Gone(f"this {type_} was deleted; its history is at {type_}/{id_}/_history")
+    return Read(_with_links(reader, directory, [(head, body)])[0], head.number, head.at)
+
+
+def vread(reader: Reader, type_: str, id_: str, number: str) -> Read:
+    """One version as it was stored. Raises Missing, and Gone for the version that deleted it."""
+    head = _head(reader, type_, id_)
+    version = reader.version(head.rid, int(number)) if number.isascii() and number.isdigit() else None
+    if version is None:
+        raise Missing(f"this {type_} has no such version")
+    if version.body is None:
+        raise Gone(f"this {type_} was deleted with this version")
+    return Read(version.body, version.number, version.at)
+
+
+def history(reader: Reader, type_: str, id_: str, *, base: str, count: int, before: int | None) -> Resource:
+    """All versions, newest first (FHIR R4 §3.1.0.9)."""
+    head = _head(reader, type_, id_)
+    versions = reader.history(head.rid, limit=count + 1, before=before)
+    url = f"{base}/{type_}/{id_}"
+    links = [{"relation": "self", "url": f"{url}/_history"}]
+    if len(versions) > count:
+        following = f"{url}/_history?_count={count}&before={versions[count - 1].number}"
+        links.append({"relation": "next", "url": following})
+    entries = [_past(one, type_, id_, url) for one in versions[:count]]
+    return {"resourceType": "Bundle", "type": "history", "total": head.number, "link": links, "entry": entries}
+
+
+def find(reader: Reader, directory: Directory, query: Query) -> Page:
+    """One page of what a search finds, in the order of creation."""
+    filters = _filters(reader, query)
+    if filters is None:
+        return Page([], None, 0 if query.total else None)
+    hits = reader.search(query.type, **filters, after=query.cursor, limit=query.count + 1) if query.count else []
+    page = [(head, body) for head, body in hits[: query.count] if body is not None]
+    bodies = _with_links(reader, directory, page)
+    matches = [(head.id, json.raw(body)) for (head, _), body in zip(page, bodies, strict=True)]
+    cursor = hits[query.count - 1][0].id if query.count and len(hits) > query.count else None
+    total = reader.count(query.type, **filters) if query.total or not query.count else None
+    return Page(matches, cursor, total)
+
+
+def answer(reader: Reader, directory: Directory, entry: Entry) -> Answer:
+    """A GET inside a Bundle: read, vread or search."""
+    if entry.id is None:
+        query = search.parse(entry.type, entry.query or "", base=directory.ours)
+        page = find(reader, directory, query)
+        found = search.searchset(query, page.matches, base=directory.ours, cursor=page.cursor, total=page.total)
+        return Answer(200, resource=found)
+    if entry.version is not None:
+        got = vread(reader, entry.type, entry.id, entry.version)
+    else:
+        got = read(reader, directory, entry.type, entry.id)
+    return Answer(200, version=got.number, at=got.at, resource=json.raw(got.body))
+
+
+def _head(reader: Reader, type_: str, id_: str) -> Head:
+    head = reader.heads([(type_, id_)]).get((type_, id_))
+    if head is None:
+        raise Missing(f"there is no {type_} with this id")
+    return head
+
+
+def _past(version: Version, type_: str, id_: str, url: str) -> Resource:
+    methods = {"create": ("POST", type_, "201 Created"), "delete": ("DELETE", f"{type_}/{id_}", "204 No Content")}
+    method, path, status = methods.get(version.method, ("PUT", f"{type_}/{id_}", "200 OK"))
+    said = {"status": status, "etag": bundle.etag(version.number), "lastModified": times.to_instant(version.at)}
+    entry: Resource = {"fullUrl": url, "request": {"method": method, "url": path}, "response": said}
+    return entry if version.body is None else {**entry, "resource": json.raw(version.body)}
+
+
+def _filters(reader: Reader, query: Query) -> dict[str, Json] | None:
+    """The query as the store takes it; None when nothing can match."""
+    filters: dict[str, Json] = {"at": query.updated}
+    ids = query.ids
+    if query.patients is not None:
+        heads = reader.heads([("Patient", id_) for id_ in query.patients])
+        filters["patient"] = [head.rid for head in heads.values()]
+    if query.identifiers:
+        *others, last = query.identifiers
+        for group in others:
+            ids = tuple(_narrowed(reader, query.type, ids, group))
+        filters["identifiers"] = list(last)
+    if ids is not None:
+        filters["ids"] = list(ids)
+    empty = (ids is not None and not ids) or filters.get("patient") == []
+    return None if empty else filters
+
+
+def _narrowed(reader: Reader, type_: str, ids: Sequence[str] | None, group: Iterable[Token]) -> list[str]:
+    """Repeated parameters are all to be met: the ids that one of them leaves over (FHIR R4 §3.1.1.4.17)."""
+    found = reader.search(type_, identifiers=[(one.system, one.value or "") for one in group], ids=ids, limit=_MOST)
+    return [head.id for head, _ in found]
+
+
+_MOST = 10_000
+
+
+def _with_links(reader: Reader, directory: Directory, page: Sequence[tuple[Head, bytes]]) -> list[bytes]:
+    """The bodies as served: a Patient shows the remote ids of its links as identifiers of those systems."""
+    patients = [head.rid for head, _ in page if head.type == "Patient"]
+    links = reader.links(patients) if patients else {}
+    return [_presented(body, head, links.get(head.rid, ()), directory) for head, body in page]
+
+
+def _presented(body: bytes, head: Head, links: Iterable[LinkRow], directory: Directory) -> bytes:
+    shown = [one for link in links if (one := _as_identifier(link, head, directory)) is not None]
+    if not shown:
+        return body
+    patient = json.decode(body)
+    given = patient.get("identifier", [])
+    there = {(one.get("system"), one.get("value")) for one in given}
+    more = [one for one in shown if (one["system"], one["value"]) not in there]
+    return json.encode({**patient, "identifier": [*given, *more]}) if more else body
+
+
+def _as_identifier(link: LinkRow, head: Head, directory: Directory) -> Mapping[str, str] | None:
+    config = directory.peers.get(link.connector)
+    if link.undone_at is not None or config is None or not config.id_system or link.remote_id == head.id:
+        return None
+    return {"system": config.id_system, "value": link.remote_id}

@@ -1,0 +1,55 @@
+"""Context: what the routes are given by the composition root, and who is calling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fastapi import Request
+
+from gateway import auth
+from gateway.auth import Principal
+from gateway.flow import Flow, Received
+from gateway.inbox import Inbox
+from gateway.ingest import Ingest
+from gateway.settings import Settings
+from gateway.store import AuditRow, Changes, Store
+from gateway.work import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One per application, in `app.state.context`."""
+
+    settings: Settings
+    store: Store
+    flow: Flow
+    ingest: Ingest
+    inbox: Inbox
+    pool: Pool
+
+    async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
+        """Raises NotAuthenticated."""
+        key = auth.presented_key(request.headers, raw_authorization=raw_authorization)
+        return await auth.authenticate(self.store, key)
+
+    def received(self, request: Request, principal: Principal, kind: str, body: bytes) -> Received:
+        """The message of a synchronous caller; its connector follows from the key."""
+        media = request.headers.get("content-type", "")
+        dedupe = request.headers.get("idempotency-key")
+        name = f"key:{dedupe}" if dedupe else None
+        return Received(principal.connector, principal.name, kind, media, body, name)
+
+    async def audit_read(self, principal: Principal, action: str, type_: str, id_: str | None, status: int) -> None:
+        """A read of patient data; the answer waits for the row only with the setting `audit_strict`."""
+        row = AuditRow(datetime.now(UTC), principal.name, principal.connector, action, type_, id_, status)
+        if self.settings.audit_strict:
+            await self.store.write(lambda tx: tx.write(Changes(audits=[row])))
+        else:
+            self.store.audit(row)
+
+
+def context_of(request: Request) -> Context:
+    """The application's context."""
+    found: Context = request.app.state.context
+    return found

@@ -1,0 +1,46 @@
+"""Documents: `POST /api/documents` takes a C-CDA in, `/convert/v1/ccda/to/fhir` converts one and keeps nothing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.errors import InvalidInput
+from gateway.routes.context import context_of
+from gateway.routes.http import XML_TYPES, fhir_json, media_type, read_body
+from gateway.translators.ccda import Converted, convert
+
+router = APIRouter()
+
+
+@router.post("/api/documents")
+async def documents(request: Request) -> Response:
+    """Ingest: `{"patient","message","report","issues"}`."""
+    context = context_of(request)
+    principal = await context.caller(request)
+    principal.require_service("documents")
+    media_type(request, XML_TYPES)
+    body = await read_body(request, context.settings.max_bytes)
+    outcome = await context.ingest.document(context.received(request, principal, "document", body))
+    return Response(outcome.body, outcome.status, outcome.headers, media_type="application/json")
+
+
+@router.post("/convert/v1/ccda/to/fhir")
+async def ccda_to_fhir(request: Request) -> Response:
+    """Stateless: a batch Bundle of PUTs for the caller's patient (Metriport's converter)."""
+    context = context_of(request)
+    principal = await context.caller(request)
+    principal.require_service("convert")
+    patient_id = request.query_params.get("patientId")
+    if not patient_id:
+        raise InvalidInput("patientId is required: what the resources refer to", expression="patientId")
+    media_type(request, XML_TYPES)
+    body = await read_body(request, context.settings.max_bytes)
+    converted = await context.pool.run(
+        len(body), _convert, body, patient_id, context.settings.max_bytes, request.query_params.get("timezone")
+    )
+    await context.audit_read(principal, "E", "Bundle", None, 200)
+    return fhir_json(converted.encoded)
+
+
+def _convert(body: bytes, patient_id: str, limit: int, timezone: str | None) -> Converted:
+    return convert(body, patient_id=patient_id, limit=limit, timezone=timezone)

@@ -1,0 +1,265 @@
+"""The FHIR R4 API under `/fhir`: interactions of FHIR R4 §3.1.0, answered with bytes as they are stored."""
+
+from __future__ import annotations
+
+from email.utils import format_datetime, parsedate_to_datetime
+
+from fastapi import APIRouter, Request, Response
+
+from gateway import reading
+from gateway.auth import Principal
+from gateway.errors import InvalidInput, Missing, NotAllowed, NotConformant
+from gateway.fhir import bundle, condition, gate, json, search
+from gateway.fhir.bundle import Entry
+from gateway.fhir.condition import Condition
+from gateway.fhir.json import Json, Resource
+from gateway.flow import Outcome
+from gateway.planning.world import Action, Item
+from gateway.reading import Read
+from gateway.routes.capability import statement
+from gateway.routes.context import Context, context_of
+from gateway.routes.http import fhir_json, read_json, require_json_answer
+
+router = APIRouter(prefix="/fhir")
+
+_LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d"}
+_HISTORY_PAGE = 50
+
+
+@router.get("/metadata")
+async def metadata(request: Request) -> Response:
+    """CapabilityStatement; needs no key (FHIR R4 §3.1.0.7)."""
+    require_json_answer(request)
+    return fhir_json(statement(context_of(request).flow.ours))
+
+
+@router.post("")
+@router.post("/")
+async def post_bundle(request: Request) -> Response:
+    """A transaction or batch."""
+    context, principal = await _called(request)
+    raw, body = await read_json(request, context.settings.max_bytes)
+    received = context.received(request, principal, "fhir-bundle", raw)
+    full = "return=representation" in request.headers.get("prefer", "")
+    async with context.flow.accepted(received):
+        entries = context.flow.entries(_object(body))
+        _require_all(principal, entries)
+        kind = context.flow.transaction if body["type"] == "transaction" else context.flow.batch
+        outcome = await kind(received, entries, full=full)
+    return _answer(outcome)
+
+
+@router.post("/{type_}")
+async def create(request: Request, type_: str) -> Response:
+    """Create, or conditional create with If-None-Exist (FHIR R4 §3.1.0.8)."""
+    context, principal = await _called(request, type_)
+    principal.require("c", type_)
+    asked = request.headers.get("if-none-exist")
+    named = condition.parse(type_, asked) if asked else None
+    return await _write(request, context, principal, type_, "create", named=named)
+
+
+@router.put("/{type_}")
+async def conditional_update(request: Request, type_: str) -> Response:
+    """Update whom the condition names, else create (FHIR R4 §3.1.0.4.3)."""
+    context, principal = await _called(request, type_)
+    principal.require("u", type_)
+    return await _write(request, context, principal, type_, "update", named=_condition(request, type_))
+
+
+@router.put("/{type_}/{id_}")
+async def update(request: Request, type_: str, id_: str) -> Response:
+    """Update by id; an id that we did not give is refused (FHIR R4 §3.1.0.4)."""
+    context, principal = await _called(request, type_)
+    principal.require("u", type_)
+    return await _write(request, context, principal, type_, "update", id_=id_)
+
+
+@router.delete("/{type_}")
+async def conditional_delete(request: Request, type_: str) -> Response:
+    """Delete whom the condition names (FHIR R4 §3.1.0.7.1)."""
+    context, principal = await _called(request, type_)
+    principal.require("d", type_)
+    item = Item(type_, "delete", type_, condition=_condition(request, type_))
+    return await _delete(request, context, principal, item)
+
+
+@router.delete("/{type_}/{id_}")
+async def delete(request: Request, type_: str, id_: str) -> Response:
+    """Delete; its history stays (FHIR R4 §3.1.0.7)."""
+    context, principal = await _called(request, type_)
+    principal.require("d", type_)
+    item = Item(type_, "delete", type_, id=id_, if_match=_if_match(request))
+    return await _delete(request, context, principal, item)
+
+
+@router.get("/{type_}")
+@router.get("/{type_}/")
+async def search_type(request: Request, type_: str) -> Response:
+    """Search with paging (FHIR R4 §3.1.1)."""
+    return await _search(request, type_, request.url.query)
+
+
+@router.post("/{type_}/_search")
+async def search_by_post(request: Request, type_: str) -> Response:
+    """The same search as a form, so that identifiers stay out of URLs (FHIR R4 §3.1.1.2.1)."""
+    form = (await request.body()).decode("utf-8", "replace")
+    return await _search(request, type_, "&".join(part for part in (request.url.query, form) if part))
+
+
+@router.get("/{type_}/{id_}")
+async def read(request: Request, type_: str, id_: str) -> Response:
+    """The current version, 304 when the caller has it (FHIR R4 §3.1.0.2)."""
+    context, principal = await _called(request, type_)
+    principal.require("r", type_)
+    flow = context.flow
+    found = await context.store.query(lambda reader: reading.read(reader, flow.directory(reader), type_, id_))
+    await context.audit_read(principal, "R", type_, id_, 200)
+    return _read_answer(request, found)
+
+
+@router.get("/{type_}/{id_}/_history")
+async def history(request: Request, type_: str, id_: str) -> Response:
+    """All versions of one resource, newest first (FHIR R4 §3.1.0.9)."""
+    context, principal = await _called(request, type_)
+    principal.require("r", type_)
+    count, before = _number(request, "_count") or _HISTORY_PAGE, _number(request, "before")
+    base = context.flow.ours
+    found = await context.store.query(
+        lambda reader: reading.history(reader, type_, id_, base=base, count=count, before=before)
+    )
+    await context.audit_read(principal, "R", type_, id_, 200)
+    return fhir_json(json.encode(found))
+
+
+@router.get("/{type_}/{id_}/_history/{number}")
+async def vread(request: Request, type_: str, id_: str, number: str) -> Response:
+    """One version (FHIR R4 §3.1.0.3)."""
+    context, principal = await _called(request, type_)
+    principal.require("r", type_)
+    found = await context.store.query(lambda reader: reading.vread(reader, type_, id_, number))
+    await context.audit_read(principal, "R", type_, id_, 200)
+    return _read_answer(request, found)
+
+
+@router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"])
+async def unknown(request: Request, path: str) -> Response:
+    """Everything that is no interaction of ours."""
+    if request.method == "PATCH":
+        raise NotAllowed("PATCH is not done here yet: read it, change it, and PUT it with If-Match")
+    raise Missing(f"the FHIR API has nothing at {request.method} /fhir/{path[:80]}")
+
+
+async def _called(request: Request, type_: str | None = None) -> tuple[Context, Principal]:
+    require_json_answer(request)
+    context = context_of(request)
+    principal = await context.caller(request)
+    if type_ is not None and not gate.is_r4_type(type_):
+        raise Missing("that is no resource type of FHIR R4 4.0.1 that is kept here")
+    return context, principal
+
+
+async def _write(
+    request: Request,
+    context: Context,
+    principal: Principal,
+    type_: str,
+    action: Action,
+    *,
+    id_: str | None = None,
+    named: Condition | None = None,
+) -> Response:
+    raw, body = await read_json(request, context.settings.max_bytes)
+    received = context.received(request, principal, f"fhir-{action}", raw)
+    full = "return=minimal" not in request.headers.get("prefer", "")
+    async with context.flow.accepted(received):
+        resource = _object(body)
+        gate.require(resource)
+        _check_target(resource, type_, id_)
+        item = Item(type_, action, type_, resource, id_, None, named, _if_match(request))
+        outcome = await context.flow.interact(received, item, full=full)
+    return _answer(outcome)
+
+
+async def _delete(request: Request, context: Context, principal: Principal, item: Item) -> Response:
+    received = context.received(request, principal, "fhir-delete", b"")
+    async with context.flow.accepted(received):
+        outcome = await context.flow.interact(received, item, full=False)
+    return _answer(outcome)
+
+
+async def _search(request: Request, type_: str, query: str) -> Response:
+    context, principal = await _called(request, type_)
+    principal.require("s", type_)
+    strict = "handling=strict" in request.headers.get("prefer", "")
+    asked = search.parse(type_, query, base=context.flow.ours, strict=strict)
+    flow = context.flow
+    page = await context.store.query(lambda reader: reading.find(reader, flow.directory(reader), asked))
+    await context.audit_read(principal, "E", type_, None, 200)
+    found = search.searchset(asked, page.matches, base=flow.ours, cursor=page.cursor, total=page.total)
+    return fhir_json(json.encode(found))
+
+
+def _require_all(principal: Principal, entries: list[Entry]) -> None:
+    """Every entry's own scope, before anything is done."""
+    for entry in entries:
+        if entry.error is None:
+            letter = _LETTERS.get(entry.method) or ("r" if entry.id else "s")
+            principal.require(letter, entry.type)
+
+
+def _object(body: Json) -> Resource:
+    if not isinstance(body, dict):
+        raise NotConformant("a resource is a JSON object")
+    return body
+
+
+def _check_target(resource: Resource, type_: str, id_: str | None) -> None:
+    if resource.get("resourceType") != type_:
+        raise InvalidInput(f"the URL says {type_}, the body is another type", expression="resourceType")
+    if id_ is not None and resource.get("id") != id_:
+        raise InvalidInput("the id of the body is not the id of the URL", expression=f"{type_}.id")
+
+
+def _condition(request: Request, type_: str) -> Condition:
+    if not request.url.query:
+        raise NotAllowed("name the resource: Type/id, or Type?identifier=system|value")
+    return condition.parse(type_, request.url.query)
+
+
+def _if_match(request: Request) -> str | None:
+    given = request.headers.get("if-match")
+    return bundle.version_of(given) if given else None
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= 1_000):
+        raise InvalidInput(f"{name} is a whole number from 1 to 1000")
+    return int(text)
+
+
+def _answer(outcome: Outcome) -> Response:
+    return fhir_json(outcome.body, outcome.status, outcome.headers)
+
+
+def _read_answer(request: Request, found: Read) -> Response:
+    headers = {"ETag": bundle.etag(found.number), "Last-Modified": format_datetime(found.at, usegmt=True)}
+    if _is_known(request, found):
+        return Response(status_code=304, headers=headers)
+    return fhir_json(found.body, 200, headers)
+
+
+def _is_known(request: Request, found: Read) -> bool:
+    known = request.headers.get("if-none-match")
+    if known:
+        return known.strip() in (bundle.etag(found.number), "*")
+    since = request.headers.get("if-modified-since")
+    if not since:
+        return False
+    try:
+        return found.at.replace(microsecond=0) <= parsedate_to_datetime(since)
+    except (ValueError, TypeError):
+        return False

@@ -1,0 +1,62 @@
+"""Partners: the Canvas plugin's endpoint, played by us, and the webhooks of every system."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.connectors import signature
+from gateway.connectors.config import WEBHOOK_SECRET
+from gateway.errors import NotPermitted
+from gateway.flow import Received
+from gateway.routes.context import context_of
+from gateway.routes.http import plain_json, read_body, read_json
+
+router = APIRouter()
+
+WEBHOOK_LIMIT = 5_000_000
+
+
+@router.post("/plugin-io/api/example_patient_sync/patients")
+async def canvas_patients(request: Request) -> Response:
+    """A partner's new patient (Canvas plugin example_patient_sync): 202 with the external identifier."""
+    context = context_of(request)
+    principal = await context.caller(request, raw_authorization=True)
+    principal.require("c", "Patient")
+    raw, body = await read_json(request, context.settings.max_bytes)
+    outcome = await context.ingest.seed(context.received(request, principal, "canvas-patient", raw), body)
+    return Response(outcome.body, outcome.status, outcome.headers, media_type="application/json")
+
+
+@router.post("/api/webhooks/{path:path}")
+async def webhook(request: Request, path: str) -> Response:
+    """Signed by its sender; stored, then acknowledged; what it says is read again before it is applied."""
+    context = context_of(request)
+    body = await read_body(request, min(WEBHOOK_LIMIT, context.settings.max_bytes))
+    flow = context.flow
+    config, secret = await context.store.query(
+        lambda reader: (
+            found := flow.directory(reader).by_path(f"/api/webhooks/{path}"),
+            reader.secrets(found.name).get(WEBHOOK_SECRET),
+        )
+    )
+    tolerance = context.settings.webhook_tolerance
+    event_id = signature.verify(
+        config.sync.signature,
+        secret,
+        request.headers,
+        body,
+        now=datetime.now(UTC),
+        header=config.sync.header,
+        tolerance=tolerance,
+    )
+    if not config.endpoint and config.sync.read:
+        raise NotPermitted(f"the connector {config.name} has no endpoint to read from, nor sync.read false")
+    media = request.headers.get("content-type", "")
+    dedupe = f"event:{event_id}" if event_id else None
+    received = Received(config.name, None, "webhook", media, body, dedupe)
+    fresh = await flow.store_first(received)
+    if fresh:
+        context.inbox.put(received)
+    return plain_json({"received": True, "message": received.message_id, "duplicate": not fresh})
