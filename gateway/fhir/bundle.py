@@ -150,9 +150,9 @@ def _method(request: dict[str, Json]) -> str:
     method = request.get("method")
     if method in ("HEAD", "PATCH"):
         raise NotAllowed("HEAD and PATCH are not done inside a Bundle", expression=".request.method")
-    if method not in ORDER:
+    if not isinstance(method, str) or method not in ORDER:
         raise InvalidInput("the method is GET, POST, PUT or DELETE", expression=".request.method")
-    return str(method)
+    return method
 
 
 def _url(request: dict[str, Json], base: str) -> tuple[str, str | None, str | None, str | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import InvalidInput
-from gateway.fhir.search import Token, tokens, unquote
+from gateway.fhir.search import Token, check, tokens, unquote
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,8 @@ def parse(type_: str, query: str) -> Condition:
     names = [name for name, _ in pairs]
     if names != ["identifier"]:
         raise InvalidInput("a condition is exactly one identifier=system|value; other parameters are not supported")
-    return _one(type_, tokens("identifier", pairs[0][1]))
+    check(*pairs[0])
+    return _one(type_, tokens(*pairs[0]))
 
 
 def _one(type_: str, found: tuple[Token, ...]) -> Condition:

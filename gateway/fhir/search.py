@@ -76,7 +76,7 @@ def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Qu
     for name, value in unquote(query):
         read = _reader(type_, name)
         if read is not None:
-            _check(name, value)
+            check(name, value)
             found = replace(read(found, Parameter(name, value, base)), applied=(*found.applied, (name, value)))
         elif name not in _ELSEWHERE:
             found = _unknown(found, name, strict)
@@ -91,7 +91,8 @@ def unquote(query: str) -> list[tuple[str, str]]:
         raise InvalidInput(f"not a query string in UTF-8 of at most {FIELDS} parameters") from None
 
 
-def _check(name: str, value: str) -> None:
+def check(name: str, value: str) -> None:
+    """Raises InvalidInput for a value that is empty, which would search for all, or holds a control character."""
     if not value.strip():
         raise InvalidInput(f"{name} has no value: leave it out to search for all")
     if _UNSEEN.search(value):
@@ -244,13 +245,15 @@ def _unescape(text: str) -> str:
 def identifiers_of(resource: Resource) -> list[tuple[str, str]]:
     """The (system, value) rows a resource is found by, in its own order; no system = ""."""
     found = resource.get("identifier")
-    several = found if isinstance(found, list) else [found]
-    rows = ((one.get("system") or "", one.get("value")) for one in several if isinstance(one, dict))
-    return list(dict.fromkeys((system, value) for system, value in rows if _are_text(system, value)))
+    rows = map(_row, found if isinstance(found, list) else [found])
+    return list(dict.fromkeys(row for row in rows if row))
 
 
-def _are_text(system: Any, value: Any) -> bool:
-    return isinstance(system, str) and isinstance(value, str) and bool(value)
+def _row(identifier: Any) -> tuple[str, str] | None:
+    if not isinstance(identifier, dict):
+        return None
+    system, value = identifier.get("system") or "", identifier.get("value")
+    return (system, value) if isinstance(system, str) and isinstance(value, str) and value else None
 
 
 def self_link(query: Query, base: str) -> str:
