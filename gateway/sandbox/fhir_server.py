@@ -292,7 +292,7 @@ def create() -> Sandbox:
     """The server at `{BASE}`, empty."""
     api = Api(Server())
     routes = [
-        Route(BASE, api.bundle, methods=["POST"]),
+        *(Route(base, api.bundle, methods=["POST"]) for base in (BASE, f"{BASE}/")),
         Route(f"{BASE}/{{kind}}", api.type, methods=["GET", "POST", "PUT"]),
         Route(f"{BASE}/{{kind}}/{{id}}", api.instance, methods=["GET", "PUT", "DELETE"]),
     ]

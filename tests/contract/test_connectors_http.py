@@ -1,0 +1,286 @@
+"""The outbound client over real sockets: what is known of a call that has no answer, and what is never done."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gateway.connectors import config
+from gateway.connectors.call import Call, Reply
+from gateway.delivery.guard import networks
+from gateway.delivery.http import Outbound, Peer, peer
+from gateway.errors import PartnerRejected, PartnerUnavailable, PartnerUnknown, Unparsable
+
+pytestmark = pytest.mark.anyio
+
+LOOPBACK = networks(["127.0.0.0/8"])
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+GET, POST = Call("GET", "/x"), Call("POST", "/x", {"a": 1})
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+Script = Callable[[socket.socket], None]
+
+
+@contextmanager
+def scripted(*scripts: Script) -> Iterator[tuple[int, list[bytes]]]:
+    """A server that does exactly this, one script per connection; yields its port and what it was sent."""
+    received: list[bytes] = []
+
+    def serve() -> None:
+        for script in scripts:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.settimeout(5)
+                received.append(connection.recv(65536))
+                script(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1], received
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def says(data: bytes) -> Script:
+    return lambda connection: connection.sendall(data)
+
+
+def status(code: int, headers: str = "", body: bytes = b"") -> Script:
+    head = f"HTTP/1.1 {code} X\r\ncontent-length: {len(body)}\r\nconnection: close\r\n{headers}\r\n"
+    return says(head.encode() + body)
+
+
+def to(port: int, **more: object) -> Peer:
+    return Peer("partner", f"http://127.0.0.1:{port}/base", networks=LOOPBACK, timeout=2.0, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def outbound() -> AsyncIterator[Outbound]:
+    async with Outbound(clock=lambda: NOW) as client:
+        yield client
+
+
+async def test_a_call_as_it_is_sent(outbound: Outbound) -> None:
+    call = Call("POST", "/patients/a%2Fb", {"n": 1}, {"Prefer": "return=representation"}, (("q", "a|b"),))
+    with scripted(says(OK)) as (port, received):
+        reply = await outbound.send(call, to(port, headers={"X-API-Key": "secret"}))
+    assert (reply.status, reply.json) == (200, {})
+    head, _, body = received[0].partition(b"\r\n\r\n")
+    lines = head.decode().lower().split("\r\n")
+    assert lines[0] == "post /base/patients/a%2fb?q=a%7cb http/1.1"
+    assert f"host: 127.0.0.1:{port}" in lines
+    assert "x-api-key: secret" in lines and "prefer: return=representation" in lines
+    assert "content-type: application/json" in lines
+    assert body == b'{"n":1}'
+
+
+async def test_the_name_is_resolved_once_and_stays_in_the_host_header(outbound: Outbound) -> None:
+    with scripted(says(OK)) as (port, received):
+        named = Peer("partner", f"http://localhost:{port}", networks=LOOPBACK, timeout=2.0)
+        assert (await outbound.send(GET, named)).status == 200
+    assert f"host: localhost:{port}".encode() in received[0].lower()
+
+
+async def test_nobody_listens(outbound: Outbound) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(PartnerUnavailable, match="cannot be reached"):
+        await outbound.send(POST, to(port))
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        lambda connection: None,
+        says(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{}"),
+        says(b"HTTP/1.1 200 OK\r\n"),
+        says(b"220 smtp.example ready\r\n"),
+        says(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}"),
+        says(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+    ],
+    ids=["closed", "body cut", "head cut", "not HTTP", "not gzip", "bad chunk"],
+)
+async def test_a_broken_answer_is_unknown_when_it_wrote_and_harmless_when_it_read(
+    outbound: Outbound, script: Script
+) -> None:
+    with scripted(script, script) as (port, _), pytest.raises(PartnerUnknown):
+        await outbound.send(POST, to(port))
+    with scripted(script, script, script) as (port, _), pytest.raises(PartnerUnavailable):
+        await outbound.send(GET, to(port))
+
+
+async def test_an_answer_that_trickles_in_for_ever_is_cut(outbound: Outbound) -> None:
+    def trickle(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        for _ in range(40):
+            try:
+                connection.sendall(b" ")
+            except OSError:
+                return
+            threading.Event().wait(0.05)
+
+    began = asyncio.get_running_loop().time()
+    with scripted(trickle) as (port, _), pytest.raises(PartnerUnknown):
+        await outbound.send(POST, Peer("partner", f"http://127.0.0.1:{port}", networks=LOOPBACK, timeout=0.3))
+    assert asyncio.get_running_loop().time() - began < 3
+
+
+@pytest.mark.parametrize(("code", "header", "seconds"), [(429, "7", 7.0), (503, "", None), (503, "soon", None)])
+async def test_asked_to_wait(outbound: Outbound, code: int, header: str, seconds: float | None) -> None:
+    asked = f"retry-after: {header}\r\n" if header else ""
+    with scripted(status(code, asked)) as (port, _), pytest.raises(PartnerUnavailable) as waiting:
+        await outbound.send(POST, to(port))
+    assert waiting.value.retry_after == seconds
+
+
+@pytest.mark.parametrize("code", [500, 502, 504])
+async def test_their_failure_leaves_a_write_unknown(outbound: Outbound, code: int) -> None:
+    with scripted(status(code)) as (port, _), pytest.raises(PartnerUnknown):
+        await outbound.send(POST, to(port))
+    with scripted(status(code)) as (port, _), pytest.raises(PartnerUnavailable):
+        await outbound.send(GET, to(port))
+
+
+@pytest.mark.parametrize("code", [200, 201, 304, 400, 404, 409, 412, 422])
+async def test_every_other_answer_is_the_connectors(outbound: Outbound, code: int) -> None:
+    with scripted(status(code)) as (port, _):
+        assert (await outbound.send(POST, to(port))).status == code
+
+
+async def test_a_redirect_is_not_followed(outbound: Outbound) -> None:
+    with scripted(status(307, "location: http://169.254.169.254/latest\r\n"), says(OK)) as (port, received):
+        assert (await outbound.send(POST, to(port))).status == 307
+    assert len(received) == 1
+
+
+async def test_cookies_are_not_kept(outbound: Outbound) -> None:
+    with scripted(status(200, "set-cookie: session=1; Path=/\r\n"), says(OK)) as (port, received):
+        await outbound.send(GET, to(port))
+        await outbound.send(GET, to(port))
+    assert b"cookie" not in received[1].lower()
+
+
+async def test_an_answer_may_not_be_larger_than_we_read(outbound: Outbound) -> None:
+    bomb = gzip.compress(b" " * 3_000_000)
+    packed = status(200, "content-encoding: gzip\r\n", bomb)
+    for script in (status(200, body=b" " * 3_000_000), packed):
+        with scripted(script) as (port, _), pytest.raises(PartnerUnavailable, match="more than we read"):
+            await outbound.send(GET, to(port, largest_answer=1_000_000))
+    with scripted(packed) as (port, _):
+        assert len((await outbound.send(GET, to(port))).body) == 3_000_000
+
+
+async def test_private_addresses_are_not_called(outbound: Outbound) -> None:
+    with scripted(says(OK)) as (port, received):
+        for endpoint in (f"http://127.0.0.1:{port}", f"http://localhost:{port}", f"http://[::ffff:127.0.0.1]:{port}"):
+            with pytest.raises(PartnerRejected, match="allow_networks"):
+                await outbound.send(GET, Peer("partner", endpoint))
+    assert received == []
+
+
+async def test_a_certificate_nobody_vouches_for_is_not_trusted(outbound: Outbound, tmp_path: Path) -> None:
+    with tls_server(tmp_path) as (port, received), pytest.raises(PartnerUnavailable, match="cannot be reached"):
+        await outbound.send(POST, Peer("partner", f"https://127.0.0.1:{port}", networks=LOOPBACK, timeout=2.0))
+    assert received == [], "nothing was sent"
+
+
+async def test_a_generator_is_driven_and_closed(outbound: Outbound) -> None:
+    closed = []
+
+    def calls() -> Generator[Call, Reply, int]:
+        try:
+            first = yield GET
+            second = yield POST
+            return first.status + second.status
+        finally:
+            closed.append(True)
+
+    with scripted(status(200), status(404)) as (port, _):
+        assert await outbound.run(calls(), to(port)) == 604
+    with scripted(status(503)) as (port, _), pytest.raises(PartnerUnavailable):
+        await outbound.run(calls(), to(port))
+    assert closed == [True, True]
+
+
+async def test_what_a_generator_raises_comes_out(outbound: Outbound) -> None:
+    def calls() -> Generator[Call, Reply, object]:
+        reply = yield GET
+        return reply.json
+
+    with scripted(status(200, body=b"<html>")) as (port, _), pytest.raises(Unparsable):
+        await outbound.run(calls(), to(port))
+
+
+async def test_no_secret_and_no_payload_in_any_message(outbound: Outbound) -> None:
+    secret = Call("POST", "/patients/Jane-Doe", {"name": "Jane Doe"})
+    reached = to(1, headers={"X-API-Key": "the-secret"})
+    assert "the-secret" not in repr(reached)
+    messages = []
+    for script in (status(500, body=b"Jane Doe"), status(503, body=b"Jane Doe"), says(b"Jane Doe\r\n")):
+        with scripted(script) as (port, _), pytest.raises((PartnerUnknown, PartnerUnavailable)) as failed:
+            await outbound.send(secret, to(port, headers={"X-API-Key": "the-secret"}))
+        messages.append(str(failed.value))
+        assert failed.value.__context__ is None or failed.value.__suppress_context__, "a traceback shows no cause"
+    assert all("Jane" not in message and "the-secret" not in message for message in messages)
+
+
+def test_the_peer_of_a_connector() -> None:
+    body = {"name": "a", "profile": "canvas", "endpoint": "https://x.example", "allow_networks": ["10.0.0.0/8"]}
+    [(parsed, secrets)] = config.parse({**body, "auth": {"scheme": "apiKey", "header": "X-Key", "key": "k"}})
+    made = peer(parsed, secrets, timeout=3.0)
+    assert (made.name, made.endpoint, made.timeout) == ("a", "https://x.example", 3.0)
+    assert made.headers == {"X-Key": "k"}
+    assert made.networks == networks(["10.0.0.0/8"])
+    [(intake, none)] = config.parse({"name": "b", "profile": "intake"})
+    with pytest.raises(PartnerRejected, match="no endpoint"):
+        peer(intake, none)
+
+
+@contextmanager
+def tls_server(folder: Path) -> Iterator[tuple[int, list[bytes]]]:
+    """Over TLS with a certificate of its own making."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(folder))
+    received: list[bytes] = []
+
+    def serve() -> None:
+        try:
+            connection, _ = listener.accept()
+            with connection, context.wrap_socket(connection, server_side=True) as secured:
+                received.append(secured.recv(65536))
+        except OSError:
+            return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listener.getsockname()[1], received
+    thread.join(5)
+
+
+def self_signed(folder: Path) -> Path:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(datetime(2020, 1, 1)).not_valid_after(datetime(2100, 1, 1))
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / "server.pem"
+    path.write_bytes(pem + made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    return path
