@@ -6,6 +6,7 @@ nothing would create what is there already.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.errors import InvalidInput
@@ -22,8 +23,13 @@ class Condition:
 
     @property
     def row(self) -> tuple[str, str]:
-        """(system, value) of its unique row."""
-        return self.system or "", self.value
+        """(system, value) of its unique row; `*` stands for whatever system, which is not the same as none."""
+        return "*" if self.system is None else self.system, self.value
+
+
+def rows(identifiers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Every row that conditions on these (system, value) may have taken: what goes when the identifiers go."""
+    return [row for system, value in identifiers for row in ((system, value), ("*", value))]
 
 
 def parse(type_: str, query: str) -> Condition:

@@ -27,7 +27,7 @@ _LOGICAL = frozenset({"id", "extension", "type", "identifier", "display"})
 
 
 class Ref(NamedTuple):
-    """One reference. `link` = a uri or url element, `narrative` = an XHTML div, both only where they hold a urn."""
+    """One reference. `link` = a uri or url element, `narrative` = a link in an XHTML div, both only with a urn."""
 
     trail: Trail
     kind: Kind
@@ -78,8 +78,8 @@ def _read(key: str, value: str, trail: Trail, found: list[Ref]) -> None:
     if key == "reference":
         found.append(Ref((*trail, key), kind_of(value), value))
     elif key == "div":
-        if "urn:" in value:
-            found.append(Ref((*trail, key), "narrative", value))
+        urns = dict.fromkeys(match[2] for match in _HREF.finditer(value)) if "urn:" in value else ()
+        found.extend(Ref((*trail, key), "narrative", urn) for urn in urns)
     elif trail and value.startswith("urn:"):  # a resource's own url is its name, not a pointer
         found.append(Ref((*trail, key), "link", value))
 
@@ -129,7 +129,7 @@ class Targets:
         beside a `urn:uuid` fullUrl.
         """
         name = _versionless(ref.value)
-        if ref.kind in ("urn", "absolute", "link"):
+        if ref.kind in ("urn", "absolute", "link", "narrative"):
             return self.by_url.get(name, self.by_name.get(from_base(name, self.base)))
         if ref.kind != "relative":
             return None
@@ -166,30 +166,26 @@ def rewrite(resource: Resource, mapping: Mapping[str, str], refs: Iterable[Ref] 
 
     `refs` = what `collect` found in it. Canonicals and identifiers stay, even where they equal a fullUrl.
     """
-    changes = [(ref.trail, new) for ref in (collect(resource) if refs is None else refs) for new in _new(ref, mapping)]
-    return _put(resource, changes) if changes else resource
+    known = [ref for ref in (collect(resource) if refs is None else refs) if ref.value in mapping]
+    return _put(resource, known, mapping) if known else resource
 
 
-def _new(ref: Ref, mapping: Mapping[str, str]) -> Iterator[str]:
-    if ref.kind == "narrative":
-        changed = _HREF.sub(lambda found: found[1] + mapping.get(found[2], found[2]), ref.value)
-        if changed != ref.value:
-            yield changed
-    elif ref.value in mapping and mapping[ref.value] != ref.value:
-        yield mapping[ref.value]
-
-
-def _put(resource: Resource, changes: list[tuple[Trail, str]]) -> Resource:
+def _put(resource: Resource, refs: Iterable[Ref], mapping: Mapping[str, str]) -> Resource:
     root = resource.copy()
     fresh: dict[Trail, Any] = {}
-    for trail, new in changes:
+    for ref in refs:
         node: Any = root
-        for at, step in enumerate(trail[:-1], 1):
-            if trail[:at] not in fresh:
-                node[step] = fresh[trail[:at]] = node[step].copy()
-            node = fresh[trail[:at]]
-        node[trail[-1]] = new
+        for at, step in enumerate(ref.trail[:-1], 1):
+            if ref.trail[:at] not in fresh:
+                node[step] = fresh[ref.trail[:at]] = node[step].copy()
+            node = fresh[ref.trail[:at]]
+        last = ref.trail[-1]
+        node[last] = _relink(node[last], mapping) if ref.kind == "narrative" else mapping[ref.value]
     return root
+
+
+def _relink(div: str, mapping: Mapping[str, str]) -> str:
+    return _HREF.sub(lambda found: found[1] + mapping.get(found[2], found[2]), div)
 
 
 def dangling(ref: Ref, where: str) -> Issue:

@@ -130,7 +130,10 @@ def _ids(found: Query, one: Parameter) -> Query:
 
 
 def _identifiers(found: Query, one: Parameter) -> Query:
-    return replace(found, identifiers=(*found.identifiers, tokens(one.name, one.value)))
+    asked = tokens(one.name, one.value)
+    if any(token.value is None for token in asked):
+        raise InvalidInput(f"{one.name} names a value: all identifiers of a system are not searched for here")
+    return replace(found, identifiers=(*found.identifiers, asked))
 
 
 def _patients(found: Query, one: Parameter) -> Query:

@@ -91,7 +91,16 @@ def test_rewrites_attachments_uris_and_narrative_links() -> None:
     after = references.rewrite(document, {"urn:uuid:b": "Binary/7"})
     assert after["content"][0]["attachment"]["url"] == "Binary/7"
     assert after["extension"][0]["valueUri"] == "Binary/7"
+    assert [ref.value for ref in references.collect(document)] == ["urn:uuid:b"] * 3
     assert after["text"]["div"] == "<div><a href=\"Binary/7\">x</a><img src='Binary/7'/>urn:uuid:b</div>"
+
+
+def test_a_narrative_with_several_links_is_rewritten_whole() -> None:
+    div = '<div><a href="urn:uuid:a">1</a><a href="urn:uuid:b">2</a><a href="urn:uuid:a">3</a></div>'
+    patient = {"resourceType": "Patient", "text": {"div": div}}
+    after = references.rewrite(patient, {"urn:uuid:a": "List/1", "urn:uuid:b": "List/2"})
+    assert after["text"]["div"] == '<div><a href="List/1">1</a><a href="List/2">2</a><a href="List/1">3</a></div>'
+    assert patient["text"] == {"div": div}
 
 
 def test_the_name_of_a_definition_is_no_pointer() -> None:

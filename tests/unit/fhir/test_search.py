@@ -26,7 +26,6 @@ def parse(query: str, kind: str = "Observation", *, strict: bool = False) -> Que
         ("http://mrn.example|7", (Token("http://mrn.example", "7"),)),
         ("7", (Token(None, "7"),)),
         ("|7", (Token("", "7"),)),
-        ("http://mrn.example|", (Token("http://mrn.example", None),)),
         ("a|1,b|2,3", (Token("a", "1"), Token("b", "2"), Token(None, "3"))),
         (r"a|1\,2", (Token("a", "1,2"),)),
         (r"a\|b|1\|2", (Token("a|b", "1|2"),)),
@@ -38,6 +37,12 @@ def parse(query: str, kind: str = "Observation", *, strict: bool = False) -> Que
 )
 def test_identifier_tokens(value: str, expected: tuple[Token, ...]) -> None:
     assert parse(f"identifier={value}").identifiers == (expected,)
+
+
+def test_a_token_may_be_a_system_alone_but_is_not_searched_for() -> None:
+    assert search.tokens("identifier", "http://mrn.example|") == (Token("http://mrn.example", None),)
+    with pytest.raises(InvalidInput, match="names a value"):
+        parse("identifier=a|1,http://mrn.example|")
 
 
 def test_percent_encoding_is_undone_before_the_escapes() -> None:

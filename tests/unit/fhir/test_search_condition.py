@@ -25,7 +25,14 @@ from gateway.fhir.condition import Condition
 def test_one_identifier(query: str, system: str | None, value: str) -> None:
     found = condition.parse("Patient", query)
     assert found == Condition("Patient", system, value)
-    assert found.row == (system or "", value)
+    assert found.row == ("*" if system is None else system, value)
+
+
+def test_whatever_system_is_another_condition_than_none() -> None:
+    asked = [condition.parse("Patient", query).row for query in ("identifier=7", "identifier=|7", "identifier=a|7")]
+    assert len(set(asked)) == 3
+    assert {asked[0], asked[2]} == set(condition.rows([("a", "7")]))
+    assert {asked[0], asked[1]} == set(condition.rows([("", "7")]))
 
 
 @pytest.mark.parametrize(
