@@ -8,7 +8,7 @@ from gateway.fhir.json import Resource
 
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
-from .node import Element, Node, xpath
+from .node import Element, Node, local_name, statement_in, xpath
 from .people import agent, fits, organization
 from .registry import handler_of
 from .values import Value, absent, codeable, coding, identifier, kept, period
@@ -22,10 +22,10 @@ _PARTIES = ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson", "Org
 
 def header(document: Node, encounter: Reference | None, ctx: Context) -> Resource:
     """Everything of the Composition but its sections."""
-    kind = codeable(document.first("code"), ctx)
+    kind = codeable(document.get("code"), ctx)
     title = document.text("title") or ((kind or {}).get("coding") or [{}])[0].get("display")
-    date = ctx.moment(document.first("effectiveTime"))
-    own = document.first("id")
+    date = ctx.moment(document.get("effectiveTime"))
+    own = document.get("id")
     confidentiality = document.attribute("confidentialityCode", "code")
     return kept(
         {
@@ -62,7 +62,7 @@ def _attesters(document: Node, ctx: Context) -> Iterator[Value]:
     for name, mode in (("legalAuthenticator", "legal"), ("authenticator", "professional")):
         for one in document.nodes(name):
             party = fits(agent(one.node("assignedEntity"), ctx), *_PARTIES)
-            time = ctx.moment(one.first("time"))
+            time = ctx.moment(one.get("time"))
             if party or time:
                 yield kept({"mode": mode, "time": time, "party": party})
 
@@ -70,14 +70,14 @@ def _attesters(document: Node, ctx: Context) -> Iterator[Value]:
 def _custodian(document: Node, ctx: Context) -> Reference | None:
     custodian = document.node("custodian")
     assigned = custodian.node("assignedCustodian") if custodian else None
-    return organization(assigned.first("representedCustodianOrganization"), ctx) if assigned else None
+    return organization(assigned.get("representedCustodianOrganization"), ctx) if assigned else None
 
 
 def _related(document: Node) -> Iterator[Value]:
     for related in document.nodes("relatedDocument"):
-        code = _REPLACED.get(related.get("typeCode") or "")
+        code = _REPLACED.get(related.element.get("typeCode") or "")
         parent = related.node("parentDocument")
-        target = parent.first("id") if parent else None
+        target = parent.get("id") if parent else None
         if code and target is not None and (named := identifier(target)):
             yield {"code": code, "targetIdentifier": named}
 
@@ -87,8 +87,8 @@ def _events(document: Node, ctx: Context) -> Iterator[Value]:
         service = of.node("serviceEvent")
         if service is None:
             continue
-        code = codeable(service.first("code"), ctx)
-        event = kept({"code": [code] if code else None, "period": period(service.first("effectiveTime"), ctx)})
+        code = codeable(service.get("code"), ctx)
+        event = kept({"code": [code] if code else None, "period": period(service.get("effectiveTime"), ctx)})
         if event:
             yield event
 
@@ -121,23 +121,24 @@ class _Section:
 
     def finish(self, ctx: Context) -> Value | None:
         """Composition.section; one that would have neither text nor entries nor sections is left out (cmp-1)."""
-        code = codeable(self.node.first("code"), ctx)
+        code = codeable(self.node.get("code"), ctx)
         section = kept(
             {
                 "title": self.report.title,
                 "code": code,
-                "text": {"status": "additional", "div": self.div} if self.div else None,
                 "entry": _entries(self.node, self.report, ctx),
                 "section": [made for one in self.inner if (made := one.finish(ctx))],
             }
         )
-        return section if any(name in section for name in ("text", "entry", "section")) else None
+        if self.div:
+            ctx.narratives.append((section, self.div))
+        return section if self.div or "entry" in section or "section" in section else None
 
 
 def _narrated(section: Node, ctx: Context) -> _Section:
-    text = section.first("text")
+    text = section.get("text")
     div = None if text is None else xhtml(text, ctx.ids)
-    code = coding(section.first("code"))
+    code = coding(section.get("code"))
     report = SectionReport(code["code"] if code else None, section.text("title"))
     ctx.sections.append(report)
     return _Section(section, div, [_narrated(inner, ctx) for inner in _sections_of(section)], report)
@@ -146,31 +147,27 @@ def _narrated(section: Node, ctx: Context) -> _Section:
 def _entries(section: Node, report: SectionReport, ctx: Context) -> list[Reference]:
     found: list[Reference] = []
     for element in section.all("entry"):
-        report.seen += 1
         references = _entry(element, report, ctx)
-        if references:
-            report.converted += 1
-            found.extend(reference for reference in references if reference not in found)
+        report.entries.append((element, references))
+        found.extend(reference for reference in references if reference not in found)
     return found
 
 
 def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Reference]:
     """The resources that stand for an entry; when there is none the report says why."""
-    statement = Node(element).statement()
+    statement = statement_in(element)
     if statement is None:
         _not_understood(element, "no clinical statement in it", report)
         return []
-    name = str(statement.element.tag).rpartition("}")[2]
+    name = local_name(statement.element.tag)
     handler = handler_of(statement, name, report.code)
     if handler is None:
         template = next(statement.templates(), "none")
         _not_understood(statement.element, f"{name} with template {template}: not read yet", report)
         return []
-    before = len(ctx.issues)
     references = [reference for reference in handler(statement, ctx.within(report)) if reference]
     if not references:
-        refused = [issue.diagnostics for issue in ctx.issues[before:] if issue.severity == "error"]
-        _not_understood(statement.element, refused[0] if refused else "says nothing that a resource could hold", report)
+        _not_understood(statement.element, "says nothing that a resource could hold", report)
     return references
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
-from gateway.fhir import gate, json
+from gateway.fhir import json
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 
@@ -36,17 +36,23 @@ class SectionReport:
 
     code: str | None
     title: str | None
-    seen: int = 0
-    converted: int = 0
+    entries: list[tuple[Element, list[Reference]]] = field(default_factory=list)
     fallback: int = 0
     not_understood: list[dict[str, str]] = field(default_factory=list)
+
+    def forget(self, gone: set[str]) -> None:
+        """These resources were left out: entries that have none now are not understood."""
+        for entry, references in self.entries:
+            if references and all(reference["reference"] in gone for reference in references):
+                self.not_understood.append({"xpath": xpath(entry), "reason": "its resource would not be valid R4"})
+            references[:] = [reference for reference in references if reference["reference"] not in gone]
 
     def to_json(self) -> dict[str, Any]:
         return {
             "code": self.code,
             "title": self.title,
-            "seen": self.seen,
-            "converted": self.converted,
+            "seen": len(self.entries),
+            "converted": sum(1 for _, references in self.entries if references),
             "fallback": self.fallback,
             "notUnderstood": self.not_understood,
         }
@@ -71,26 +77,27 @@ class Context:
         self._same: dict[tuple[str, ...], list[Made]] = {}
         self._said: set[str] = set()
         self.section: SectionReport | None = None
+        self.narratives: list[tuple[Resource, str]] = []
 
     def add(
         self, kind: str, body: Resource, node: Node, *, code: Element | None = None, also: tuple[str, ...] = ()
-    ) -> Reference | None:
+    ) -> Reference:
         """Take a resource into the Bundle; the same one again gives the reference of the first.
 
         `body` has neither resourceType nor id. `code` tells it from others with the same ids (default: the code of
-        `node`), `also` are further parts of its identity. None when the result is not valid R4: then an issue says so.
+        `node`), `also` are further parts of its identity.
         """
         resource: Resource = {"resourceType": kind, "id": "", **body}
         identity = (self.patient_id, kind, *(_identity(node, code) or (_content(body),)), *also)
         return self.keep(kind, resource, identity, node.element)
 
-    def add_equal(self, kind: str, body: Resource, source: Element) -> Reference | None:
+    def add_equal(self, kind: str, body: Resource, source: Element) -> Reference:
         """As `add`, for what is the same resource wherever it says the same (a Medication, a Specimen)."""
         return self.keep(
             kind, {"resourceType": kind, "id": "", **body}, (self.patient_id, kind, _content(body)), source
         )
 
-    def keep(self, kind: str, resource: Resource, identity: tuple[str, ...], source: Element) -> Reference | None:
+    def keep(self, kind: str, resource: Resource, identity: tuple[str, ...], source: Element) -> Reference:
         """As `add`, for a resource whose identity the caller knows."""
         same = self._same.setdefault(identity, [])
         for made in same:
@@ -98,22 +105,10 @@ class Context:
                 return made.reference
         if same:
             identity = (*identity, _content(resource))
-        identifier = name_based(*identity)
-        if not self._passes(resource, identifier, source):
-            return None
-        made = Made(kind, resource, identity, {"reference": f"{kind}/{identifier}"}, source)
+        made = Made(kind, resource, identity, {"reference": f"{kind}/{name_based(*identity)}"}, source)
         self.made.append(made)
         same.append(made)
         return made.reference
-
-    def _passes(self, resource: Resource, identifier: str, source: Element) -> bool:
-        resource["id"] = identifier
-        errors = [issue for issue in gate.check(resource) if issue.severity in ("error", "fatal")]
-        resource["id"] = ""
-        for issue in errors:
-            where = f"{issue.expression}: " if issue.expression else ""
-            self.issue("error", issue.code, f"left out, not valid R4: {where}{issue.diagnostics}", source)
-        return not errors
 
     def within(self, section: SectionReport) -> Context:
         """The same context; from now on the handlers are in this section."""
@@ -158,7 +153,7 @@ def _identity(node: Node, code: Element | None) -> tuple[str, ...]:
         return ()
     if len(parts) > 1:
         parts.sort()
-    coded = node.first("code") if code is None else code
+    coded = node.get("code") if code is None else code
     if coded is not None:
         parts.append(f"{coded.get('code')}@{coded.get('codeSystem')}")
     parts.extend(_time(time) for time in node.all("effectiveTime"))

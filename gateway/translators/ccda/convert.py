@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from gateway.errors import InvalidInput, NotConformant
-from gateway.fhir import gate, json
+from gateway.fhir import json
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 
@@ -21,6 +21,7 @@ from .patient import patient, patient_key
 from .people import merge_nameless
 from .registry import discover
 from .times import aware, zone_of
+from .validity import leave_out_invalid, narrate
 
 discover()
 
@@ -47,7 +48,7 @@ class Converted:
         self.report = {"sections": [section.to_json() for section in ctx.sections]}
         self.patient_key = patient_key(role)
         self.document_key = _document_key(document)
-        self.effective_time = aware(ctx.moment(document.first("effectiveTime")))
+        self.effective_time = aware(ctx.moment(document.get("effectiveTime")))
         self._bundle = bundle
         self._encoded = None
 
@@ -112,6 +113,8 @@ def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
     _unread_body(document, ctx)
     merge_nameless(ctx)
     ctx.settle()
+    leave_out_invalid(ctx)
+    narrate(ctx)
     resources = [ctx.person, *(made.body for made in ctx.made)]
     return {"resourceType": "Bundle", "type": "batch", "entry": [_put(resource) for resource in resources]}
 
@@ -136,14 +139,7 @@ def _patient_role(document: Node, ctx: Context) -> Node | None:
 
 
 def _patient(role: Node | None, ctx: Context) -> Resource:
-    bare: Resource = {"resourceType": "Patient", "id": ctx.patient_id}
-    if role is None:
-        return bare
-    person = patient(role, ctx)
-    faults = gate.check(person)
-    for fault in faults:
-        ctx.issue("error", fault.code, f"Patient: {fault.expression}: {fault.diagnostics}", role.element)
-    return bare if faults else person
+    return patient(role, ctx) if role is not None else ctx.person
 
 
 def _encounter(document: Node, ctx: Context) -> Reference | None:
@@ -155,14 +151,14 @@ def _encounter(document: Node, ctx: Context) -> Reference | None:
 def _unread_body(document: Node, ctx: Context) -> None:
     body: Element | None = None
     for component in document.nodes("component"):
-        body = component.first("nonXMLBody")
+        body = component.get("nonXMLBody")
     if body is not None:
         ctx.issue("warning", "not-supported", "nonXMLBody: the header is converted, the body is not", body)
 
 
 def _document_key(document: Node) -> str | None:
     for name in ("setId", "id"):
-        found = document.first(name)
+        found = document.get(name)
         if found is not None and found.get("root") and not found.get("nullFlavor"):
             return f"{found.get('root')}^{folded(found.get('extension')) or ''}"
     return None

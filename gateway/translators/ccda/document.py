@@ -13,7 +13,7 @@ from gateway.fhir.issue import Issue
 from .node import V3, Element
 
 MAX_BYTES = 50_000_000
-MAX_DEPTH = 120
+MAX_DEPTH = 256
 _HUGE = 9_000_000
 """libxml2 refuses text nodes over 10 MB and nesting over 256 unless told otherwise: only a large document is."""
 
@@ -40,7 +40,7 @@ def parse(data: bytes, issues: list[Issue], *, limit: int = MAX_BYTES) -> Elemen
     root = _parsed(data)
     if root.getroottree().docinfo.internalDTD is not None:
         raise Unparsable("a DOCTYPE is not allowed")
-    if _TOO_DEEP(root):
+    if len(data) > _HUGE and _TOO_DEEP(root):
         raise TooLarge(f"nested deeper than {MAX_DEPTH} levels")
     return _clinical_document(root, issues)
 

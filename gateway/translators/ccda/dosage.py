@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from .context import Context
 from .node import V3, XSI_TYPE, Element, Node
-from .statement import is_kind
+from .statement import Relations, is_kind
 from .values import Value, bounds, codeable, kept, number, period, quantity, quantity_range, resolved
 
 FREE_TEXT_SIG = "76662-6"
@@ -18,7 +18,7 @@ _MINUTES = {"s": Decimal(1) / 60, "min": Decimal(1), "h": Decimal(60)}
 _INSTRUCTION = ("2.16.840.1.113883.10.20.22.4.20", "2.16.840.1.113883.10.20.1.49")
 
 
-def dosage(activity: Node, relations: list[tuple[Node, Node]], ctx: Context) -> Value | None:
+def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
     """Everything about how to take it; None when nothing is said."""
     needed = activity.node("precondition")
     found = kept(
@@ -27,40 +27,40 @@ def dosage(activity: Node, relations: list[tuple[Node, Node]], ctx: Context) -> 
             "patientInstruction": _instruction(relations, ctx),
             "timing": _timing(activity.all("effectiveTime"), ctx),
             **(_as_needed(needed, ctx) if needed else {}),
-            "site": codeable(activity.first("approachSiteCode"), ctx),
-            "route": codeable(activity.first("routeCode"), ctx),
+            "site": codeable(activity.get("approachSiteCode"), ctx),
+            "route": codeable(activity.get("routeCode"), ctx),
             "doseAndRate": _dose_and_rate(activity),
-            "maxDosePerPeriod": _most(activity.first("maxDoseQuantity")),
+            "maxDosePerPeriod": _most(activity.get("maxDoseQuantity")),
         }
     )
     return found or None
 
 
-def _sig(relations: list[tuple[Node, Node]], ctx: Context) -> str | None:
+def _sig(relations: Relations, ctx: Context) -> str | None:
     """Medication Free Text Sig; else nothing: the activity's own text is the whole row of the narrative."""
     for _, one in relations:
         if is_kind(one, FREE_TEXT_SIG, "2.16.840.1.113883.10.20.22.4.147"):
-            return resolved(one.first("text"), ctx)
+            return resolved(one.get("text"), ctx)
     return None
 
 
-def _instruction(relations: list[tuple[Node, Node]], ctx: Context) -> str | None:
+def _instruction(relations: Relations, ctx: Context) -> str | None:
     for _, act in relations:
         if any(root in _INSTRUCTION for root in act.templates()):
-            return resolved(act.first("text"), ctx)
+            return resolved(act.get("text"), ctx)
     return None
 
 
 def _as_needed(needed: Node, ctx: Context) -> Value:
     """Precondition: as needed, for the reason it names."""
     criterion = needed.node("criterion")
-    reason = codeable(criterion.first("value"), ctx) if criterion else None
+    reason = codeable(criterion.get("value"), ctx) if criterion else None
     return {"asNeededCodeableConcept": reason} if reason else {"asNeededBoolean": True}
 
 
 def _dose_and_rate(activity: Node) -> list[Value] | None:
     found: Value = {}
-    for name, part in (("dose", activity.first("doseQuantity")), ("rate", activity.first("rateQuantity"))):
+    for name, part in (("dose", activity.get("doseQuantity")), ("rate", activity.get("rateQuantity"))):
         if part is None:
             continue
         low, high = quantity_range(part)
@@ -76,7 +76,7 @@ def _most(ratio: Element | None) -> Value | None:
     if ratio is None:
         return None
     node = Node(ratio)
-    numerator, denominator = quantity(node.first("numerator")), quantity(node.first("denominator"))
+    numerator, denominator = quantity(node.get("numerator")), quantity(node.get("denominator"))
     return {"numerator": numerator, "denominator": denominator} if numerator and denominator else None
 
 

@@ -56,10 +56,10 @@ def _says_more(name: str, known: Any, value: Any) -> bool:
 
 def encounter_body(node: Node, ctx: Context) -> Value:
     """What header and entry say alike."""
-    types = codeable(node.first("code"), ctx)
-    time = node.first("effectiveTime")
-    disposition = codeable(node.first("sdtc:dischargeDispositionCode"), ctx) or codeable(
-        node.first("dischargeDispositionCode"), ctx
+    types = codeable(node.get("code"), ctx)
+    time = node.get("effectiveTime")
+    disposition = codeable(node.get("sdtc:dischargeDispositionCode"), ctx) or codeable(
+        node.get("dischargeDispositionCode"), ctx
     )
     return {
         "identifier": identifiers(node.all("id")),
@@ -118,7 +118,7 @@ def encompassing(node: Node, ctx: Context) -> Reference | None:
     if facility:
         where = location(facility, facility.node("location"), ctx)
         body["location"] = [{"location": where}] if where else None
-        body["serviceProvider"] = organization(facility.first("serviceProviderOrganization"), ctx)
+        body["serviceProvider"] = organization(facility.get("serviceProviderOrganization"), ctx)
     return add_encounter(node, kept(body), ctx)
 
 
@@ -127,25 +127,25 @@ def participant(node: Node, role: str, ctx: Context) -> Value | None:
     individual = fits(agent(node.node(role), ctx), "Practitioner", "PractitionerRole", "RelatedPerson")
     if individual is None:
         return None
-    function = codeable(node.first("sdtc:functionCode"), ctx)
-    code = node.get("typeCode")
+    function = codeable(node.get("sdtc:functionCode"), ctx)
+    code = node.element.get("typeCode")
     if code in ("ADM", "ATND", "CON", "DIS", "REF") and function is None:
         function = {"coding": [{"system": PARTICIPATION, "code": code}]}
     return kept(
-        {"type": [function] if function else None, "period": period(node.first("time"), ctx), "individual": individual}
+        {"type": [function] if function else None, "period": period(node.get("time"), ctx), "individual": individual}
     )
 
 
 def location(role: Node, place: Node | None, ctx: Context) -> Reference | None:
     """A facility or Service Delivery Location -> Location; `place` has the name."""
-    where = address(place.first("addr"), ctx) if place else None
+    where = address(place.get("addr"), ctx) if place else None
     body = kept(
         {
             "identifier": identifiers(role.all("id")),
             "name": place.text("name") if place else None,
-            "type": [kind] if (kind := codeable(role.first("code"), ctx)) else None,
+            "type": [kind] if (kind := codeable(role.get("code"), ctx)) else None,
             "telecom": telecoms(role.all("telecom"), ctx),
-            "address": where or address(role.first("addr"), ctx),
+            "address": where or address(role.get("addr"), ctx),
         }
     )
     if not body:

@@ -7,33 +7,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from .node import V3, Element, folded
+from .node import NONE, V3, Element, folded
 
 Ids = dict[str, Element]
 
-_NAMES = {
+_HTML = {
     "content": "span",
     "paragraph": "p",
-    "list": "ul",
     "item": "li",
     "linkHtml": "a",
-    "footnote": "span",
-    "footnoteRef": "span",
-    "text": "div",
+    **{name: name for name in ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "colgroup", "sub", "sup")},
 }
-_NAMES.update({name: name for name in ("table", "thead", "tbody", "tfoot", "tr", "th", "td", "colgroup", "sub", "sup")})
-_TAGS = {V3 + name: html for name, html in _NAMES.items()}
+_PLAIN = {V3 + name: html for name, html in _HTML.items() if name != "paragraph"}
+"""What an element becomes whatever is in it and around it."""
+
+_SEPARATE = ("td", "th", "item", "paragraph", "br", "list", "tr", "table", "caption")
+_SEPARATING = frozenset(V3 + name for name in _SEPARATE)
 _BLOCKS = frozenset(V3 + name for name in ("list", "table", "paragraph"))
-_SEPARATING = frozenset(V3 + name for name in ("td", "th", "item", "paragraph", "br", "list", "tr", "table", "caption"))
 _STYLES = {"Bold": "font-weight:bold", "Italics": "font-style:italic", "Underline": "text-decoration:underline"}
-_BR, _COL, _CAPTION, _TABLE = V3 + "br", V3 + "col", V3 + "caption", V3 + "table"
-_TD, _TH, _LIST, _LINK, _PARAGRAPH = V3 + "td", V3 + "th", V3 + "list", V3 + "linkHtml", V3 + "paragraph"
+_VOID = {V3 + "br": "<br/>", V3 + "col": "<col/>"}
+_CAPTION, _TABLE, _LIST = V3 + "caption", V3 + "table", V3 + "list"
+_CELLS, _LINK, _PARAGRAPH = (V3 + "td", V3 + "th"), V3 + "linkHtml", V3 + "paragraph"
 _CAPTIONS = {_TABLE: "caption", _LIST: "li"}
-_XML_NAME = re.compile(r"[A-Za-z_][\w.\-]*")
-_CLASS = re.compile(r"[\w\- ]+")
-_LINKED = re.compile(r"(?:https?://|mailto:|#)\S*")
+_XML_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_CLASS = re.compile(r"[A-Za-z0-9_\- ]+")
+_SPAN = re.compile(r"[1-9][0-9]{0,3}")
+_LINKED = re.compile(r"(?:https?://|mailto:|#)[^\s\"<>]*")
 
 Write = Callable[[str], None]
 
@@ -47,87 +49,74 @@ def escape(text: str) -> str:
 
 def xhtml(text: Element, ids: Ids) -> str | None:
     """The `div` of a section's text, None when it says nothing; its IDs are added to `ids`."""
-    parts: list[str] = ['<div xmlns="http://www.w3.org/1999/xhtml">']
     if identifier := text.get("ID"):
         ids.setdefault(identifier, text)
-    if text.text:
-        parts.append(escape(text.text))
-    _children(text, parts.append, ids)
-    parts.append("</div>")
-    return "".join(parts) if _says_something(text) else None
+    parts: list[str] = []
+    _inside(text, parts.append, ids)
+    if not any(not piece.isspace() for piece in text.itertext()):
+        return None
+    return f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(parts)}</div>'
 
 
-def _says_something(text: Element) -> bool:
-    return any(not piece.isspace() for piece in text.itertext())
-
-
-def _children(element: Element, write: Write, ids: Ids) -> None:
-    for child in element:
+def _inside(element: Element, write: Write, ids: Ids) -> None:
+    """The text and the children of an element, in order."""
+    if text := element.text:
+        write(escape(text))
+    for child in element if len(element) else NONE:
         _one(child, write, ids)
-        tail = child.tail
-        if tail:
+        if tail := child.tail:
             write(escape(tail))
 
 
 def _one(child: Element, write: Write, ids: Ids) -> None:
     tag: Any = child.tag
-    identifier = child.get("ID")
-    if identifier:
-        ids.setdefault(identifier, child)
-    if tag == _BR:
-        write("<br/>")
+    if tag in _VOID:
+        write(_VOID[tag])
         return
-    if tag == _COL:
-        return
-    name = _name(tag, child)
-    write(f"<{name}")
-    _attributes(tag, child, identifier, write)
-    write(">")
-    text = child.text
-    if text:
-        write(escape(text))
-    if len(child):
-        _children(child, write, ids)
+    name = _PLAIN.get(tag) or _name(tag, child)
+    attributes: Any = child.items()
+    write(f"<{name}{_attributes(tag, child, attributes, ids)}>" if attributes else f"<{name}>")
+    _inside(child, write, ids)
     write(f"</{name}>")
 
 
 def _name(tag: str, element: Element) -> str:
-    """A caption is one only in a table, in a list it is an item; a paragraph that holds blocks is a division."""
+    """A caption is one only in a table, in a list it is an item; a paragraph that holds blocks is a division; what CDA
+    does not have in a narrative is only a span."""
     if tag == _CAPTION:
         parent = element.getparent()
         return _CAPTIONS.get(str(parent.tag), "span") if parent is not None else "span"
-    if tag == _LIST and element.get("listType") == "ordered":
-        return "ol"
-    if tag == _PARAGRAPH and any(child.tag in _BLOCKS for child in element):
-        return "div"
-    return _TAGS.get(tag, "span")
+    if tag == _LIST:
+        return "ol" if element.get("listType") == "ordered" else "ul"
+    if tag == _PARAGRAPH:
+        return "div" if any(child.tag in _BLOCKS for child in element) else "p"
+    return "span"
 
 
-def _attributes(tag: str, element: Element, identifier: str | None, write: Write) -> None:
-    if identifier and _XML_NAME.fullmatch(identifier):
-        write(f' id="{identifier}"')
-    style = element.get("styleCode")
-    if style:
-        _style(style, write)
-    if tag in (_TD, _TH):
-        for name in ("colspan", "rowspan"):
-            span = element.get(name)
-            if span and span.isdecimal():
-                write(f' {name}="{span}"')
-    elif tag == _LINK:
-        href = element.get("href")
-        if href and _LINKED.fullmatch(href):
-            write(f' href="{escape(href).replace(chr(34), "&quot;")}"')
+def _attributes(tag: str, element: Element, attributes: list[tuple[str, str]], ids: Ids) -> str:
+    written = ""
+    for name, value in attributes:
+        if name == "ID":
+            ids.setdefault(value, element)
+            if _XML_NAME.fullmatch(value):
+                written += f' id="{value}"'
+        elif name == "styleCode":
+            written += _style(value)
+        elif name in ("colspan", "rowspan"):
+            if tag in _CELLS and _SPAN.fullmatch(value):
+                written += f' {name}="{value}"'
+        elif name == "href" and tag == _LINK and _LINKED.fullmatch(value):
+            written += f' href="{escape(value)}"'
+    return written
 
 
-def _style(codes: str, write: Write) -> None:
+@lru_cache(maxsize=256)
+def _style(codes: str) -> str:
     """Bold, Italics and Underline have a look in HTML; the others (`Rrule`, `xsectionCode`) stay as class names."""
-    styles = [_STYLES[code] for code in codes.split() if code in _STYLES]
+    styles = ";".join(_STYLES[code] for code in codes.split() if code in _STYLES)
     others = " ".join(code for code in codes.split() if code not in _STYLES)
-    if styles:
-        write(f' style="{";".join(styles)}"')
-    if others and _CLASS.fullmatch(others):
-        write(f' class="{others}"')
+    written = f' style="{styles}"' if styles else ""
+    return f'{written} class="{others}"' if _CLASS.fullmatch(others) else written
 
 
 def text_of(element: Element) -> str | None:

@@ -13,6 +13,7 @@ V3 = "{urn:hl7-org:v3}"
 SDTC = "{urn:hl7-org:sdtc}"
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 NONE: list[Element] = []
+NO_NAMES: dict[str, list[Element]] = {}
 
 STATEMENTS = frozenset(
     [
@@ -30,77 +31,74 @@ STATEMENTS = frozenset(
 """The clinical statements that an entry may hold (CDA R2 §4.3.6)."""
 
 
-def local_name(tag: str) -> str:
-    """`code` for an HL7 v3 element, `sdtc:raceCode` for one of the SDTC extensions, the tag itself for foreign ones."""
-    if tag.startswith(V3):
-        return tag[16:]
-    return f"sdtc:{tag[19:]}" if tag.startswith(SDTC) else tag
+class _Names(dict[str, str]):
+    """Tag -> local name, learned once per process: `code` for an HL7 v3 element, `sdtc:raceCode` for one of the SDTC
+    extensions, the tag itself for foreign ones. Bounded, as a sender may invent names."""
+
+    def __missing__(self, tag: str) -> str:
+        name = tag[16:] if tag.startswith(V3) else f"sdtc:{tag[19:]}" if tag.startswith(SDTC) else tag
+        if len(self) < 1000 and len(tag) < 80:
+            self[tag] = name
+        return name
 
 
-class Node:
-    """`first`, `all` and `text` take local names (`effectiveTime`, `sdtc:raceCode`)."""
+NAMES = _Names()
 
-    __slots__ = ("_children", "element")
+
+def local_name(tag: Any) -> str:
+    return NAMES[tag]
+
+
+class Node(dict[str, Element]):
+    """Name -> the first child with that name (`effectiveTime`, `sdtc:raceCode`); `all` has the others too."""
+
+    __slots__ = ("_repeated", "element")
 
     def __init__(self, element: Element) -> None:
-        children: dict[str, list[Element]] = {}
-        for child in element:
-            tag: Any = child.tag
-            name = tag[16:] if tag.startswith(V3) else local_name(tag)
-            if name in children:
-                children[name].append(child)
-            else:
-                children[name] = [child]
         self.element = element
-        self._children = children
+        self._repeated: dict[str, list[Element]] = NO_NAMES
+        names: Any = NAMES
+        for child in element:
+            name = names[child.tag]
+            if name in self:
+                self._again(name, child)
+            else:
+                self[name] = child
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._children
-
-    def get(self, attribute: str) -> str | None:
-        return self.element.get(attribute)
-
-    def first(self, name: str) -> Element | None:
-        found = self._children.get(name)
-        return found[0] if found else None
+    def _again(self, name: str, child: Element) -> None:
+        if self._repeated is NO_NAMES:
+            self._repeated = {}
+        if name in self._repeated:
+            self._repeated[name].append(child)
+        else:
+            self._repeated[name] = [self[name], child]
 
     def all(self, name: str) -> list[Element]:
-        return self._children.get(name, NONE)
+        found = self._repeated.get(name)
+        if found is None:
+            only = self.get(name)
+            return NONE if only is None else [only]
+        return found
 
     def node(self, name: str) -> Node | None:
-        found = self._children.get(name)
-        return Node(found[0]) if found else None
+        found = self.get(name)
+        return None if found is None else Node(found)
 
     def nodes(self, name: str) -> Iterator[Node]:
-        return map(Node, self._children.get(name, NONE))
+        return map(Node, self.all(name))
 
     def attribute(self, name: str, attribute: str) -> str | None:
         """Of the first child with that name: `attribute("statusCode", "code")`."""
-        found = self._children.get(name)
-        return found[0].get(attribute) if found else None
+        found = self.get(name)
+        return None if found is None else found.get(attribute)
 
     def text(self, name: str) -> str | None:
         """The text of the first child with that name, blanks folded; None when there is none."""
-        found = self._children.get(name)
-        return plain_text(found[0]) if found else None
-
-    def statement(self) -> Node | None:
-        """The clinical statement that an entry, component or relationship holds; some have a templateId before it."""
-        for name, found in self._children.items():
-            if name in STATEMENTS:
-                return Node(found[0])
-        return None
-
-    def related(self, type_code: str | None, name: str) -> Iterator[Node]:
-        """`entryRelationship[@typeCode]/name`; None = any type."""
-        for relationship in self._children.get("entryRelationship", NONE):
-            if type_code is None or relationship.get("typeCode") == type_code:
-                for child in relationship:
-                    if child.tag == V3 + name:
-                        yield Node(child)
+        found = self.get(name)
+        return None if found is None else plain_text(found)
 
     def templates(self) -> Iterator[str]:
-        for template in self._children.get("templateId", NONE):
+        for template in self.all("templateId"):
             if root := template.get("root"):
                 yield root
 
@@ -109,9 +107,19 @@ class Node:
         return self.element.get("negationInd") in ("true", "1")
 
 
+def statement_in(wrapper: Element) -> Node | None:
+    """The clinical statement that an entry, component or relationship holds; some have a templateId before it."""
+    for child in wrapper:
+        if local_name(child.tag) in STATEMENTS:
+            return Node(child)
+    return None
+
+
 def folded(text: str | None) -> str | None:
     """Runs of white space as one blank, none at the ends; None when nothing is left."""
-    return " ".join(text.split()) or None if text else None
+    if not text or text.isalnum():
+        return text or None
+    return " ".join(text.split()) or None
 
 
 def plain_text(element: Element) -> str | None:

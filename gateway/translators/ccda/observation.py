@@ -35,23 +35,23 @@ def observation_body(
     observation: Node, ctx: Context, *, categories: list[Value] | None = None, time: Element | None = None
 ) -> Value:
     """`time`: the organizer's, for an observation that has none of its own."""
-    own_time = observation.first("effectiveTime")
-    codes = codeable(observation.first("code"), ctx)
+    own_time = observation.get("effectiveTime")
+    codes = codeable(observation.get("code"), ctx)
     by = performers(observation, ctx) if "performer" in observation else []
-    value = value_of(observation.first("value"), ctx)
+    value = value_of(observation.get("value"), ctx)
     body = {
         "identifier": identifiers(observation.all("id")),
         "status": _status(observation),
         "category": categories,
-        "code": codes or absent_concept(observation.first("code")),
+        "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
         **(timed("effective", own_time, ctx) or timed("effective", time, ctx)),
         "performer": [one for one in by if fits(one, *_PERFORMERS)],
         **(value or _absent(observation)),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
         "note": notes(related(observation), ctx) if "entryRelationship" in observation else None,
-        "bodySite": codeable(observation.first("targetSiteCode"), ctx),
-        "method": codeable(observation.first("methodCode"), ctx),
+        "bodySite": codeable(observation.get("targetSiteCode"), ctx),
+        "method": codeable(observation.get("methodCode"), ctx),
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
     }
     return kept(body)
@@ -59,8 +59,8 @@ def observation_body(
 
 def says_nothing(observation: Node, ctx: Context) -> bool:
     """Neither what was observed nor the value: a placeholder such as "no data available", not a statement."""
-    coded = codeable(observation.first("code"), ctx)
-    return coded is None and not value_of(observation.first("value"), ctx)
+    coded = codeable(observation.get("code"), ctx)
+    return coded is None and not value_of(observation.get("value"), ctx)
 
 
 def _status(observation: Node) -> str:
@@ -70,7 +70,7 @@ def _status(observation: Node) -> str:
 
 def _absent(observation: Node) -> Value:
     """A value that is null has a reason; an observation without any value element has none."""
-    value = observation.first("value")
+    value = observation.get("value")
     if value is None or not value.get("nullFlavor"):
         return {}
     return {"dataAbsentReason": absent_concept(value)}
@@ -132,7 +132,7 @@ def _range(element: Element) -> Value:
 
 def _ratio(element: Element) -> Value:
     node = Node(element)
-    numerator, denominator = quantity(node.first("numerator")), quantity(node.first("denominator"))
+    numerator, denominator = quantity(node.get("numerator")), quantity(node.get("denominator"))
     return {"valueRatio": {"numerator": numerator, "denominator": denominator}} if numerator and denominator else {}
 
 
@@ -144,9 +144,9 @@ def reference_ranges(observation: Node, ctx: Context) -> list[Value]:
 
 
 def _reference_range(observed: Node, ctx: Context) -> Value | None:
-    value = observed.first("value")
+    value = observed.get("value")
     low = high = None
-    text = resolved(observed.first("text"), ctx)
+    text = resolved(observed.get("text"), ctx)
     if value is not None and typed(value) in ("IVL_PQ", "IVL_REAL", "IVL_INT"):
         low, high = quantity_range(value)
     elif value is not None and text is None:

@@ -32,14 +32,14 @@ def patient(role: Node, ctx: Context) -> Resource:
         "identifier": identifiers(role.all("id")),
         "name": human_names(person.all("name"), ctx),
         "telecom": telecoms(role.all("telecom"), ctx),
-        "gender": _gender(person.first("administrativeGenderCode")),
-        **_birth(person.first("birthTime"), ctx),
+        "gender": _gender(person.get("administrativeGenderCode")),
+        **_birth(person.get("birthTime"), ctx),
         **_deceased(person, ctx),
         "address": addresses(role.all("addr"), ctx),
-        "maritalStatus": codeable(person.first("maritalStatusCode"), ctx),
+        "maritalStatus": codeable(person.get("maritalStatusCode"), ctx),
         "contact": [contact for guardian in person.nodes("guardian") if (contact := _guardian(guardian, ctx))],
         "communication": [said for one in person.nodes("languageCommunication") if (said := _language(one))],
-        "managingOrganization": organization(role.first("providerOrganization"), ctx),
+        "managingOrganization": organization(role.get("providerOrganization"), ctx),
     }
     return kept(body)
 
@@ -77,7 +77,7 @@ def _birth(time: Element | None, ctx: Context) -> Value:
 
 def _deceased(person: Node, ctx: Context) -> Value:
     """The time wins over the indicator: R4 has room for one."""
-    if time := ctx.moment(person.first("sdtc:deceasedTime")):
+    if time := ctx.moment(person.get("sdtc:deceasedTime")):
         return {"deceasedDateTime": time}
     said = person.attribute("sdtc:deceasedInd", "value")
     return {"deceasedBoolean": said in ("true", "1")} if said in ("true", "1", "false", "0") else {}
@@ -90,7 +90,7 @@ def _extensions(person: Node, ctx: Context) -> list[Value]:
         _category("us-core-race", races, _RACES, ctx, most=5),
         _category("us-core-ethnicity", groups, _ETHNICITIES, ctx, most=1),
     ]
-    if religion := codeable(person.first("religiousAffiliationCode"), ctx):
+    if religion := codeable(person.get("religiousAffiliationCode"), ctx):
         found.append({"url": f"{EXTENSION}patient-religion", "valueCodeableConcept": religion})
     if birthplace := _birthplace(person, ctx):
         found.append({"url": f"{EXTENSION}patient-birthPlace", "valueAddress": birthplace})
@@ -126,20 +126,20 @@ def _unsaid(code: Element) -> Value | None:
 def _birthplace(person: Node, ctx: Context) -> Value | None:
     place = person.node("birthplace")
     inner = place.node("place") if place else None
-    return address(inner.first("addr"), ctx) if inner else None
+    return address(inner.get("addr"), ctx) if inner else None
 
 
 def _guardian(guardian: Node, ctx: Context) -> Value | None:
     person = guardian.node("guardianPerson")
-    roles = [codeable(guardian.first("code"), ctx)]
+    roles = [codeable(guardian.get("code"), ctx)]
     if person and (related := person.node("sdtc:asPatientRelationship")):
-        roles.append(codeable(related.first("code"), ctx))
+        roles.append(codeable(related.get("code"), ctx))
     contact = kept(
         {
-            "name": human_name(person.first("name"), ctx) if person else None,
+            "name": human_name(person.get("name"), ctx) if person else None,
             "telecom": telecoms(guardian.all("telecom"), ctx),
-            "address": address(guardian.first("addr"), ctx),
-            "organization": organization(guardian.first("guardianOrganization"), ctx),
+            "address": address(guardian.get("addr"), ctx),
+            "organization": organization(guardian.get("guardianOrganization"), ctx),
         }
     )
     if not contact:
@@ -165,6 +165,6 @@ def _proficiency(spoken: Node) -> list[Value] | None:
     parts = [
         {"url": url, "valueCoding": said}
         for url, name in (("level", "proficiencyLevelCode"), ("type", "modeCode"))
-        if (said := coding(spoken.first(name)))
+        if (said := coding(spoken.get(name)))
     ]
     return [{"url": f"{EXTENSION}patient-proficiency", "extension": parts}] if parts else None

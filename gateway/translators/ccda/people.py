@@ -40,12 +40,12 @@ def _agent(node: Node, ctx: Context) -> Reference | None:
     person = node.node("assignedPerson") or node.node("relatedPerson") or node.node("playingEntity")
     if ctx.patient_ids and any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in node.all("id")):
         return ctx.patient
-    represented = node.first("representedOrganization")
+    represented = node.get("representedOrganization")
     owner = organization(represented, ctx)
     if device := node.node("assignedAuthoringDevice"):
         return _device(node, device, owner, ctx)
     practitioner = _practitioner(node, person, ctx)
-    role = codeable(node.first("code"), ctx)
+    role = codeable(node.get("code"), ctx)
     if practitioner is None or not (owner or role):
         return practitioner or owner
     return _role(node, practitioner, owner, role, ctx)
@@ -69,7 +69,7 @@ def _practitioner(node: Node, person: Node | None, ctx: Context) -> Reference | 
 def _role(
     node: Node, practitioner: Reference, owner: Reference | None, role: Value | None, ctx: Context
 ) -> Reference | None:
-    code = node.first("code")
+    code = node.get("code")
     specialty = code is not None and code.get("codeSystem") == _TAXONOMY
     body = {
         "practitioner": practitioner,
@@ -93,14 +93,19 @@ def _organization(node: Node, ctx: Context) -> Reference | None:
     whole = node.node("asOrganizationPartOf")
     body = {
         "identifier": ids,
-        "type": [kind] if (kind := codeable(node.first("standardIndustryClassCode"), ctx)) else None,
+        "type": [kind] if (kind := codeable(node.get("standardIndustryClassCode"), ctx)) else None,
         "name": name,
         "_name": None if name else absent(),
-        "telecom": telecoms(node.all("telecom"), ctx),
-        "address": addresses(node.all("addr"), ctx),
-        "partOf": organization(whole.first("wholeOrganization"), ctx) if whole else None,
+        "telecom": [*map(_not_at_home, telecoms(node.all("telecom"), ctx))],
+        "address": [*map(_not_at_home, addresses(node.all("addr"), ctx))],
+        "partOf": organization(whole.get("wholeOrganization"), ctx) if whole else None,
     }
     return _party("Organization", kept(body), node, ctx)
+
+
+def _not_at_home(value: Value) -> Value:
+    """An organization has no home (org-2, org-3): documents that say so mean only its address."""
+    return {name: part for name, part in value.items() if part != "home"} if value.get("use") == "home" else value
 
 
 def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> Reference | None:
@@ -112,7 +117,7 @@ def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> 
     body = {
         "identifier": identifiers(node.all("id")),
         "deviceName": names,
-        "type": codeable(device.first("code"), ctx),
+        "type": codeable(device.get("code"), ctx),
         "owner": owner,
     }
     found = kept(body)
@@ -171,7 +176,7 @@ def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
     if "author" not in node:
         return None, None
     found = [
-        (ctx.moment(author.first("time")) or "", agent(author.node("assignedAuthor"), ctx))
+        (ctx.moment(author.get("time")) or "", agent(author.node("assignedAuthor"), ctx))
         for author in node.nodes("author")
     ]
     times = [time for time, _ in found if time]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from .codes import CONCEPTS, Concept
-from .context import Context, Reference
-from .node import Element, Node
+from .context import Context
+from .node import Element, Node, statement_in
 from .people import agent, fits
-from .values import Value, codeable, coding, kept, resolved, typed
+from .values import Value, codeable, kept, resolved, typed
 
 STATUS = "33999-4"
 SEVERITY = "SEV"
@@ -18,14 +16,16 @@ COMMENT = "48767-8"
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS", "BL"])
 
 
-def related(node: Node) -> list[tuple[Node, Node]]:
-    """Every `entryRelationship` with the statement it holds."""
-    found = []
-    for relationship in node.nodes("entryRelationship"):
-        statement = relationship.statement()
-        if statement is not None:
-            found.append((relationship, statement))
-    return found
+Relations = list[tuple[str | None, Node]]
+
+
+def related(node: Node) -> Relations:
+    """The statement of every `entryRelationship`, with the relationship's typeCode."""
+    return [
+        (relationship.get("typeCode"), statement)
+        for relationship in node.all("entryRelationship")
+        if (statement := statement_in(relationship))
+    ]
 
 
 def is_kind(statement: Node, code: str, *templates: str) -> bool:
@@ -43,7 +43,7 @@ def mapped(table: str, code: str | None) -> Concept | None:
     return CONCEPTS[table].get(code) if code else None
 
 
-def notes(relations: list[tuple[Node, Node]], ctx: Context) -> list[Value]:
+def notes(relations: Relations, ctx: Context) -> list[Value]:
     """Comment Activities -> Annotation."""
     return [
         note
@@ -54,33 +54,33 @@ def notes(relations: list[tuple[Node, Node]], ctx: Context) -> list[Value]:
 
 
 def _note(act: Node, ctx: Context) -> Value | None:
-    text = resolved(act.first("text"), ctx)
+    text = resolved(act.get("text"), ctx)
     if not text:
         return None
     author = act.node("author")
     by = fits(agent(author.node("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
-    return kept({"authorReference": by, "time": ctx.moment(author.first("time")) if author else None, "text": text})
+    return kept({"authorReference": by, "time": ctx.moment(author.get("time")) if author else None, "text": text})
 
 
-def reasons(relations: list[tuple[Node, Node]], ctx: Context) -> list[Value]:
+def reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) -> reasonCode."""
     found: list[Value] = []
-    for relationship, observation in relations:
-        if relationship.get("typeCode") == "RSON" and (reason := coded_value(observation, ctx)) and reason not in found:
+    for kind, observation in relations:
+        if kind == "RSON" and (reason := coded_value(observation, ctx)) and reason not in found:
             found.append(reason)
     return found
 
 
 def coded_value(observation: Node, ctx: Context) -> Value | None:
     """The observation's value as a concept, with the text of the observation when the value has no words itself."""
-    value = observation.first("value")
+    value = observation.get("value")
     if value is None or typed(value) not in _CODED:
         return None
     return codeable(value, ctx) or _only_text(observation, ctx)
 
 
 def _only_text(observation: Node, ctx: Context) -> Value | None:
-    text = resolved(observation.first("text"), ctx)
+    text = resolved(observation.get("text"), ctx)
     return {"text": text} if text else None
 
 
@@ -90,11 +90,3 @@ def first_coded(elements: list[Element], ctx: Context) -> Value | None:
 
 def concepts(elements: list[Element], ctx: Context) -> list[Value]:
     return [found for element in elements if (found := codeable(element, ctx))]
-
-
-def actors(references: Iterator[Reference] | list[Reference], *types: str) -> list[Reference]:
-    return [reference for reference in references if fits(reference, *types)]
-
-
-def says_code(element: Element | None) -> bool:
-    return coding(element) is not None

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .codes import CONCEPTS, system_uri
 from .context import Context
 from .narrative import text_of
-from .node import V3, XSI_TYPE, Element, folded, plain_text
+from .node import NONE, V3, XSI_TYPE, Element, folded, plain_text
 from .times import runs_backwards
 from .ucum import is_ucum
 
@@ -66,7 +67,7 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
         return None
     codings = [own] if (own := coding(element)) else []
     text = None
-    for child in element:
+    for child in element if len(element) else NONE:
         if child.tag == _TRANSLATION:
             other = coding(child)
             if other and other not in codings:
@@ -86,15 +87,14 @@ def coding(element: Element | None) -> Value | None:
     code = element.get("code")
     if not code or element.get("nullFlavor"):
         return None
-    found: Value = {}
-    if system := system_uri(element.get("codeSystem")):
-        found["system"] = system
-    if not (folded_code := folded(code)):
-        return None
-    found["code"] = folded_code
-    if display := folded(element.get("displayName")):
-        found["display"] = display
-    return found
+    found = _coding(code, element.get("codeSystem"), element.get("displayName"))
+    return {**found} if found else None
+
+
+@lru_cache(maxsize=4096)
+def _coding(code: str, root: str | None, name: str | None) -> Value:
+    """The same few codes come again and again."""
+    return kept({"system": system_uri(root), "code": folded(code), "display": folded(name)}) if folded(code) else {}
 
 
 def resolved(element: Element | None, ctx: Context) -> str | None:
@@ -103,7 +103,7 @@ def resolved(element: Element | None, ctx: Context) -> str | None:
         return None
     if own := plain_text(element):
         return own
-    for child in element:
+    for child in element if len(element) else NONE:
         if child.tag == _REFERENCE:
             target = ctx.ids.get((child.get("value") or "").removeprefix("#").strip())
             return None if target is None else text_of(target)
@@ -188,6 +188,8 @@ def interval(element: Element | None, ctx: Context) -> Interval:
         return Interval()
     if value := ctx.moment(element):
         return Interval(value=value)
+    if not len(element):
+        return Interval()
     low, high = bounds(element)
     if low is None and high is None:
         return Interval(value=next((ctx.moment(child) for child in element if child.tag == _CENTER), None))

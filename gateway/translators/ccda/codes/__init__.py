@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -37,15 +38,10 @@ CONCEPTS = _concept_maps()
 UNITS: dict[str, list[str]] = {kind: symbols.split() for kind, symbols in _rows("ucum.tsv")}
 
 
+@lru_cache(maxsize=4096)
 def system_uri(root: str | None) -> str | None:
     """OID -> the URI that FHIR gave it, else `urn:oid:`; a UUID -> `urn:uuid:`; what is neither has no URI."""
-    if not root:
-        return None
-    known = SYSTEMS.get(root)
-    return known or _derived(root.strip())
-
-
-def _derived(root: str) -> str | None:
+    root = (root or "").strip()
     if root in SYSTEMS:
         return SYSTEMS[root]
     if _OID.fullmatch(root):

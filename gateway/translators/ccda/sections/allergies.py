@@ -12,6 +12,7 @@ from gateway.translators.ccda.registry import entry
 from gateway.translators.ccda.statement import (
     CRITICALITY,
     STATUS,
+    Relations,
     coded_value,
     is_kind,
     mapped,
@@ -45,8 +46,6 @@ _CRITICALITY = "2.16.840.1.113883.10.20.22.4.145"
 _LATEX = "1003774007"
 _LATEX_CODES = frozenset(["111088007", "1003755004", "1314"])
 
-Relations = list[tuple[Node, Node]]
-
 
 @entry(
     "2.16.840.1.113883.10.20.22.4.30",
@@ -57,8 +56,8 @@ Relations = list[tuple[Node, Node]]
 )
 def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Allergy Concern Act: a wrapper, the observations carry the content."""
-    for relationship, observation in related(act):
-        if relationship.get("typeCode") == "SUBJ" and observation.element.tag.endswith("}observation"):
+    for kind, observation in related(act):
+        if kind == "SUBJ" and observation.element.tag.endswith("}observation"):
             yield allergy(observation, ctx, concern=act)
 
 
@@ -80,7 +79,7 @@ def allergy(observation: Node, ctx: Context, *, concern: Node | None = None) -> 
     if not what:
         return None
     relations = related(observation)
-    when = interval(observation.first("effectiveTime"), ctx)
+    when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
     if recorder is None and concern is not None:
         recorder, recorded = recording(concern, ctx)
@@ -118,8 +117,8 @@ def _substance(observation: Node) -> Node | None:
 
 
 def _identifying(observation: Node, substance: Node | None) -> Element | None:
-    code = substance.first("code") if substance else None
-    return observation.first("value") if code is None else code
+    code = substance.get("code") if substance else None
+    return observation.get("value") if code is None else code
 
 
 def _what(observation: Node, substance: Node | None, ctx: Context) -> Value:
@@ -132,7 +131,7 @@ def _what(observation: Node, substance: Node | None, ctx: Context) -> Value:
     said = coded_value(observation, ctx)
     if said and value_code(observation) not in CONCEPTS["allergy-propensity"]:
         return {"code": said}
-    text = resolved(observation.first("text"), ctx)
+    text = resolved(observation.get("text"), ctx)
     return {"code": {"text": text}} if text else {}
 
 
@@ -140,7 +139,7 @@ def _named(substance: Node | None, ctx: Context) -> Value | None:
     if substance is None:
         return None
     name = substance.text("name")
-    return codeable(substance.first("code"), ctx) or ({"text": name} if name else None)
+    return codeable(substance.get("code"), ctx) or ({"text": name} if name else None)
 
 
 def _negated(observation: Node, named: Value | None, ctx: Context) -> Value:
@@ -175,8 +174,8 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
     """Reaction Observations; a severity of the allergy itself counts for those that have none of their own."""
     overall = _severity(relations)
     found = []
-    for relationship, one in relations:
-        if relationship.get("typeCode") == "MFST" or any(root in _REACTION for root in one.templates()):
+    for kind, one in relations:
+        if kind == "MFST" or any(root in _REACTION for root in one.templates()):
             inner = related(one)
             found.append(_reaction(one, _severity(inner) or overall, inner, ctx))
     if overall and not found:
@@ -186,14 +185,14 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
 
 def _reaction(observation: Node, severity: str | None, inner: Relations, ctx: Context) -> Value | None:
     manifestation = coded_value(observation, ctx)
-    if manifestation is None and (text := resolved(observation.first("text"), ctx)):
+    if manifestation is None and (text := resolved(observation.get("text"), ctx)):
         manifestation = {"text": text}
     if manifestation is None and severity is None:
         return None
     return kept(
         {
-            "manifestation": [manifestation or absent_concept(observation.first("value"))],
-            "onset": interval(observation.first("effectiveTime"), ctx).start,
+            "manifestation": [manifestation or absent_concept(observation.get("value"))],
+            "onset": interval(observation.get("effectiveTime"), ctx).start,
             "severity": severity,
             "note": notes(inner, ctx),
         }

@@ -9,7 +9,7 @@ from gateway.translators.ccda.encounter import add_encounter, encounter_body, lo
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.registry import entry
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import reasons, related
+from gateway.translators.ccda.statement import Relations, reasons, related
 from gateway.translators.ccda.values import Value, kept
 
 _DIAGNOSIS = "29308-4"
@@ -40,7 +40,7 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
     yield from diagnoses
 
 
-def _diagnoses(relations: list[tuple[Node, Node]], ctx: Context) -> Iterator[Reference]:
+def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Reference]:
     for _, act in relations:
         if act.attribute("code", "code") == _DIAGNOSIS or any(root in _DIAGNOSES for root in act.templates()):
             for _, observation in related(act):
@@ -51,7 +51,7 @@ def _diagnoses(relations: list[tuple[Node, Node]], ctx: Context) -> Iterator[Ref
 
 def _locations(activity: Node, ctx: Context) -> Iterator[Value]:
     for one in activity.nodes("participant"):
-        role = one.node("participantRole") if one.get("typeCode") == "LOC" else None
+        role = one.node("participantRole") if one.element.get("typeCode") == "LOC" else None
         where = location(role, role.node("playingEntity"), ctx) if role else None
         if where:
             yield {"location": where}

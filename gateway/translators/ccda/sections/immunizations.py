@@ -9,7 +9,7 @@ from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import mapped, notes, related
+from gateway.translators.ccda.statement import Relations, mapped, notes, related
 from gateway.translators.ccda.values import (
     Value,
     absent,
@@ -42,7 +42,7 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
     if vaccine is None or product is None or material is None:
         return
     relations = related(activity)
-    time = interval(activity.first("effectiveTime"), ctx).start
+    time = interval(activity.get("effectiveTime"), ctx).start
     status = _status(activity)
     _, recorded = recording(activity, ctx)
     body = {
@@ -55,25 +55,25 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         "_occurrenceDateTime": None if time else absent(),
         "recorded": recorded,
         "_primarySource": absent("unsupported"),
-        "manufacturer": organization(product.first("manufacturerOrganization"), ctx),
+        "manufacturer": organization(product.get("manufacturerOrganization"), ctx),
         "lotNumber": material.text("lotNumberText"),
-        "site": codeable(activity.first("approachSiteCode"), ctx),
-        "route": codeable(activity.first("routeCode"), ctx),
-        "doseQuantity": quantity(activity.first("doseQuantity")),
+        "site": codeable(activity.get("approachSiteCode"), ctx),
+        "route": codeable(activity.get("routeCode"), ctx),
+        "doseQuantity": quantity(activity.get("doseQuantity")),
         "performer": _performers(activity, ctx),
         "note": notes(relations, ctx),
         "reasonCode": _reasons(relations, ctx),
         "reaction": [*_reactions(relations, ctx)],
         "protocolApplied": _dose(activity),
     }
-    yield ctx.add("Immunization", kept(body), activity, code=material.first("code"))
+    yield ctx.add("Immunization", kept(body), activity, code=material.get("code"))
 
 
 def _vaccine(material: Node | None, ctx: Context) -> Value | None:
     if material is None:
         return None
     name = material.text("name")
-    return codeable(material.first("code"), ctx) or ({"text": name} if name else None)
+    return codeable(material.get("code"), ctx) or ({"text": name} if name else None)
 
 
 def _status(activity: Node) -> str:
@@ -82,25 +82,25 @@ def _status(activity: Node) -> str:
         return "not-done"
     code = activity.attribute("statusCode", "code")
     found = mapped("immunization-status", code)
-    return found.code if found else "completed" if activity.get("moodCode") == "EVN" else "not-done"
+    return found.code if found else "completed" if activity.element.get("moodCode") == "EVN" else "not-done"
 
 
-def _refusal(relations: list[tuple[Node, Node]], ctx: Context) -> Value | None:
-    for relationship, one in relations:
-        code = one.first("code")
+def _refusal(relations: Relations, ctx: Context) -> Value | None:
+    for kind, one in relations:
+        code = one.get("code")
         system = code.get("codeSystem") if code is not None else None
         refusal = _REFUSAL in one.templates() or system in _REASON_CODES
-        if refusal and relationship.get("typeCode") == "RSON":
+        if refusal and kind == "RSON":
             return codeable(code, ctx)
     return None
 
 
-def _reasons(relations: list[tuple[Node, Node]], ctx: Context) -> list[Value]:
+def _reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications: their value says what the immunization is for."""
     found: list[Value] = []
-    for relationship, one in relations:
-        if relationship.get("typeCode") == "RSON" and _REFUSAL not in one.templates():
-            reason = codeable(one.first("value"), ctx)
+    for kind, one in relations:
+        if kind == "RSON" and _REFUSAL not in one.templates():
+            reason = codeable(one.get("value"), ctx)
             if reason and reason not in found:
                 found.append(reason)
     return found
@@ -115,18 +115,18 @@ def _performers(activity: Node, ctx: Context) -> list[Value]:
     ]
 
 
-def _reactions(relations: list[tuple[Node, Node]], ctx: Context) -> Iterator[Value]:
+def _reactions(relations: Relations, ctx: Context) -> Iterator[Value]:
     """A Reaction Observation becomes the Observation that the reaction refers to."""
-    for relationship, one in relations:
-        if relationship.get("typeCode") == "MFST" and one.element.tag.endswith("}observation"):
-            detail = ctx.add("Observation", observation_body(one, ctx), one, code=one.first("value"))
-            date = interval(one.first("effectiveTime"), ctx).start
+    for kind, one in relations:
+        if kind == "MFST" and one.element.tag.endswith("}observation"):
+            detail = ctx.add("Observation", observation_body(one, ctx), one, code=one.get("value"))
+            date = interval(one.get("effectiveTime"), ctx).start
             if detail:
                 yield kept({"date": date, "detail": detail})
 
 
 def _dose(activity: Node) -> list[Value] | None:
     number = activity.attribute("repeatNumber", "value")
-    if activity.get("moodCode") == "EVN" and number and number.isdecimal() and 0 < int(number) < 1000:
+    if activity.element.get("moodCode") == "EVN" and number and number.isdecimal() and 0 < int(number) < 1000:
         return [{"doseNumberPositiveInt": int(number)}]
     return None

@@ -13,7 +13,7 @@ from gateway.translators.ccda.dosage import dosage
 from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import agent, fits, organization, recording
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import mapped, notes, reasons, related
+from gateway.translators.ccda.statement import Relations, mapped, notes, reasons, related
 from gateway.translators.ccda.values import Value, codeable, identifiers, kept, period, quantity
 
 _SECTIONS = ("10160-0", "10183-2", "42346-7", "29549-3", "75311-1")
@@ -50,7 +50,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
     body = {
         "identifier": identifiers(activity.all("id")),
         "status": _status(activity),
-        "intent": "order" if activity.get("moodCode") in ("INT", "RQO", "PRMS", "PRP") else "plan",
+        "intent": "order" if activity.element.get("moodCode") in ("INT", "RQO", "PRMS", "PRP") else "plan",
         "doNotPerform": True if activity.negated else None,
         **what,
         "subject": ctx.patient,
@@ -81,7 +81,7 @@ def _material(product: Node | None) -> Node | None:
 
 def _code(product: Node | None) -> Element | None:
     material = _material(product)
-    return material.first("code") if material else None
+    return material.get("code") if material else None
 
 
 def _medication(activity: Node, product: Node | None, ctx: Context) -> Value | None:
@@ -93,8 +93,8 @@ def _medication(activity: Node, product: Node | None, ctx: Context) -> Value | N
         return None
     more: dict[str, Any] = kept(
         {
-            "manufacturer": organization(product.first("manufacturerOrganization"), ctx) if product else None,
-            "form": codeable(activity.first("administrationUnitCode"), ctx),
+            "manufacturer": organization(product.get("manufacturerOrganization"), ctx) if product else None,
+            "form": codeable(activity.get("administrationUnitCode"), ctx),
             "ingredient": [*_vehicles(activity, ctx)],
             "batch": {"lotNumber": lot} if material and (lot := material.text("lotNumberText")) else None,
         }
@@ -110,10 +110,10 @@ def _vehicles(activity: Node, ctx: Context) -> Iterator[Value]:
     """Drug Vehicle: an ingredient that is not active."""
     for participant in activity.nodes("participant"):
         role = participant.node("participantRole")
-        entity = role.node("playingEntity") if role and participant.get("typeCode") == "CSM" else None
+        entity = role.node("playingEntity") if role and participant.element.get("typeCode") == "CSM" else None
         if entity is not None:
             name = entity.text("name")
-            item = codeable(entity.first("code"), ctx) or ({"text": name} if name else None)
+            item = codeable(entity.get("code"), ctx) or ({"text": name} if name else None)
             if item:
                 yield {"itemCodeableConcept": item, "isActive": False}
 
@@ -126,15 +126,15 @@ def _performer(activity: Node, ctx: Context) -> Reference | None:
     return None
 
 
-def _dispense(relations: list[tuple[Node, Node]], ctx: Context) -> Value | None:
+def _dispense(relations: Relations, ctx: Context) -> Value | None:
     """Medication Supply Order (mood INT) -> dispenseRequest."""
     for _, supply in relations:
-        if supply.get("moodCode") == "INT" and supply.element.tag.endswith("}supply"):
+        if supply.element.get("moodCode") == "INT" and supply.element.tag.endswith("}supply"):
             return kept(
                 {
-                    "validityPeriod": period(supply.first("effectiveTime"), ctx),
+                    "validityPeriod": period(supply.get("effectiveTime"), ctx),
                     "numberOfRepeatsAllowed": _repeats(supply.attribute("repeatNumber", "value")),
-                    "quantity": quantity(supply.first("quantity")),
+                    "quantity": quantity(supply.get("quantity")),
                 }
             )
     return None

@@ -10,6 +10,7 @@ from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry
 from gateway.translators.ccda.statement import (
     STATUS,
+    Relations,
     coded_value,
     concepts,
     is_kind,
@@ -87,11 +88,11 @@ def condition(
     observation: Node, ctx: Context, *, concern: Node | None = None, category: str | None = None
 ) -> Reference | None:
     """A Problem Observation as Condition; None when it does not say which problem."""
-    said = coded_value(observation, ctx) or codeable(observation.first("value"), ctx)
+    said = coded_value(observation, ctx) or codeable(observation.get("value"), ctx)
     if said is None:
         return None
     relations = related(observation)
-    when = interval(observation.first("effectiveTime"), ctx)
+    when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
     if recorder is None and concern is not None:
         recorder, recorded = recording(concern, ctx)
@@ -112,10 +113,10 @@ def condition(
     }
     if observation.negated and value_code(observation) in _ANY_PROBLEM:
         body["code"] = concept("160245001", SNOMED, "No current problems or disability")
-    return ctx.add("Condition", kept(body), observation, code=observation.first("value"))
+    return ctx.add("Condition", kept(body), observation, code=observation.get("value"))
 
 
-def _statuses(observation: Node, concern: Node | None, relations: list[tuple[Node, Node]], when: Interval) -> Value:
+def _statuses(observation: Node, concern: Node | None, relations: Relations, when: Interval) -> Value:
     """Problem Status wins over the concern's statusCode; what has ended is not active (CF-problems)."""
     code = concern.attribute("statusCode", "code") if concern else None
     if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
@@ -139,21 +140,21 @@ def _categories(observation: Node, ctx: Context, category: str | None) -> list[V
     found = []
     if name:
         found.append(concept(name, CORE_CATEGORY if name == "health-concern" else CATEGORY))
-    code = observation.first("code")
+    code = observation.get("code")
     kind = codeable(code, ctx) if code is not None and code.get("code") != "ASSERTION" else None
     return [*found, kind] if kind else found
 
 
-def _severity(relations: list[tuple[Node, Node]], ctx: Context) -> Value | None:
+def _severity(relations: Relations, ctx: Context) -> Value | None:
     return next((coded_value(one, ctx) for _, one in relations if is_kind(one, "SEV", *_SEVERITY)), None)
 
 
-def _onset(relations: list[tuple[Node, Node]], when: Interval) -> Value:
+def _onset(relations: Relations, when: Interval) -> Value:
     """The date, else the age at onset: R4 has room for one."""
     if when.start:
         return {"onsetDateTime": when.start}
     for _, one in relations:
-        if is_kind(one, "445518008", *_AGE) and (age := quantity(one.first("value"))) and "system" in age:
+        if is_kind(one, "445518008", *_AGE) and (age := quantity(one.get("value"))) and "system" in age:
             return {"onsetAge": age}
     return {}
 
@@ -164,11 +165,11 @@ def _abatement(when: Interval) -> Value:
     return {"_abatementDateTime": absent()} if when.ended else {}
 
 
-def _asserted(relations: list[tuple[Node, Node]], ctx: Context) -> list[Value]:
+def _asserted(relations: Relations, ctx: Context) -> list[Value]:
     """Date of Diagnosis Act -> condition-assertedDate."""
     for _, act in relations:
         if is_kind(act, _ASSERTED, "2.16.840.1.113883.10.20.22.4.502"):
-            date = interval(act.first("effectiveTime"), ctx).start
+            date = interval(act.get("effectiveTime"), ctx).start
             if date:
                 return [{"url": ASSERTED, "valueDateTime": date}]
     return []

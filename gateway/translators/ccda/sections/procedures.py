@@ -40,8 +40,8 @@ def procedure_observation(activity: Node, ctx: Context) -> Iterator[Reference | 
 
 def procedure(activity: Node, ctx: Context) -> Reference | None:
     """None when it does not say which procedure."""
-    code = codeable(activity.first("code"), ctx)
-    if code is None and (text := resolved(activity.first("text"), ctx)):
+    code = codeable(activity.get("code"), ctx)
+    if code is None and (text := resolved(activity.get("text"), ctx)):
         code = {"text": text}
     if code is None:
         return None
@@ -52,7 +52,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "status": _status(activity),
         "code": code,
         "subject": ctx.patient,
-        **(timed("performed", activity.first("effectiveTime"), ctx) or {"_performedDateTime": absent()}),
+        **(timed("performed", activity.get("effectiveTime"), ctx) or {"_performedDateTime": absent()}),
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
         "performer": [
             {"actor": one}
@@ -71,7 +71,7 @@ def _status(activity: Node) -> str:
     """Negated means it was not done; an intent is only in preparation."""
     if activity.negated:
         return "not-done"
-    if activity.get("moodCode") in ("INT", "RQO", "PRP", "PRMS", "ARQ"):
+    if activity.element.get("moodCode") in ("INT", "RQO", "PRP", "PRMS", "ARQ"):
         return "preparation"
     found = mapped("procedure-status", activity.attribute("statusCode", "code"))
     return found.code if found else "unknown"
@@ -79,7 +79,7 @@ def _status(activity: Node) -> str:
 
 def _location(activity: Node, ctx: Context) -> Reference | None:
     for one in activity.nodes("participant"):
-        role = one.node("participantRole") if one.get("typeCode") == "LOC" else None
+        role = one.node("participantRole") if one.element.get("typeCode") == "LOC" else None
         if role and (where := location(role, role.node("playingEntity"), ctx)):
             return where
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Element, Node
+from gateway.translators.ccda.node import Element, Node, statement_in
 from gateway.translators.ccda.observation import category, member
 from gateway.translators.ccda.people import fits, performers
 from gateway.translators.ccda.registry import entry
@@ -29,19 +29,19 @@ _BY = ("Practitioner", "PractitionerRole", "Organization")
 @entry("2.16.840.1.113883.10.20.22.4.1", "2.16.840.1.113883.10.20.1.32", sections=("30954-2",), element="organizer")
 def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Result Organizer -> DiagnosticReport; nothing when it has neither a code nor a result."""
-    time = organizer.first("effectiveTime")
-    statements = [found for component in organizer.nodes("component") if (found := component.statement())]
+    time = organizer.get("effectiveTime")
+    statements = [found for component in organizer.all("component") if (found := statement_in(component))]
     observations = [one for one in statements if one.element.tag.endswith("}observation")]
     laboratory = category("laboratory", "Laboratory")
     results = [made for one in observations if (made := member(one, ctx, categories=laboratory, time=time))]
-    code = codeable(organizer.first("code"), ctx)
+    code = codeable(organizer.get("code"), ctx)
     if code is None and not results:
         return
     body = {
         "identifier": identifiers(organizer.all("id")),
         "status": _status(organizer),
         "category": [concept("LAB", REPORT_CATEGORY, "Laboratory")],
-        "code": code or absent_concept(organizer.first("code")),
+        "code": code or absent_concept(organizer.get("code")),
         "subject": ctx.patient,
         **(timed("effective", time, ctx) or _span(observations, ctx)),
         "performer": [one for one in performers(organizer, ctx) if fits(one, *_BY)],
@@ -71,7 +71,7 @@ def _status(organizer: Node) -> str:
 def _span(observations: list[Node], ctx: Context) -> Value:
     """Without a time of its own: from the earliest to the latest of its observations."""
     times = sorted(
-        time for one in observations if (time := timed("at", one.first("effectiveTime"), ctx).get("atDateTime"))
+        time for one in observations if (time := timed("at", one.get("effectiveTime"), ctx).get("atDateTime"))
     )
     if not times:
         return {}
@@ -83,7 +83,7 @@ def _span(observations: list[Node], ctx: Context) -> Value:
 def _specimens(statements: list[Node], ctx: Context) -> list[Reference]:
     found: list[Reference] = []
     for statement in statements:
-        site = statement.first("targetSiteCode") if statement.attribute("code", "code") == _COLLECTION else None
+        site = statement.get("targetSiteCode") if statement.attribute("code", "code") == _COLLECTION else None
         for specimen in statement.nodes("specimen"):
             role = specimen.node("specimenRole")
             made = _specimen(role, site, ctx) if role else None
@@ -95,8 +95,8 @@ def _specimens(statements: list[Node], ctx: Context) -> list[Reference]:
 def _specimen(role: Node, site: Element | None, ctx: Context) -> Reference | None:
     entity = role.node("specimenPlayingEntity")
     name = entity.text("name") if entity else None
-    code = codeable(entity.first("code"), ctx) if entity else None
-    collected = quantity(entity.first("quantity")) if entity else None
+    code = codeable(entity.get("code"), ctx) if entity else None
+    collected = quantity(entity.get("quantity")) if entity else None
     where = concepts([site], ctx) if site is not None else None
     description = entity.text("desc") if entity else None
     body = kept(

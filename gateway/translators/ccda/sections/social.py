@@ -38,7 +38,7 @@ def pregnancy(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     body = observation_body(observation, ctx, categories=category("social-history", "Social History"))
     body["code"] = concept("82810-3", LOINC, "Pregnancy status")
     for _, one in related(observation):
-        if one.attribute("code", "code") == _DELIVERY and (date := ctx.moment(one.first("value"))):
+        if one.attribute("code", "code") == _DELIVERY and (date := ctx.moment(one.get("value"))):
             due = concept(_DELIVERY, LOINC, "Delivery date Estimated")
             body["component"] = [{"code": due, "valueDateTime": date}]
     yield ctx.add("Observation", kept(body), observation)

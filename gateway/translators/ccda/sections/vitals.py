@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.node import Node, statement_in
 from gateway.translators.ccda.observation import category, member
 from gateway.translators.ccda.registry import entry
 from gateway.translators.ccda.values import Value, concept, identifiers, kept, timed
@@ -17,9 +17,9 @@ PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and 
 @entry("2.16.840.1.113883.10.20.22.4.26", "2.16.840.1.113883.10.20.1.35", sections=("8716-3",), element="organizer")
 def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Vital Signs Organizer -> the panel 85353-1; its observations as they come, blood pressure in its two parts."""
-    time = organizer.first("effectiveTime")
+    time = organizer.get("effectiveTime")
     vital = category("vital-signs", "Vital Signs")
-    statements = [found for component in organizer.nodes("component") if (found := component.statement())]
+    statements = [found for component in organizer.all("component") if (found := statement_in(component))]
     members = [
         made
         for one in statements

@@ -1,0 +1,74 @@
+"""The schema gate after translation: what is not valid R4 is left out with its issues, never the document.
+
+It runs over all resources at once, by type, when the ids are settled: interleaved with the translation it takes twice
+the time, as each pushes the other out of the processor's caches. The nesting is bounded by the code that built them,
+but for the Composition, whose sections nest as the document's do. Its narratives come after the gate (`narrative.py`
+writes only what the gate allows; the tests hold it to that); a section that has nothing else gets a stand-in meanwhile
+(cmp-1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.fhir import gate
+from gateway.fhir.gate_schemas import validator
+from gateway.fhir.json import Resource
+
+from .context import Context, Made
+
+
+def leave_out_invalid(ctx: Context) -> None:
+    """Afterwards every resource of the context passes the gate and refers to none that was left out."""
+    if not _passes(ctx.person):
+        _report(ctx.person, "Patient left with its id only", None, ctx)
+        ctx.person = {"resourceType": "Patient", "id": ctx.patient_id}
+    bare = [part for part, _ in ctx.narratives if not ("entry" in part or "section" in part)]
+    for part in bare:
+        part["entry"] = [ctx.patient]
+    waiting = sorted(ctx.made, key=lambda made: made.type)
+    while faulty := [made for made in waiting if not _passes(made.body)]:
+        for made in faulty:
+            _report(made.body, "left out", made, ctx)
+        gone = {made.reference["reference"] for made in faulty}
+        ctx.made = [made for made in ctx.made if made.reference["reference"] not in gone]
+        for section in ctx.sections:
+            section.forget(gone)
+        waiting = [made for made in ctx.made if _without(made.body, gone)]
+        _without(ctx.person, gone)
+    for part in bare:
+        del part["entry"]
+
+
+def narrate(ctx: Context) -> None:
+    """Put the narratives into their sections."""
+    for section, div in ctx.narratives:
+        section["text"] = {"status": "additional", "div": div}
+
+
+def _passes(resource: Resource) -> bool:
+    kind = resource["resourceType"]
+    if kind == "Composition" and gate.check_depth(resource):
+        return False
+    return validator(kind).is_valid(resource)
+
+
+def _report(resource: Resource, what: str, made: Made | None, ctx: Context) -> None:
+    for fault in gate.check(resource):
+        text = f"{what}, not valid R4: {fault.expression}: {fault.diagnostics}"
+        ctx.issue("error", fault.code, text, None if made is None else made.source)
+
+
+def _without(value: Any, gone: set[str]) -> bool:
+    """Take every reference to them out, with what is empty then; whether there was one."""
+    changed = False
+    for key in list(value) if isinstance(value, dict) else range(len(value) - 1, -1, -1):
+        inner = value[key]
+        if not isinstance(inner, (dict, list)):
+            continue
+        refers = isinstance(inner, dict) and inner.get("reference") in gone
+        if refers or _without(inner, gone):
+            changed = True
+            if refers or not inner:
+                del value[key]
+    return changed
