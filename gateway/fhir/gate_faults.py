@@ -15,8 +15,10 @@ from .gate_schemas import Schema, is_local
 from .issue import Issue
 from .primitives import EXPECTED
 
-_NAME = re.compile(r"_?[A-Za-z][A-Za-z0-9]{0,63}")
+_NAME = re.compile(r"_?[A-Za-z][A-Za-z0-9_]{0,63}")
 _MANY_CODES = 40
+AT_FAULT = "*"
+"""`element` of a rule over a list: the fault is shown at the very place."""
 _SHAPES = {"object": "an object", "array": "a list"}
 
 
@@ -27,14 +29,17 @@ def error(code: str, text: str, expression: str) -> Issue:
 def issues(found: jsonschema_rs.ValidationError, schema: Schema, base: str) -> Iterator[Issue]:
     """One fault as the engine reports it, told of the resource at `base`."""
     path = expression(found.instance_path, schema, base)
-    rule, name = _rule(found.schema_path, schema)
-    if rule is not None:
-        yield error(rule["code"], rule["text"], _inside(path, rule["element"]))
+    rule, below, name = _rule(found.schema_path, schema)
+    kind = found.kind.as_dict()
+    if rule is not None and rule["element"] == AT_FAULT:
+        yield error(rule["code"], rule["text"], _inside(path, kind.get("property", "")))
+    elif rule is not None:
+        above = found.instance_path[: len(found.instance_path) - below]
+        yield error(rule["code"], rule["text"], _inside(expression(above, schema, base), rule["element"]))
     elif found.kind.name == "additionalProperties":
-        yield from _unknown_elements(found.kind.as_dict()["unexpected"], path)
+        yield from _unknown_elements(kind["unexpected"], path)
     elif found.kind.name == "required":
-        missing = found.kind.as_dict()["property"]
-        yield error("required", f"{missing} is required.", _inside(path, missing))
+        yield error("required", f"{kind['property']} is required.", _inside(path, kind["property"]))
     else:
         yield _value_issue(found, _node(found.schema_path[:-1], schema), name, path)
 
@@ -72,15 +77,28 @@ def _node(steps: list[str | int], schema: Schema) -> Any:
     return node
 
 
-def _rule(steps: list[str | int], schema: Schema) -> tuple[dict[str, str] | None, str]:
-    """The rule of ours that the failed keyword belongs to, and the name of the type it stands in."""
+def _rule(steps: list[str | int], schema: Schema) -> tuple[dict[str, str] | None, int, str]:
+    """The rule of ours that the failed keyword belongs to, how many instance steps below the rule's own place it
+    failed, and the name of the type it stands in."""
     name = str(steps[1]) if len(steps) > 1 and steps[0] == "$defs" else ""
     node: Any = schema
-    for step in steps:
+    for at, step in enumerate(steps):
         node = node[step]
         if isinstance(node, dict) and "fault" in node:
-            return node["fault"], name
-    return None, name
+            return node["fault"], _descent(steps[at + 1 :]), name
+    return None, 0, name
+
+
+def _descent(steps: list[str | int]) -> int:
+    """How many steps into the instance these steps through a schema take."""
+    depth, rest = 0, iter(steps)
+    for step in rest:
+        if step in ("properties", "patternProperties"):
+            depth += 1
+        depth += step == "items"
+        if step in ("properties", "patternProperties", "dependentSchemas"):
+            next(rest, None)
+    return depth
 
 
 def _unknown_elements(names: list[str], path: str) -> Iterator[Issue]:

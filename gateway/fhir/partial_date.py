@@ -12,7 +12,7 @@ def is_after(first: str, second: str) -> bool:
     """Whether `first` is later than `second` however their missing parts are read. False for what is no date."""
     try:
         return earliest(first) > latest(second)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, TypeError):  # TypeError: a time without zone beside one with
         return False
 
 
