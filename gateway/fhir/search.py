@@ -61,11 +61,6 @@ class Query:
     """The parameters that were used, as written: the self link."""
     ignored: tuple[str, ...] = field(default=(), compare=False)
 
-    @property
-    def counts(self) -> bool:
-        """Whether the number of all matches was asked for (`_total`, or `_count=0`)."""
-        return self.total or self.count == 0
-
 
 def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Query:
     """A search of `type_`; what we do not know is ignored, or refused when `strict` (Prefer: handling=strict).

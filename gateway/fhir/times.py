@@ -91,13 +91,3 @@ def to_instant(at: datetime) -> str:
 def from_instant(text: str) -> datetime:
     """The moment a FHIR instant or full dateTime begins. Raises InvalidInput."""
     return parse(text).start
-
-
-def compare(a: str, b: str) -> int | None:
-    """-1, 0 or 1 for before, the same or after; None where two times of different precision overlap."""
-    first, second = parse(a), parse(b)
-    if first == second:
-        return 0
-    if first.end <= second.start:
-        return -1
-    return 1 if second.end <= first.start else None

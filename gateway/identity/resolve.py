@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -114,8 +114,3 @@ def _decide(named: Mapping[int, Reason], stated: Collection[int]) -> Decision:
         return Ambiguous(named)
     ((rid, reason),) = named.items()
     return Matched(rid, reason) if rid in stated or reason.agreement.ok else Held(rid, reason)
-
-
-def proposes(candidates: Iterable[Resource], incoming: Resource) -> list[int]:
-    """Which of them a person might be asked about: name and birth date both agree. Demographics never link alone."""
-    return [index for index, body in enumerate(candidates) if agrees(body, incoming).full]

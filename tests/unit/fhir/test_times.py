@@ -75,17 +75,3 @@ def test_an_instant_keeps_its_microseconds_and_reads_back() -> None:
 
 def test_an_instant_on_the_second_has_the_same_form_so_that_text_sorts_as_time() -> None:
     assert times.to_instant(utc(2024, 1, 1)) == "2024-01-01T00:00:00.000000Z"
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        ("1980", "1981", -1),
-        ("1981", "1980-12-31", 1),
-        ("1980-02", "1980-02-22", None),
-        ("2024-06-15T12:00:00+02:00", "2024-06-15T10:00:00Z", 0),
-        ("2024-06-15T12:00:00+02:00", "2024-06-15T12:00:00Z", -1),
-    ],
-)
-def test_compares(a: str, b: str, expected: int | None) -> None:
-    assert times.compare(a, b) == expected

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.identity.resolve import RULES, Ambiguous, Candidate, Held, Matched, New, Rule, Via, decide, proposes
+from gateway.identity.resolve import RULES, Ambiguous, Candidate, Held, Matched, New, Rule, Via, decide
 
 MRN = "http://mrn.example"
 
@@ -103,7 +103,3 @@ def test_every_identifier_that_named_it_is_in_the_reason() -> None:
     decision = decide({1: Candidate(ADA, ways)}, ADA)
     assert isinstance(decision, Matched)
     assert decision.reason.via == (Via("key", MRN, "7"), Via("key", MRN, "8"))
-
-
-def test_demographics_only_propose() -> None:
-    assert proposes([MARY, ADA, patient("Lovelace", "Ada")], ADA) == [1]
