@@ -27,9 +27,13 @@ def intend(
     *,
     sent_at: datetime,
     until: datetime,
+    carried: Slots | None = None,
 ) -> Record:
-    """The record with a send announced; to be stored before anything leaves. `until`: when it must have ended."""
-    slots = {slot: (value, stamps.get(slot)) for slot, value in due.items()}
+    """The record with a send announced; to be stored before anything leaves. `until`: when it must have ended.
+
+    `carried`: everything that the write holds, where it cannot leave out what is not due.
+    """
+    slots = {slot: (value, stamps.get(slot)) for slot, value in {**(carried or {}), **due}.items()}
     return replace(record, intents=(*record.intents, Intent(slots, sent_at, until)))
 
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -130,29 +130,35 @@ def listen(
 ) -> None:
     """Take in what one version of their copy displays, `settled` slots (and the fields they fill) aside."""
     fields = [single for slot in settled if (single := draft.form.field_of(slot))]
-    for slot, value in _heard(draft, slots, coverage):
+    for slot, value in _heard(draft, slots, coverage).items():
         if slot not in settled and not any(single.holds(slot) for single in fields):
             _hear(draft, slot, value, when)
 
 
-def _heard(draft: Draft, slots: Slots, coverage: Coverage) -> Iterator[tuple[str, Value]]:
+def _heard(draft: Draft, slots: Slots, coverage: Coverage) -> dict[str, Value]:
     """What it says slot by slot, with None for what was displayed and no longer is."""
     said = draft.by_field(slots, coverage)
-    yield from said.items()
-    for slot in [slot for slot, shown in draft.shown.items() if shown.value is not None and slot not in said]:
-        if draft.ends_by_absence(slot, coverage):
-            yield slot, None
+    displayed = [slot for slot, shown in draft.shown.items() if shown.value is not None and slot not in said]
+    return said | {slot: None for slot in displayed if draft.ends_by_absence(slot, coverage)}
 
 
 def _hear(draft: Draft, slot: str, value: Value, when: Moment) -> None:
     """One slot of a read: nothing new, the effect of one of our sends, or their own new value."""
     shown = draft.shown.get(slot)
     if same(slot, value, shown.value if shown else None):
-        _respell(draft, slot, value)
+        if not _is_overtaken(draft, slot, shown, value, when):
+            _respell(draft, slot, value)
     elif shown is not None and is_sent(draft.form, slot, shown, value):
         draft.shown[slot] = replace(shown, value=value)
     elif not draft.adopt(slot, value, when.read_start):
         _assert(draft, slot, value, when)
+
+
+def _is_overtaken(draft: Draft, slot: str, shown: Shown | None, value: Value, when: Moment) -> bool:
+    """Whether an older send took effect after the last one: what that one brought is not displayed."""
+    if shown is None or not shown.adopted or is_sent(draft.form, slot, shown, value):
+        return False
+    return draft.adopt(slot, value, when.read_start)
 
 
 def _assert(draft: Draft, slot: str, value: Value, when: Moment) -> None:
