@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
+
+import msgspec
 
 from gateway.errors import InvalidInput, PartnerRejected, Unparsable
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,16 @@ class Reply:
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
-    def find_object(self) -> dict[str, Any] | None:
-        """The body when it is a JSON object; None for HTML, an empty body or anything else a partner may answer."""
+    def find(self, shape: type[T]) -> T | None:
+        """The body as `shape` (a msgspec type); None when it is HTML, empty, or anything else a partner may answer."""
         try:
-            value = self.json
-        except Unparsable:
+            return msgspec.convert(self.json, shape)
+        except (Unparsable, msgspec.ValidationError):
             return None
-        return value if isinstance(value, dict) else None
+
+    def find_object(self) -> dict[str, Any] | None:
+        """The body when it is a JSON object."""
+        return self.find(dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.errors import InvalidInput
+from gateway.fhir import times
 
 Kind = Literal["changed", "deleted", "ignored"]
+_WITH_OFFSET = re.compile(r"[0-9-]+T.+(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _KINDS: Mapping[str, Kind] = {"created": "changed", "updated": "changed", "changed": "changed", "deleted": "deleted"}
 
 
@@ -34,7 +37,7 @@ def from_standard(payload: Any) -> Event:
         raise InvalidInput("a webhook must be a JSON object with a type such as patient.updated")
     subject, _, verb = payload["type"].lower().rpartition(".")
     kind = _KINDS.get(verb, "ignored") if subject == "patient" else "ignored"
-    event_id, at = text(payload.get("id")), text(payload.get("timestamp"))
+    event_id, at = text(payload.get("id")), instant(payload.get("timestamp"))
     if kind == "ignored":
         return Event("ignored", id=event_id, at=at)
     data = payload.get("data")
@@ -49,3 +52,14 @@ def text(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value.strip() or None if isinstance(value, str) else None
+
+
+def instant(value: Any) -> str | None:
+    """A partner's time as it wrote it; None for what is no date and time with its offset, which orders nothing."""
+    if not isinstance(value, str) or not _WITH_OFFSET.fullmatch(value):
+        return None
+    try:
+        times.parse(value)
+    except InvalidInput:
+        return None
+    return value

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
+
+import msgspec
 
 from gateway.connectors import event as events
 from gateway.connectors.call import Accepted, Call, Push, PushGroup, Read, Rejected, Reply, Seen, refused, segment
 from gateway.connectors.event import Event
+from gateway.connectors.fhir_answers import Answer, Answers, Complaint, Held, Identifier, Outcome
 from gateway.connectors.protocol import Item, Side, Target
-from gateway.errors import AmbiguousMatch, PartnerRejected, PartnerUnknown, VersionConflict
+from gateway.errors import AmbiguousMatch, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
 from gateway.fhir import references
 from gateway.fhir.form import FULL
 from gateway.fhir.json import Resource
@@ -65,9 +68,10 @@ def read(target: Target, side: Side) -> Read:
     if reply.status in (404, 410):
         return Seen(None, None)
     body = reply.find_object() if reply.ok else None
-    if body is None or body.get("resourceType") != target.type:
+    seen = _seen(body, target, side, etag=reply.headers.get("etag")) if body else None
+    if seen is None:
         raise refused(f"reading a {target.type}", reply)
-    return _seen(body, target, side, etag=reply.headers.get("etag"))
+    return seen
 
 
 def push(item: Item, side: Side) -> Push:
@@ -102,48 +106,51 @@ def event(payload: Any) -> Event:
 
 
 def translate(data: Mapping[str, Any], target: Target, side: Side) -> Seen:
-    """An event's own resource."""
-    return _seen(dict(data), target, side, etag=None)
+    """An event's own resource. Raises InvalidInput when it is none of that type."""
+    seen = _seen(dict(data), target, side, etag=None)
+    if seen is None:
+        raise InvalidInput(f"the event holds no {target.type}")
+    return seen
 
 
 def _search(target: Target, side: Side) -> Read:
     ours = (f"{side.ours}/{target.type}", target.id)
     tokens = ",".join(f"{_escaped(system)}|{_escaped(value)}" for system, value in (ours, *target.identifiers))
     reply = yield Call("GET", f"/{target.type}", headers={"accept": FHIR_JSON}, params=(("identifier", tokens),))
-    bundle = reply.find_object() if reply.ok else None
-    if bundle is None or bundle.get("resourceType") != "Bundle":
+    bundle = reply.find(Answers) if reply.ok else None
+    if bundle is None:
         raise refused(f"searching a {target.type}", reply)
-    found = [resource for resource in _matches(bundle) if resource.get("resourceType") == target.type]
-    carrying_ours = [resource for resource in found if ours in _identifiers(resource)]
-    found = carrying_ours or found
+    found = [(one, held) for one in bundle.matches() if (held := _held(one, target.type))]
+    found = [(one, held) for one, held in found if Identifier(*ours) in held.identifier] or found
     if len(found) > 1:
         raise AmbiguousMatch(f"they hold {len(found)} resources of type {target.type} with these identifiers")
-    return _seen(found[0], target, side, etag=None) if found else Seen(None, None)
+    return (_seen(found[0][0], target, side, etag=None) if found else None) or Seen(None, None)
 
 
-def _matches(bundle: Resource) -> Iterator[Resource]:
-    for entry in bundle.get("entry") or ():
-        if entry.get("search", {}).get("mode", "match") == "match" and isinstance(entry.get("resource"), dict):
-            yield entry["resource"]
-
-
-def _identifiers(resource: Resource) -> set[tuple[str | None, str | None]]:
-    return {(one.get("system"), one.get("value")) for one in resource.get("identifier") or () if isinstance(one, dict)}
+def _held(body: Resource, resource_type: str) -> Held | None:
+    """What we look into of their resource; None when it is malformed there, or of another type."""
+    try:
+        held = msgspec.convert(body, Held)
+    except msgspec.ValidationError:
+        return None
+    return held if held.resource_type == resource_type and held.id else None
 
 
 def _escaped(text: str) -> str:
     return re.sub(r"([\\,|$])", r"\\\1", text)
 
 
-def _seen(body: Resource, target: Target, side: Side, *, etag: str | None) -> Seen:
-    meta = body.get("meta") or {}
-    version = etag or (f'W/"{meta["versionId"]}"' if meta.get("versionId") else None)
-    return Seen(events.text(body.get("id")), _as_ours(body, side, target.local), meta.get("lastUpdated"), version)
+def _seen(body: Resource, target: Target, side: Side, *, etag: str | None) -> Seen | None:
+    held = _held(body, target.type)
+    if held is None:
+        return None
+    version = etag or (f'W/"{held.meta.version_id}"' if held.meta.version_id else None)
+    return Seen(held.id, _as_ours(body, side, target.local), events.instant(held.meta.last_updated), version)
 
 
 def _as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
     """Their body without our identifier, its references pointing at our resources."""
-    system = f"{side.ours}/{body.get('resourceType')}"
+    system = f"{side.ours}/{body['resourceType']}"
     kept = [one for one in body.get("identifier") or () if one.get("system") != system]
     body = {key: value for key, value in body.items() if key != "identifier"} | ({"identifier": kept} if kept else {})
     return references.rewrite(body, local) if local else body
@@ -208,57 +215,59 @@ def _elsewhere(named: references.Local, side: Side) -> str:
 def _refusal(items: Sequence[Item], reply: Reply) -> list[Accepted | Rejected]:
     if reply.status in _LOGIN or reply.status < 400:
         raise refused("a transaction", reply)
-    issue = _first_error(reply)
-    code = issue.get("code") or "processing"
-    if reply.status == 412 and code != "multiple-matches" and any(item.version for item in items):
+    complaint = _complaint(reply)
+    if reply.status == 412 and complaint.code != "multiple-matches" and any(item.version for item in items):
         raise VersionConflict("they changed one of the resources since it was read; nothing was applied")
-    where, blamed = _blamed(issue)
+    where, blamed = _blamed(complaint)
     alone = len(items) == 1
     return [
-        Rejected(reply.status, code, where if at == blamed else None, alone=alone or at == blamed)
+        Rejected(reply.status, complaint.code, where if at == blamed else None, alone=alone or at == blamed)
         for at in range(len(items))
     ]
 
 
-def _blamed(issue: Resource) -> tuple[str | None, int | None]:
+def _complaint(reply: Reply) -> Complaint:
+    """Their first error, of whatever else they note."""
+    issues = (reply.find(Outcome) or Outcome()).issue
+    errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
+    return next(iter(errors or issues), Complaint())
+
+
+def _blamed(complaint: Complaint) -> tuple[str | None, int | None]:
     """The FHIRPath they complain about and the entry it is in."""
-    for path in (*issue.get("expression", ()), *issue.get("location", ())):
+    for path in (*complaint.expression, *complaint.location):
         if match := _ENTRY.match(path):
             return path, int(match[1])
     return None, None
 
 
-def _first_error(reply: Reply) -> Resource:
-    issues = (reply.find_object() or {}).get("issue") or [{}]
-    errors = [issue for issue in issues if issue.get("severity") in ("error", "fatal")]
-    first: Resource = (errors or issues)[0]
-    return first
-
-
 def _results(
     items: Sequence[Item], side: Side, delivered: Mapping[str, str], reply: Reply
 ) -> list[Accepted | Rejected]:
-    entries = (reply.find_object() or {}).get("entry") or []
-    if len(entries) != len(items):
+    bundle = reply.find(Answers)
+    if bundle is None or len(bundle.entry) != len(items):
         raise PartnerUnknown("a transaction was answered without one result for each entry")
-    places = [_place(item, entry) for item, entry in zip(items, entries, strict=True)]
+    places = [_place(item, answer) for item, answer in zip(items, bundle.entry, strict=True)]
     local = {theirs: ours for ours, theirs in delivered.items()}
     for item, (remote_id, _) in zip(items, places, strict=True):
         local[f"{item.type}/{remote_id}"] = f"{item.type}/{item.id}"
-    return [_accepted(entry, place, side, local) for entry, place in zip(entries, places, strict=True)]
+    settled = zip(items, bundle.entry, places, strict=True)
+    return [_accepted(item, answer, place, side, local) for item, answer, place in settled]
 
 
-def _place(item: Item, entry: Resource) -> tuple[str, str | None]:
+def _place(item: Item, answer: Answer) -> tuple[str, str | None]:
     """Their id and the ETag of what they stored."""
-    response = entry.get("response") or {}
-    found = _LOCATION.search(response.get("location") or "")
-    remote_id = (found[2] if found else None) or (entry.get("resource") or {}).get("id") or item.remote_id
+    found = _LOCATION.search(answer.response.location)
+    remote_id = (found[2] if found else None) or events.text((answer.resource or {}).get("id")) or item.remote_id
     if remote_id is None:
         raise PartnerUnknown("a transaction was answered without the location of what it made")
-    return remote_id, response.get("etag") or (f'W/"{found[3]}"' if found and found[3] else None)
+    return remote_id, answer.response.etag or (f'W/"{found[3]}"' if found and found[3] else None)
 
 
-def _accepted(entry: Resource, place: tuple[str, str | None], side: Side, local: Mapping[str, str]) -> Accepted:
+def _accepted(
+    item: Item, answer: Answer, place: tuple[str, str | None], side: Side, local: Mapping[str, str]
+) -> Accepted:
     remote_id, etag = place
-    body, response = entry.get("resource"), entry.get("response") or {}
-    return Accepted(remote_id, _as_ours(body, side, local) if body else None, response.get("lastModified"), etag)
+    shown = answer.resource if answer.resource and _held(answer.resource, item.type) else None
+    body = _as_ours(shown, side, local) if shown else None
+    return Accepted(remote_id, body, events.instant(answer.response.last_modified), etag)

@@ -185,9 +185,9 @@ def test_where_they_put_it(location: str, remote_id: str, version: str | None) -
 
 def test_an_etag_wins_over_the_location() -> None:
     [accepted], _ = play(
-        group(item()), response(created("Patient/a/_history/1", etag='W/"x"', lastModified="2026-01-01"))
+        group(item()), response(created("Patient/a/_history/1", etag='W/"x"', lastModified="2026-01-01T00:00:00Z"))
     )
-    assert accepted == Accepted("a", at="2026-01-01", version='W/"x"')
+    assert accepted == Accepted("a", at="2026-01-01T00:00:00Z", version='W/"x"')
 
 
 @pytest.mark.parametrize("reply", [HTML, answer(200), response(), response({"response": {"status": "201"}})])

@@ -36,6 +36,12 @@ def test_kinds(kind: str, meaning: str) -> None:
     assert from_standard({"type": kind, "data": {"id": "p"}}).kind == meaning
 
 
+@pytest.mark.parametrize("at", [None, 5, "yesterday", "2026-01-01", "2026-01-01T00:00:00", "2026-02-30T00:00:00Z"])
+def test_a_time_that_orders_nothing_is_left_out(at: Any) -> None:
+    event = from_standard({"type": "patient.updated", "timestamp": at, "data": {"id": "p"}})
+    assert (event.kind, event.at) == ("changed", None)
+
+
 def test_an_event_about_something_else_needs_no_data() -> None:
     assert from_standard({"type": "ping"}) == Event("ignored")
 
