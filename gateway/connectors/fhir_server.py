@@ -8,10 +8,8 @@ only: what is read back has none of them.
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 import msgspec
 
@@ -19,40 +17,19 @@ from gateway.connectors import event as events
 from gateway.connectors.call import Accepted, Call, Push, PushGroup, Read, Rejected, Reply, Seen, refused, segment
 from gateway.connectors.event import Event
 from gateway.connectors.fhir_answers import Answer, Answers, Complaint, Held, Identifier, Outcome
+from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, urn
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import AmbiguousMatch, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
-from gateway.fhir import references
 from gateway.fhir.form import FULL
 from gateway.fhir.json import Resource
 
 PROFILE = "fhir"
 FHIR_JSON = "application/fhir+json"
 
-_WITH_IDENTIFIERS = (
-    "Account ActivityDefinition AllergyIntolerance Appointment AppointmentResponse Basic BiologicallyDerivedProduct "
-    "BodyStructure CarePlan CareTeam ChargeItem ChargeItemDefinition Claim ClaimResponse ClinicalImpression "
-    "CodeSystem Communication CommunicationRequest Condition Consent Contract Coverage CoverageEligibilityRequest "
-    "CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric DeviceRequest "
-    "DeviceUseStatement DiagnosticReport DocumentManifest DocumentReference Encounter Endpoint EnrollmentRequest "
-    "EnrollmentResponse EpisodeOfCare EventDefinition ExampleScenario ExplanationOfBenefit FamilyMemberHistory Flag "
-    "Goal Group GuidanceResponse HealthcareService ImagingStudy Immunization ImmunizationEvaluation "
-    "ImmunizationRecommendation InsurancePlan Invoice Library List Location Measure MeasureReport Media Medication "
-    "MedicationAdministration MedicationDispense MedicationRequest MedicationStatement MessageDefinition "
-    "MolecularSequence NutritionOrder Observation ObservationDefinition Organization OrganizationAffiliation "
-    "Patient PaymentNotice PaymentReconciliation Person PlanDefinition Practitioner PractitionerRole Procedure "
-    "Questionnaire RelatedPerson RequestGroup ResearchDefinition ResearchElementDefinition ResearchStudy "
-    "ResearchSubject RiskAssessment Schedule ServiceRequest Slot Specimen StructureDefinition StructureMap "
-    "Substance SupplyDelivery SupplyRequest Task ValueSet VisionPrescription"
-)
-IDENTIFIED = frozenset(_WITH_IDENTIFIERS.split())
-"""Types whose `identifier` is a list (FHIR R4 resource definitions). Others cannot carry ours and are not sent: a
-second attempt would make a second one."""
-
 form = FULL
 
 _LOCATION = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([^/]+))?$")
 _ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
-_SERVER_META = ("versionId", "lastUpdated")
 _LOGIN = (401, 403)
 
 
@@ -87,7 +64,7 @@ def push_bundle(items: Sequence[Item], side: Side, delivered: Mapping[str, str])
 
     Raises VersionConflict when they changed one of the items meanwhile: nothing was applied then.
     """
-    names = _names(items, delivered)
+    names = names_of(items, delivered)
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [_entry(item, side, names) for item in items]}
     headers = {"content-type": FHIR_JSON, "accept": FHIR_JSON, "prefer": "return=representation"}
     reply = yield Call("POST", "", bundle, headers)
@@ -145,71 +122,18 @@ def _seen(body: Resource, target: Target, side: Side, *, etag: str | None) -> Se
     if held is None:
         return None
     version = etag or (f'W/"{held.meta.version_id}"' if held.meta.version_id else None)
-    return Seen(held.id, _as_ours(body, side, target.local), events.instant(held.meta.last_updated), version)
-
-
-def _as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
-    """Their body without our identifier, its references pointing at our resources."""
-    system = f"{side.ours}/{body['resourceType']}"
-    kept = [one for one in body.get("identifier") or () if one.get("system") != system]
-    body = {key: value for key, value in body.items() if key != "identifier"} | ({"identifier": kept} if kept else {})
-    return references.rewrite(body, local) if local else body
-
-
-def _names(items: Sequence[Item], delivered: Mapping[str, str]) -> dict[str, str]:
-    """Our `Type/id` -> what a reference to it says in the Bundle."""
-    inside = {
-        f"{item.type}/{item.id}": f"{item.type}/{item.remote_id}" if item.remote_id else _urn(item) for item in items
-    }
-    return {**delivered, **inside}
-
-
-def _urn(item: Item) -> str:
-    """The same for every attempt; made from type and id, as an id alone may occur in two types."""
-    return uuid.uuid5(uuid.NAMESPACE_URL, f"{item.type}/{item.id}").urn
+    return Seen(held.id, as_ours(body, side, target.local), events.instant(held.meta.last_updated), version)
 
 
 def _entry(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
-    return {"fullUrl": _urn(item), "resource": _as_theirs(item, side, names), "request": _how(item, side)}
+    return {"fullUrl": urn(item), "resource": as_theirs(item, side, names), "request": _how(item, side)}
 
 
 def _how(item: Item, side: Side) -> Resource:
     if item.remote_id is None:
-        return {"method": "PUT", "url": _by_our_identifier(item.type, item.id, side)}
+        return {"method": "PUT", "url": by_our_identifier(item.type, item.id, side)}
     condition = {"ifMatch": item.version} if item.version else {}
     return {"method": "PUT", "url": f"{item.type}/{segment(item.remote_id)}", **condition}
-
-
-def _by_our_identifier(resource_type: str, our_id: str, side: Side) -> str:
-    return f"{resource_type}?{urlencode({'identifier': f'{side.ours}/{resource_type}|{our_id}'})}"
-
-
-def _as_theirs(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
-    refs = references.collect(item.body)
-    body = references.rewrite(item.body, _addresses(refs, side, names), refs)
-    body = {key: value for key, value in body.items() if key not in ("id", "meta", "identifier")}
-    ours = {"system": f"{side.ours}/{item.type}", "value": item.id}
-    others = [one for one in item.body.get("identifier") or () if one.get("system") != ours["system"]]
-    meta = {key: value for key, value in (item.body.get("meta") or {}).items() if key not in _SERVER_META}
-    head = {"resourceType": item.type} | ({"id": item.remote_id} if item.remote_id else {})
-    return {**head, **({"meta": meta} if meta else {}), "identifier": [*others, ours], **body, **head}
-
-
-def _addresses(refs: Sequence[references.Ref], side: Side, names: Mapping[str, str]) -> dict[str, str]:
-    """Reference as we write it -> as they can resolve it, for every one that names a resource of ours."""
-    addresses = {}
-    for ref in refs:
-        named = references.local(ref.value, side.ours) if ref.kind in ("relative", "absolute") else None
-        if named:
-            addresses[ref.value] = names.get(f"{named.type}/{named.id}") or _elsewhere(named, side)
-    return addresses
-
-
-def _elsewhere(named: references.Local, side: Side) -> str:
-    """A reference to what is not there: by our identifier where the type can carry it, else to our own server."""
-    if named.type in IDENTIFIED:
-        return _by_our_identifier(named.type, named.id, side)
-    return f"{side.ours}/{named.type}/{named.id}"
 
 
 def _refusal(items: Sequence[Item], reply: Reply) -> list[Accepted | Rejected]:
@@ -269,5 +193,5 @@ def _accepted(
 ) -> Accepted:
     remote_id, etag = place
     shown = answer.resource if answer.resource and _held(answer.resource, item.type) else None
-    body = _as_ours(shown, side, local) if shown else None
+    body = as_ours(shown, side, local) if shown else None
     return Accepted(remote_id, body, events.instant(answer.response.last_modified), etag)

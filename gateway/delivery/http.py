@@ -72,27 +72,41 @@ class Outbound:
             self._client = None
 
     async def run(self, calls: Generator[Call, Reply, T], peer: Peer) -> T:
-        """Feed a connector's generator with replies until it returns.
+        """Feed a connector's generator with replies until it returns; all its calls share the peer's timeout, so that
+        nothing is sent later than that.
 
         Raises what it raises, and PartnerUnavailable (nothing was done there) or PartnerUnknown (perhaps).
         """
+        deadline = asyncio.get_running_loop().time() + peer.timeout
+        written = False
         try:
             call = next(calls)
             while True:
-                call = calls.send(await self.send(call, peer))
+                reply = await self._send(call, peer, deadline)
+                written = written or (reply.ok and not call.safe)
+                call = calls.send(reply)
         except StopIteration as finished:
             result: T = finished.value
             return result
+        except PartnerUnavailable as error:
+            if written:
+                raise PartnerUnknown(f"{error.message}, after a first call had been accepted") from None
+            raise
         finally:
             calls.close()
 
     async def send(self, call: Call, peer: Peer) -> Reply:
         """One call. 429, 5xx and everything that is no answer are raised; all other answers are the connector's."""
+        return await self._send(call, peer, asyncio.get_running_loop().time() + peer.timeout)
+
+    async def _send(self, call: Call, peer: Peer, deadline: float) -> Reply:
         url = httpx.URL(peer.endpoint + call.path)
         encrypted = url.scheme == "https"
         addresses = await guard.resolve(url.host, url.port or 443, allowed=peer.networks, encrypted=encrypted)
+        if asyncio.get_running_loop().time() >= deadline:
+            raise PartnerUnavailable(f"{peer.name} was too slow for another call")
         try:
-            async with asyncio.timeout(peer.timeout):
+            async with asyncio.timeout_at(deadline):
                 reply = await self._first_answer(call, peer, url, addresses)
         except TimeoutError:
             raise _lost(call, peer, "did not answer in time") from None

@@ -215,6 +215,33 @@ async def test_a_generator_is_driven_and_closed(outbound: Outbound) -> None:
     assert closed == [True, True]
 
 
+async def test_all_calls_of_a_generator_share_one_timeout(outbound: Outbound) -> None:
+    def late(connection: socket.socket) -> None:
+        threading.Event().wait(0.3)
+        status(200)(connection)
+
+    def calls() -> Generator[Call, Reply, None]:
+        while True:
+            yield GET
+
+    began = asyncio.get_running_loop().time()
+    with scripted(late, late, late, late) as (port, _), pytest.raises(PartnerUnavailable):
+        slow = Peer("partner", f"http://127.0.0.1:{port}", networks=LOOPBACK, timeout=0.5)
+        await outbound.run(calls(), slow)
+    assert 0.4 < asyncio.get_running_loop().time() - began < 1.5
+
+
+async def test_what_fails_after_an_accepted_write_is_unknown(outbound: Outbound) -> None:
+    def calls(first: Call) -> Generator[Call, Reply, Reply]:
+        yield first
+        return (yield GET)
+
+    with scripted(status(201), status(503)) as (port, _), pytest.raises(PartnerUnknown):
+        await outbound.run(calls(POST), to(port))
+    with scripted(status(409), status(503)) as (port, _), pytest.raises(PartnerUnavailable):
+        await outbound.run(calls(POST), to(port))
+
+
 async def test_what_a_generator_raises_comes_out(outbound: Outbound) -> None:
     def calls() -> Generator[Call, Reply, object]:
         reply = yield GET

@@ -165,6 +165,28 @@ def test_every_kind_of_reference() -> None:
     ]
 
 
+def test_what_stays_with_us_is_addressed_here_and_comes_back_the_same() -> None:
+    body = {
+        "resourceType": "DocumentReference",
+        "id": "d",
+        "identifier": [{"system": "urn:x", "value": "1", "assigner": {"reference": "Organization/o"}}],
+        "content": [{"attachment": {"url": "Binary/b"}}, {"attachment": {"url": "https://elsewhere.example/x.pdf"}}],
+        "context": {"related": [{"reference": "Provenance/v"}]},
+    }
+    calls = group(Item("DocumentReference", "d", body), delivered={"Organization/o": "Organization/77"})
+    sent = next(calls).json["entry"][0]["resource"]
+    assert [one["attachment"]["url"] for one in sent["content"]] == [
+        f"{SIDE.ours}/Binary/b",
+        "https://elsewhere.example/x.pdf",
+    ]
+    assert sent["identifier"][0]["assigner"] == {"reference": "Organization/77"}
+    assert sent["context"]["related"] == [{"reference": f"{SIDE.ours}/Provenance/v"}]
+    with pytest.raises(StopIteration) as finished:
+        calls.send(response({**created("DocumentReference/9"), "resource": {**sent, "id": "9"}}))
+    [accepted] = finished.value.value
+    assert accepted.body == {**body, "id": "9"}
+
+
 def test_the_same_group_is_the_same_bundle() -> None:
     first, second = (next(group(item(), item(remote_id="r"))) for _ in range(2))
     assert json.encode(first.json) == json.encode(second.json)

@@ -1,0 +1,110 @@
+"""A resource as a FHIR server holds it: under its id, with our identifier, its references pointing at its resources."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from gateway.connectors.protocol import Item, Side
+from gateway.fhir import references
+from gateway.fhir.json import Resource
+
+_WITH_IDENTIFIERS = (
+    "Account ActivityDefinition AllergyIntolerance Appointment AppointmentResponse Basic BiologicallyDerivedProduct "
+    "BodyStructure CarePlan CareTeam ChargeItem ChargeItemDefinition Claim ClaimResponse ClinicalImpression "
+    "CodeSystem Communication CommunicationRequest Condition Consent Contract Coverage CoverageEligibilityRequest "
+    "CoverageEligibilityResponse DetectedIssue Device DeviceDefinition DeviceMetric DeviceRequest "
+    "DeviceUseStatement DiagnosticReport DocumentManifest DocumentReference Encounter Endpoint EnrollmentRequest "
+    "EnrollmentResponse EpisodeOfCare EventDefinition ExampleScenario ExplanationOfBenefit FamilyMemberHistory Flag "
+    "Goal Group GuidanceResponse HealthcareService ImagingStudy Immunization ImmunizationEvaluation "
+    "ImmunizationRecommendation InsurancePlan Invoice Library List Location Measure MeasureReport Media Medication "
+    "MedicationAdministration MedicationDispense MedicationRequest MedicationStatement MessageDefinition "
+    "MolecularSequence NutritionOrder Observation ObservationDefinition Organization OrganizationAffiliation "
+    "Patient PaymentNotice PaymentReconciliation Person PlanDefinition Practitioner PractitionerRole Procedure "
+    "Questionnaire RelatedPerson RequestGroup ResearchDefinition ResearchElementDefinition ResearchStudy "
+    "ResearchSubject RiskAssessment Schedule ServiceRequest Slot Specimen StructureDefinition StructureMap "
+    "Substance SupplyDelivery SupplyRequest Task ValueSet VisionPrescription"
+)
+IDENTIFIED = frozenset(_WITH_IDENTIFIERS.split())
+"""Types whose `identifier` is a list (FHIR R4 resource definitions). Others cannot carry ours and are not sent: a
+second attempt would make a second one."""
+
+_SERVER_META = ("versionId", "lastUpdated")
+
+
+def names_of(items: Sequence[Item], delivered: Mapping[str, str]) -> dict[str, str]:
+    """Our `Type/id` -> what a reference to it says in the Bundle."""
+    inside = {
+        f"{item.type}/{item.id}": f"{item.type}/{item.remote_id}" if item.remote_id else urn(item) for item in items
+    }
+    return {**delivered, **inside}
+
+
+def urn(item: Item) -> str:
+    """The same for every attempt; made from type and id, as an id alone may occur in two types."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{item.type}/{item.id}").urn
+
+
+def by_our_identifier(resource_type: str, our_id: str, side: Side) -> str:
+    """The condition that finds our resource there: `Patient?identifier={ours}/Patient|{id}`."""
+    return f"{resource_type}?{urlencode({'identifier': f'{side.ours}/{resource_type}|{our_id}'})}"
+
+
+def as_theirs(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
+    """What is sent of our resource; `names` as from `names_of`."""
+    refs = references.collect(item.body)
+    body = _with_links(references.rewrite(item.body, _addresses(refs, side, names), refs), "", f"{side.ours}/")
+    ours = {"system": f"{side.ours}/{item.type}", "value": item.id}
+    others = [one for one in body.get("identifier") or () if one.get("system") != ours["system"]]
+    meta = {key: value for key, value in (body.get("meta") or {}).items() if key not in _SERVER_META}
+    head = {"resourceType": item.type} | ({"id": item.remote_id} if item.remote_id else {})
+    rest = {key: value for key, value in body.items() if key not in ("resourceType", "id", "meta", "identifier")}
+    return {**head, **({"meta": meta} if meta else {}), "identifier": [*others, ours], **rest}
+
+
+def as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
+    """Their body without our identifier, its references pointing at our resources; `local`: their `Type/id` -> ours."""
+    system = f"{side.ours}/{body['resourceType']}"
+    kept = [one for one in body.get("identifier") or () if one.get("system") != system]
+    body = {key: value for key, value in body.items() if key != "identifier"} | ({"identifier": kept} if kept else {})
+    refs = references.collect(body)
+    here = {ref.value: str(found) for ref in refs if ref.kind == "absolute" and (found := _ours(ref, side))}
+    named: Resource = _with_links(references.rewrite(body, {**local, **here}, refs), f"{side.ours}/", "")
+    return named
+
+
+def _ours(ref: references.Ref, side: Side) -> references.Local | None:
+    return references.local(ref.value, side.ours)
+
+
+def _addresses(refs: Sequence[references.Ref], side: Side, names: Mapping[str, str]) -> dict[str, str]:
+    """Reference as we write it -> as they can resolve it, for every one that names a resource of ours."""
+    addresses = {}
+    for ref in refs:
+        named = _ours(ref, side) if ref.kind in ("relative", "absolute") else None
+        if named:
+            addresses[ref.value] = names.get(f"{named.type}/{named.id}") or _elsewhere(named, side)
+    return addresses
+
+
+def _elsewhere(named: references.Local, side: Side) -> str:
+    """A reference to what is not there: by our identifier where the type can carry it, else to our own server."""
+    if named.type in IDENTIFIED:
+        return by_our_identifier(named.type, named.id, side)
+    return f"{side.ours}/{named.type}/{named.id}"
+
+
+def _with_links(value: Any, old: str, new: str) -> Any:
+    """The value with the addresses of our Binaries (Attachment.url, FHIR R4 §2.24.0.4) moved from one base to another:
+    content is not sent along, it stays with us."""
+    if isinstance(value, list):
+        return [_with_links(one, old, new) for one in value]
+    if not isinstance(value, dict):
+        return value
+    moved = {key: _with_links(one, old, new) for key, one in value.items()}
+    url = moved.get("url")
+    if isinstance(url, str) and url.startswith(f"{old}Binary/"):
+        moved["url"] = new + url.removeprefix(old)
+    return moved
