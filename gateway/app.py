@@ -25,7 +25,7 @@ from gateway.ingest import Ingest
 from gateway.reconcile import Reconciler, Result
 from gateway.routes import documents, fhir, health, partners
 from gateway.routes.context import Context
-from gateway.routes.http import not_found, problem
+from gateway.routes.http import not_found, problem, unexpected
 from gateway.settings import Settings
 from gateway.store import Claim, Store, load_or_create_key
 from gateway.work import Pool
@@ -54,6 +54,7 @@ def create(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
+    app.add_exception_handler(Exception, unexpected)
     for routes in (health, documents, partners, fhir):
         app.include_router(routes.router)
     return app

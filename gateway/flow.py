@@ -73,7 +73,9 @@ class Outcome:
 class Flow:
     """The steps, over one store. Everything else they need is handed in with the message."""
 
-    def __init__(self, store: Store, *, ours: str, tolerance: timedelta, ordered: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, *, ours: str, tolerance: timedelta, ordered: Callable[[], None] = lambda: None
+    ) -> None:
         """`ordered` is called after a commit that made deliveries due."""
         self.store = store
         self._ordered = ordered

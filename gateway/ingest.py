@@ -15,7 +15,7 @@ from gateway.connectors.config import Config
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Target
 from gateway.errors import InvalidInput
-from gateway.fhir import json, times
+from gateway.fhir import json, record, slots, times
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 from gateway.flow import Flow, Outcome, Received
@@ -166,7 +166,8 @@ class Ingest:
         row = reader.records_of(config.name, [pair]).get(pair)
         heads = reader.heads_by_rid([row.rid]) if row and row.rid is not None else {}
         ours = next((head.id for head in heads.values()), "")
-        return Target(event.type, ours, event.remote_id), row
+        known = _shown(row) if row and event.type == "Patient" else None
+        return Target(event.type, ours, event.remote_id, known=known), row
 
     async def _end(self, received: Received, event: Event) -> None:
         """Their delete ends the record: what they had said stays known, nothing is sent there any more."""
@@ -185,6 +186,12 @@ class Ingest:
     async def _config(self, name: str) -> Config:
         directory: Directory = await self._flow.store.query(self._flow.directory)
         return directory.peer(name)
+
+
+def _shown(row: RecordRow) -> Resource:
+    """What their side was last seen to show: it completes a model that names half a name."""
+    kept = record.load(row.connector, row.type, row.remote_id, row.state)
+    return slots.join(row.type, {slot: one.value for slot, one in kept.shown.items() if one.value is not None})
 
 
 def _items(document: Document) -> list[Item]:

@@ -72,7 +72,7 @@ def find(reader: Reader, directory: Directory, query: Query) -> Page:
     """One page of what a search finds, in the order of creation."""
     filters = _filters(reader, query)
     if filters is None:
-        return Page([], None, 0 if query.total else None)
+        return Page([], None, 0 if query.total or not query.count else None)
     hits = reader.search(query.type, **filters, after=query.cursor, limit=query.count + 1) if query.count else []
     page = [(head, body) for head, body in hits[: query.count] if body is not None]
     bodies = _with_links(reader, directory, page)
@@ -157,7 +157,7 @@ def _presented(body: bytes, head: Head, links: Iterable[LinkRow], directory: Dir
 
 
 def _as_identifier(link: LinkRow, head: Head, directory: Directory) -> Mapping[str, str] | None:
-    config = directory.peers.get(link.connector)
-    if link.undone_at is not None or config is None or not config.id_system or link.remote_id == head.id:
+    system = directory.id_system(link.connector)
+    if link.undone_at is not None or system is None or link.remote_id == head.id:
         return None
-    return {"system": config.id_system, "value": link.remote_id}
+    return {"system": system, "value": link.remote_id}

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.auth import new_key, parse_scopes
+from gateway.connectors.config import parse
 from gateway.errors import Conflict, InvalidInput, Missing
+from gateway.fhir import json
 from gateway.store import PrincipalRow, Store, Tx
 
 COLUMNS = ("id", "name", "connector", "scopes", "created", "last used", "revoked")
@@ -24,7 +26,7 @@ def create(store: Store, name: str, connector: str, scopes: Sequence[str]) -> st
     key, digest = new_key()
 
     def job(tx: Tx) -> None:
-        _require_connector(tx, connector)
+        _ensure_connector(tx, connector)
         if len(_live(tx.principals(), name)) >= _LIVE_AT_ONCE:
             raise Conflict(f"{name!r} has {_LIVE_AT_ONCE} keys already: revoke one first, see 'gateway keys list'")
         tx.add_principal(name, connector, allowed, digest)
@@ -61,11 +63,11 @@ def revoke(store: Store, key: str) -> str:
     return store.write_now(job)
 
 
-def _require_connector(tx: Tx, name: str) -> None:
-    known = [row.name for row in tx.connectors()]
-    if name not in known:
-        there_are = f"there are {', '.join(known)}" if known else "there is none yet"
-        raise Missing(f"no connector is named {name!r}, {there_are}: gateway connectors apply FILE makes them")
+def _ensure_connector(tx: Tx, name: str) -> None:
+    """Who only sends needs no file: an unknown name becomes an intake connector."""
+    if name not in {row.name for row in tx.connectors()}:
+        [(config, _)] = parse({"name": name, "profile": "intake", "push": False})
+        tx.put_connector(name, json.encode(config.to_json()).decode())
 
 
 def _live(rows: Sequence[PrincipalRow], name: str) -> list[PrincipalRow]:

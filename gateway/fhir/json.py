@@ -39,3 +39,8 @@ def encode(value: Json) -> bytes:
 def canonical(value: Json) -> bytes:
     """The same bytes for the same JSON whatever the order of its members; every digit of a number counts."""
     return _canonical.encode(value)
+
+
+def raw(data: bytes) -> Json:
+    """Bytes that are JSON already, to be put into an answer as they are."""
+    return msgspec.Raw(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.fhir import json, search
+from gateway.fhir import condition, json, search
 from gateway.fhir.json import Resource
 from gateway.planning import bodies, orders
 from gateway.planning.patients import check_version
@@ -33,7 +33,7 @@ def delete(world: World, meant: Meant, speaker: Speaker) -> None:
         return
     check_version(meant.item, state)
     pairs = search.identifiers_of(state.body)
-    world.changes.keys_removed += [Key(state.type, "condition", *pair, state.rid) for pair in pairs]
+    world.changes.keys_removed += [Key(state.type, "condition", *row, state.rid) for row in condition.rows(pairs)]
     if meant.item.condition:
         world.changes.keys_removed.append(Key(state.type, "condition", *meant.item.condition.row, state.rid))
     world.changes.heads_updated.append(HeadUpdate(state.rid, state.number, state.patient))
@@ -71,7 +71,7 @@ def _index(world: World, state: State, body: Resource) -> None:
     gone = sorted(before - after)
     world.changes.identifiers_added += [Identifier(state.type, *pair, state.rid) for pair in sorted(after - before)]
     world.changes.identifiers_removed += [Identifier(state.type, *pair, state.rid) for pair in gone]
-    world.changes.keys_removed += [Key(state.type, "condition", *pair, state.rid) for pair in gone]
+    world.changes.keys_removed += [Key(state.type, "condition", *row, state.rid) for row in condition.rows(gone)]
 
 
 def _remember(world: World, meant: Meant, state: State, name: bytes, speaker: Speaker) -> None:

@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from gateway.connectors.call import Accepted, Seen
 from gateway.connectors.config import Config
 from gateway.errors import AmbiguousMatch, Conflict
-from gateway.fhir import deliver, form, observe, times
+from gateway.fhir import deliver, observe, times
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Record, Value
-from gateway.fhir.slots import split
 from gateway.identity.agree import agrees
 from gateway.planning import bodies, orders, patients, provenance
 from gateway.planning.orders import PENDING, is_pending
@@ -151,10 +150,8 @@ def _due(world: World, state: State, key: tuple[str, str], config: Config) -> Du
     content = result.resource or bodies.content_of(state.body)
     body = orders.outgoing(state.id, content, world.directory, deleted=state.deleted)
     known = state.records[key]
-    used = config.connector.form
-    bound = form.bind(known.record, split(body), used)
+    bound, slots = orders.compare(known.record, body, config, world.directory.patient_system)
     state.records[key] = replace(known, record=bound)
-    slots = deliver.diff(bound, form.render(body, used, bound))
     remote_id = None if is_pending(key[1]) else key[1]
     return Due(body, slots, result.stamps, remote_id, max(state.number, _number(world, state)))
 

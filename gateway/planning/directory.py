@@ -37,6 +37,11 @@ class Directory:
             raise Missing(f"there is no connector {name!r}: see 'gateway connectors list'")
         return self.peers[name]
 
+    def id_system(self, connector: str) -> str | None:
+        """The identifier system of a connector's own ids; None for those who only send."""
+        config = self.peers.get(connector)
+        return config.remote_system if config and (config.id_system or config.endpoint) else None
+
     def targets(self, resource_type: str) -> list[Config]:
         """The connectors that resources of that type are sent to."""
         if resource_type in DOMAIN:
@@ -59,6 +64,6 @@ def build(rows: Iterable[ConnectorRow], *, ours: str, tolerance: timedelta) -> D
         ours=f"{ours}/Patient",
         tolerance=tolerance,
     )
-    systems = [config.remote_system for config in peers.values() if config.id_system]
+    systems = [config.remote_system for config in peers.values() if config.id_system or config.endpoint]
     listed = [system for config in peers.values() for system in config.key_systems]
     return Directory(ours, peers, policy, key_systems(f"{ours}/Patient", [*systems, *listed]))

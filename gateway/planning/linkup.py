@@ -24,7 +24,7 @@ class LinkUp:
         self._meant = meant
         self._refs = [references.collect(one.item.resource) if one.item.resource else () for one in meant]
         named = ((at, one.item.full_url, one.item.names) for at, one in enumerate(meant) if one.item.resource)
-        self._targets = references.targets(named)
+        self._targets = references.targets(named, self._base)
         self._found: dict[str, str] = {}
         self._patients: dict[str, int] = {
             one.state.location: one.state.rid for one in meant if one.state and one.state.type == "Patient"

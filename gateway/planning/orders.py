@@ -22,11 +22,17 @@ def outgoing(state_id: str, content: Resource, directory: Directory, *, deleted:
     return patient | {"active": False} if deleted else patient
 
 
-def due(record: Record, content: Resource, config: Config) -> Mapping[str, Value]:
-    """The slots in which their copy differs from what it should hold."""
+def compare(record: Record, content: Resource, config: Config, ours: str) -> tuple[Record, Mapping[str, Value]]:
+    """The record with its fields bound, and the slots in which their copy differs from what it should hold.
+
+    Our id is always among what they should hold, whatever else their form can carry; `ours` = its system.
+    """
     used = config.connector.form
-    bound = form.bind(record, split(content), used)
-    return deliver.diff(bound, form.render(content, used, bound))
+    slots = split(content)
+    bound = form.bind(record, slots, used)
+    own_id = f"identifier[{ours}]"
+    wanted = {**form.render(content, used, bound), own_id: slots[own_id]}
+    return bound, deliver.diff(bound, wanted)
 
 
 def is_copy(state: State, known: Known, config: Config) -> bool:
@@ -55,7 +61,8 @@ def order_patient(world: World, state: State, content: Resource, number: int, *,
     for config in world.directory.targets("Patient"):
         copies = [known for known in state.records.values() if is_copy(state, known, config)]
         for known in copies:
-            if is_live(state, known) and due(known.record, body, config):
+            _, slots = compare(known.record, body, config, world.directory.patient_system)
+            if slots and is_live(state, known):
                 remote_id = "" if is_pending(known.row.remote_id) else known.row.remote_id
                 world.changes.deliveries.append(_order(world, state, config, remote_id, number))
         if not copies and not deleted:

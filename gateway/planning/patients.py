@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from gateway.errors import InvalidInput, VersionConflict
-from gateway.fhir import consolidate, form, json, observe, record, search
+from gateway.fhir import condition, consolidate, form, json, observe, record, search
 from gateway.fhir.consolidate import Consolidated
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Record
@@ -61,7 +61,8 @@ def delete(world: World, meant: Meant, speaker: Speaker) -> None:
         return
     check_version(meant.item, state)
     content = bodies.content_of(state.body)
-    conditions = [Key("Patient", "condition", *pair, state.rid) for pair in search.identifiers_of(state.body)]
+    pairs = search.identifiers_of(state.body)
+    conditions = [Key("Patient", "condition", *row, state.rid) for row in condition.rows(pairs)]
     world.changes.keys_removed += conditions
     world.changes.heads_updated.append(HeadUpdate(state.rid, state.number, state.rid))
     version = NewVersion(state.rid, state.number + 1, "delete", speaker.connector, speaker.message_id, None)
@@ -102,10 +103,23 @@ def _observed(world: World, state: State, known: Record, item: Item, resource: R
         used = peer.connector.form if peer else form.FULL
         coverage = speaker.coverage
         return observe.observe(known, resource, coverage, speaker.at, start, now=now, form=used, dated=speaker.dated)
+    resource = _without_links(world, state, resource)
     if item.id is not None:
         base, stamp = _base(world, state, item, resource)
         return observe.edit(known, base, resource, at=now, base_stamp=stamp)
     return observe.state(known, resource, speaker.coverage, at=now)
+
+
+def _without_links(world: World, state: State, resource: Resource) -> Resource:
+    """A client's body without the remote ids that a read showed it: it hands them back, it does not assert them."""
+    given = resource.get("identifier", [])
+    shown = set(_link_ids(world, state)) | {(world.directory.patient_system, state.id)}
+    shown -= set(search.identifiers_of(state.body))
+    kept = [one for one in given if (one.get("system"), one.get("value")) not in shown]
+    if len(kept) == len(given):
+        return resource
+    bare = {name: value for name, value in resource.items() if name != "identifier"}
+    return {**bare, "identifier": kept} if kept else bare
 
 
 def _base(world: World, state: State, item: Item, resource: Resource) -> tuple[Resource, datetime | None]:
@@ -140,10 +154,12 @@ def index(world: World, state: State, body: Resource) -> None:
     before = set(search.identifiers_of(state.body)) if state.number and not state.deleted else set()
     after = set(search.identifiers_of(body))
     linked = set(_link_ids(world, state))
-    world.changes.identifiers_added += [Identifier("Patient", *pair, state.rid) for pair in sorted(after - before)]
+    world.changes.identifiers_added += [
+        Identifier("Patient", *pair, state.rid) for pair in sorted(after - before - linked)
+    ]
     gone = sorted(before - after - linked)
     world.changes.identifiers_removed += [Identifier("Patient", *pair, state.rid) for pair in gone]
-    world.changes.keys_removed += [Key("Patient", "condition", *pair, state.rid) for pair in gone]
+    world.changes.keys_removed += [Key("Patient", "condition", *row, state.rid) for row in condition.rows(gone)]
     _index_keys(world, state, body, linked)
 
 
@@ -174,9 +190,9 @@ def _claim(world: World, state: State, kind: str, pairs: set[tuple[str, str]]) -
 
 def _link_ids(world: World, state: State) -> list[tuple[str, str]]:
     """The remote ids of live links as identifiers, for systems whose ids are identifiers."""
-    peers = world.directory.peers
-    systems = ((link, peers[link.connector].id_system) for link in state.links if link.connector in peers)
-    return [(system, link.remote_id) for link, system in systems if system]
+    theirs = [link for link in state.links if link.remote_id != state.id]
+    systems = [(world.directory.id_system(link.connector), link.remote_id) for link in theirs]
+    return [(system, remote_id) for system, remote_id in systems if system]
 
 
 def link(world: World, state: State, connector: str, remote_id: str, reason: object) -> None:
@@ -185,12 +201,12 @@ def link(world: World, state: State, connector: str, remote_id: str, reason: obj
     row = LinkRow(world.tx.new_id(), connector, "Patient", remote_id, state.rid, text, world.now)
     world.changes.links.append(row)
     state.links.append(row)
-    config = world.directory.peers.get(connector)
-    if config is not None and config.id_system and remote_id != state.id:
-        claim_remote(world, state, config.id_system, remote_id)
+    system = world.directory.id_system(connector)
+    if system is not None and remote_id != state.id:
+        _claim_remote(world, state, system, remote_id)
 
 
-def claim_remote(world: World, state: State, system: str, remote_id: str) -> None:
+def _claim_remote(world: World, state: State, system: str, remote_id: str) -> None:
     """A linked remote id finds its Patient from now on, as an identifier of that system's ids."""
     pair = (system, remote_id)
     _claim(world, state, "key", {pair})

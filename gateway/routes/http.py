@@ -124,3 +124,8 @@ def not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = NotAllowed if error.status_code == 405 else Missing
     return problem(request, kind(f"nothing answers {request.method} at this path"))
+
+
+def unexpected(request: Request, _error: Exception) -> Response:
+    """A defect of ours: nothing of it is told but that it happened; the log has its kind and place."""
+    return problem(request, GatewayError("an internal error; nothing was stored of this request"))
