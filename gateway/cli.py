@@ -120,6 +120,9 @@ def snapshot(
 @app.command()
 def plan(
     connector: Annotated[str | None, typer.Argument(help="Only what this connector would be sent.")] = None,
+    values: Annotated[
+        bool, typer.Option("--values", help="With --json: the values too; they are patient data.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show what would be delivered, field by field. Nothing is sent."""
@@ -128,13 +131,11 @@ def plan(
 
     settings = _settings()
     with _store(settings) as store:
-        lines = planning.lines(store, settings, connector)
+        found = planning.lines(store, settings, connector)
     if as_json:
-        terminal.print_json([line.to_json() for line in lines])
+        terminal.print_json([line.to_json(values=values) for line in found])
     else:
-        rows = [(line.connector, line.resource, line.remote_id or "new", line.slot, line.change) for line in lines]
-        empty = "Nothing is due: every side holds what it should."
-        terminal.print_table("would be delivered", ("connector", "resource", "there", "slot", "change"), rows, empty)
+        terminal.print_table("would be delivered", planning.COLUMNS, [line.cells() for line in found], planning.EMPTY)
 
 
 @app.command()

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gateway.fhir import json
+
+_UNBOUND_WIDTH = 400
 
 
 def print_json(value: Any) -> None:
@@ -30,7 +33,7 @@ def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     grid = Table.grid(padding=(0, 2))
     for name, value in pairs:
         grid.add_row(name, escape(text(value)))
-    Console().print(grid)
+    _console().print(grid)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "") -> None:
@@ -39,12 +42,17 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     if not listed:
         print_line(empty)
         return
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in listed:
         table.add_row(*(escape(text(cell)) for cell in row))
-    Console().print(table)
+    _console().print(table)
+
+
+def _console() -> Console:
+    """As wide as the terminal; where there is none, wide enough that a row stays a line."""
+    return Console(width=None if sys.stdout.isatty() else _UNBOUND_WIDTH)
 
 
 def print_line(line: str) -> None:

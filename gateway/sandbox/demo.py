@@ -48,12 +48,11 @@ def _told(stage: Stage, console: Console) -> Iterator[Check]:
     for title, steps in chapters(stage):
         console.print(f"\n[bold]{escape(title)}[/]")
         for check in run_steps(steps):
-            line = Table.grid(padding=(0, 1), expand=False)
-            for width in (8, 58, None, 8):
+            line = Table.grid(padding=(0, 1))
+            for width in (7, 6, None):
                 line.add_column(width=width, overflow="fold")
-            line.add_row(
-                _MARKS[check.ok], escape(check.name), f"[dim]{escape(check.detail)}[/]", f"{check.seconds:.1f} s"
-            )
+            told = f"{escape(check.name)}\n[dim]{escape(check.detail)}[/]" if check.detail else escape(check.name)
+            line.add_row(_MARKS[check.ok], f"{check.seconds:.1f} s", told)
             console.print(line)
             yield check
 

@@ -15,6 +15,8 @@ from .demo_http import call
 _START = 60.0
 _STOP = 10.0
 _LOG_TAIL = 2_000
+_ATTEMPTS = 600
+"""Enough for a machine so slow that a side is down for a minute."""
 
 
 def free_port() -> int:
@@ -99,7 +101,7 @@ class Gateway:
         return {
             "GATEWAY_DATA": str(self._folder / "data"),
             "GATEWAY_PUBLIC_URL": self.url,
-            "GATEWAY_RETRY_SCHEDULE": ",".join(["0"] + ["0.2"] * 100),
+            "GATEWAY_RETRY_SCHEDULE": ",".join(["0"] + ["0.2"] * _ATTEMPTS),
             "GATEWAY_LEASE": "2",
         }
 

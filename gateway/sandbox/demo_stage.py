@@ -124,7 +124,8 @@ class Stage:
         """For a person who wants to go on by hand: what the README's examples use."""
         keys = {f"{name.upper()}_KEY": key for name, key in self.keys.items()}
         places = {"GATEWAY": self.gateway.url, "REGISTRY": f"{self.registry.url}{BASE}", "PARTNER": self.partner.url}
-        return {**places, **keys, "WEBHOOK_SECRET": self.webhook_secret, **self.gateway.settings()}
+        settings = {name: self.gateway.settings()[name] for name in ("GATEWAY_DATA", "GATEWAY_PUBLIC_URL")}
+        return {**places, **keys, "WEBHOOK_SECRET": self.webhook_secret, **settings}
 
 
 def _resources(answer: Answer) -> list[Resource]:
