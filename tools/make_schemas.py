@@ -39,8 +39,8 @@ from gateway.fhir.gate_types import R4_TYPES, TYPES  # noqa: E402
 
 SCHEMAS = ROOT / "gateway" / "fhir" / "schemas"
 Schema = dict[str, Any]
-MANY = 8
-"""Choices of more types than this get a short way for the usual case: one of them and nothing else."""
+BARE = frozenset({"Extension.url", "Narrative.div"})
+"""Primitive elements without a `_` twin, beside every id: attributes in XML, and XHTML (FHIR R4 §2.6.2.1)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,6 @@ class Element:
 def elements(model: Any) -> Iterator[Element]:
     """The elements of a model as R4 has them."""
     owner = model.get_resource_type()
-    aliases = {info.alias for info in model.model_fields.values()}
     for name in model.elements_sequence():
         info = next(f for key, f in model.model_fields.items() if (f.alias or key) == name)
         kind, primitive, many = kind_of(info.annotation)
@@ -79,7 +78,7 @@ def elements(model: Any) -> Iterator[Element]:
             name=name,
             kind=kind,
             primitive=primitive,
-            twin=f"_{name}" in aliases,
+            twin=primitive and name != "id" and key not in BARE,
             many=many,
             required=info.is_required() or facts.get("element_required", False),
             choice=facts.get("one_of_many"),

@@ -11,6 +11,7 @@ from typing import Any
 from .json import Json
 from .narrative import fault_in
 from .partial_date import is_after
+from .primitives import INTEGER_MAX, INTEGER_MIN
 
 
 class _Keyword:
@@ -21,11 +22,14 @@ class _Keyword:
 
 
 class Whole(_Keyword):
-    """`"whole": true` - a number written without a fraction: 1.0 is no FHIR integer."""
+    """`"whole": true` - a number of 32 bits written without a fraction: 1.0 is no FHIR integer.
+
+    The bits once more: the engine passes a number of thousands of digits through its own limits.
+    """
 
     def validate(self, instance: Json) -> None:
-        if not isinstance(instance, int):
-            raise ValueError("is written with a fraction")
+        if not isinstance(instance, int) or not INTEGER_MIN <= instance <= INTEGER_MAX:
+            raise ValueError("is not written as a whole number of 32 bits")
 
 
 class Twins(_Keyword):

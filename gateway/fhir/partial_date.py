@@ -6,28 +6,27 @@ from datetime import UTC, datetime, timedelta
 
 # A date without a zone can start as early as in UTC+14 and end as late as in UTC-12.
 _EAST, _WEST = timedelta(hours=14), timedelta(hours=12)
+_TICK = timedelta(microseconds=1)
 
 
 def is_after(first: str, second: str) -> bool:
     """Whether `first` is later than `second` however their missing parts are read. False for what is no date."""
     try:
+        if "T" not in first and "T" not in second:  # two days of the same calendar
+            return _start(first) > _end(second)
         return earliest(first) > latest(second)
     except (ValueError, OverflowError, TypeError):  # TypeError: a time without zone beside one with
         return False
 
 
 def earliest(value: str) -> datetime:
-    """The first moment it can mean."""
-    if "T" in value:
-        return _moment(value)
-    return _start(value) - _EAST
+    """The first moment it can mean, wherever it was written."""
+    return _moment(value) if "T" in value else _start(value) - _EAST
 
 
 def latest(value: str) -> datetime:
-    """The moment after the last one it can mean."""
-    if "T" in value:
-        return _moment(value)
-    return _next(value) + _WEST
+    """The last moment it can mean, wherever it was written."""
+    return _moment(value) if "T" in value else _end(value) + _WEST
 
 
 def _moment(value: str) -> datetime:
@@ -41,11 +40,10 @@ def _start(value: str) -> datetime:
     return datetime(year, month, day, tzinfo=UTC)
 
 
-def _next(value: str) -> datetime:
-    """The day after the last day of the date."""
+def _end(value: str) -> datetime:
     start = _start(value)
     if len(value) == 4:
-        return start.replace(year=start.year + 1)
+        return start.replace(month=12, day=31) + timedelta(days=1) - _TICK
     if len(value) == 7:
-        return (start.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return start + timedelta(days=1)
+        return (start.replace(day=28) + timedelta(days=4)).replace(day=1) - _TICK
+    return start + timedelta(days=1) - _TICK
