@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Select, Text, and_, bindparam, func, select, text
+from sqlalchemy import BigInteger, Select, Text, and_, bindparam, select, text
 
 from .clock import to_micros
 from .partners import to_delivery
@@ -19,6 +19,10 @@ from .rows import Delivery
 from .schema import CLAIMABLE, delivery
 from .sql import Flavour, Row, Step
 from .tx import Tx
+
+
+_ROWS_PER_GROUP = 32
+"""How many due rows are looked at per group wanted; where a group has more, fewer groups are found this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +58,13 @@ def _groups(flavour: Flavour) -> Select[Any]:
         held.c.lease_until > bindparam("now"),
     )
     allowed = flavour.given("connectors", name=Text())
-    return (
-        select(delivery.c.connector, delivery.c.patient, func.min(delivery.c.due_at).label("first"))
-        .where(
-            CLAIMABLE,
-            delivery.c.due_at <= bindparam("now"),
-            delivery.c.connector.in_(select(allowed.c.name)),
-            ~taken.exists(),
-        )
-        .group_by(delivery.c.connector, delivery.c.patient)
-        .order_by("first")
-        .limit(bindparam("limit"))
+    waiting = select(delivery.c.connector, delivery.c.patient).where(
+        CLAIMABLE,
+        delivery.c.due_at <= bindparam("now"),
+        delivery.c.connector.in_(select(allowed.c.name)),
+        ~taken.exists(),
     )
+    return waiting.order_by(delivery.c.due_at).limit(bindparam("limit"))
 
 
 def _due(flavour: Flavour) -> Select[Any]:
@@ -90,8 +89,9 @@ def _ours(flavour: Flavour) -> Select[Any]:
 def claim(tx: Tx, *, lease: timedelta, limit: int, connectors: Collection[str]) -> list[Claim]:
     """Up to `limit` groups that are due and that nobody else holds, longest waiting first."""
     now = to_micros(tx.now)
-    wanted = {"now": now, "limit": limit, "connectors": [(name,) for name in connectors]}
-    groups = [(row[0], row[1]) for row in tx.ask(_groups, wanted)] if connectors else []
+    wanted = {"now": now, "limit": limit * _ROWS_PER_GROUP, "connectors": [(name,) for name in connectors]}
+    waiting = tx.ask(_groups, wanted) if connectors else []
+    groups = list(dict.fromkeys((row[0], row[1]) for row in waiting))[:limit]
     found: dict[tuple[str, int], list[Delivery]] = defaultdict(list)
     for row in tx.ask(_due, {"now": now, "groups": groups}) if groups else ():
         one = to_delivery(row)

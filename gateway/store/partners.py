@@ -47,9 +47,9 @@ def _records(flavour: Flavour) -> Select[Any]:
 
 
 def _records_of(flavour: Flavour) -> Select[Any]:
-    given = flavour.given("pairs", type=Text(), remote_id=Text())
+    given = flavour.given("remotes", connector=Text(), type=Text(), remote_id=Text())
     same = and_(
-        record.c.connector == bindparam("connector"),
+        record.c.connector == given.c.connector,
         record.c.type == given.c.type,
         record.c.remote_id == given.c.remote_id,
     )
@@ -63,9 +63,9 @@ def _links(flavour: Flavour) -> Select[Any]:
 
 
 def _links_of(flavour: Flavour) -> Select[Any]:
-    given = flavour.given("pairs", type=Text(), remote_id=Text())
+    given = flavour.given("remotes", connector=Text(), type=Text(), remote_id=Text())
     live = and_(
-        link.c.connector == bindparam("connector"),
+        link.c.connector == given.c.connector,
         link.c.type == given.c.type,
         link.c.remote_id == given.c.remote_id,
         link.c.undone_at.is_(None),
@@ -133,8 +133,8 @@ class Partners(Source):
         return dict(found)
 
     def records_of(self, connector: str, remotes: Iterable[Remote]) -> dict[Remote, RecordRow]:
-        wanted = list(remotes)
-        rows = self.ask(_records_of, {"connector": connector, "pairs": wanted}) if wanted else []
+        wanted = [(connector, *remote) for remote in remotes]
+        rows = self.ask(_records_of, {"remotes": wanted}) if wanted else []
         return {(row[2], row[3]): to_record(row) for row in rows}
 
     def links(self, rids: Iterable[int]) -> dict[int, list[LinkRow]]:
@@ -147,8 +147,8 @@ class Partners(Source):
 
     def links_of(self, connector: str, remotes: Iterable[Remote]) -> dict[Remote, LinkRow]:
         """The live link of each remote id."""
-        wanted = list(remotes)
-        rows = self.ask(_links_of, {"connector": connector, "pairs": wanted}) if wanted else []
+        wanted = [(connector, *remote) for remote in remotes]
+        rows = self.ask(_links_of, {"remotes": wanted}) if wanted else []
         return {(row[2], row[3]): to_link(row) for row in rows}
 
     def deliveries_of(self, rids: Iterable[int]) -> dict[int, list[Delivery]]:

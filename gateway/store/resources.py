@@ -75,10 +75,10 @@ def _read(_: Flavour) -> Select[Any]:
 
 
 def _keys(flavour: Flavour) -> Select[Any]:
-    given = flavour.given("pairs", system=Text(), value=Text())
+    given = flavour.given("keys", type=Text(), kind=Text(), system=Text(), value=Text())
     same = and_(
-        identity_key.c.type == bindparam("type"),
-        identity_key.c.kind == bindparam("kind"),
+        identity_key.c.type == given.c.type,
+        identity_key.c.kind == given.c.kind,
         identity_key.c.system == given.c.system,
         identity_key.c.value == given.c.value,
     )
@@ -87,9 +87,9 @@ def _keys(flavour: Flavour) -> Select[Any]:
 
 
 def _identified(flavour: Flavour) -> Select[Any]:
-    given = flavour.given("pairs", system=Text(), value=Text())
+    given = flavour.given("identifiers", type=Text(), system=Text(), value=Text())
     same = and_(
-        identifier.c.type == bindparam("type"),
+        identifier.c.type == given.c.type,
         identifier.c.value == given.c.value,
         or_(given.c.system.is_(None), identifier.c.system == given.c.system),
     )
@@ -145,15 +145,15 @@ class Resources(Source):
 
     def keys(self, kind: str, of: str, pairs: Iterable[Pair]) -> dict[Pair, int]:
         """The rid that holds each (system, value); `of`: 'key' or 'condition'."""
-        wanted = list(pairs)
-        rows = self.ask(_keys, {"type": kind, "kind": of, "pairs": wanted}) if wanted else []
+        wanted = [(kind, of, system, value) for system, value in pairs]
+        rows = self.ask(_keys, {"keys": wanted}) if wanted else []
         return {(system, value): rid for system, value, rid in rows}
 
     def identified(self, kind: str, pairs: Iterable[tuple[str | None, str]]) -> dict[tuple[str | None, str], set[int]]:
         """The live resources with each (system, value); system None = whatever the system, '' = without one."""
-        wanted = list(pairs)
-        found: dict[tuple[str | None, str], set[int]] = {pair: set() for pair in wanted}
-        for system, value, rid in self.ask(_identified, {"type": kind, "pairs": wanted}) if wanted else ():
+        found: dict[tuple[str | None, str], set[int]] = {pair: set() for pair in pairs}
+        wanted = [(kind, system, value) for system, value in found]
+        for system, value, rid in self.ask(_identified, {"identifiers": wanted}) if wanted else ():
             found[system, value].add(rid)
         return found
 
