@@ -1,6 +1,7 @@
 """What a JSON Schema cannot say, as keywords of our own; they run only where the schema asks for them.
 
-They meet values that other keywords refuse as well, so that none may assume a shape: what is not theirs to judge passes.
+They meet values that other keywords refuse as well, so that none may assume a shape: what is not theirs to judge
+passes.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def test_completed_lists() -> None:
 
 
 R5 = {"DetectedIssue.status"}
-"""Listed there with the codes of R5; in R4 it is bound to ObservationStatus, as the models' `registered | .. +` says."""
+"""Listed there with the codes of R5; in R4 it is bound to ObservationStatus: the models say `registered | .. +`."""
 
 
 def test_outside_code_lists() -> None:
