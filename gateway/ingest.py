@@ -143,7 +143,9 @@ class Ingest:
         if seen.body is None:
             await self._end(received, event)
             return True
-        item = Item(event.type, "update", event.type, seen.body, remote_id=seen.remote_id or event.remote_id)
+        whole = {**(target.known or {}), **seen.body} if not config.sync.read else None
+        remote_id = seen.remote_id or event.remote_id
+        item = Item(event.type, "update", event.type, seen.body, remote_id=remote_id, identity=whole)
         at = seen.at if config.sync.read else event.at or seen.at
         speaker = Speaker(
             config.name,

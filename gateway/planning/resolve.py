@@ -124,7 +124,7 @@ class Resolver:
     def _patient(self, item: Item, resource: Resource) -> Meant:
         named = self._candidates[item.path]
         candidates = {rid: Candidate(self._known_body(rid), tuple(via)) for rid, via in named.items()}
-        decision = decide(candidates, resource)
+        decision = decide(candidates, item.identity or resource)
         if isinstance(decision, Ambiguous):
             raise self._ambiguous(item, decision.rids)
         if isinstance(decision, Held):

@@ -39,7 +39,10 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One resource of a message. `id` = ours (a FHIR client's PUT or DELETE by id), `remote_id` = the source's own."""
+    """One resource of a message. `id` = ours (a FHIR client's PUT or DELETE by id), `remote_id` = the source's own.
+
+    `identity`: who it is about, where `resource` is but a part of what its system is known to show of that record.
+    """
 
     path: str
     action: Action
@@ -51,6 +54,7 @@ class Item:
     if_match: str | None = None
     full_url: str | None = None
     names: tuple[str, ...] = ()
+    identity: Resource | None = None
 
 
 @dataclass(slots=True)
