@@ -9,7 +9,8 @@ from httpx_aiohttp import AiohttpTransport
 ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError)
 
 _CONNECTIONS = 100
-_KEEPALIVE = 15.0
+_KEEPALIVE = 4.0
+"""Seconds; less than the 5 that many servers keep a connection, so that a write does not meet one being closed."""
 _BEFORE_SENDING = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
