@@ -36,7 +36,7 @@ class _Names(dict[str, str]):
     extensions, the tag itself for foreign ones. Bounded, as a sender may invent names."""
 
     def __missing__(self, tag: str) -> str:
-        name = tag[16:] if tag.startswith(V3) else f"sdtc:{tag[19:]}" if tag.startswith(SDTC) else tag
+        name = tag[len(V3) :] if tag.startswith(V3) else f"sdtc:{tag[len(SDTC) :]}" if tag.startswith(SDTC) else tag
         if len(self) < 1000 and len(tag) < 80:
             self[tag] = name
         return name

@@ -1,0 +1,87 @@
+"""Every public sample document becomes a Bundle that holds what FHIR R4 asks of it; the broken ones one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.errors import Unparsable
+from gateway.fhir import gate
+from gateway.translators.ccda import convert
+from tests.conftest import ROOT, shared_files
+
+NOT_WELL_FORMED = {
+    "hl7-Entry_Reference_Example",
+    "hl7-Health_Concerns_Link_to_Problems_Section_with_linkHTML_C-CDA2.1_",
+    "hl7-Transfer_Summary_participant_Support_Example",
+}
+OURS = [
+    ROOT / "fixtures" / "ccda" / name for name in ("full-ccd.xml", "r1-1-ccd.xml", "minimal.xml", "no-namespace.xml")
+]
+SAMPLES = shared_files("ccda/docs/*.xml")
+WHOLE = [path for path in [*OURS, *SAMPLES] if path.is_file() and path.stem not in NOT_WELL_FORMED]
+BROKEN = [path for path in SAMPLES if path.stem in NOT_WELL_FORMED]
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(reference := value.get("reference"), str):
+            yield reference
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+def empties(value: Any, path: str = "") -> Iterator[str]:
+    if value is None or value in ("", [], {}):
+        yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from empties(inner, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
+def test_a_document_becomes_a_sound_bundle(path: Path) -> None:
+    data = path.read_bytes()
+
+    result = convert(data, patient_id="p1")
+
+    bundle = result.bundle
+    urls = [entry["request"]["url"] for entry in bundle["entry"]]
+    assert gate.check(bundle) == []
+    assert len(set(urls)) == len(urls)
+    assert len({entry["fullUrl"] for entry in bundle["entry"]}) == len(urls)
+    assert set(references(bundle)) <= set(urls)
+    assert list(empties(bundle)) == []
+    assert "Patient/p1" in urls
+    assert convert(data, patient_id="p1").encoded == result.encoded
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
+def test_the_report_accounts_for_every_entry(path: Path) -> None:
+    result = convert(path.read_bytes(), patient_id="p1")
+
+    for row in result.report["sections"]:
+        assert row["seen"] == row["converted"] + row["fallback"] + len(row["notUnderstood"])
+        assert all(missed["xpath"].startswith("/") and missed["reason"] for missed in row["notUnderstood"])
+
+
+@pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
+def test_what_is_not_well_formed_is_one_clear_error(path: Path) -> None:
+    with pytest.raises(Unparsable) as caught:
+        convert(path.read_bytes(), patient_id="p1")
+    assert "not well-formed XML at line" in caught.value.message
+
+
+def test_most_of_what_the_samples_hold_is_understood() -> None:
+    """What today's sections cover: a fall of this share is a regression."""
+    if not SAMPLES:
+        pytest.skip("needs the sample documents (GATEWAY_SHARED)")
+    seen = converted = 0
+    for path in WHOLE:
+        for row in convert(path.read_bytes(), patient_id="p1").report["sections"]:
+            seen, converted = seen + row["seen"], converted + row["converted"]
+    assert converted / seen >= 0.8
