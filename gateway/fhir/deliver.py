@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from gateway.fhir.draft import Draft, latest
 from gateway.fhir.form import Form
@@ -13,6 +14,8 @@ from gateway.fhir.observe import Moment, listen
 from gateway.fhir.record import Coverage, Intent, Record, Shown, Slots, Value
 from gateway.fhir.slots import labelled, split
 from gateway.fhir.spelling import same
+
+_ECHOES: Final = 8
 
 
 def diff(record: Record, rendered: Slots) -> dict[str, Value]:
@@ -55,7 +58,7 @@ def accept(
     """
     spoken = coverage or form.reads
     slots = None if answered is None else split(answered)
-    draft = Draft.of(replace(record, intents=record.intents[:-1]), form)
+    draft = Draft.of(replace(record, intents=_open(record, form)), form)
     said = None if slots is None else draft.by_field(slots, spoken)
     for slot, value in due.items():
         displayed = _displayed(draft, slot, value, said, spoken)
@@ -63,6 +66,12 @@ def accept(
     if slots is not None:
         listen(draft, slots, spoken, Moment(None, at, record.read_at, at), settled=due.keys())
     return replace(draft.record(), read_at=latest(record.read_at, at))
+
+
+def _open(record: Record, form: Form) -> tuple[Intent, ...]:
+    """The sends that may still show up: of a system that is never read, the last accepted ones as well, as the events
+    that they cause may come at any time."""
+    return record.intents[:-1] if form.readable else record.intents[-_ECHOES:]
 
 
 def void(record: Record) -> Record:

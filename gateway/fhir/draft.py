@@ -64,6 +64,10 @@ class Draft:
         self.display(target, Shown(labelled(target, value), sent, stamp, adopted=True, since=since))
         return True
 
+    def intends(self, slot: str, value: Value) -> bool:
+        """Whether a display can be the effect of an open send."""
+        return self._intended(slot, value) is not None
+
     def _intended(self, slot: str, value: Value) -> tuple[str, Value, datetime | None] | None:
         single = self.form.field_of(slot)
         for intent in reversed(self.source.intents):

@@ -58,6 +58,11 @@ class Form:
     def carries(self, slot: str) -> bool:
         return self.writes is None or slot in self.writes or element_of(slot) in self.writes
 
+    @property
+    def readable(self) -> bool:
+        """Whether their copy can be read at all; a form that reads nothing is told of by dated events only."""
+        return self.reads.elements is None or bool(self.reads.elements)
+
     def field_of(self, slot: str) -> Field | None:
         """The single-valued field that this slot is read from and written to, if it is one."""
         return next((one for one in self.fields if one.holds(slot)), None)

@@ -1,4 +1,4 @@
-"""Any number of stories: `python -m tests.simulation --seeds 10000 --first 0`; a failing one is told at its shortest."""
+"""Any number of stories: `python -m tests.simulation --seeds 10000 --first 0`; a failing one is told shortened."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ from gateway.fhir import observe as hearing
 from gateway.fhir.consolidate import Consolidated, Policy
 from gateway.fhir.form import ONE_NAME, ONE_PHONE, Form
 from gateway.fhir.record import Coverage, Record
-from tests.simulation.systems import Five, Full, Refused, Resource
+from tests.simulation.systems import Blind, Five, Full, Refused, Resource
+
+System = Full | Five | Blind
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 30
@@ -28,6 +30,7 @@ FIVE_FORM = Form(
     parts={"name": frozenset({"family", "given"})},
     rewriting=("upper", "unaccented", "digits", "first-given"),
 )
+BLIND_FORM = Form(reads=Coverage(frozenset()))
 PAPER_COVERAGE = Coverage(frozenset({"name", "birthDate", "telecom", "address"}), absence=False)
 
 
@@ -64,8 +67,9 @@ class Version:
     at: datetime
 
 
-def moment(tick: int) -> datetime:
-    return EPOCH + timedelta(seconds=tick)
+def moment(tick: int, name: str = "") -> datetime:
+    """A tick as time; two systems' clocks never show the very same microsecond."""
+    return EPOCH + timedelta(seconds=tick, microseconds=sum(map(ord, name)))
 
 
 @dataclass
@@ -128,7 +132,7 @@ class Gateway:
         if not self.core.unchanged(self.revision.get(system.name, 0), revision):
             return False
         form = self.form(system)
-        told = [(body, None if at is None else moment(at)) for body, at in versions] or [
+        told = [(body, None if at is None else moment(at, system.name)) for body, at in versions] or [
             ({"resourceType": "Patient"}, None)
         ]
         known = self.load(system.name)
@@ -138,9 +142,17 @@ class Gateway:
 
     def document(self, name: str, body: Resource, at: int) -> None:
         observed = self.core.observe(
-            self.load(name), body, self.core.papers, moment(at), self.now, now=self.now, dated=True
+            self.load(name), body, self.core.papers, moment(at, name), self.now, now=self.now, dated=True
         )
         self.save(name, observed)
+
+    def event(self, name: str, told: Resource, slot: str, at: int) -> None:
+        coverage = Coverage(frozenset({slot}))
+        known = self.load(name)
+        heard = self.core.observe(
+            known, told, coverage, moment(at, name), self.now, now=self.now, dated=True, form=BLIND_FORM
+        )
+        self.save(name, heard)
 
     def put(self, name: str, base: int, body: Resource, *, if_match: bool) -> Resource | None:
         """A FHIR client's PUT by id; None = 412."""
@@ -166,10 +178,12 @@ class Gateway:
 
     # What goes out
 
-    def form(self, system: Full | Five) -> Form:
+    def form(self, system: System) -> Form:
+        if isinstance(system, Blind):
+            return BLIND_FORM
         return self.core.full if isinstance(system, Full) else self.core.five
 
-    def due(self, system: Full | Five) -> tuple[dict[str, Any], Consolidated]:
+    def due(self, system: System) -> tuple[dict[str, Any], Consolidated]:
         found = self.consolidated(self.group_of(system.name))
         resource = found.resource or {"resourceType": "Patient"}
         known = self.load(system.name)
@@ -178,13 +192,15 @@ class Gateway:
             self.save(system.name, bound)
         return self.core.diff(bound, self.core.render(resource, self.form(system), bound)), found
 
-    def sync(self, system: Full | Five, send: Callable[..., Resource | None]) -> Generator[str, None, None]:
+    def sync(self, system: System, send: Callable[..., Resource | None]) -> Generator[str, None, None]:
         """One worker's way; it may be killed at every yield."""
-        revision, start, heard = self.revision.get(system.name, 0), self.now, system.read()
-        yield "read"
-        if not self.hear(system, heard, start, revision):
-            return
-        yield "heard"
+        heard: Any = ((), 0)
+        if not isinstance(system, Blind):
+            revision, start, heard = self.revision.get(system.name, 0), self.now, system.read()
+            yield "read"
+            if not self.hear(system, heard, start, revision):
+                return
+            yield "heard"
         due, found = self.due(system)
         if not due:
             return
@@ -200,7 +216,7 @@ class Gateway:
 
     def _push(
         self,
-        system: Full | Five,
+        system: System,
         send: Callable[..., Resource | None],
         due: dict[str, Any],
         found: Consolidated,
@@ -226,15 +242,16 @@ class Gateway:
         )
         if answered is not None:
             system.was_answered()
+        if answered is not None or isinstance(system, Blind):
             return
         yield "accepted"
         start, heard, revision = self.now, system.read(), self.revision[system.name]
         yield "read back"
         self.hear(system, heard, start, revision)
 
-    def _carried(self, system: Full | Five) -> dict[str, Any]:
+    def _carried(self, system: System) -> dict[str, Any]:
         """What a write holds besides: a form that cannot leave anything out sends what was just read."""
-        if isinstance(system, Full) or system.patches:
+        if not isinstance(system, Five) or system.patches:
             return {}
         shown = self.load(system.name).shown
         return {slot: one.value for slot, one in shown.items() if one.value is not None}

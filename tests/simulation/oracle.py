@@ -49,6 +49,8 @@ def _losses(world: World, group: str) -> Iterator[str]:
     for edit in edits:
         stands = _stands(edit, held.get(edit.kind, set()))
         rivals = [one for one in edits if one.kind == edit.kind and one.time > edit.time]
+        if edit.displaced & held.get(edit.kind, set()) and not (rivals or edit.unsure or world.setting.priority):
+            yield f"{sorted(edit.displaced)} came back in {group}, which {edit.system} replaced by {edit.number}"
         if not (stands or rivals or edit.unsure) and (edit.system, edit.kind) not in listed:
             yield f"{edit.system}'s {edit.kind} {edit.number} of time {edit.time} is lost in {group}, holding {held}"
 

@@ -7,12 +7,13 @@ from random import Random
 
 from tests.simulation.gateway import Core
 from tests.simulation.oracle import faults
-from tests.simulation.systems import Five, Full, Papers
+from tests.simulation.systems import Blind, Five, Full, Papers
 from tests.simulation.values import NAME, SLOTS
 from tests.simulation.world import Setting, Step, World
 
 _FAULTS = ("", "", "", "before", "after", "late")
-_NAMES = ("full", "other", "five")
+_READABLE = ("full", "other", "five")
+_NAMES = (*_READABLE, "blind")
 
 
 def tell(seed: int) -> tuple[Setting, list[Step]]:
@@ -46,8 +47,8 @@ def shortest(setting: Setting, steps: list[Step], core: Core) -> list[Step]:
 def _setting(random: Random) -> Setting:
     names = ("full", "other", "five", "papers", "client", "stater")
     priority = ((random.choice(names), 1),) if random.random() < 0.3 else ()
-    tolerance = random.choice((0, 3))
-    clocks = [random.randint(-tolerance, tolerance) for _ in range(3)]
+    tolerance = random.choice((0, 3, 30))
+    clocks = [random.randint(-tolerance, tolerance) for _ in range(4)]
     return Setting(*clocks, tolerance, priority, random.random() < 0.6, random.random() < 0.5)
 
 
@@ -66,15 +67,15 @@ def _steps(random: Random) -> list[Step]:
 
 def _step(random: Random, number: Callable[[], int]) -> Step:
     kinds = {
-        _edit: 30, _sync: 25, _begin: 12, _go_on: 20, _kill: 3, _read: 5, _apply: 5, _document: 6, _get: 5, _put: 8,
-        _state: 6, _restate: 2, _unlink: 1, _wait: 4,
+        _edit: 30, _sync: 25, _begin: 12, _go_on: 20, _kill: 3, _read: 5, _apply: 5, _document: 6, _event: 6, _get: 5,
+        _put: 8, _state: 6, _restate: 2, _unlink: 1, _wait: 4,
     }  # fmt: skip
     return random.choices(list(kinds), list(kinds.values()))[0](random, number)
 
 
 def _edit(random: Random, number: Callable[[], int]) -> Step:
     name = random.choice((*_NAMES, "papers"))
-    slot = random.choice({"five": Five.slots, "papers": Papers.slots}.get(name, Full.slots))
+    slot = random.choice({"five": Five.slots, "papers": Papers.slots, "blind": Blind.slots}.get(name, Full.slots))
     deletes = name != "papers" and slot != NAME and random.random() < 0.2
     return ("edit", name, slot, None if deletes else number())
 
@@ -96,15 +97,19 @@ def _kill(random: Random, number: Callable[[], int]) -> Step:
 
 
 def _read(random: Random, number: Callable[[], int]) -> Step:
-    return ("read", random.choice(_NAMES))
+    return ("read", random.choice(_READABLE))
 
 
 def _apply(random: Random, number: Callable[[], int]) -> Step:
-    return ("apply", random.choice(_NAMES))
+    return ("apply", random.choice(_READABLE))
 
 
 def _document(random: Random, number: Callable[[], int]) -> Step:
     return ("document", random.randint(0, 5), random.random() < 0.3)
+
+
+def _event(random: Random, number: Callable[[], int]) -> Step:
+    return ("event", random.randint(0, 5), random.random() < 0.3)
 
 
 def _get(random: Random, number: Callable[[], int]) -> Step:

@@ -110,7 +110,7 @@ class Five:
 
     def type_in(self, slot: str, number: int | None, now: int) -> Edit:
         kind = values.kind_of(slot)
-        before = frozenset(values.numbers(self.body).get(kind, ()))
+        before: frozenset[int] = frozenset(values.numbers(self.body).get(kind, ()))
         fields = dict(self.fields or {})
         if number is None:
             fields.pop(kind, None)
@@ -122,6 +122,8 @@ class Five:
                 kind, f"{number:010d}"
             )
         self.fields = fields
+        if kind in ("name", "phone") and kind in self._unconfirmed():
+            before = frozenset()  # the gateway cannot know which name or phone this edit is about
         edit = Edit(self.name, kind, number, now, before, unsure=number is None and kind in self._unconfirmed())
         self.edits.append(edit)
         return edit
@@ -186,22 +188,63 @@ class Five:
 
 
 @dataclass
+class Blind:
+    """Takes writes but cannot be read; tells each change of a slot, its own and ours, in an event with its own time."""
+
+    name: str
+    clock: int
+    slots = (NAME, HOME, MOBILE, EMAIL, BIRTH, ADDRESS, MARITAL)
+    locks = False
+    body: Resource | None = None
+    edits: list[Edit] = field(default_factory=list)
+    outbox: list[tuple[Resource, str, int]] = field(default_factory=list)
+
+    def type_in(self, slot: str, number: int | None, now: int) -> Edit:
+        before = frozenset(values.numbers(self.body).get(values.kind_of(slot), ()))
+        self._change({slot: None if number is None else values.typed(slot, number)}, now)
+        gone = before - values.numbers(self.body).get(values.kind_of(slot), set())
+        edit = Edit(self.name, values.kind_of(slot), number, now, gone)
+        self.edits.append(edit)
+        return edit
+
+    def write(self, changes: dict[str, Any], version: Any, now: int) -> Resource | None:
+        self._change(changes, now)
+        return None
+
+    def was_read(self, version: Any) -> None:
+        """It cannot be."""
+
+    def was_answered(self) -> None:
+        """It tells in events."""
+
+    def _change(self, changes: dict[str, Any], now: int) -> None:
+        self.body = deepcopy(self.body) or {"resourceType": "Patient"}
+        for slot, value in changes.items():
+            values.put(self.body, slot, value)
+            told: Resource = {"resourceType": "Patient"}
+            values.put(told, slot, value)
+            self.outbox.append((told, slot, now + self.clock))
+
+
+@dataclass
 class Papers:
-    """Sends documents with its own time; nobody can read it or write to it."""
+    """Sends documents with its own time, which tell what was typed last; nobody can read it or write to it."""
 
     name: str
     clock: int
     slots = (NAME, HOME, BIRTH, ADDRESS)
-    body: Resource = field(default_factory=lambda: {"resourceType": "Patient"})
+    recent: list[tuple[str, int]] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     outbox: list[tuple[Resource, int]] = field(default_factory=list)
 
     def type_in(self, slot: str, number: int, now: int) -> Edit:
-        self.body = deepcopy(self.body)
-        values.put(self.body, slot, values.typed(slot, number))
+        self.recent = [one for one in self.recent[-1:] if one[0] != slot] + [(slot, number)]
+        body: Resource = {"resourceType": "Patient"}
+        for told, typed in self.recent:
+            values.put(body, told, values.typed(told, typed))
         edit = Edit(self.name, values.kind_of(slot), number, now)
         self.edits.append(edit)
-        self.outbox.append((self.body, now + self.clock))
+        self.outbox.append((body, now + self.clock))
         return edit
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from gateway.fhir.consolidate import Policy
 from tests.simulation import values
-from tests.simulation.gateway import LIMIT, Core, Gateway, Lost, moment
-from tests.simulation.systems import Client, Edit, Five, Full, Papers, Resource
+from tests.simulation.gateway import LIMIT, Core, Gateway, Lost, System, moment
+from tests.simulation.systems import Blind, Client, Edit, Five, Full, Papers, Resource
 
 ROUNDS = 8
 Step = tuple[Any, ...]
@@ -24,6 +24,7 @@ class Setting:
     full_clock: int = 0
     other_clock: int = 0
     papers_clock: int = 0
+    blind_clock: int = 0
     tolerance: int = 3
     priority: tuple[tuple[str, int], ...] = ()
     five_answers: bool = True
@@ -44,10 +45,11 @@ class World:
 
     def __post_init__(self) -> None:
         setting = self.setting
-        self.systems: dict[str, Full | Five] = {
+        self.systems: dict[str, System] = {
             "full": Full("full", setting.full_clock),
             "other": Full("other", setting.other_clock),
             "five": Five("five", setting.five_answers, setting.five_patches),
+            "blind": Blind("blind", setting.blind_clock),
         }
         self.papers = Papers("papers", setting.papers_clock)
         self.clients = {"client": Client("client"), "stater": Client("stater")}
@@ -116,6 +118,12 @@ class World:
             body, at = self.papers.outbox[position] if keep else self.papers.outbox.pop(position)
             self.gateway.document("papers", body, at)
 
+    def do_event(self, position: int, keep: bool) -> None:
+        outbox = self.systems["blind"].outbox
+        if outbox:
+            position %= len(outbox)
+            self.gateway.event("blind", *(outbox[position] if keep else outbox.pop(position)))
+
     def do_get(self) -> None:
         versions = self.gateway.versions["main"]
         if versions:
@@ -150,7 +158,7 @@ class World:
 
     # The network
 
-    def send(self, system: Full | Five, written: dict[str, Any], number: int) -> Resource | None:
+    def send(self, system: System, written: dict[str, Any], number: int) -> Resource | None:
         fault = self.fault.get(system.name, "")
         gone = {values.kind_of(slot) for slot, value in written.items() if value is None}
         self.hanging += [(system.name, kind, self.now + LIMIT) for kind in gone]
@@ -164,7 +172,7 @@ class World:
             raise Lost
         return answer
 
-    def _land(self, system: Full | Five, written: dict[str, Any], number: int) -> None:
+    def _land(self, system: System, written: dict[str, Any], number: int) -> None:
         if not (system.locks and isinstance(system, Full) and len(system.history) != number):
             system.write(written, number, self.now)
 
@@ -186,11 +194,15 @@ class World:
         self.pass_time(LIMIT + 1)
         while self.papers.outbox:
             self.do_document(0, keep=False)
+        while self.systems["blind"].outbox:
+            self.do_event(0, keep=False)
         for rounds in range(1, ROUNDS + 1):
             before = self.gateway.progress()
             for name in self.systems:
                 self.pass_time(1)
                 self.do_sync(name, "")
+                while self.systems["blind"].outbox:
+                    self.do_event(0, keep=False)
             if self.gateway.progress() == before:
                 return rounds
         return ROUNDS + 1
