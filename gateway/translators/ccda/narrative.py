@@ -33,6 +33,7 @@ _CAPTION, _TABLE, _LIST = V3 + "caption", V3 + "table", V3 + "list"
 _CELLS, _LINK, _PARAGRAPH = (V3 + "td", V3 + "th"), V3 + "linkHtml", V3 + "paragraph"
 _CAPTIONS = {_TABLE: "caption", _LIST: "li"}
 _XML_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_MARKUP = re.compile(r"<[^>]*>")
 _CLASS = re.compile(r"[A-Za-z0-9_\- ]+")
 _SPAN = re.compile(r"[1-9][0-9]{0,3}")
 _LINKED = re.compile(r"(?:https?://|mailto:|#)[^\s\"<>]*")
@@ -53,19 +54,20 @@ def xhtml(text: Element, ids: Ids) -> str | None:
         ids.setdefault(identifier, text)
     parts: list[str] = []
     _inside(text, parts.append, ids)
-    if not any(not piece.isspace() for piece in text.itertext()):
+    inner = "".join(parts)
+    if not _MARKUP.sub("", inner).strip():
         return None
-    return f'<div xmlns="http://www.w3.org/1999/xhtml">{"".join(parts)}</div>'
+    return f'<div xmlns="http://www.w3.org/1999/xhtml">{inner}</div>'
 
 
 def _inside(element: Element, write: Write, ids: Ids) -> None:
     """The text and the children of an element, in order."""
     if text := element.text:
-        write(escape(text))
+        write(" " if text.isspace() else escape(text))
     for child in element if len(element) else NONE:
         _one(child, write, ids)
         if tail := child.tail:
-            write(escape(tail))
+            write(" " if tail.isspace() else escape(tail))
 
 
 def _one(child: Element, write: Write, ids: Ids) -> None:
@@ -74,15 +76,17 @@ def _one(child: Element, write: Write, ids: Ids) -> None:
         write(_VOID[tag])
         return
     name = _PLAIN.get(tag) or _name(tag, child)
+    if name is None:
+        return
     attributes: Any = child.items()
     write(f"<{name}{_attributes(tag, child, attributes, ids)}>" if attributes else f"<{name}>")
     _inside(child, write, ids)
     write(f"</{name}>")
 
 
-def _name(tag: str, element: Element) -> str:
+def _name(tag: str, element: Element) -> str | None:
     """A caption is one only in a table, in a list it is an item; a paragraph that holds blocks is a division; what CDA
-    does not have in a narrative is only a span."""
+    does not have in a narrative is only a span, and code for a browser is nothing at all."""
     if tag == _CAPTION:
         parent = element.getparent()
         return _CAPTIONS.get(str(parent.tag), "span") if parent is not None else "span"
@@ -90,7 +94,12 @@ def _name(tag: str, element: Element) -> str:
         return "ol" if element.get("listType") == "ordered" else "ul"
     if tag == _PARAGRAPH:
         return "div" if any(child.tag in _BLOCKS for child in element) else "p"
-    return "span"
+    return None if _is_code(tag) else "span"
+
+
+def _is_code(tag: str) -> bool:
+    """HTML's script and style, in whatever namespace: what they hold are no words."""
+    return tag.rpartition("}")[2].lower() in ("script", "style")
 
 
 def _attributes(tag: str, element: Element, attributes: list[tuple[str, str]], ids: Ids) -> str:
@@ -129,7 +138,10 @@ def text_of(element: Element) -> str | None:
 
 
 def _words(element: Element, write: Write) -> None:
-    apart = element.tag in _SEPARATING
+    tag: Any = element.tag
+    apart = tag in _SEPARATING
+    if not apart and tag not in _PLAIN and _is_code(tag):
+        return
     if apart:
         write(" ")
     write(element.text or "")

@@ -50,14 +50,14 @@ def test_each_element_has_its_html(cda: str, html: str) -> None:
 @pytest.mark.parametrize(
     "hostile",
     [
-        "<script>alert(1)</script>",
+        "a<script>alert(1)</script>",
         '<linkHtml href="javascript:alert(1)">a</linkHtml>',
         '<content onclick="alert(1)">a</content>',
         '<content ID="x&quot; onload=&quot;y">a</content>',
         '<content styleCode="x&quot;y">a</content>',
         '<td xmlns="http://www.w3.org/1999/xhtml" onclick="x">a</td>',
         '<iframe src="https://example.org"/>a',
-        "<style>body{}</style>",
+        "a<style>body{}</style>",
     ],
 )
 def test_nothing_hostile_comes_through(hostile: str) -> None:
