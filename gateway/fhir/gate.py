@@ -7,6 +7,7 @@ Python follows resources within resources and keeps the nesting in bounds.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from itertools import islice
 
 from gateway.errors import NotConformant
@@ -21,6 +22,7 @@ from .json import Json
 __all__ = ["TYPES", "check", "check_depth", "is_r4_type", "require", "warm"]
 
 MAX_DEPTH = 100
+_LEAVES = frozenset({str, int, bool, float, Decimal, type(None)})
 
 
 def check(resource: Json, *, limit: int = 20) -> list[Issue]:
@@ -39,7 +41,7 @@ def check_depth(value: Json, limit: int = MAX_DEPTH) -> Issue | None:
             inner
             for outer in level
             for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
-            if isinstance(inner, (dict, list))
+            if inner.__class__ not in _LEAVES
         ]
         if not level:
             return None

@@ -45,6 +45,17 @@ class Twins(_Keyword):
             raise ValueError("are both null at one place")
 
 
+class OneChoice(_Keyword):
+    """`"one_choice": ["valueCode", ..]` - at most one of the elements, itself, its `_` twin or both."""
+
+    def __init__(self, parent_schema: dict[str, Any], value: Any, schema_path: list[str | int]) -> None:
+        super().__init__(parent_schema, frozenset(value), schema_path)
+
+    def validate(self, instance: Json) -> None:
+        if len({name.removeprefix("_") for name in instance} & self.value) > 1:
+            raise ValueError("is given in several types")
+
+
 class Ordered(_Keyword):
     """`"ordered": ["start", "end"]` - the second is not before the first, as far as their precision tells."""
 
@@ -116,6 +127,7 @@ def _dict(value: Json) -> dict[str, Json]:
 
 KEYWORDS: dict[str, type[Any]] = {
     "first_entry": FirstEntry,
+    "one_choice": OneChoice,
     "ordered": Ordered,
     "twins": Twins,
     "unique_full_urls": UniqueFullUrls,

@@ -22,6 +22,7 @@ Schema = dict[str, Any]
 
 _PREFIX = "#/$defs/"
 _REFERENCE = "Reference"
+_VISIBLE = r"[^\x00-\x20]+"
 
 
 @cache
@@ -82,12 +83,9 @@ def _reference(plain: Schema, targets: list[str], *, local: bool) -> Schema:
 
 def reference_pattern(targets: list[str], *, local: bool) -> str:
     """What Reference.reference may be."""
-    relative = rf"(?:{'|'.join(targets)})(?:/{ID}(?:/_history/{ID})?|\?\S+)"
-    inside = rf"|#(?:{_LOCAL_ID})?" if local else ""
-    return rf"^(?:{relative}|[A-Za-z][A-Za-z0-9+.\-]*:\S+{inside})$"
-
-
-_LOCAL_ID = r"\S+"
+    relative = rf"(?:{'|'.join(targets)})(?:/{ID}(?:/_history/{ID})?|\?{_VISIBLE})"
+    inside = rf"|#(?:{_VISIBLE})?" if local else ""
+    return rf"^(?:{relative}|[A-Za-z][A-Za-z0-9+.\-]*:{_VISIBLE}{inside})$"
 
 
 def _names_in(part: Any) -> Iterator[str]:
