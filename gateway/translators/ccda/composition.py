@@ -52,7 +52,7 @@ def header(document: Node, encounter: Reference | None, ctx: Context) -> Resourc
 def _authors(document: Node, ctx: Context) -> list[Reference]:
     found: list[Reference] = []
     for author in document.nodes("author"):
-        reference = fits(agent(author.node("assignedAuthor"), ctx), *_AUTHORS)
+        reference = fits(agent(author.get("assignedAuthor"), ctx), *_AUTHORS)
         if reference and reference not in found:
             found.append(reference)
     return found
@@ -61,7 +61,7 @@ def _authors(document: Node, ctx: Context) -> list[Reference]:
 def _attesters(document: Node, ctx: Context) -> Iterator[Value]:
     for name, mode in (("legalAuthenticator", "legal"), ("authenticator", "professional")):
         for one in document.nodes(name):
-            party = fits(agent(one.node("assignedEntity"), ctx), *_PARTIES)
+            party = fits(agent(one.get("assignedEntity"), ctx), *_PARTIES)
             time = ctx.moment(one.get("time"))
             if party or time:
                 yield kept({"mode": mode, "time": time, "party": party})

@@ -16,11 +16,12 @@ from .context import Context, Reference
 from .document import MAX_BYTES, parse
 from .encounter import encompassing
 from .ids import full_url, is_fhir_id
-from .node import Element, Node, folded
+from .node import Node, folded
 from .patient import patient, patient_key
 from .people import merge_nameless
 from .registry import discover
 from .times import aware, zone_of
+from .unstructured import unstructured
 from .validity import leave_out_invalid, narrate
 
 discover()
@@ -110,22 +111,19 @@ def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
     if found := sections(document, ctx):
         composition["section"] = found
     ctx.add("Composition", composition, document)
-    _unread_body(document, ctx)
+    unstructured(document, ctx)
     merge_nameless(ctx)
     ctx.settle()
     leave_out_invalid(ctx)
     narrate(ctx)
-    resources = [ctx.person, *(made.body for made in ctx.made)]
-    return {"resourceType": "Bundle", "type": "batch", "entry": [_put(resource) for resource in resources]}
+    entries = [_put(ctx.person, full_url(ctx.patient_id))]
+    entries += [_put(made.body, f"urn:uuid:{made.body['id']}") for made in ctx.made]
+    return {"resourceType": "Bundle", "type": "batch", "entry": entries}
 
 
-def _put(resource: Resource) -> Resource:
-    kind, identifier = resource["resourceType"], resource["id"]
-    return {
-        "fullUrl": full_url(identifier),
-        "resource": resource,
-        "request": {"method": "PUT", "url": f"{kind}/{identifier}"},
-    }
+def _put(resource: Resource, url: str) -> Resource:
+    request = {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}
+    return {"fullUrl": url, "resource": resource, "request": request}
 
 
 def _patient_role(document: Node, ctx: Context) -> Node | None:
@@ -146,14 +144,6 @@ def _encounter(document: Node, ctx: Context) -> Reference | None:
     component = document.node("componentOf")
     node = component.node("encompassingEncounter") if component else None
     return encompassing(node, ctx) if node else None
-
-
-def _unread_body(document: Node, ctx: Context) -> None:
-    body: Element | None = None
-    for component in document.nodes("component"):
-        body = component.get("nonXMLBody")
-    if body is not None:
-        ctx.issue("warning", "not-supported", "nonXMLBody: the header is converted, the body is not", body)
 
 
 def _document_key(document: Node) -> str | None:

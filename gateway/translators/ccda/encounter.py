@@ -124,7 +124,7 @@ def encompassing(node: Node, ctx: Context) -> Reference | None:
 
 def participant(node: Node, role: str, ctx: Context) -> Value | None:
     """One participant: who, in which function, when."""
-    individual = fits(agent(node.node(role), ctx), "Practitioner", "PractitionerRole", "RelatedPerson")
+    individual = fits(agent(node.get(role), ctx), "Practitioner", "PractitionerRole", "RelatedPerson")
     if individual is None:
         return None
     function = codeable(node.get("sdtc:functionCode"), ctx)

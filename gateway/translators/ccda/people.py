@@ -17,10 +17,10 @@ _TAXONOMY = "2.16.840.1.113883.6.101"
 _UNITED = ("identifier", "telecom", "address")
 
 
-def agent(node: Node | None, ctx: Context) -> Reference | None:
+def agent(element: Element | None, ctx: Context) -> Reference | None:
     """assignedAuthor, assignedEntity and their like -> the party: a PractitionerRole where an organization or a role is
     told with the person, the Practitioner alone otherwise, else the Organization or Device; the Patient for himself."""
-    return None if node is None else _remembered(b"agent", node.element, ctx)
+    return None if element is None else _remembered(b"agent", element, ctx)
 
 
 def organization(element: Element | None, ctx: Context) -> Reference | None:
@@ -38,7 +38,7 @@ def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None
 
 def _agent(node: Node, ctx: Context) -> Reference | None:
     person = node.node("assignedPerson") or node.node("relatedPerson") or node.node("playingEntity")
-    if ctx.patient_ids and any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in node.all("id")):
+    if any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in node.all("id")):
         return ctx.patient
     represented = node.get("representedOrganization")
     owner = organization(represented, ctx)
@@ -176,7 +176,7 @@ def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
     if "author" not in node:
         return None, None
     found = [
-        (ctx.moment(author.get("time")) or "", agent(author.node("assignedAuthor"), ctx))
+        (ctx.moment(author.get("time")) or "", agent(author.get("assignedAuthor"), ctx))
         for author in node.nodes("author")
     ]
     times = [time for time, _ in found if time]
@@ -186,14 +186,14 @@ def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
 
 def fits(reference: Reference | None, *types: str) -> Reference | None:
     """The reference where the element may refer to that type, else None."""
-    return reference if reference and reference["reference"].startswith(tuple(f"{kind}/" for kind in types)) else None
+    return reference if reference and reference["reference"].partition("/")[0] in types else None
 
 
 def performers(node: Node, ctx: Context) -> list[Reference]:
     """`performer/assignedEntity` of an entry, each once."""
     found: list[Reference] = []
-    for performer in node.nodes("performer"):
-        reference = agent(performer.node("assignedEntity"), ctx)
+    for performer in node.nodes("performer") if "performer" in node else ():
+        reference = agent(performer.get("assignedEntity"), ctx)
         if reference and reference not in found:
             found.append(reference)
     return found

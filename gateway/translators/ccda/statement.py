@@ -32,7 +32,7 @@ def is_kind(statement: Node, code: str, *templates: str) -> bool:
     """By its code, as older documents have other templates; by its templates, as some have another code."""
     if statement.attribute("code", "code") == code:
         return True
-    return any(root in templates for root in statement.templates())
+    return any(template.get("root") in templates for template in statement.all("templateId"))
 
 
 def value_code(statement: Node) -> str | None:
@@ -58,7 +58,7 @@ def _note(act: Node, ctx: Context) -> Value | None:
     if not text:
         return None
     author = act.node("author")
-    by = fits(agent(author.node("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
+    by = fits(agent(author.get("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
     return kept({"authorReference": by, "time": ctx.moment(author.get("time")) if author else None, "text": text})
 
 

@@ -120,7 +120,7 @@ def _vehicles(activity: Node, ctx: Context) -> Iterator[Value]:
 
 def _performer(activity: Node, ctx: Context) -> Reference | None:
     for performer in activity.nodes("performer"):
-        found = fits(agent(performer.node("assignedEntity"), ctx), "Practitioner", "PractitionerRole", "Organization")
+        found = fits(agent(performer.get("assignedEntity"), ctx), "Practitioner", "PractitionerRole", "Organization")
         if found:
             return found
     return None

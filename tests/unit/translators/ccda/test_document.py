@@ -84,14 +84,46 @@ def test_more_bytes_than_the_limit() -> None:
 
 
 def test_eleven_megabytes_in_one_text_are_accepted() -> None:
-    pdf = "A" * 11_000_000
-    data = document().replace(
-        b"<structuredBody></structuredBody>", f"<nonXMLBody><text>{pdf}</text></nonXMLBody>".encode()
-    )
+    text = '<text mediaType="application/pdf" representation="B64">' + "A" * 11_000_000 + "</text>"
 
-    result = convert(data, patient_id="p1")
+    result = convert(unstructured(text), patient_id="p1")
 
-    assert any("nonXMLBody" in issue.diagnostics for issue in result.issues)
+    assert only(result, "Binary")["data"] == "A" * 11_000_000
+
+
+def unstructured(text: str) -> bytes:
+    return document().replace(b"<structuredBody></structuredBody>", f"<nonXMLBody>{text}</nonXMLBody>".encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "data"),
+    [
+        ('<text mediaType="application/pdf" representation="B64">JVBE\nRi0=</text>', "application/pdf", "JVBERi0="),
+        ('<text mediaType="text/plain">plain words</text>', "text/plain", "cGxhaW4gd29yZHM="),
+    ],
+)
+def test_a_body_that_is_no_xml_is_a_document_of_its_own(text: str, kind: str, data: str) -> None:
+    result = convert(unstructured(text), patient_id="p1")
+
+    binary, reference = only(result, "Binary"), only(result, "DocumentReference")
+    assert (binary["contentType"], binary["data"]) == (kind, data)
+    (content,) = reference["content"]
+    assert content["attachment"] == {"contentType": kind, "url": f"Binary/{binary['id']}"}
+    assert reference["subject"] == {"reference": "Patient/p1"}
+    assert reference["date"] == "2024-05-01T12:00:00-05:00"
+
+
+def test_a_body_elsewhere_is_referred_to() -> None:
+    text = '<text mediaType="application/pdf"><reference value="ref.pdf"/></text>'
+
+    reference = only(convert(unstructured(text), patient_id="p1"), "DocumentReference")
+
+    assert reference["content"] == [{"attachment": {"contentType": "application/pdf", "url": "ref.pdf"}}]
+
+
+@pytest.mark.parametrize("text", ["", "<text/>", '<text representation="B64">not base64!</text>'])
+def test_a_body_of_nothing_is_no_document(text: str) -> None:
+    assert of_type(convert(unstructured(text), patient_id="p1"), "DocumentReference") == []
 
 
 @pytest.mark.parametrize("size", [0, 9_500_000])
