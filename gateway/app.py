@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from gateway import __version__
+from gateway.auth import Authenticator
 from gateway.connectors.call import Seen
 from gateway.connectors.config import Config
 from gateway.connectors.protocol import Target
@@ -55,7 +56,8 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, partners, fhir):
+    app.router.routes.extend(fhir.routes())
+    for routes in (health, documents, partners):
         app.include_router(routes.router)
     return app
 
@@ -98,7 +100,7 @@ class _Parts:
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, read=self._read)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._task: asyncio.Task[None] | None = None
-        self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool)
+        self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store))
 
     async def start(self) -> None:
         await self._inbox.recover()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.errors import InvalidInput, NotAuthenticated, NotPermitted
@@ -14,6 +15,8 @@ from gateway.store import Store
 SERVICES = ("documents", "convert", "snapshot", "operator")
 _RESOURCE_SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]+)\.(c?r?u?d?s?)")
 _KEY_BYTES = 32
+_FRESH = 1.0
+"""Seconds that a key counts as known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,25 @@ def presented_key(headers: Mapping[str, str], *, raw_authorization: bool = False
     raise NotAuthenticated("no API key: send it as 'Authorization: Bearer <key>' or 'X-API-Key: <key>'")
 
 
-async def authenticate(store: Store, key: str) -> Principal:
-    """The principal of a key that is not revoked. Raises NotAuthenticated."""
-    hashed = digest(key)
-    row = await store.query(lambda reader: reader.principal_by_hash(hashed))
-    if row is None or row.revoked_at is not None:
-        raise NotAuthenticated("this API key is not known, or was revoked")
-    return Principal(row.name, row.connector, frozenset(row.scopes))
+class Authenticator:
+    """Keys to principals. A key that was found is not looked up again for a second, so a revoked one is refused a
+    second later at the latest."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._known: dict[bytes, tuple[float, Principal]] = {}
+
+    async def authenticate(self, key: str) -> Principal:
+        """The principal of a key that is not revoked. Raises NotAuthenticated."""
+        hashed = digest(key)
+        found = self._known.get(hashed)
+        if found is not None and found[0] > self._clock():
+            return found[1]
+        self._known.pop(hashed, None)
+        row = await self._store.query(lambda reader: reader.principal_by_hash(hashed))
+        if row is None or row.revoked_at is not None:
+            raise NotAuthenticated("this API key is not known, or was revoked")
+        principal = Principal(row.name, row.connector, frozenset(row.scopes))
+        self._known[hashed] = (self._clock() + _FRESH, principal)
+        return principal

@@ -185,7 +185,7 @@ class Flow:
         return await self.apply(received, items, speaker, answer)
 
     def _read_entry(self, reader: Reader, entry: Entry) -> bundles.Answer:
-        return reading.answer(reader, self.directory(reader), entry)
+        return reading.answer(reader, self.directory, entry, self.ours)
 
     async def batch(self, received: Received, entries: Sequence[Entry], *, full: bool) -> Outcome:
         """A FHIR client's batch: each entry for itself; one bad entry never loses the rest (FHIR R4 §3.1.0.11.1)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,8 +11,12 @@ from gateway.fhir import bundle, json, search, times
 from gateway.fhir.bundle import Answer, Entry
 from gateway.fhir.json import Json, Resource
 from gateway.fhir.search import Query, Token
+from gateway.planning import bodies
 from gateway.planning.directory import Directory
 from gateway.store import Head, LinkRow, Reader, Version
+
+Known = Callable[[Reader], Directory]
+"""How to get the directory, asked only where a link has to be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class Page:
     total: int | None
 
 
-def read(reader: Reader, directory: Directory, type_: str, id_: str) -> Read:
+def read(reader: Reader, directory: Known, type_: str, id_: str) -> Read:
     """The current version. Raises Missing, and Gone when it was deleted."""
     found = reader.read(type_, id_)
     if found is None:
@@ -47,7 +51,8 @@ def read(reader: Reader, directory: Directory, type_: str, id_: str) -> Read:
 def vread(reader: Reader, type_: str, id_: str, number: str) -> Read:
     """One version as it was stored. Raises Missing, and Gone for the version that deleted it."""
     head = _head(reader, type_, id_)
-    version = reader.version(head.rid, int(number)) if number.isascii() and number.isdigit() else None
+    named = bodies.version_number(number)
+    version = reader.version(head.rid, named) if named is not None else None
     if version is None:
         raise Missing(f"this {type_} has no such version")
     if version.body is None:
@@ -68,7 +73,7 @@ def history(reader: Reader, type_: str, id_: str, *, base: str, count: int, befo
     return {"resourceType": "Bundle", "type": "history", "total": head.number, "link": links, "entry": entries}
 
 
-def find(reader: Reader, directory: Directory, query: Query) -> Page:
+def find(reader: Reader, directory: Known, query: Query) -> Page:
     """One page of what a search finds, in the order of creation."""
     filters = _filters(reader, query)
     if filters is None:
@@ -82,12 +87,12 @@ def find(reader: Reader, directory: Directory, query: Query) -> Page:
     return Page(matches, cursor, total)
 
 
-def answer(reader: Reader, directory: Directory, entry: Entry) -> Answer:
+def answer(reader: Reader, directory: Known, entry: Entry, base: str) -> Answer:
     """A GET inside a Bundle: read, vread or search."""
     if entry.id is None:
-        query = search.parse(entry.type, entry.query or "", base=directory.ours)
+        query = search.parse(entry.type, entry.query or "", base=base)
         page = find(reader, directory, query)
-        found = search.searchset(query, page.matches, base=directory.ours, cursor=page.cursor, total=page.total)
+        found = search.searchset(query, page.matches, base=base, cursor=page.cursor, total=page.total)
         return Answer(200, resource=found)
     if entry.version is not None:
         got = vread(reader, entry.type, entry.id, entry.version)
@@ -138,11 +143,14 @@ def _narrowed(reader: Reader, type_: str, ids: Sequence[str] | None, group: Iter
 _MOST = 10_000
 
 
-def _with_links(reader: Reader, directory: Directory, page: Sequence[tuple[Head, bytes]]) -> list[bytes]:
+def _with_links(reader: Reader, directory: Known, page: Sequence[tuple[Head, bytes]]) -> list[bytes]:
     """The bodies as served: a Patient shows the remote ids of its links as identifiers of those systems."""
     patients = [head.rid for head, _ in page if head.type == "Patient"]
     links = reader.links(patients) if patients else {}
-    return [_presented(body, head, links.get(head.rid, ()), directory) for head, body in page]
+    if not any(links.values()):
+        return [body for _, body in page]
+    known = directory(reader)
+    return [_presented(body, head, links.get(head.rid, ()), known) for head, body in page]
 
 
 def _presented(body: bytes, head: Head, links: Iterable[LinkRow], directory: Directory) -> bytes:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fastapi import Request
 
 from gateway import auth
-from gateway.auth import Principal
+from gateway.auth import Authenticator, Principal
 from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
@@ -27,11 +27,12 @@ class Context:
     ingest: Ingest
     inbox: Inbox
     pool: Pool
+    authenticator: Authenticator
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
         """Raises NotAuthenticated."""
         key = auth.presented_key(request.headers, raw_authorization=raw_authorization)
-        return await auth.authenticate(self.store, key)
+        return await self.authenticator.authenticate(key)
 
     def received(self, request: Request, principal: Principal, kind: str, body: bytes) -> Received:
         """The message of a synchronous caller; its connector follows from the key."""

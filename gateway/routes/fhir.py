@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from email.utils import format_datetime, parsedate_to_datetime
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
+from starlette.routing import BaseRoute, Mount, Route
 
 from gateway import reading
 from gateway.auth import Principal
@@ -14,27 +16,25 @@ from gateway.fhir.bundle import Entry
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
 from gateway.flow import Outcome
+from gateway.planning import bodies
 from gateway.planning.world import Action, Item
 from gateway.reading import Read
 from gateway.routes.capability import statement
 from gateway.routes.context import Context, context_of
 from gateway.routes.http import fhir_json, read_json, require_json_answer
 
-router = APIRouter(prefix="/fhir")
+Handler = Callable[[Request], Awaitable[Response]]
 
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d"}
-_HISTORY_PAGE = 50
+_HISTORY_PAGE, _MOST = 50, 1_000
 
 
-@router.get("/metadata")
 async def metadata(request: Request) -> Response:
     """CapabilityStatement; needs no key (FHIR R4 §3.1.0.7)."""
     require_json_answer(request)
     return fhir_json(statement(context_of(request).flow.ours))
 
 
-@router.post("")
-@router.post("/")
 async def post_bundle(request: Request) -> Response:
     """A transaction or batch."""
     context, principal = await _called(request)
@@ -49,9 +49,9 @@ async def post_bundle(request: Request) -> Response:
     return _answer(outcome)
 
 
-@router.post("/{type_}")
-async def create(request: Request, type_: str) -> Response:
+async def create(request: Request) -> Response:
     """Create, or conditional create with If-None-Exist (FHIR R4 §3.1.0.8)."""
+    type_ = request.path_params["type_"]
     context, principal = await _called(request, type_)
     principal.require("c", type_)
     asked = request.headers.get("if-none-exist")
@@ -59,71 +59,70 @@ async def create(request: Request, type_: str) -> Response:
     return await _write(request, context, principal, type_, "create", named=named)
 
 
-@router.put("/{type_}")
-async def conditional_update(request: Request, type_: str) -> Response:
+async def conditional_update(request: Request) -> Response:
     """Update whom the condition names, else create (FHIR R4 §3.1.0.4.3)."""
+    type_ = request.path_params["type_"]
     context, principal = await _called(request, type_)
     principal.require("u", type_)
     return await _write(request, context, principal, type_, "update", named=_condition(request, type_))
 
 
-@router.put("/{type_}/{id_}")
-async def update(request: Request, type_: str, id_: str) -> Response:
+async def update(request: Request) -> Response:
     """Update by id; an id that we did not give is refused (FHIR R4 §3.1.0.4)."""
+    type_, id_ = request.path_params["type_"], request.path_params["id_"]
     context, principal = await _called(request, type_)
     principal.require("u", type_)
     return await _write(request, context, principal, type_, "update", id_=id_)
 
 
-@router.delete("/{type_}")
-async def conditional_delete(request: Request, type_: str) -> Response:
+async def conditional_delete(request: Request) -> Response:
     """Delete whom the condition names (FHIR R4 §3.1.0.7.1)."""
+    type_ = request.path_params["type_"]
     context, principal = await _called(request, type_)
     principal.require("d", type_)
     item = Item(type_, "delete", type_, condition=_condition(request, type_))
     return await _delete(request, context, principal, item)
 
 
-@router.delete("/{type_}/{id_}")
-async def delete(request: Request, type_: str, id_: str) -> Response:
+async def delete(request: Request) -> Response:
     """Delete; its history stays (FHIR R4 §3.1.0.7)."""
+    type_, id_ = request.path_params["type_"], request.path_params["id_"]
     context, principal = await _called(request, type_)
     principal.require("d", type_)
     item = Item(type_, "delete", type_, id=id_, if_match=_if_match(request))
     return await _delete(request, context, principal, item)
 
 
-@router.get("/{type_}")
-@router.get("/{type_}/")
-async def search_type(request: Request, type_: str) -> Response:
+async def search_type(request: Request) -> Response:
     """Search with paging (FHIR R4 §3.1.1)."""
+    type_ = request.path_params["type_"]
     return await _search(request, type_, request.url.query)
 
 
-@router.post("/{type_}/_search")
-async def search_by_post(request: Request, type_: str) -> Response:
+async def search_by_post(request: Request) -> Response:
     """The same search as a form, so that identifiers stay out of URLs (FHIR R4 §3.1.1.2.1)."""
+    type_ = request.path_params["type_"]
     form = (await request.body()).decode("utf-8", "replace")
     return await _search(request, type_, "&".join(part for part in (request.url.query, form) if part))
 
 
-@router.get("/{type_}/{id_}")
-async def read(request: Request, type_: str, id_: str) -> Response:
+async def read(request: Request) -> Response:
     """The current version, 304 when the caller has it (FHIR R4 §3.1.0.2)."""
+    type_, id_ = request.path_params["type_"], request.path_params["id_"]
     context, principal = await _called(request, type_)
     principal.require("r", type_)
     flow = context.flow
-    found = await context.store.query(lambda reader: reading.read(reader, flow.directory(reader), type_, id_))
+    found = await context.store.query(lambda reader: reading.read(reader, flow.directory, type_, id_))
     await context.audit_read(principal, "R", type_, id_, 200)
     return _read_answer(request, found)
 
 
-@router.get("/{type_}/{id_}/_history")
-async def history(request: Request, type_: str, id_: str) -> Response:
+async def history(request: Request) -> Response:
     """All versions of one resource, newest first (FHIR R4 §3.1.0.9)."""
+    type_, id_ = request.path_params["type_"], request.path_params["id_"]
     context, principal = await _called(request, type_)
     principal.require("r", type_)
-    count, before = _number(request, "_count") or _HISTORY_PAGE, _number(request, "before")
+    count, before = _number(request, "_count", most=_MOST) or _HISTORY_PAGE, _number(request, "before")
     base = context.flow.ours
     found = await context.store.query(
         lambda reader: reading.history(reader, type_, id_, base=base, count=count, before=before)
@@ -132,9 +131,9 @@ async def history(request: Request, type_: str, id_: str) -> Response:
     return fhir_json(json.encode(found))
 
 
-@router.get("/{type_}/{id_}/_history/{number}")
-async def vread(request: Request, type_: str, id_: str, number: str) -> Response:
+async def vread(request: Request) -> Response:
     """One version (FHIR R4 §3.1.0.3)."""
+    type_, id_, number = (request.path_params[name] for name in ("type_", "id_", "number"))
     context, principal = await _called(request, type_)
     principal.require("r", type_)
     found = await context.store.query(lambda reader: reading.vread(reader, type_, id_, number))
@@ -142,12 +141,11 @@ async def vread(request: Request, type_: str, id_: str, number: str) -> Response
     return _read_answer(request, found)
 
 
-@router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"])
-async def unknown(request: Request, path: str) -> Response:
+async def unknown(request: Request) -> Response:
     """Everything that is no interaction of ours."""
     if request.method == "PATCH":
         raise NotAllowed("PATCH is not done here yet: read it, change it, and PUT it with If-Match")
-    raise Missing(f"the FHIR API has nothing at {request.method} /fhir/{path[:80]}")
+    raise Missing("the FHIR API has nothing at this address: see /fhir/metadata")
 
 
 async def _called(request: Request, type_: str | None = None) -> tuple[Context, Principal]:
@@ -194,7 +192,7 @@ async def _search(request: Request, type_: str, query: str) -> Response:
     strict = "handling=strict" in request.headers.get("prefer", "")
     asked = search.parse(type_, query, base=context.flow.ours, strict=strict)
     flow = context.flow
-    page = await context.store.query(lambda reader: reading.find(reader, flow.directory(reader), asked))
+    page = await context.store.query(lambda reader: reading.find(reader, flow.directory, asked))
     await context.audit_read(principal, "E", type_, None, 200)
     found = search.searchset(asked, page.matches, base=flow.ours, cursor=page.cursor, total=page.total)
     return fhir_json(json.encode(found))
@@ -232,13 +230,14 @@ def _if_match(request: Request) -> str | None:
     return bundle.version_of(given) if given else None
 
 
-def _number(request: Request, name: str) -> int | None:
+def _number(request: Request, name: str, *, most: int = bodies.LARGEST) -> int | None:
     text = request.query_params.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= 1_000):
-        raise InvalidInput(f"{name} is a whole number from 1 to 1000")
-    return int(text)
+    number = bodies.version_number(text)
+    if number is None or not 0 < number <= most:
+        raise InvalidInput(f"{name} is a whole number from 1 to {most}")
+    return number
 
 
 def _answer(outcome: Outcome) -> Response:
@@ -255,7 +254,7 @@ def _read_answer(request: Request, found: Read) -> Response:
 def _is_known(request: Request, found: Read) -> bool:
     known = request.headers.get("if-none-match")
     if known:
-        return known.strip() in (bundle.etag(found.number), "*")
+        return any(tag.strip().removeprefix("W/") in (f'"{found.number}"', "*") for tag in known.split(","))
     since = request.headers.get("if-modified-since")
     if not since:
         return False
@@ -263,3 +262,35 @@ def _is_known(request: Request, found: Read) -> bool:
         return found.at.replace(microsecond=0) <= parsedate_to_datetime(since)
     except (ValueError, TypeError):
         return False
+
+
+def _by_method(**handlers: Handler) -> Handler:
+    """One address, its interactions by HTTP method."""
+
+    async def handle(request: Request) -> Response:
+        handler = handlers.get(request.method)
+        if handler is None:
+            raise NotAllowed(f"{request.method} is not done here: there is {', '.join(sorted(handlers))}")
+        return await handler(request)
+
+    return handle
+
+
+def routes() -> Sequence[BaseRoute]:
+    """Plain routes: the framework's parameter handling costs more than a read does."""
+    addresses: dict[str, Handler] = {
+        "/metadata": _by_method(GET=metadata, HEAD=metadata),
+        "/{type_}/{id_}/_history/{number}": _by_method(GET=vread, HEAD=vread),
+        "/{type_}/{id_}/_history": _by_method(GET=history, HEAD=history),
+        "/{type_}/_search": _by_method(POST=search_by_post),
+        "/{type_}/{id_}": _by_method(GET=read, HEAD=read, PUT=update, PATCH=unknown, DELETE=delete),
+        "/{type_}": _by_method(GET=search_type, POST=create, PUT=conditional_update, DELETE=conditional_delete),
+        "/{type_}/": _by_method(GET=search_type, POST=create),
+        "/": _by_method(POST=post_bundle),
+        "/{path:path}": unknown,
+    }
+    below = [Route(path, handler, methods=_METHODS) for path, handler in addresses.items()]
+    return [Route("/fhir", _by_method(POST=post_bundle), methods=_METHODS), Mount("/fhir", routes=below)]
+
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
