@@ -55,20 +55,17 @@ class Draft:
             self.bound[single.slot] = slot
         self.shown[slot] = shown
 
-    def adopt(self, slot: str, value: Value, since: datetime) -> bool:
+    def adopt(self, slot: str, value: Value, since: datetime, *, told: bool = False) -> bool:
         """Take a display as the effect of the newest open send that it equals; False if it equals none."""
-        found = self._intended(slot, value)
+        found = self.intended(slot, value)
         if found is None:
             return False
         target, sent, stamp = found
-        self.display(target, Shown(labelled(target, value), sent, stamp, adopted=True, since=since))
+        self.display(target, Shown(labelled(target, value), sent, stamp, adopted=True, since=since, told=told))
         return True
 
-    def intends(self, slot: str, value: Value) -> bool:
-        """Whether a display can be the effect of an open send."""
-        return self._intended(slot, value) is not None
-
-    def _intended(self, slot: str, value: Value) -> tuple[str, Value, datetime | None] | None:
+    def intended(self, slot: str, value: Value) -> tuple[str, Value, datetime | None] | None:
+        """The newest open send that this display can be the effect of: its slot, value and stamp."""
         single = self.form.field_of(slot)
         for intent in reversed(self.source.intents):
             for target, (sent, stamp) in intent.slots.items():

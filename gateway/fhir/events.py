@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
-from gateway.fhir.draft import Draft, assertion, is_sent, latest
+from gateway.fhir.draft import TICK, Draft, assertion, is_sent, latest
 from gateway.fhir.form import Form
 from gateway.fhir.record import Coverage, Own, Record, Shown, Slots, Value
 from gateway.fhir.spelling import canonical, same
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`when`: by their clock, which may be wrong by `tolerance`; None = unknown. `received`: by ours."""
+
+    when: datetime | None
+    received: datetime
+    tolerance: timedelta
+
+    @property
+    def at(self) -> datetime | None:
+        """The time of change: nothing was said later than we heard of it."""
+        return min(self.when, self.received) if self.when else None
+
+    def is_before(self, shown: Shown) -> bool:
+        """Whether it tells of a time before they took over what they display now."""
+        return shown.since is not None and (self.when is None or self.when <= shown.since)
+
+    def is_after(self, shown: Shown) -> bool:
+        """Whether it certainly tells of a time when they had been shown that."""
+        if self.when is None or shown.since is None:
+            return self.when is not None
+        return self.when - (timedelta(0) if shown.told else self.tolerance) > shown.since
+
 
 _PLAIN: Final = frozenset({"active", "gender", "birthDate", "deceased[x]", "maritalStatus", "multipleBirth[x]"})
 
 
 def fold(
-    record: Record, slots: Slots, at: datetime | None, received: datetime, coverage: Coverage, form: Form
+    record: Record,
+    slots: Slots,
+    at: datetime | None,
+    received: datetime,
+    coverage: Coverage,
+    form: Form,
+    tolerance: timedelta,
 ) -> Record:
     """The record after an event of time `at`: per slot the newest own statement stands, whatever came first.
 
     Without a date it is of the time it was received, and of unknown time at first contact.
     """
-    when = at or (received if record.read_at else None)
+    event = Event(at or (received if record.read_at else None), received, tolerance)
     draft = Draft.of(record, form)
     said = draft.by_field(slots, coverage)
     for slot, value in said.items():
-        _fold(draft, slot, value, when, received)
+        _fold(draft, slot, value, event)
     for slot in (draft.own.keys() | draft.shown.keys() | _named(coverage)) - said.keys():
         if draft.ends_by_absence(slot, coverage):
-            _end(draft, slot, when, received)
+            _end(draft, slot, event)
     return replace(draft.record(), read_at=latest(record.read_at, received))
 
 
@@ -37,51 +68,70 @@ def _named(coverage: Coverage) -> set[str]:
     return {name for name in coverage.elements or () if "[" in name or name in _PLAIN}
 
 
-def _end(draft: Draft, slot: str, when: datetime | None, received: datetime) -> None:
+def _end(draft: Draft, slot: str, event: Event) -> None:
     """They say that there is none. Where none was known that only keeps an older event from counting."""
     own, shown = draft.own.get(slot), draft.shown.get(slot)
     if own is None and (shown is None or (shown.value is None and not shown.adopted)):
-        draft.shown[slot] = Shown(None, since=latest(when, shown.since if shown else None))
+        draft.shown[slot] = Shown(None, since=latest(event.when, shown.since if shown else None), told=True)
     elif own is None or own.value is not None or (shown is not None and shown.value is not None):
-        _fold(draft, slot, None, when, received)
+        _fold(draft, slot, None, event)
 
 
-def _fold(draft: Draft, slot: str, value: Value, when: datetime | None, received: datetime) -> None:
+def _fold(draft: Draft, slot: str, value: Value, event: Event) -> None:
     own, shown = draft.own.get(slot), draft.shown.get(slot)
     if own is not None and same(slot, own.value, value):
-        _repeat(draft, slot, own, shown, when, received)
-    elif own is not None and _is_old(own, slot, value, when):
-        draft.own[slot] = _changed_after(own, when)
+        _repeat(draft, slot, own, shown, event)
+    elif own is not None and _is_old(own, slot, value, event.when):
+        draft.own[slot] = _informed(draft, slot, _changed_after(own, event.when), value)
     elif shown is not None and (same(slot, shown.value, value) or is_sent(draft.form, slot, shown, value)):
-        return
-    elif shown is not None and _is_before(when, shown):
-        if shown.adopted and not draft.intends(slot, value):
-            _assert(draft, slot, value, when, received)
-    elif not draft.adopt(slot, value, when or received):
-        _assert(draft, slot, value, when, received)
+        _echo(draft, slot, own, shown, event)
+    elif shown is not None and event.is_before(shown):
+        if shown.adopted and not draft.intended(slot, value):
+            _assert(draft, slot, value, event)
+    elif not draft.adopt(slot, value, event.when or event.received, told=event.when is not None):
+        _assert(draft, slot, value, event)
 
 
-def _repeat(draft: Draft, slot: str, own: Own, shown: Shown | None, when: datetime | None, received: datetime) -> None:
+def _repeat(draft: Draft, slot: str, own: Own, shown: Shown | None, event: Event) -> None:
     """They say again what they said before: no change, unless we had changed their display in between."""
-    if shown is not None and not same(slot, shown.value, own.value) and not _is_before(when, shown):
-        _assert(draft, slot, own.value, when, received)
-    elif when is not None:
-        first = min(when, received, own.at or when)
-        draft.own[slot] = replace(own, at=first, seen=when if own.at is None else latest(own.seen, when))
+    if shown is not None and not same(slot, shown.value, own.value) and not event.is_before(shown):
+        _assert(draft, slot, own.value, event)
+    elif event.when is not None and event.at is not None:
+        newest = event.when if own.at is None else latest(own.seen, event.when)
+        draft.own[slot] = replace(own, at=min(event.at, own.at or event.at), seen=newest)
 
 
-def _assert(draft: Draft, slot: str, value: Value, when: datetime | None, received: datetime) -> None:
+def _echo(draft: Draft, slot: str, own: Own | None, shown: Shown, event: Event) -> None:
+    """They tell of our own send, by their clock: what they said later than that replaced it."""
+    if not shown.adopted or event.when is None:
+        return
+    if own is not None and own.seen is not None and own.seen > event.when:
+        draft.own[slot] = _after(own, shown.stamp)
+        draft.display(slot, Shown(own.value))
+    else:
+        draft.shown[slot] = replace(shown, since=event.when, told=True)
+
+
+def _informed(draft: Draft, slot: str, own: Own, value: Value) -> Own:
+    """An older event that tells of one of our sends: their own value replaced that."""
+    found = draft.intended(slot, value)
+    return _after(own, found[2]) if found else own
+
+
+def _after(own: Own, stamp: datetime | None) -> Own:
+    """Their own value, said in the knowledge of a foreign one."""
+    if stamp is None:
+        return own
+    return replace(own, at=max(own.at, stamp + TICK) if own.at else None, base=latest(own.base, stamp))
+
+
+def _assert(draft: Draft, slot: str, value: Value, event: Event) -> None:
     own, shown = draft.own.get(slot), draft.shown.get(slot)
-    before = shown is not None and _is_before(when, shown)
-    at = min(when, received) if when else None
-    draft.own[slot] = assertion(own, None if before else shown, value, at, when or received)
-    if not before:
+    known = shown if shown is not None and event.is_after(shown) else None
+    said = assertion(own, known, value, event.at, event.when or event.received)
+    draft.own[slot] = said if known is None or not known.adopted else _after(said, known.stamp)
+    if shown is None or not event.is_before(shown):
         draft.display(slot, Shown(value))
-
-
-def _is_before(when: datetime | None, shown: Shown) -> bool:
-    """Whether an event tells of a time before they took over what they display now."""
-    return shown.since is not None and (when is None or when <= shown.since)
 
 
 def _is_old(own: Own, slot: str, value: Value, when: datetime | None) -> bool:

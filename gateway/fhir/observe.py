@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from gateway.fhir import events
 from gateway.fhir.draft import TICK, Draft, assertion, is_sent, latest, replaced_stamp
@@ -18,6 +19,8 @@ from gateway.fhir.overlay import overlay
 from gateway.fhir.record import Coverage, Own, Record, Shown, Slots, Value
 from gateway.fhir.slots import is_united, split
 from gateway.fhir.spelling import exact, same
+
+NO_TIME: Final = timedelta(0)
 
 
 def observe(
@@ -30,16 +33,17 @@ def observe(
     now: datetime,
     form: Form = FULL,
     dated: bool = False,
+    tolerance: timedelta = NO_TIME,
 ) -> Record:
     """The record after its system showed `body`.
 
     `at` = the source's own time of this version, `read_start` = when the read (or receipt) began, `form` = the
     connector's, for its rewriting and its single-valued fields. A read that began before the last applied one is
     dropped: what it says is older. `dated`: a document or event of a system that cannot be read; it is folded in by
-    its own time and need not be the newest.
+    its own time and need not be the newest; `tolerance` = how wrong its clock may be.
     """
     if dated:
-        return events.fold(record, split(body), at, min(read_start, now), coverage, form)
+        return events.fold(record, split(body), at, min(read_start, now), coverage, form, tolerance)
     return observe_versions(record, [(body, at)], coverage, read_start, now=now, form=form)
 
 

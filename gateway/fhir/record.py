@@ -54,7 +54,8 @@ class Own:
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What the system displays now. `adopted` = it displays that because of us: `sent` is what we had sent to get
-    that (None: a tombstone), `stamp` the time of change of the foreign value, `since` when we learned of it.
+    that (None: a tombstone), `stamp` the time of change of the foreign value, `since` when we learned of it (`told`:
+    by their own clock, from an event).
 
     Where `adopted` is False, `sent` may still name a fuller value that the system's form displays only in part.
     """
@@ -64,6 +65,7 @@ class Shown:
     stamp: datetime | None = None
     adopted: bool = False
     since: datetime | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def load(connector: str, type: str, remote_id: str, data: bytes) -> Record:  # n
 
 class _State(msgspec.Struct, array_like=True, frozen=True):
     own: dict[str, tuple[Any, datetime | None, datetime | None, datetime | None]]
-    shown: dict[str, tuple[Any, Any, datetime | None, bool, datetime | None]]
+    shown: dict[str, tuple[Any, Any, datetime | None, bool, datetime | None, bool]]
     as_own: list[str]
     bound: dict[str, str]
     intents: list[tuple[dict[str, tuple[Any, datetime | None]], datetime, datetime]]
@@ -141,8 +143,8 @@ def _shows_own(record: Record, slot: str, shown: Shown) -> bool:
     return own is not None and own.value is shown.value and shown == Shown(own.value)
 
 
-def _dump_shown(shown: Shown) -> tuple[Any, Any, datetime | None, bool, datetime | None]:
-    return shown.value, shown.sent, _utc(shown.stamp), shown.adopted, _utc(shown.since)
+def _dump_shown(shown: Shown) -> tuple[Any, Any, datetime | None, bool, datetime | None, bool]:
+    return shown.value, shown.sent, _utc(shown.stamp), shown.adopted, _utc(shown.since), shown.told
 
 
 def _utc(at: datetime | None) -> datetime | None:

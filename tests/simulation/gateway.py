@@ -142,7 +142,14 @@ class Gateway:
 
     def document(self, name: str, body: Resource, at: int) -> None:
         observed = self.core.observe(
-            self.load(name), body, self.core.papers, moment(at, name), self.now, now=self.now, dated=True
+            self.load(name),
+            body,
+            self.core.papers,
+            moment(at, name),
+            self.now,
+            now=self.now,
+            dated=True,
+            tolerance=self.policy.tolerance,
         )
         self.save(name, observed)
 
@@ -150,7 +157,15 @@ class Gateway:
         coverage = Coverage(frozenset({slot}))
         known = self.load(name)
         heard = self.core.observe(
-            known, told, coverage, moment(at, name), self.now, now=self.now, dated=True, form=BLIND_FORM
+            known,
+            told,
+            coverage,
+            moment(at, name),
+            self.now,
+            now=self.now,
+            dated=True,
+            tolerance=self.policy.tolerance,
+            form=BLIND_FORM,
         )
         self.save(name, heard)
 
