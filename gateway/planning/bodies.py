@@ -8,6 +8,9 @@ from datetime import datetime
 from gateway.fhir import json, times
 from gateway.fhir.json import Resource
 
+LARGEST = 10**12
+"""No resource ever has so many versions; what is larger names none, and would not fit into a column."""
+
 _SERVED = ("versionId", "lastUpdated")
 
 
@@ -31,3 +34,10 @@ def content_of(body: Resource) -> Resource:
 def digest(content: Resource) -> bytes:
     """A short name of a content: the same for the same JSON, every digit of a number included."""
     return hashlib.blake2b(json.canonical(content), digest_size=16).digest()
+
+
+def version_number(text: str) -> int | None:
+    """The version that a meta.versionId names; None when it can be none of ours."""
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(LARGEST)):
+        return None
+    return int(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gateway.fhir import condition, json, search
 from gateway.fhir.json import Resource
 from gateway.planning import bodies, orders
-from gateway.planning.patients import check_version
+from gateway.planning.patients import base_of, check_version
 from gateway.planning.resolve import Meant
 from gateway.planning.world import Speaker, State, World
 from gateway.store import HeadUpdate, Identifier, Key, LinkRow, NewHead, NewVersion, RecordRow
@@ -19,7 +19,7 @@ def apply(world: World, meant: Meant, resource: Resource, patient: int | None, s
     content = bodies.content_of(resource)
     name = bodies.digest(content)
     remote_id = meant.item.remote_id or state.id
-    if state.deleted or not _says_nothing_new(state, (speaker.connector, remote_id), name):
+    if state.deleted or not _says_nothing_new(world, meant, resource, (speaker.connector, remote_id), name):
         state.patient = patient
         state.raw = _version(world, state, content, speaker)
     _remember(world, meant, state, name, speaker)
@@ -34,6 +34,7 @@ def delete(world: World, meant: Meant, speaker: Speaker) -> None:
     check_version(meant.item, state)
     pairs = search.identifiers_of(state.body)
     world.changes.keys_removed += [Key(state.type, "condition", *row, state.rid) for row in condition.rows(pairs)]
+    world.changes.identifiers_removed += [Identifier(state.type, *pair, state.rid) for pair in pairs]
     if meant.item.condition:
         world.changes.keys_removed.append(Key(state.type, "condition", *meant.item.condition.row, state.rid))
     world.changes.heads_updated.append(HeadUpdate(state.rid, state.number, state.patient))
@@ -41,8 +42,14 @@ def delete(world: World, meant: Meant, speaker: Speaker) -> None:
     world.changes.versions.append(version)
 
 
-def _says_nothing_new(state: State, key: tuple[str, str], name: bytes) -> bool:
-    """The source restates what it stated last, perhaps long before somebody else's edit; or it states what is there."""
+def _says_nothing_new(world: World, meant: Meant, resource: Resource, key: tuple[str, str], name: bytes) -> bool:
+    """The source restates what it stated last, perhaps long before somebody else's edit; or it states what is there;
+    or a client puts back what it had read, edited by nobody or by others only."""
+    state = meant.state
+    assert state is not None
+    if meant.item.id is not None:
+        base, _ = base_of(world, state, meant.item, resource)
+        return bodies.digest(bodies.content_of(base)) == name
     known = state.records.get(key)
     if known is not None and known.row.digest == name:
         return True

@@ -61,13 +61,23 @@ def delete(world: World, meant: Meant, speaker: Speaker) -> None:
         return
     check_version(meant.item, state)
     content = bodies.content_of(state.body)
-    pairs = search.identifiers_of(state.body)
-    conditions = [Key("Patient", "condition", *row, state.rid) for row in condition.rows(pairs)]
-    world.changes.keys_removed += conditions
+    _unindex(world, state)
     world.changes.heads_updated.append(HeadUpdate(state.rid, state.number, state.rid))
     version = NewVersion(state.rid, state.number + 1, "delete", speaker.connector, speaker.message_id, None)
     world.changes.versions.append(version)
     orders.order_patient(world, state, content, state.number + 1, deleted=True)
+
+
+def _unindex(world: World, state: State) -> None:
+    """A deleted Patient is not found by its identifiers; its keys stay, so that messages about it are held."""
+    pairs = search.identifiers_of(state.body)
+    seen = other_identifiers(state.body, world.directory.keys)
+    linked = set(_link_ids(world, state))
+    world.changes.keys_removed += [Key("Patient", "condition", *row, state.rid) for row in condition.rows(pairs)]
+    world.changes.keys_removed += [Key("Patient", "seen", *pair, state.rid) for pair in seen]
+    world.changes.identifiers_removed += [
+        Identifier("Patient", *pair, state.rid) for pair in pairs if pair not in linked
+    ]
 
 
 def check_version(item: Item, state: State) -> None:
@@ -105,7 +115,7 @@ def _observed(world: World, state: State, known: Record, item: Item, resource: R
         return observe.observe(known, resource, coverage, speaker.at, start, now=now, form=used, dated=speaker.dated)
     resource = _without_links(world, state, resource)
     if item.id is not None:
-        base, stamp = _base(world, state, item, resource)
+        base, stamp = base_of(world, state, item, resource)
         return observe.edit(known, base, resource, at=now, base_stamp=stamp)
     return observe.state(known, resource, speaker.coverage, at=now)
 
@@ -122,14 +132,15 @@ def _without_links(world: World, state: State, resource: Resource) -> Resource:
     return {**bare, "identifier": kept} if kept else bare
 
 
-def _base(world: World, state: State, item: Item, resource: Resource) -> tuple[Resource, datetime | None]:
+def base_of(world: World, state: State, item: Item, resource: Resource) -> tuple[Resource, datetime | None]:
     """What a PUT by id was made from: If-Match, else meta.versionId of the body, else the current version."""
     if state.deleted:
-        return {"resourceType": "Patient"}, state.at
+        return {"resourceType": state.type}, state.at
     named = item.if_match or resource.get("meta", {}).get("versionId")
     if named is None or named == str(state.number):
         return state.body, state.at
-    version = world.tx.version(state.rid, int(named)) if named.isdigit() else None
+    number = bodies.version_number(named)
+    version = world.tx.version(state.rid, number) if number is not None else None
     if version is None or version.body is None:
         raise InvalidInput("meta.versionId names a version that never was", expression=f"{item.path}.meta.versionId")
     return json.decode(version.body), version.at

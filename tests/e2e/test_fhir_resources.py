@@ -1,0 +1,268 @@
+"""One resource at a time: create, read, vread, update, delete, history (FHIR R4 §3.1.0)."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.fhir import json
+
+from .desk import FHIR, MRN, PUBLIC, Desk, decoded, issue, link, observation, patient, resources
+
+pytestmark = pytest.mark.anyio
+
+
+async def put(desk: Desk, body: dict, **headers: str):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await desk.fhir("PUT", f"/{body['resourceType']}/{body['id']}", body, headers=named)
+
+
+async def test_create_answers_with_the_stored_form_and_where_it_is(desk: Desk) -> None:
+    answer = await desk.post(observation(valueQuantity={"value": json.decode(b"1.50"), "unit": "mg"}))
+    assert answer.status_code == 201
+    assert answer.headers["content-type"] == FHIR
+    stored = decoded(answer)
+    assert answer.headers["etag"] == 'W/"1"' and stored["meta"]["versionId"] == "1"
+    assert answer.headers["location"] == f"{PUBLIC}/fhir/Observation/{stored['id']}/_history/1"
+    assert b'"value":1.50' in answer.content, "precision is kept"
+    assert (await desk.fhir("GET", f"/Observation/{stored['id']}")).content == answer.content
+
+
+async def test_an_id_of_the_caller_is_not_taken_on_create(desk: Desk) -> None:
+    made = await desk.made_id({**observation(), "id": "mine", "meta": {"versionId": "77"}})
+    assert made != "mine"
+    assert (await desk.read(f"/Observation/{made}"))["meta"]["versionId"] == "1"
+
+
+async def test_ids_are_uuid_7(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    assert made[14] == "7" and made[19] in "89ab"
+
+
+@pytest.mark.parametrize("prefer", ["return=minimal", "return=minimal; handling=strict"])
+async def test_prefer_minimal_answers_without_a_body(desk: Desk, prefer: str) -> None:
+    answer = await desk.post(observation(), prefer=prefer)
+    assert answer.status_code == 201 and answer.content == b"" and answer.headers["location"]
+
+
+async def test_update_makes_the_next_version_and_the_same_again_none(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    changed = {**observation(), "id": made, "status": "amended"}
+    first, second = await put(desk, changed), await put(desk, changed)
+    assert [first.status_code, second.status_code] == [200, 200]
+    assert [first.headers["etag"], second.headers["etag"]] == ['W/"2"', 'W/"2"']
+    assert first.content == second.content
+
+
+async def test_the_id_of_body_and_url_must_be_one(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    for body in ({**observation(), "id": "other"}, observation()):
+        answer = await desk.fhir("PUT", f"/Observation/{made}", body)
+        assert answer.status_code == 400 and issue(answer)["expression"] == ["Observation.id"]
+    answer = await desk.fhir("PUT", f"/Observation/{made}", {**patient("Other"), "id": made})
+    assert answer.status_code == 400 and issue(answer)["expression"] == ["resourceType"]
+    assert (await desk.read(f"/Observation/{made}"))["meta"]["versionId"] == "1"
+
+
+async def test_put_to_an_id_that_nobody_gave_is_refused(desk: Desk) -> None:
+    answer = await put(desk, {**observation(), "id": "never-given"})
+    assert answer.status_code == 405 and issue(answer)["code"] == "not-supported"
+    assert desk.counts() == {}
+
+
+async def test_a_stale_if_match_is_412_and_changes_nothing(desk: Desk) -> None:
+    for resource in (patient("Match"), observation()):
+        made = await desk.made_id(resource)
+        path = f"/{resource['resourceType']}/{made}"
+        body = {**resource, "id": made, "language": "de"}
+        assert (await put(desk, body, if_match='W/"1"')).status_code == 200
+        stale = await put(desk, {**body, "language": "fr"}, if_match='W/"1"')
+        assert stale.status_code == 412 and issue(stale)["code"] == "conflict"
+        assert (await desk.read(path))["language"] == "de"
+        assert (await desk.fhir("DELETE", path, headers={"if-match": 'W/"1"'})).status_code == 412
+        assert (await desk.fhir("DELETE", path, headers={"if-match": 'W/"2"'})).status_code == 204
+
+
+@pytest.mark.parametrize("tag", ["3", "*x", 'W/"', '"a" "b"', 'W/"1",W/"2"'])
+async def test_an_if_match_that_is_no_etag_is_400(desk: Desk, tag: str) -> None:
+    made = await desk.made_id(observation())
+    assert (await put(desk, {**observation(), "id": made}, if_match=tag)).status_code == 400
+
+
+async def test_a_strong_if_match_is_read_too(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    assert (await put(desk, {**observation(), "id": made}, if_match='"1"')).status_code == 200
+
+
+@pytest.mark.parametrize("tag", ['W/"1"', '"1"', "*", 'W/"7", W/"1"', 'W/"7",W/"1"'])
+async def test_what_the_caller_has_is_304(desk: Desk, tag: str) -> None:
+    made = await desk.made_id(observation())
+    answer = await desk.fhir("GET", f"/Observation/{made}", headers={"if-none-match": tag})
+    assert answer.status_code == 304 and answer.content == b"" and answer.headers["etag"] == 'W/"1"'
+
+
+async def test_what_the_caller_does_not_have_is_sent(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    answer = await desk.fhir("GET", f"/Observation/{made}", headers={"if-none-match": 'W/"2"'})
+    assert answer.status_code == 200
+    old = {"if-modified-since": "Sat, 01 Jan 2000 00:00:00 GMT"}
+    assert (await desk.fhir("GET", f"/Observation/{made}", headers=old)).status_code == 200
+    modified = {"if-modified-since": answer.headers["last-modified"]}
+    assert (await desk.fhir("GET", f"/Observation/{made}", headers=modified)).status_code == 304
+    for odd in ("yesterday", "Sat, 01 Jan 2000 00:00:00", ""):
+        assert (await desk.fhir("GET", f"/Observation/{made}", headers={"if-modified-since": odd})).status_code == 200
+
+
+@pytest.mark.parametrize("resource", [patient("Gone", (MRN, "gone-1")), observation(None, ("https://x.example", "1"))])
+async def test_deleted_is_410_and_put_brings_it_back_as_the_next_version(desk: Desk, resource: dict) -> None:
+    kind, made = resource["resourceType"], await desk.made_id(resource)
+    path = f"/{kind}/{made}"
+    assert (await desk.fhir("DELETE", path)).status_code == 204
+    assert (await desk.fhir("DELETE", path)).status_code == 204, "deleting twice is no error"
+    gone = await desk.fhir("GET", path)
+    assert gone.status_code == 410 and issue(gone)["code"] == "deleted"
+    assert await desk.found(f"/{kind}?_id={made}") == []
+    [identifier] = resource["identifier"]
+    query = f"/{kind}?identifier={identifier['system']}|{identifier['value']}"
+    assert await desk.found(query) == []
+
+    back = await put(desk, {**resource, "id": made})
+    assert back.status_code in (200, 201) and back.headers["etag"] == 'W/"3"', back.text
+    assert [one["id"] for one in await desk.found(query)] == [made]
+
+    versions = decoded(await desk.fhir("GET", f"{path}/_history"))
+    assert versions["type"] == "history" and versions["total"] == 3
+    assert [one["request"]["method"] for one in versions["entry"]] == ["PUT", "DELETE", "POST"]
+    assert ["resource" in one for one in versions["entry"]] == [True, False, True]
+    assert [(await desk.fhir("GET", f"{path}/_history/{n}")).status_code for n in (1, 2, 3, 4)] == [200, 410, 200, 404]
+
+
+async def test_deleting_what_never_was_is_no_error(desk: Desk) -> None:
+    assert (await desk.fhir("DELETE", "/Patient/never")).status_code == 204
+
+
+async def test_an_old_version_is_as_it_was(desk: Desk) -> None:
+    made = await desk.made_id(patient("First"))
+    await put(desk, {**patient("Second"), "id": made})
+    old = decoded(await desk.fhir("GET", f"/Patient/{made}/_history/1"))
+    new = decoded(await desk.fhir("GET", f"/Patient/{made}/_history/2"))
+    assert [one["name"][0]["family"] for one in (old, new)] == ["First", "Second"]
+    assert old["meta"]["versionId"] == "1" and old["meta"]["lastUpdated"] < new["meta"]["lastUpdated"]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "abc", "1.0", "9" * 30, "9" * 5000, "²", "%00", "1%2F2"])
+async def test_a_version_that_never_was_is_404(desk: Desk, number: str) -> None:
+    made = await desk.made_id(observation())
+    assert (await desk.fhir("GET", f"/Observation/{made}/_history/{number}")).status_code == 404
+
+
+async def test_history_is_paged_to_its_end(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    for number in range(6):
+        await put(desk, {**observation(note=[{"text": f"note {number}"}]), "id": made})
+    seen, path = [], f"/fhir/Observation/{made}/_history?_count=3"
+    while path:
+        page = decoded(await desk.call("GET", path))
+        assert page["total"] == 7
+        seen += [one["meta"]["versionId"] for one in resources(page)]
+        path = link(page, "next")
+    assert seen == ["7", "6", "5", "4", "3", "2", "1"]
+
+
+async def test_a_history_page_may_begin_at_any_version(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    for before in ("1001", "123456789"):
+        page = await desk.fhir("GET", f"/Observation/{made}/_history?before={before}")
+        assert page.status_code == 200 and len(resources(decoded(page))) == 1
+    for odd in ("0", "x", "-1", "9" * 40):
+        assert (await desk.fhir("GET", f"/Observation/{made}/_history?before={odd}")).status_code == 400
+
+
+async def test_unknown_resources_and_types_are_404(desk: Desk) -> None:
+    for path in ("/Patient/nobody", "/Patient/nobody/_history", "/Patient/nobody/_history/1", "/Nothing/1", "/Nothing"):
+        answer = await desk.fhir("GET", path)
+        assert answer.status_code == 404 and issue(answer)["code"] == "not-found", path
+
+
+async def test_a_stale_body_asserts_only_its_own_differences(desk: Desk) -> None:
+    """PUT by id without If-Match: the base is the version that the body names."""
+    made = await desk.made_id(patient("Base", gender="female"))
+    read = await desk.read(f"/Patient/{made}")
+    await put(desk, {**read, "gender": "other"})
+    late = await put(desk, {**read, "birthDate": "1981-01-01"})
+    assert late.status_code == 200
+    now = decoded(late)
+    assert (now["gender"], now["birthDate"]) == ("other", "1981-01-01")
+
+
+async def test_a_body_that_names_a_version_that_never_was_is_400(desk: Desk) -> None:
+    made = await desk.made_id(patient("Base"))
+    for number in ("9", "9" * 60, "x"):
+        answer = await put(desk, {**patient("Other"), "id": made, "meta": {"versionId": number}})
+        assert answer.status_code == 400, number
+
+
+async def test_removing_an_element_by_put_removes_it(desk: Desk) -> None:
+    made = await desk.made_id(patient("Remove", gender="female", telecom=[{"system": "phone", "value": "+1 555 0100"}]))
+    read = await desk.read(f"/Patient/{made}")
+    del read["telecom"]
+    now = decoded(await put(desk, read))
+    assert "telecom" not in now and now["gender"] == "female"
+
+
+async def test_two_clients_in_turn_both_get_what_they_put(desk: Desk) -> None:
+    """A client that puts back what it had put before somebody else's edit means it: it names the current version."""
+    other = desk.add_key("other", "other")
+    made = await desk.made_id(observation())
+    first = {**observation(), "id": made, "status": "final"}
+    second = {**observation(), "id": made, "status": "amended"}
+    assert (await put(desk, first)).status_code == 200
+    await desk.fhir("PUT", f"/Observation/{made}", second, key=other)
+    answer = await put(desk, first, if_match='W/"2"')
+    assert decoded(answer)["status"] == "final" and answer.headers["etag"] == 'W/"3"'
+
+
+async def test_the_same_for_a_patient(desk: Desk) -> None:
+    other = desk.add_key("other", "other")
+    made = await desk.made_id(patient("Turn", gender="female"))
+    body = {**patient("Turn", gender="male"), "id": made}
+    await desk.fhir("PUT", f"/Patient/{made}", body, key=other, headers={"if-match": 'W/"1"'})
+    back = await put(desk, {**patient("Turn", gender="female"), "id": made}, if_match='W/"2"')
+    assert decoded(back)["gender"] == "female"
+
+
+async def test_no_answer_in_another_format(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    for how in ({"headers": {"accept": "application/fhir+xml"}}, {}):
+        path = f"/Observation/{made}" if how else f"/Observation/{made}?_format=xml"
+        assert (await desk.fhir("GET", path, **how)).status_code == 406
+    for accept in ("application/json", "*/*", "text/html, application/fhir+json;q=0.5"):
+        assert (await desk.fhir("GET", f"/Observation/{made}", headers={"accept": accept})).status_code == 200
+
+
+async def test_head_is_answered_like_get(desk: Desk) -> None:
+    """FHIR R4 §3.1.0.1.10: HEAD where GET is."""
+    made = await desk.made_id(observation())
+    read = await desk.fhir("GET", f"/Observation/{made}")
+    head = await desk.fhir("HEAD", f"/Observation/{made}")
+    assert head.status_code == 200 and head.headers["etag"] == read.headers["etag"]
+    for path in ("/metadata", "/Observation", f"/Observation/{made}/_history", f"/Observation/{made}/_history/1"):
+        assert (await desk.fhir("HEAD", path)).status_code == 200, path
+    assert (await desk.fhir("HEAD", "/Observation/nothing")).status_code == 404
+
+
+async def test_what_is_not_conformant_is_refused_with_its_place(desk: Desk) -> None:
+    answer = await desk.post({**patient("Bad"), "birthDate": "1980-02-30"})
+    assert answer.status_code == 422 and issue(answer)["expression"] == ["Patient.birthDate"]
+    answer = await desk.post({**patient("Bad"), "gender": "w"})
+    assert answer.status_code == 422 and issue(answer)["expression"] == ["Patient.gender"]
+    assert desk.counts() == {} and desk.messages() == []
+
+
+async def test_metadata_needs_no_key_and_names_what_is_there(desk: Desk) -> None:
+    answer = await desk.fhir("GET", "/metadata", key="")
+    assert answer.status_code == 200
+    statement = decoded(answer)
+    kinds = {one["type"]: one for one in statement["rest"][0]["resource"]}
+    assert statement["fhirVersion"] == "4.0.1" and statement["implementation"]["url"] == f"{PUBLIC}/fhir"
+    assert {one["code"] for one in kinds["Patient"]["interaction"]} >= {"read", "vread", "create", "update", "delete"}
+    assert not {one["name"] for one in kinds["Patient"]["searchParam"]} & {"patient"}
