@@ -5,7 +5,6 @@ All of it runs in a writer's job. A killed worker's lease runs out, and the ordi
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,9 +19,8 @@ from .schema import CLAIMABLE, delivery
 from .sql import Flavour, Row, Step
 from .tx import Tx
 
-
 _ROWS_PER_GROUP = 32
-"""How many due rows are looked at per group wanted; where a group has more, fewer groups are found this time."""
+"""How many due rows are looked at per group wanted; what a longer group has beyond that comes with its next claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Settled(NamedTuple):
     error: str | None = None
 
 
-def _groups(flavour: Flavour) -> Select[Any]:
+def _waiting(flavour: Flavour) -> Select[Any]:
     held = delivery.alias("held")
     taken = select(held.c.delivery_id).where(
         text("held.state IN ('due', 'unknown')"),
@@ -58,26 +56,14 @@ def _groups(flavour: Flavour) -> Select[Any]:
         held.c.lease_until > bindparam("now"),
     )
     allowed = flavour.given("connectors", name=Text())
-    waiting = select(delivery.c.connector, delivery.c.patient).where(
+    waiting = select(*delivery.c).where(
         CLAIMABLE,
         delivery.c.due_at <= bindparam("now"),
         delivery.c.connector.in_(select(allowed.c.name)),
         ~taken.exists(),
     )
-    return waiting.order_by(delivery.c.due_at).limit(bindparam("limit"))
-
-
-def _due(flavour: Flavour) -> Select[Any]:
-    given = flavour.given("groups", connector=Text(), patient=BigInteger())
-    group = and_(
-        delivery.c.connector == given.c.connector,
-        delivery.c.patient == given.c.patient,
-        CLAIMABLE,
-        delivery.c.due_at <= bindparam("now"),
-    )
-    joined = given.join(delivery, group)
-    due = select(*delivery.c).select_from(joined).order_by(delivery.c.delivery_id)
-    return due.with_for_update(of=delivery, skip_locked=True)
+    ordered = waiting.order_by(delivery.c.due_at, delivery.c.delivery_id).limit(bindparam("limit"))
+    return ordered.with_for_update(of=delivery, skip_locked=True)
 
 
 def _ours(flavour: Flavour) -> Select[Any]:
@@ -88,15 +74,17 @@ def _ours(flavour: Flavour) -> Select[Any]:
 
 def claim(tx: Tx, *, lease: timedelta, limit: int, connectors: Collection[str]) -> list[Claim]:
     """Up to `limit` groups that are due and that nobody else holds, longest waiting first."""
-    now = to_micros(tx.now)
-    wanted = {"now": now, "limit": limit * _ROWS_PER_GROUP, "connectors": [(name,) for name in connectors]}
-    waiting = tx.ask(_groups, wanted) if connectors else []
-    groups = list(dict.fromkeys((row[0], row[1]) for row in waiting))[:limit]
-    found: dict[tuple[str, int], list[Delivery]] = defaultdict(list)
-    for row in tx.ask(_due, {"now": now, "groups": groups}) if groups else ():
+    wanted = {
+        "now": to_micros(tx.now),
+        "limit": limit * _ROWS_PER_GROUP,
+        "connectors": [(name,) for name in connectors],
+    }
+    groups: dict[tuple[str, int], list[Delivery]] = {}
+    for row in tx.ask(_waiting, wanted) if connectors else ():
         one = to_delivery(row)
-        found[one.connector, one.patient].append(one)
-    return [_take(tx, group, found[group], tx.now + lease) for group in groups if group in found]
+        if len(groups) < limit or (one.connector, one.patient) in groups:
+            groups.setdefault((one.connector, one.patient), []).append(one)
+    return [_take(tx, group, due, tx.now + lease) for group, due in groups.items()]
 
 
 def _take(tx: Tx, group: tuple[str, int], due: Sequence[Delivery], until: datetime) -> Claim:

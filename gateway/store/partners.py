@@ -12,7 +12,7 @@ from gateway.errors import GatewayError, Missing
 
 from .clock import from_micros, maybe_from_micros
 from .rows import ConflictRow, ConnectorRow, Delivery, LinkRow, PrincipalRow, RecordRow
-from .schema import conflict, connector, delivery, link, principal, record, secret
+from .schema import LIVE, conflict, connector, delivery, link, principal, record, secret
 from .source import Source
 from .sql import Flavour, Row
 from .vault import Vault
@@ -26,7 +26,7 @@ def to_record(row: Row) -> RecordRow:
 
 
 def to_link(row: Row) -> LinkRow:
-    return LinkRow._make((*row[:6], from_micros(row[6]), maybe_from_micros(row[7])))
+    return LinkRow._make((*row[:6], from_micros(row[6]), maybe_from_micros(row[7] or None)))
 
 
 def to_delivery(row: Row) -> Delivery:
@@ -58,7 +58,7 @@ def _records_of(flavour: Flavour) -> Select[Any]:
 
 def _links(flavour: Flavour) -> Select[Any]:
     given = flavour.given("rids", rid=BigInteger())
-    live = and_(link.c.rid == given.c.rid, link.c.undone_at.is_(None))
+    live = and_(link.c.rid == given.c.rid, link.c.undone_at == LIVE)
     return select(*link.c).select_from(given.join(link, live))
 
 
@@ -68,7 +68,7 @@ def _links_of(flavour: Flavour) -> Select[Any]:
         link.c.connector == given.c.connector,
         link.c.type == given.c.type,
         link.c.remote_id == given.c.remote_id,
-        link.c.undone_at.is_(None),
+        link.c.undone_at == LIVE,
     )
     return select(*link.c).select_from(given.join(link, live))
 

@@ -28,6 +28,8 @@ LOCK_SECONDS = 10
 _DIALECT = postgresql.psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # SQLAlchemy's own
 _OPTIONS = {
     "enable_seqscan": "off",  # young tables have no statistics: every read of ours has its index
+    "enable_bitmapscan": "off",
+    "enable_material": "off",
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",

@@ -10,6 +10,7 @@ from .keys import Keys
 from .mutations import Mutations
 from .reader import Reader
 from .rows import AuditRow, Changes, ConnectorRow, NewVersion, PrincipalRow, RecordRow
+from .schema import LIVE
 from .source import Statements
 from .sql import Row, Session, Step
 from .vault import Vault
@@ -98,7 +99,7 @@ class Tx(Reader):
         yield Step(to.records_new, [self._first(record) for record in new])
         yield Step(to.records_updated, [_next(record) for record in known], exact=True)
         yield Step(to.links_undone, [(at, number) for number in changes.links_undone], exact=True)
-        links = [(*row[:6], to_micros(row.at), maybe_to_micros(row.undone_at)) for row in changes.links]
+        links = [(*row[:6], to_micros(row.at), maybe_to_micros(row.undone_at) or LIVE) for row in changes.links]
         yield Step(to.links_new, links)
 
     def _first(self, record: RecordRow) -> Row:

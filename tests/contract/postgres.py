@@ -7,6 +7,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -69,7 +70,7 @@ def running(binaries: Path, *options: str) -> Iterator[Server]:
     try:
         yield _ready(Server(folder), process)
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # at once, whoever is still connected
         process.wait(START_SECONDS)
         shutil.rmtree(folder)
 

@@ -11,6 +11,7 @@ down_revision: str | None = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+CLAIMABLE = sa.text("state IN ('due', 'unknown')")
 
 
 def upgrade() -> None:
@@ -71,20 +72,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("delivery_id"),
     )
     op.create_index(
-        "delivery_due",
-        "delivery",
-        ["due_at"],
-        unique=False,
-        sqlite_where=sa.text("state IN ('due', 'unknown')"),
-        postgresql_where=sa.text("state IN ('due', 'unknown')"),
+        "delivery_due", "delivery", ["due_at"], unique=False, sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE
     )
     op.create_index(
         "delivery_group",
         "delivery",
         ["patient", "connector"],
         unique=False,
-        sqlite_where=sa.text("state IN ('due', 'unknown')"),
-        postgresql_where=sa.text("state IN ('due', 'unknown')"),
+        sqlite_where=CLAIMABLE,
+        postgresql_where=CLAIMABLE,
     )
     op.create_index("delivery_order", "delivery", ["rid", "connector", "remote_id"], unique=True)
     op.create_table(
@@ -115,17 +111,10 @@ def upgrade() -> None:
         sa.Column("rid", NUMBER, autoincrement=False, nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("at", NUMBER, autoincrement=False, nullable=False),
-        sa.Column("undone_at", NUMBER, autoincrement=False, nullable=True),
+        sa.Column("undone_at", NUMBER, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("link_id"),
     )
-    op.create_index(
-        "link_live",
-        "link",
-        ["connector", "type", "remote_id"],
-        unique=True,
-        sqlite_where=sa.text("undone_at IS NULL"),
-        postgresql_where=sa.text("undone_at IS NULL"),
-    )
+    op.create_index("link_live", "link", ["connector", "type", "remote_id", "undone_at"], unique=True)
     op.create_index("link_rid", "link", ["rid"], unique=False)
     op.create_table(
         "message",
@@ -143,14 +132,7 @@ def upgrade() -> None:
         sa.Column("issues", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("message_id"),
     )
-    op.create_index(
-        "message_dedupe",
-        "message",
-        ["connector", "dedupe"],
-        unique=True,
-        sqlite_where=sa.text("dedupe IS NOT NULL"),
-        postgresql_where=sa.text("dedupe IS NOT NULL"),
-    )
+    op.create_index("message_dedupe", "message", ["connector", "dedupe"], unique=True)
     op.create_index(
         "message_state",
         "message",
