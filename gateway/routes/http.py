@@ -29,8 +29,9 @@ JSON_TYPES = (FHIR_JSON, "application/json", "text/json", "application/json+fhir
 XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body. Raises TooLarge as soon as it is over `limit` bytes, Unparsable when there is none."""
+async def read_body(request: Request, limit: int, *, empty: bool = False) -> bytes:
+    """The whole body. Raises TooLarge as soon as it is over `limit` bytes, Unparsable when there is none and it may
+    not be `empty`."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge(f"the body is over the limit of {limit} bytes")
@@ -41,7 +42,7 @@ async def read_body(request: Request, limit: int) -> bytes:
         if size > limit:
             raise TooLarge(f"the body is over the limit of {limit} bytes")
         chunks.append(chunk)
-    if not size:
+    if not size and not empty:
         raise Unparsable("the body is empty")
     return b"".join(chunks)
 
@@ -68,7 +69,8 @@ async def read_json(request: Request, limit: int) -> tuple[bytes, json.Json]:
 
 def require_json_answer(request: Request) -> None:
     """Raises NotAcceptable when the caller takes something else only (FHIR R4 §3.1.0.1.11)."""
-    wanted = request.query_params.get("_format") or request.headers.get("accept") or "*/*"
+    asked = request.query_params.get("_format") if b"_format" in request.scope["query_string"] else None
+    wanted = asked or request.headers.get("accept") or "*/*"
     if not any(part in wanted.lower() for part in ("json", "*/*", "application/*")):
         raise NotAcceptable("only JSON is spoken here: ask for application/fhir+json")
 
