@@ -119,7 +119,8 @@ def folded(text: str | None) -> str | None:
     """Runs of white space as one blank, none at the ends; None when nothing is left."""
     if not text or text.isalnum():
         return text or None
-    return " ".join(text.split()) or None
+    words = text.split()
+    return words[0] if len(words) == 1 else " ".join(words) or None
 
 
 def plain_text(element: Element) -> str | None:

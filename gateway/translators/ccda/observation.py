@@ -33,12 +33,21 @@ def category(code: str, display: str) -> list[Value]:
 
 def observation_body(
     observation: Node, ctx: Context, *, categories: list[Value] | None = None, time: Element | None = None
-) -> Value:
-    """`time`: the organizer's, for an observation that has none of its own."""
-    own_time = observation.get("effectiveTime")
+) -> Value | None:
+    """`time`: the organizer's, for an observation that has none of its own.
+
+    None for a placeholder, which has neither what was observed nor a value ("no data available"), and for a negated
+    one: an Observation cannot say that something is not so, and must not say that it is.
+    """
     codes = codeable(observation.get("code"), ctx)
-    by = performers(observation, ctx) if "performer" in observation else []
     value = value_of(observation.get("value"), ctx)
+    if codes is None and not value:
+        return None
+    if observation.negated:
+        ctx.issue("warning", "not-supported", "a negated observation stays in the narrative only", observation.element)
+        return None
+    own_time = observation.get("effectiveTime")
+    by = performers(observation, ctx) if "performer" in observation else []
     body = {
         "identifier": identifiers(observation.all("id")),
         "status": _status(observation),
@@ -55,12 +64,6 @@ def observation_body(
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
     }
     return kept(body)
-
-
-def says_nothing(observation: Node, ctx: Context) -> bool:
-    """Neither what was observed nor the value: a placeholder such as "no data available", not a statement."""
-    coded = codeable(observation.get("code"), ctx)
-    return coded is None and not value_of(observation.get("value"), ctx)
 
 
 def _status(observation: Node) -> str:
@@ -157,7 +160,6 @@ def _reference_range(observed: Node, ctx: Context) -> Value | None:
 def member(
     observation: Node, ctx: Context, *, categories: list[Value] | None, time: Element | None = None
 ) -> Reference | None:
-    """An Observation of an organizer; None for a placeholder."""
-    if says_nothing(observation, ctx):
-        return None
-    return ctx.add("Observation", observation_body(observation, ctx, categories=categories, time=time), observation)
+    """An Observation, alone or of an organizer; None when it has none to make."""
+    body = observation_body(observation, ctx, categories=categories, time=time)
+    return ctx.add("Observation", body, observation) if body else None

@@ -119,10 +119,10 @@ def _reactions(relations: Relations, ctx: Context) -> Iterator[Value]:
     """A Reaction Observation becomes the Observation that the reaction refers to."""
     for kind, one in relations:
         if kind == "MFST" and one.element.tag.endswith("}observation"):
-            detail = ctx.add("Observation", observation_body(one, ctx), one, code=one.get("value"))
-            date = interval(one.get("effectiveTime"), ctx).start
-            if detail:
-                yield kept({"date": date, "detail": detail})
+            body = observation_body(one, ctx)
+            if body:
+                detail = ctx.add("Observation", body, one, code=one.get("value"))
+                yield kept({"date": interval(one.get("effectiveTime"), ctx).start, "detail": detail})
 
 
 def _dose(activity: Node) -> list[Value] | None:

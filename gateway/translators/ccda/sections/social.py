@@ -36,6 +36,8 @@ def social_history(observation: Node, ctx: Context) -> Iterator[Reference | None
 def pregnancy(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Pregnancy Observation: its code says only ASSERTION, FHIR's is 82810-3; the estimated date is a component."""
     body = observation_body(observation, ctx, categories=category("social-history", "Social History"))
+    if body is None:
+        return
     body["code"] = concept("82810-3", LOINC, "Pregnancy status")
     for _, one in related(observation):
         if one.attribute("code", "code") == _DELIVERY and (date := ctx.moment(one.get("value"))):

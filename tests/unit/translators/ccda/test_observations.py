@@ -1,0 +1,118 @@
+"""Observations: results and vital signs, their values by type, and what is no value."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from .written import codes, converted, of_type, only, section
+
+LOINC = "http://loinc.org"
+
+
+def result_observation(value: str, *, more: str = "", extension: str = "r") -> str:
+    return f"""<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.2"/>
+    <id root="1.1" extension="{extension}"/><code code="718-7" codeSystem="2.16.840.1.113883.6.1"/>
+    <statusCode code="completed"/><effectiveTime value="20240501"/>{value}{more}</observation>"""
+
+
+def organizer(*observations: str) -> str:
+    components = "".join(f"<component>{observation}</component>" for observation in observations)
+    return f"""<organizer classCode="BATTERY" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.1"/>
+    <id root="1.1" extension="panel"/><code code="58410-2" codeSystem="2.16.840.1.113883.6.1"/>
+    <statusCode code="completed"/>{components}</organizer>"""
+
+
+def test_a_report_with_its_results() -> None:
+    result = converted(
+        section("30954-2", organizer(result_observation('<value xsi:type="PQ" value="13.50" unit="g/dL"/>')))
+    )
+
+    report, observation = only(result, "DiagnosticReport"), only(result, "Observation")
+    assert report["result"] == [{"reference": f"Observation/{observation['id']}"}]
+    assert report["effectiveDateTime"] == "2024-05-01"
+    assert observation["status"] == "final"
+    assert str(observation["valueQuantity"]["value"]) == "13.50"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('<value xsi:type="PQ" value="5"/>', {"valueQuantity": {"value": 5}}),
+        ('<value xsi:type="PQ" value="5" unit="Puffs"/>', {"valueQuantity": {"value": 5, "unit": "Puffs"}}),
+        ('<value xsi:type="PQ" value="10-20" unit="mg"/>', {"valueString": "10-20 mg"}),
+        ('<value xsi:type="INT" value="7"/>', {"valueInteger": 7}),
+        ('<value xsi:type="REAL" value="7.10"/>', {"valueQuantity": {"value": Decimal("7.10")}}),
+        ('<value xsi:type="ST">clear</value>', {"valueString": "clear"}),
+        ('<value xsi:type="ED">clear</value>', {"valueString": "clear"}),
+        ('<value xsi:type="BL" value="true"/>', {"valueBoolean": True}),
+        ('<value xsi:type="TS" value="201205"/>', {"valueDateTime": "2012-05"}),
+        (
+            '<value xsi:type="IVL_PQ"><low value="3"/></value>',
+            {"valueQuantity": {"value": 3, "comparator": ">="}},
+        ),
+        (
+            '<value xsi:type="IVL_PQ"><high value="3" inclusive="false"/></value>',
+            {"valueQuantity": {"value": 3, "comparator": "<"}},
+        ),
+        (
+            '<value xsi:type="IVL_PQ"><low value="3"/><high value="4"/></value>',
+            {"valueRange": {"low": {"value": 3}, "high": {"value": 4}}},
+        ),
+        ('<value xsi:type="PQ" value="NaN"/>', {"valueString": "NaN"}),
+    ],
+)
+def test_values_by_their_type(value: str, expected: dict[str, object]) -> None:
+    observation = only(converted(section("30954-2", result_observation(value))), "Observation")
+
+    assert {name: found for name, found in observation.items() if name.startswith("value")} == expected
+
+
+def test_a_value_that_is_null_has_a_reason_and_no_value() -> None:
+    observation = only(
+        converted(section("30954-2", result_observation('<value xsi:type="PQ" nullFlavor="ASKU"/>'))), "Observation"
+    )
+
+    assert observation["dataAbsentReason"]["coding"][0]["code"] == "asked-unknown"
+    assert not any(name.startswith("value") for name in observation)
+
+
+def test_reference_range_and_interpretation() -> None:
+    more = """<interpretationCode code="H" codeSystem="2.16.840.1.113883.5.83"/><referenceRange><observationRange>
+    <value xsi:type="IVL_PQ"><low value="12.0" unit="g/dL"/><high value="15.5" unit="g/dL"/></value>
+    </observationRange></referenceRange>"""
+
+    observation = only(
+        converted(section("30954-2", result_observation('<value xsi:type="PQ" value="16" unit="g/dL"/>', more=more))),
+        "Observation",
+    )
+
+    (expected,) = observation["referenceRange"]
+    assert (str(expected["low"]["value"]), str(expected["high"]["value"])) == ("12.0", "15.5")
+    assert codes(observation["interpretation"][0])[0][1] == "H"
+
+
+def test_vital_signs_are_a_panel_with_members() -> None:
+    vitals = organizer(
+        result_observation('<value xsi:type="PQ" value="120" unit="mm[Hg]"/>', extension="s"),
+        result_observation('<value xsi:type="PQ" value="80" unit="mm[Hg]"/>', extension="d"),
+    ).replace("22.4.1", "22.4.26")
+
+    observations = of_type(converted(section("8716-3", vitals)), "Observation")
+
+    (panel,) = [one for one in observations if "hasMember" in one]
+    assert codes(panel["code"]) == [(LOINC, "85353-1")]
+    assert len(panel["hasMember"]) == 2
+    assert all(one["category"][0]["coding"][0]["code"] == "vital-signs" for one in observations)
+
+
+def test_a_negated_observation_is_never_a_positive_one() -> None:
+    positive = result_observation('<value xsi:type="ST">growth</value>')
+    entry = positive.replace("<observation ", '<observation negationInd="true" ')
+
+    result = converted(section("30954-2", entry))
+
+    assert of_type(result, "Observation") == []
+    assert any("negated" in issue.diagnostics for issue in result.issues)
+    assert result.report["sections"][0]["notUnderstood"]
