@@ -21,11 +21,12 @@ from gateway.planning.world import Action, Item
 from gateway.reading import Read
 from gateway.routes.capability import statement
 from gateway.routes.context import Context, context_of
-from gateway.routes.http import fhir_json, read_json, require_json_answer
+from gateway.routes.http import fhir_error, fhir_json, media_type, read_body, read_json, require_json_answer
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d"}
+_FORM, _LARGEST_FORM = "application/x-www-form-urlencoded", 1_000_000
 _HISTORY_PAGE, _MOST = 50, 1_000
 
 
@@ -102,7 +103,9 @@ async def search_type(request: Request) -> Response:
 async def search_by_post(request: Request) -> Response:
     """The same search as a form, so that identifiers stay out of URLs (FHIR R4 §3.1.1.2.1)."""
     type_ = request.path_params["type_"]
-    form = (await request.body()).decode("utf-8", "replace")
+    await _called(request, type_)
+    media_type(request, (_FORM,))
+    form = (await read_body(request, _LARGEST_FORM, empty=True)).decode("utf-8", "surrogateescape")
     return await _search(request, type_, "&".join(part for part in (request.url.query, form) if part))
 
 
@@ -265,13 +268,17 @@ def _is_known(request: Request, found: Read) -> bool:
 
 
 def _by_method(**handlers: Handler) -> Handler:
-    """One address, its interactions by HTTP method."""
+    """One address, its interactions by HTTP method; HEAD where GET is (FHIR R4 §3.1.0.1.7)."""
+    known = {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})}
+    allowed = ", ".join(sorted(known))
 
     async def handle(request: Request) -> Response:
-        handler = handlers.get(request.method)
-        if handler is None:
-            raise NotAllowed(f"{request.method} is not done here: there is {', '.join(sorted(handlers))}")
-        return await handler(request)
+        handler = known.get(request.method)
+        if handler is not None:
+            return await handler(request)
+        refusal = fhir_error(request, NotAllowed(f"{request.method} is not done here: there is {allowed}"))
+        refusal.headers["allow"] = allowed
+        return refusal
 
     return handle
 
@@ -279,11 +286,11 @@ def _by_method(**handlers: Handler) -> Handler:
 def routes() -> Sequence[BaseRoute]:
     """Plain routes: the framework's parameter handling costs more than a read does."""
     addresses: dict[str, Handler] = {
-        "/metadata": _by_method(GET=metadata, HEAD=metadata),
-        "/{type_}/{id_}/_history/{number}": _by_method(GET=vread, HEAD=vread),
-        "/{type_}/{id_}/_history": _by_method(GET=history, HEAD=history),
+        "/metadata": _by_method(GET=metadata),
+        "/{type_}/{id_}/_history/{number}": _by_method(GET=vread),
+        "/{type_}/{id_}/_history": _by_method(GET=history),
         "/{type_}/_search": _by_method(POST=search_by_post),
-        "/{type_}/{id_}": _by_method(GET=read, HEAD=read, PUT=update, PATCH=unknown, DELETE=delete),
+        "/{type_}/{id_}": _by_method(GET=read, PUT=update, PATCH=unknown, DELETE=delete),
         "/{type_}": _by_method(GET=search_type, POST=create, PUT=conditional_update, DELETE=conditional_delete),
         "/{type_}/": _by_method(GET=search_type, POST=create),
         "/": _by_method(POST=post_bundle),
