@@ -52,7 +52,7 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         "vaccineCode": vaccine,
         "patient": ctx.patient,
         "occurrenceDateTime": time,
-        "_occurrenceDateTime": None if time else absent(),
+        "occurrenceString": None if time else "unknown",
         "recorded": recorded,
         "_primarySource": absent("unsupported"),
         "manufacturer": organization(product.get("manufacturerOrganization"), ctx),
