@@ -48,7 +48,7 @@ def test_page(page: Path, stage: Stage, tmp_path: Path) -> None:
     text = script(page)
     for port in PORTS:
         text = re.sub(rf"\b{port}\b", str(free_port()), text)
-    stop = "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n"
+    stop = "trap 'for job in $(jobs -p); do kill $job; done; wait' EXIT\n"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", stop + text],
         cwd=tmp_path,

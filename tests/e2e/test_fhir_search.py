@@ -1,0 +1,170 @@
+"""Search: parameters, token forms, paging, and what is refused (FHIR R4 §3.1.1)."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+
+from .desk import MRN, OURS, PUBLIC, UNLISTED, Desk, decoded, issue, link, observation, patient, resources
+
+pytestmark = pytest.mark.anyio
+
+FORM = "application/x-www-form-urlencoded"
+
+
+async def ids(desk: Desk, path: str) -> list[str]:
+    return [one["id"] for one in await desk.found(path)]
+
+
+async def test_the_token_forms_of_an_identifier(desk: Desk) -> None:
+    listed = await desk.made_id(patient("Listed", (MRN, "A-1")))
+    bare = await desk.made_id(patient("Bare", identifier=[{"value": "A-1"}]))
+    other = await desk.made_id(patient("Other", (UNLISTED, "A-1")))
+    await desk.made_id(patient("Nobody", (MRN, "B-2")))
+    assert await ids(desk, f"/Patient?identifier={MRN}|A-1") == [listed]
+    assert await ids(desk, f"/Patient?identifier={quote(MRN + '|A-1')}") == [listed]
+    assert await ids(desk, "/Patient?identifier=|A-1") == [bare]
+    assert sorted(await ids(desk, "/Patient?identifier=A-1")) == sorted([listed, bare, other])
+    assert sorted(await ids(desk, f"/Patient?identifier={MRN}|A-1,{UNLISTED}|A-1")) == sorted([listed, other])
+    assert await ids(desk, f"/Patient?identifier={MRN}|A-1&identifier=A-1") == [listed]
+    assert await ids(desk, f"/Patient?identifier={MRN}|A-1&identifier={UNLISTED}|A-1") == []
+    assert await ids(desk, f"/Patient?identifier={MRN}|a-1") == [], "a value is case sensitive"
+    assert await ids(desk, f"/Patient?identifier={MRN}|nothing") == []
+
+
+async def test_a_comma_and_a_bar_inside_a_value_are_escaped(desk: Desk) -> None:
+    made = await desk.made_id(patient("Odd", (UNLISTED, "a,b|c\\d $")))
+    odd = quote("a\\,b\\|c\\\\d $", safe="")
+    assert await ids(desk, f"/Patient?identifier={UNLISTED}|{odd}") == [made]
+
+
+@pytest.mark.parametrize("value", ["", "|", f"{MRN}|", "a|b|c", "%00", "a%00b", "%ff%fe", "%ED%A0%80", "%0a"])
+async def test_what_would_find_all_or_cannot_be_read_is_400(desk: Desk, value: str) -> None:
+    answer = await desk.fhir("GET", f"/Patient?identifier={value}")
+    assert answer.status_code == 400 and issue(answer)["code"] == "invalid"
+
+
+async def test_by_id_and_by_patient(desk: Desk) -> None:
+    ada, bob = await desk.made_id(patient("A")), await desk.made_id(patient("B"))
+    pulse = await desk.made_id(observation(f"Patient/{ada}", ("https://x.example", "1")))
+    other = await desk.made_id(observation(f"Patient/{bob}", ("https://x.example", "2")))
+    await desk.made_id(observation())
+    assert await ids(desk, f"/Observation?_id={pulse},{other},nothing") == [pulse, other]
+    assert await ids(desk, f"/Observation?_id={pulse}&_id={other}") == []
+    for name in (ada, f"Patient/{ada}", f"{PUBLIC}/fhir/Patient/{ada}"):
+        assert await ids(desk, f"/Observation?patient={name}") == [pulse]
+        assert await ids(desk, f"/Observation?subject={name}") == [pulse]
+    assert await ids(desk, f"/Observation?patient={ada},{bob}") == [pulse, other]
+    assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|2") == []
+    assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|1&_id={pulse}") == [pulse]
+    assert await ids(desk, "/Observation?patient=nobody") == []
+    assert await ids(desk, f"/Patient?identifier={OURS}|{ada}") in ([ada], []), "answers, whatever it finds"
+
+
+async def test_by_last_updated(desk: Desk) -> None:
+    first = await desk.made_id(observation())
+    second = await desk.made_id(observation())
+    at = (await desk.read(f"/Observation/{second}"))["meta"]["lastUpdated"]
+    when = quote(at)
+    assert await ids(desk, f"/Observation?_lastUpdated=lt{when}") == [first]
+    assert second in await ids(desk, f"/Observation?_lastUpdated=ge{when}")
+    assert await ids(desk, f"/Observation?_lastUpdated={at[:10]}") == [first, second]
+    assert await ids(desk, "/Observation?_lastUpdated=gt1990&_lastUpdated=lt1991") == []
+    assert len(await ids(desk, "/Observation?_lastUpdated=ge0001-01-01&_lastUpdated=le9999-12-31")) == 2
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "yesterday", "ne2020", "2020-13", "0000", "10000", "2020-02-30", "2020-01-01T25:00:00Z"],
+)
+async def test_a_last_updated_that_is_no_time_is_400(desk: Desk, value: str) -> None:
+    assert (await desk.fhir("GET", f"/Observation?_lastUpdated={value}")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "value", ["9999", "9999-12", "9999-12-31", "0001", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00%2B14:00"]
+)
+@pytest.mark.parametrize("prefix", ["", "gt", "le"])
+async def test_the_ends_of_time_are_searched(desk: Desk, prefix: str, value: str) -> None:
+    assert (await desk.fhir("GET", f"/Observation?_lastUpdated={prefix}{value}")).status_code in (200, 400)
+
+
+async def test_pages_hold_everything_once_even_while_it_grows(desk: Desk) -> None:
+    made = [await desk.made_id(observation()) for _ in range(7)]
+    seen: list[str] = []
+    path: str | None = "/fhir/Observation?_count=3&_total=accurate"
+    while path:
+        page = decoded(await desk.call("GET", path))
+        assert page["type"] == "searchset" and page["total"] >= 7
+        seen += [one["id"] for one in resources(page)]
+        if len(seen) == 3:
+            assert (await desk.fhir("DELETE", f"/Observation/{seen[0]}")).status_code == 204
+            made.append(await desk.made_id(observation()))
+        path = link(page, "next")
+    assert seen == made
+
+
+async def test_count_zero_counts_only(desk: Desk) -> None:
+    for _ in range(3):
+        await desk.made_id(observation())
+    page = decoded(await desk.fhir("GET", "/Observation?_count=0"))
+    assert page["total"] == 3 and "entry" not in page and link(page, "next") is None
+
+
+async def test_a_self_link_says_what_was_searched(desk: Desk) -> None:
+    page = decoded(await desk.fhir("GET", "/Patient?identifier=a|b&nonsense=1&_count=2"))
+    assert link(page, "self") == "/fhir/Patient?identifier=a%7Cb&_count=2"
+
+
+async def test_what_we_do_not_know_is_ignored_or_refused_as_asked(desk: Desk) -> None:
+    assert (await desk.fhir("GET", "/Patient?nonsense=1")).status_code == 200
+    strict = {"prefer": "handling=strict"}
+    assert (await desk.fhir("GET", "/Patient?nonsense=1", headers=strict)).status_code == 400
+    for query in ("identifier:not=a", "_id:missing=true", "_sort=name", "_count=-1", "_count=x", "_cursor=%20"):
+        assert (await desk.fhir("GET", f"/Patient?{query}")).status_code == 400, query
+
+
+async def test_search_by_form(desk: Desk) -> None:
+    made = await desk.made_id(patient("Form", (MRN, "F 1")))
+    body = f"identifier={quote(MRN)}%7CF+1".encode()
+    answer = await desk.fhir("POST", "/Patient/_search", body, kind=FORM)
+    assert [one["id"] for one in resources(decoded(answer))] == [made]
+    both = await desk.fhir("POST", f"/Patient/_search?_id={made}", body, kind=FORM)
+    assert [one["id"] for one in resources(decoded(both))] == [made]
+    assert (await desk.fhir("POST", "/Patient/_search", b"", kind=FORM)).status_code == 200
+    assert (await desk.fhir("POST", "/Patient/_search", b"identifier=\xff\xfe", kind=FORM)).status_code == 400
+    assert (await desk.fhir("POST", "/Patient/_search", b"{}", kind="application/json")).status_code == 415
+    assert (
+        await desk.fhir("POST", "/Patient/_search", b"identifier=" + b"x" * 2_000_000, kind=FORM)
+    ).status_code == 413
+
+
+async def test_a_remote_id_finds_its_patient_and_is_shown(desk: Desk) -> None:
+    desk.connect({"name": "camp", "profile": "intake", "push": False, "idSystem": "https://camp.example/ids"})
+    key = desk.add_key("camp", "camp", "system/Patient.cruds")
+    seed = {"firstName": "Ada", "lastName": "Camp", "partnerId": "c-1"}
+    assert (await desk.seed(seed, key)).status_code == 202
+    [found] = await desk.found("/Patient?identifier=https://camp.example/ids|c-1")
+    assert found["identifier"] == [{"system": "https://camp.example/ids", "value": "c-1"}]
+    assert (await desk.read(f"/Patient/{found['id']}"))["identifier"] == found["identifier"]
+
+
+async def test_a_client_that_hands_a_shown_remote_id_back_asserts_nothing(desk: Desk) -> None:
+    desk.connect({"name": "camp", "profile": "intake", "push": False, "idSystem": "https://camp.example/ids"})
+    key = desk.add_key("camp", "camp", "system/Patient.cruds")
+    await desk.seed({"firstName": "Ada", "lastName": "Camp", "partnerId": "c-1"}, key)
+    [found] = await desk.found("/Patient?identifier=https://camp.example/ids|c-1")
+    again = await desk.fhir("PUT", f"/Patient/{found['id']}", found)
+    assert again.status_code == 200 and again.headers["etag"] == 'W/"1"'
+
+
+async def test_an_identifier_that_a_client_named_first_becomes_a_link(desk: Desk) -> None:
+    """The partner's own id is known from a client before the partner itself comes."""
+    desk.connect({"name": "camp", "profile": "intake", "push": False, "idSystem": "https://camp.example/ids"})
+    key = desk.add_key("camp", "camp", "system/Patient.cruds")
+    made = await desk.made_id(patient("Camp", ("https://camp.example/ids", "c-1"), birthDate=None))
+    answer = await desk.seed({"firstName": "Ada", "lastName": "Camp", "partnerId": "c-1"}, key)
+    assert answer.status_code == 202, answer.text
+    assert await ids(desk, "/Patient?identifier=https://camp.example/ids|c-1") == [made]
+    assert desk.counts()["Patient"] == 1
