@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.errors import InvalidInput
 from gateway.fhir.json import Resource
 from gateway.planning import clinical, patients, provenance
+from gateway.planning.clinical import Said
 from gateway.planning.linkup import LinkUp
 from gateway.planning.resolve import Meant, Resolver
 from gateway.planning.world import Item, Speaker, State, World
@@ -40,9 +41,11 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker) -> list[Applied
     before = [one.state.number if one.state else 0 for one in meant]
     linkup = LinkUp(world, meant)
     resources = linkup.run()
+    said = [_read(one, resource, speaker) for one, resource in zip(meant, resources, strict=True)]
+    _load_bodies(world, meant, said, speaker)
     bodies: list[bytes | None] = [None] * len(meant)
     for at in sorted(range(len(meant)), key=lambda at: meant[at].item.type != "Patient"):
-        bodies[at] = _apply_one(world, meant[at], resources[at], linkup, speaker)
+        bodies[at] = _apply_one(world, meant[at], resources[at], said[at], linkup, speaker)
     numbers = {version.rid: version.number for version in world.changes.versions}
     _take_conditions(world, meant)
     provenance.add(world, speaker)
@@ -52,16 +55,31 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker) -> list[Applied
     ]
 
 
-def _apply_one(world: World, meant: Meant, resource: Resource | None, linkup: LinkUp, speaker: Speaker) -> bytes | None:
-    kind = patients if meant.item.type == "Patient" else clinical
+def _read(meant: Meant, resource: Resource | None, speaker: Speaker) -> Said | None:
+    return clinical.read(meant, resource, speaker) if resource and meant.item.type != "Patient" else None
+
+
+def _load_bodies(world: World, meant: Sequence[Meant], said: Sequence[Said | None], speaker: Speaker) -> None:
+    """The bodies that this message needs: not those of clinical resources that are only restated."""
+    wanted = [
+        one.state.rid
+        for one, what in zip(meant, said, strict=True)
+        if one.state is not None and (what is None or speaker.shows or not what.is_restated)
+    ]
+    world.load_bodies(wanted)
+
+
+def _apply_one(
+    world: World, meant: Meant, resource: Resource | None, said: Said | None, linkup: LinkUp, speaker: Speaker
+) -> bytes | None:
     if resource is None:
-        kind.delete(world, meant, speaker)
+        (patients if meant.item.type == "Patient" else clinical).delete(world, meant, speaker)
         return None
     if _is_ignored(meant):
         return meant.state.raw if meant.state else None
-    if kind is patients:
+    if said is None:
         return patients.apply(world, meant, resource, speaker)
-    return clinical.apply(world, meant, resource, linkup.patient_of(resource), speaker)
+    return clinical.apply(world, said, linkup.patient_of(said.resource), speaker)
 
 
 def _is_ignored(meant: Meant) -> bool:

@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.fhir import condition, json, search
 from gateway.fhir.json import Resource
 from gateway.planning import bodies, orders
-from gateway.planning.patients import base_of, check_version
+from gateway.planning.patients import base_of, check_version, live
 from gateway.planning.resolve import Meant
 from gateway.planning.world import Speaker, State, World
 from gateway.store import HeadUpdate, Identifier, Key, LinkRow, NewHead, NewVersion, RecordRow
 
 
-def apply(world: World, meant: Meant, resource: Resource, patient: int | None, speaker: Speaker) -> bytes | None:
-    """Queue the version if the content changed; its stored bytes. `patient`: the rid of its compartment."""
-    state = meant.state
-    assert state is not None, "an item with a resource always means one"
-    check_version(meant.item, state)
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an item says of a clinical resource: its content, the digest of it, and whose record says so."""
+
+    meant: Meant
+    resource: Resource
+    content: Resource
+    name: bytes
+    known: RecordRow | None
+
+    @property
+    def is_restated(self) -> bool:
+        """The source says again what it said last, perhaps long before somebody else's edit."""
+        return self.meant.item.id is None and self.known is not None and self.known.digest == self.name
+
+
+def read(meant: Meant, resource: Resource, speaker: Speaker) -> Said:
+    """The content of an item, compared with its source's record."""
+    state = live(meant)
     content = bodies.content_of(resource)
-    name = bodies.digest(content)
-    remote_id = meant.item.remote_id or state.id
-    if state.deleted or not _says_nothing_new(world, meant, resource, (speaker.connector, remote_id), name):
+    known = state.records.get((speaker.connector, meant.item.remote_id or state.id))
+    return Said(meant, resource, content, bodies.digest(content), known.row if known else None)
+
+
+def apply(world: World, said: Said, patient: int | None, speaker: Speaker) -> bytes | None:
+    """Queue the version if the content changed; its stored bytes. `patient`: the rid of its compartment."""
+    state = live(said.meant)
+    check_version(said.meant.item, state)
+    if _is_overtaken(said, speaker):
+        return state.raw
+    if state.deleted or not _says_nothing_new(world, said):
         state.patient = patient
-        state.raw = _version(world, state, content, speaker)
-    _remember(world, meant, state, name, speaker)
+        state.raw = _version(world, state, said.content, speaker)
+    _remember(world, said, speaker)
     return state.raw
 
 
@@ -42,18 +66,21 @@ def delete(world: World, meant: Meant, speaker: Speaker) -> None:
     world.changes.versions.append(version)
 
 
-def _says_nothing_new(world: World, meant: Meant, resource: Resource, key: tuple[str, str], name: bytes) -> bool:
-    """The source restates what it stated last, perhaps long before somebody else's edit; or it states what is there;
-    or a client puts back what it had read, edited by nobody or by others only."""
-    state = meant.state
-    assert state is not None
-    if meant.item.id is not None:
-        base, _ = base_of(world, state, meant.item, resource)
-        return bodies.digest(bodies.content_of(base)) == name
-    known = state.records.get(key)
-    if known is not None and known.row.digest == name:
+def _is_overtaken(said: Said, speaker: Speaker) -> bool:
+    """A document written before the one that its source's record is from: it changes nothing newer."""
+    read_at = said.known.read_at if said.known else None
+    return speaker.dated and speaker.at is not None and read_at is not None and speaker.at < read_at
+
+
+def _says_nothing_new(world: World, said: Said) -> bool:
+    """Restated; or what is there already; or a client puts back what it had read, edited by others only."""
+    state, item = live(said.meant), said.meant.item
+    if item.id is not None:
+        base, _ = base_of(world, state, item, said.resource)
+        return bodies.digest(bodies.content_of(base)) == said.name
+    if said.is_restated:
         return True
-    return state.number > 0 and bodies.digest(bodies.content_of(state.body)) == name
+    return state.number > 0 and bodies.digest(bodies.content_of(state.body)) == said.name
 
 
 def _version(world: World, state: State, content: Resource, speaker: Speaker) -> bytes:
@@ -81,15 +108,17 @@ def _index(world: World, state: State, body: Resource) -> None:
     world.changes.keys_removed += [Key(state.type, "condition", *row, state.rid) for row in condition.rows(gone)]
 
 
-def _remember(world: World, meant: Meant, state: State, name: bytes, speaker: Speaker) -> None:
+def _remember(world: World, said: Said, speaker: Speaker) -> None:
     """The source's record of it: which content it last stated, by digest, as the body stands in the version log."""
-    remote_id = meant.item.remote_id or state.id
-    known = state.records.get((speaker.connector, remote_id))
-    if known is None:
-        row = RecordRow(0, speaker.connector, state.type, remote_id, state.rid, 0, b"", name, world.now)
-        reason = json.encode(meant.reason).decode()
-        link = LinkRow(world.tx.new_id(), speaker.connector, state.type, remote_id, state.rid, reason, world.now)
-        world.changes.links.append(link)
-        world.changes.records.append(row)
-    elif known.row.digest != name:
-        world.changes.records.append(known.row._replace(digest=name, read_at=world.now))
+    state = live(said.meant)
+    read_at = speaker.at if speaker.dated and speaker.at is not None else world.now
+    if said.known is not None:
+        if said.known.digest != said.name:
+            world.changes.records.append(said.known._replace(digest=said.name, read_at=read_at))
+        return
+    remote_id = said.meant.item.remote_id or state.id
+    row = RecordRow(0, speaker.connector, state.type, remote_id, state.rid, 0, b"", said.name, read_at)
+    reason = json.encode(said.meant.reason).decode()
+    link = LinkRow(world.tx.new_id(), speaker.connector, state.type, remote_id, state.rid, reason, world.now)
+    world.changes.links.append(link)
+    world.changes.records.append(row)

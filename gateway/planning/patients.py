@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from gateway.fhir import condition, consolidate, form, json, observe, record, se
 from gateway.fhir.consolidate import Consolidated
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Record
+from gateway.identity.keys import Key as IdentityKey
 from gateway.identity.keys import key_identifiers, other_identifiers
 from gateway.planning import bodies, orders
 from gateway.planning.resolve import Meant
@@ -20,7 +21,8 @@ from gateway.store import HeadUpdate, Identifier, Key, LinkRow, NewHead, NewVers
 
 def apply(world: World, meant: Meant, resource: Resource, speaker: Speaker) -> bytes:
     """Observe what the speaker said of a Patient, consolidate, and queue every row; its stored form, changed or not."""
-    state = _live(meant)
+    state = live(meant)
+    state.patient = state.rid
     check_version(meant.item, state)
     key, known = _record_of(state, meant.item, speaker)
     stated = _observed(world, state, known.record, meant.item, resource, speaker)
@@ -90,9 +92,9 @@ def replace_record(known: Known, stated: Record) -> Known:
     return replace(known, record=stated)
 
 
-def _live(meant: Meant) -> State:
+def live(meant: Meant) -> State:
+    """The resource that an item with a body means."""
     assert meant.state is not None, "an item with a resource always means one"
-    meant.state.patient = meant.state.rid
     return meant.state
 
 
@@ -180,7 +182,8 @@ def _index_keys(world: World, state: State, body: Resource, linked: set[tuple[st
     seen = set(other_identifiers(body, systems))
     old_keys = set(key_identifiers(state.body, systems)) if state.number else set()
     old_seen = set(other_identifiers(state.body, systems)) if state.number else set()
-    world.changes.keys_removed += [Key("Patient", "key", *pair, state.rid) for pair in sorted(old_keys - keys - linked)]
+    gone = old_keys - keys - set(as_keys(world, linked))
+    world.changes.keys_removed += [Key("Patient", "key", *pair, state.rid) for pair in sorted(gone)]
     world.changes.keys_removed += [Key("Patient", "seen", *pair, state.rid) for pair in sorted(old_seen - seen)]
     _claim(world, state, "key", keys)
     _claim(world, state, "seen", seen)
@@ -219,9 +222,15 @@ def link(world: World, state: State, connector: str, remote_id: str, reason: obj
 
 def _claim_remote(world: World, state: State, system: str, remote_id: str) -> None:
     """A linked remote id finds its Patient from now on, as an identifier of that system's ids."""
-    pair = (system, remote_id)
-    _claim(world, state, "key", {pair})
-    world.changes.identifiers_added.append(Identifier("Patient", *pair, state.rid))
+    _claim(world, state, "key", set(as_keys(world, [(system, remote_id)])))
+    if (system, remote_id) not in search.identifiers_of(state.body):
+        world.changes.identifiers_added.append(Identifier("Patient", system, remote_id, state.rid))
+
+
+def as_keys(world: World, pairs: Iterable[tuple[str, str]]) -> list[IdentityKey]:
+    """Those of these identifiers that decide who somebody is, normalised."""
+    listed = [{"system": system, "value": value} for system, value in pairs]
+    return key_identifiers({"identifier": listed}, world.directory.keys)
 
 
 def _show(state: State, keys: set[tuple[str, str]], content: Resource, stamps: Mapping[str, datetime | None]) -> None:

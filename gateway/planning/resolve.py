@@ -13,7 +13,7 @@ from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, NotAllowed
 from gateway.fhir import json
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
-from gateway.identity.keys import key_identifiers, other_identifiers
+from gateway.identity.keys import Key, key_identifiers, other_identifiers
 from gateway.identity.resolve import Ambiguous, Candidate, Held, Matched, Via, decide
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, State, World
@@ -74,7 +74,7 @@ class Resolver:
         for rid in self._by_condition(item):
             assert item.condition is not None
             found[rid].append(Via("condition", *item.condition.row))
-        keys = key_identifiers(item.resource, self._world.directory.keys)
+        keys = [*key_identifiers(item.resource, self._world.directory.keys), *self._own_id(item)]
         for (system, value), rid in self._world.tx.keys("Patient", "key", keys).items() if keys else ():
             found[rid].append(Via("key", system, value))
         for rid in self._ours(keys):
@@ -84,6 +84,14 @@ class Resolver:
             for rid in rids:
                 found[rid].append(Via("unlisted", named or "", value))
         return dict(found)
+
+    def _own_id(self, item: Item) -> list[Key]:
+        """The source's own id of the patient, which others may have told us before it did."""
+        system = self._world.directory.id_system(self._speaker.connector)
+        if system is None or item.remote_id is None:
+            return []
+        own = {"system": system, "value": item.remote_id}
+        return key_identifiers({"identifier": [own]}, self._world.directory.keys)
 
     def _ours(self, keys: Iterable[Pair]) -> Iterable[int]:
         """Our own identifier names a resource by its id: it needs no row."""

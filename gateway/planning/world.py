@@ -77,13 +77,15 @@ class State:
     deleted: bool = False
     patient: int | None = None
     raw: bytes | None = None
+    is_read: bool = False
     records: dict[tuple[str, str], Known] = field(default_factory=dict)
     links: list[LinkRow] = field(default_factory=list)
     _body: Resource | None = None
 
     @property
     def body(self) -> Resource:
-        """The current version, parsed; empty when there is none."""
+        """The current version, parsed; empty when there is none. Only after `World.load_bodies`."""
+        assert self.is_read, "bodies are read in bulk, before they are needed"
         if self._body is None:
             self._body = json.decode(self.raw) if self.raw else {}
         return self._body
@@ -106,17 +108,23 @@ class World:
     def now(self) -> datetime:
         return self.tx.now
 
-    def load(self, rids: Iterable[int], *, records: bool = True) -> None:
-        """Heads, current bodies and (for Patients and known copies) records of these resources, once each."""
+    def load(self, rids: Iterable[int]) -> None:
+        """Heads and records of these resources, and the bodies of the Patients among them, once each."""
         wanted = [rid for rid in dict.fromkeys(rids) if rid not in self.states]
         if not wanted:
             return
         for rid, head in self.tx.heads_by_rid(wanted).items():
             self.states[rid] = _from_head(head)
-        for rid, version in self.tx.current(wanted).items():
+        self.load_bodies(rid for rid in wanted if rid in self.states and self.states[rid].type == "Patient")
+        self._load_records(wanted)
+
+    def load_bodies(self, rids: Iterable[int]) -> None:
+        """Their current versions; of clinical resources most messages need none."""
+        wanted = [rid for rid in rids if not self.states[rid].is_read]
+        for rid, version in self.tx.current(wanted).items() if wanted else ():
             self.states[rid].raw = version.body
-        if records:
-            self._load_records(wanted)
+        for rid in wanted:
+            self.states[rid].is_read = True
 
     def _load_records(self, rids: list[int]) -> None:
         for rid, rows in self.tx.records(rids).items():
@@ -128,7 +136,7 @@ class World:
 
     def create(self, resource_type: str, public_id: str) -> State:
         """A resource that does not exist yet."""
-        state = State(self.tx.new_rid(), resource_type, public_id)
+        state = State(self.tx.new_rid(), resource_type, public_id, is_read=True)
         self.states[state.rid] = state
         return state
 
