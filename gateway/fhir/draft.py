@@ -10,6 +10,7 @@ from gateway.fhir.form import Form, echoes
 from gateway.fhir.record import Coverage, Own, Record, Shown, Slots, Value
 from gateway.fhir.slots import is_united, labelled
 
+Time = datetime | None
 TICK: Final = timedelta(microseconds=1)
 
 
@@ -55,19 +56,24 @@ class Draft:
             self.bound[single.slot] = slot
         self.shown[slot] = shown
 
-    def adopt(self, slot: str, value: Value, since: datetime, *, told: bool = False) -> bool:
-        """Take a display as the effect of the newest open send that it equals; False if it equals none."""
-        found = self.intended(slot, value)
+    def adopt(self, slot: str, value: Value, since: datetime, *, told: bool = False, sent_by: Time = None) -> bool:
+        """Take a display as the effect of the newest open send that it equals; False if it equals none.
+
+        `told` = by an event of time `since`; a send that was not made by `sent_by` cannot have caused it.
+        """
+        found = self.intended(slot, value, sent_by)
         if found is None:
             return False
         target, sent, stamp = found
         self.display(target, Shown(labelled(target, value), sent, stamp, adopted=True, since=since, told=told))
         return True
 
-    def intended(self, slot: str, value: Value) -> tuple[str, Value, datetime | None] | None:
+    def intended(self, slot: str, value: Value, sent_by: Time = None) -> tuple[str, Value, Time] | None:
         """The newest open send that this display can be the effect of: its slot, value and stamp."""
         single = self.form.field_of(slot)
         for intent in reversed(self.source.intents):
+            if sent_by is not None and intent.sent_at > sent_by:
+                continue
             for target, (sent, stamp) in intent.slots.items():
                 if target != slot and not (single and single.holds(target)):
                     continue

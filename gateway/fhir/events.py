@@ -25,9 +25,19 @@ class Event:
         """The time of change: nothing was said later than we heard of it."""
         return min(self.when, self.received) if self.when else None
 
+    @property
+    def latest(self) -> datetime | None:
+        """The latest time by our clock at which it can have happened."""
+        return self.when + self.tolerance if self.when else None
+
     def is_before(self, shown: Shown) -> bool:
         """Whether it tells of a time before they took over what they display now."""
         return shown.since is not None and (self.when is None or self.when <= shown.since)
+
+    def is_surely_before(self, shown: Shown) -> bool:
+        """The same, whatever their clock is worth."""
+        newest = self.when if shown.told else self.latest
+        return shown.since is not None and (newest is None or newest <= shown.since)
 
     def is_after(self, shown: Shown) -> bool:
         """Whether it certainly tells of a time when they had been shown that."""
@@ -82,14 +92,23 @@ def _fold(draft: Draft, slot: str, value: Value, event: Event) -> None:
     if own is not None and same(slot, own.value, value):
         _repeat(draft, slot, own, shown, event)
     elif own is not None and _is_old(own, slot, value, event.when):
-        draft.own[slot] = _informed(draft, slot, _changed_after(own, event.when), value)
+        draft.own[slot] = _informed(draft, slot, _changed_after(own, event.when), value, event)
     elif shown is not None and (same(slot, shown.value, value) or is_sent(draft.form, slot, shown, value)):
         _echo(draft, slot, own, shown, event)
-    elif shown is not None and event.is_before(shown):
-        if shown.adopted and not draft.intended(slot, value):
-            _assert(draft, slot, value, event)
-    elif not draft.adopt(slot, value, event.when or event.received, told=event.when is not None):
+    elif shown is not None and event.is_before(shown) and not shown.adopted:
+        return
+    elif draft.intended(slot, value, event.latest):
+        _landed(draft, slot, value, shown, event)
+    else:
         _assert(draft, slot, value, event)
+
+
+def _landed(draft: Draft, slot: str, value: Value, shown: Shown | None, event: Event) -> None:
+    """They tell of a send whose outcome was open. Where it may have come after what we take them to display, that is
+    sent once more."""
+    if shown is None or not event.is_surely_before(shown):
+        told = event.when is not None
+        draft.adopt(slot, value, event.when or event.received, told=told, sent_by=event.latest)
 
 
 def _repeat(draft: Draft, slot: str, own: Own, shown: Shown | None, event: Event) -> None:
@@ -112,9 +131,9 @@ def _echo(draft: Draft, slot: str, own: Own | None, shown: Shown, event: Event) 
         draft.shown[slot] = replace(shown, since=event.when, told=True)
 
 
-def _informed(draft: Draft, slot: str, own: Own, value: Value) -> Own:
+def _informed(draft: Draft, slot: str, own: Own, value: Value, event: Event) -> Own:
     """An older event that tells of one of our sends: their own value replaced that."""
-    found = draft.intended(slot, value)
+    found = draft.intended(slot, value, event.latest)
     return _after(own, found[2]) if found else own
 
 

@@ -122,7 +122,7 @@ class Five:
                 kind, f"{number:010d}"
             )
         self.fields = fields
-        if kind in ("name", "phone") and kind in self._unconfirmed():
+        if number is not None and kind in ("name", "phone") and kind in self._unconfirmed():
             before = frozenset()  # the gateway cannot know which name or phone this edit is about
         edit = Edit(self.name, kind, number, now, before, unsure=number is None and kind in self._unconfirmed())
         self.edits.append(edit)

@@ -162,6 +162,9 @@ class World:
         fault = self.fault.get(system.name, "")
         gone = {values.kind_of(slot) for slot, value in written.items() if value is None}
         self.hanging += [(system.name, kind, self.now + LIMIT) for kind in gone]
+        for edit in system.edits:
+            near = edit.time >= self.now - 2 * self.setting.tolerance and isinstance(system, Blind)
+            edit.unsure = edit.unsure or (near and edit.number is None and edit.kind in gone)
         if fault == "before":
             raise Lost
         if fault == "late":
