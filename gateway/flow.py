@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from gateway import reading
-from gateway.errors import Conflict, GatewayError, InvalidInput
+from gateway.errors import Conflict, GatewayError, InvalidInput, NotConformant
 from gateway.fhir import bundle as bundles
 from gateway.fhir import gate, json
 from gateway.fhir.bundle import Entry
@@ -125,7 +125,7 @@ class Flow:
 
     def entries(self, bundle: Resource) -> list[Entry]:
         """The entries of a posted transaction or batch, through depth cap and gate; a batch keeps its bad entries."""
-        if bundle.get("resourceType") == "Bundle" and bundle.get("type") == "batch":
+        if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "transaction":
             return [_checked(entry) for entry in bundles.read(bundle, base=self.ours)]
         gate.require(bundle)
         return bundles.read(bundle, base=self.ours)
@@ -174,6 +174,9 @@ class Flow:
 
     async def transaction(self, received: Received, entries: Sequence[Entry], *, full: bool) -> Outcome:
         """A FHIR client's transaction, all or nothing (FHIR R4 §3.1.0.11.2). `full`: answered with the resources."""
+        refused = next((entry.error for entry in entries if entry.error is not None), None)
+        if refused is not None:
+            raise refused
         items = [to_item(entry) for entry in bundles.in_order(entries) if entry.writes]
         speaker = Speaker(received.connector, "client", received.message_id, received.principal, shows=full)
 
@@ -188,32 +191,40 @@ class Flow:
         return reading.answer(reader, self.directory, entry, self.ours)
 
     async def batch(self, received: Received, entries: Sequence[Entry], *, full: bool) -> Outcome:
-        """A FHIR client's batch: each entry for itself; one bad entry never loses the rest (FHIR R4 §3.1.0.11.1)."""
-        if not await self.store_first(received):
-            return await self.store.query(lambda reader: _require_outcome(reader, received))
-        answers = [await self._batch_entry(received, entry, full=full) for entry in entries]
-        given = Outcome(200, json.encode(bundles.response("batch", answers)))
-        result = given.dump() if received.dedupe is not None else None
-        update = MessageUpdate(received.message_id, "applied", result)
-        await self.store.write(lambda tx: tx.write(Changes(message_updates=[update])))
-        self._ordered()
-        return given
+        """A FHIR client's batch: each entry for itself; one bad entry never loses the rest (FHIR R4 §3.1.0.11.1).
 
-    async def _batch_entry(self, received: Received, entry: Entry, *, full: bool) -> bundles.Answer:
+        One commit for all, so that an Idempotency-Key finds a batch done or not begun, and nothing between.
+        """
         speaker = Speaker(received.connector, "client", received.message_id, received.principal, shows=full)
 
-        def job(tx: Tx) -> bundles.Answer:
-            [applied] = self._applied(tx, received, [to_item(entry)], speaker)
-            return to_answer(applied, tx.now, self.ours, full=full)
+        def job(tx: Tx) -> Outcome:
+            before = _outcome_before(tx, received)
+            if before is not None:
+                return before
+            done = [self._batch_entry(tx, received, entry, speaker) for entry in entries]
+            given = Outcome(200, json.encode(bundles.response("batch", [answer for answer, _ in done])))
+            held = next((error.message for _, error in done if type(error) is Conflict), None)
+            result = given.dump() if received.dedupe is not None else None
+            tx.write(Changes(messages=[received.row("held" if held else "applied", tx.now, result, held)]))
+            return given
 
+        outcome = await self.store.write(job)
+        self._ordered()
+        return outcome
+
+    def _batch_entry(
+        self, tx: Tx, received: Received, entry: Entry, speaker: Speaker
+    ) -> tuple[bundles.Answer, GatewayError | None]:
+        """What becomes of one entry: planned and written when it can be, else nothing of it and why."""
         try:
             if entry.error is not None:
                 raise entry.error
             if not entry.writes:
-                return await self.store.query(lambda reader: self._read_entry(reader, entry))
-            return await self.store.write(job)
+                return self._read_entry(tx, entry), None
+            [applied] = self._applied(tx, received, [to_item(entry)], speaker)
+            return to_answer(applied, tx.now, self.ours, full=speaker.shows), None
         except GatewayError as error:
-            return bundles.Answer(error.status, outcome=outcome(issues_of(error)))
+            return bundles.Answer(error.status, outcome=outcome(issues_of(error))), error
 
     async def interact(self, received: Received, item: Item, *, full: bool) -> Outcome:
         """A FHIR client's create, update or delete of one resource."""
@@ -277,10 +288,14 @@ def _checked(entry: Entry) -> Entry:
     issues = gate.check(entry.resource) if entry.resource is not None and entry.error is None else []
     if not issues:
         return entry
-    at = resource_path(entry)
-    placed = [Issue(one.severity, one.code, one.diagnostics, f"{at}.{one.expression or ''}") for one in issues]
-    error = InvalidInput(placed[0].diagnostics, expression=placed[0].expression, issues=placed)
+    placed = [replace(one, expression=_below(resource_path(entry), one.expression)) for one in issues]
+    error = NotConformant(placed[0].diagnostics, expression=placed[0].expression, issues=placed)
     return replace(entry, error=error)
+
+
+def _below(path: str, expression: str | None) -> str:
+    """FHIRPath of a place in a resource (`Patient.gender`), seen from the Bundle that carries it."""
+    return f"{path}.{expression.partition('.')[2]}".removesuffix(".") if expression else path
 
 
 def _refusal(tx: Tx, received: Received, error: GatewayError) -> Changes:
@@ -308,16 +323,9 @@ def _outcome_before(reader: Reader, received: Received) -> Outcome | None:
         return None
     if before.body != received.body:
         raise InvalidInput("this Idempotency-Key was used for another body: take a fresh one")
-    if before.state == "held":
+    if before.result is None:
         raise Conflict(before.error or "held: a person must look")
-    return Outcome.load(before.result or b"")
-
-
-def _require_outcome(reader: Reader, received: Received) -> Outcome:
-    before = _outcome_before(reader, received)
-    if before is None:
-        raise Conflict("the same message is being worked on; ask again in a moment")
-    return before
+    return Outcome.load(before.result)
 
 
 def _audits(received: Received, applied: Sequence[Applied], now: datetime) -> list[AuditRow]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from email.utils import format_datetime, parsedate_to_datetime
 
 from fastapi import Request, Response
@@ -10,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from gateway import reading
 from gateway.auth import Principal
-from gateway.errors import InvalidInput, Missing, NotAllowed, NotConformant
+from gateway.errors import InvalidInput, Missing, NotAllowed, NotConformant, NotPermitted
 from gateway.fhir import bundle, condition, gate, json, search
 from gateway.fhir.bundle import Entry
 from gateway.fhir.condition import Condition
@@ -43,8 +44,7 @@ async def post_bundle(request: Request) -> Response:
     received = context.received(request, principal, "fhir-bundle", raw)
     full = "return=representation" in request.headers.get("prefer", "")
     async with context.flow.accepted(received):
-        entries = context.flow.entries(_object(body))
-        _require_all(principal, entries)
+        entries = [_permitted(principal, entry) for entry in context.flow.entries(_object(body))]
         kind = context.flow.transaction if body["type"] == "transaction" else context.flow.batch
         outcome = await kind(received, entries, full=full)
     return _answer(outcome)
@@ -201,12 +201,15 @@ async def _search(request: Request, type_: str, query: str) -> Response:
     return fhir_json(json.encode(found))
 
 
-def _require_all(principal: Principal, entries: list[Entry]) -> None:
-    """Every entry's own scope, before anything is done."""
-    for entry in entries:
+def _permitted(principal: Principal, entry: Entry) -> Entry:
+    """An entry with the error that its own scope is missing, where it is."""
+    try:
         if entry.error is None:
-            letter = _LETTERS.get(entry.method) or ("r" if entry.id else "s")
-            principal.require(letter, entry.type)
+            principal.require(_LETTERS.get(entry.method) or ("r" if entry.id else "s"), entry.type)
+    except NotPermitted as error:
+        error.expression = entry.path
+        return replace(entry, error=error)
+    return entry
 
 
 def _object(body: Json) -> Resource:

@@ -187,7 +187,7 @@ def issue(answer: httpx.Response) -> Resource:
 
 
 def bundle(kind: str, *entries: Resource) -> Resource:
-    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+    return {"resourceType": "Bundle", "type": kind, **({"entry": list(entries)} if entries else {})}
 
 
 def entry(method: str, url: str, resource: Resource | None = None, *, full_url: str = "", **request: str) -> Resource:
