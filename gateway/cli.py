@@ -155,7 +155,9 @@ def sandbox(
 @keys_app.command("create")
 def create_key(
     name: Annotated[str, typer.Argument(help="Whose key it is.")],
-    connector: Annotated[str, typer.Option(help="The connector that its holder speaks for.")],
+    connector: Annotated[
+        str, typer.Option(help="Whom its holder speaks for; a new name becomes a connector that only sends.")
+    ],
     scope: Annotated[
         list[str], typer.Option(help="system/<Type or *>.<cruds>, documents, convert, snapshot, operator.")
     ],

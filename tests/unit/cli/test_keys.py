@@ -49,9 +49,17 @@ def test_a_scope_that_does_not_exist_is_refused(store: Store, scope: str) -> Non
     assert keys.listed(store) == []
 
 
-def test_a_key_for_a_connector_that_is_not_there_is_refused(store: Store) -> None:
-    with pytest.raises(Missing, match="there are app"):
-        keys.create(store, "reader", "nobody", ["system/*.rs"])
+def test_a_name_that_no_connector_has_becomes_one_that_only_sends(store: Store) -> None:
+    keys.create(store, "reader", "phone-app", ["system/*.rs"])
+    rows = {row.name: connectors.to_json(row) for row in connectors.listed(store)}
+    assert rows.keys() == {"app", "phone-app"}
+    assert (rows["phone-app"]["profile"], rows["phone-app"]["push"]) == ("intake", False)
+
+
+def test_a_name_that_no_connector_may_have_is_refused(store: Store) -> None:
+    with pytest.raises(InvalidInput, match="name"):
+        keys.create(store, "reader", "no such name", ["system/*.rs"])
+    assert keys.listed(store) == []
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb"])
