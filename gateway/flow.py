@@ -30,9 +30,13 @@ Answer = Callable[[Sequence[Applied], Tx], "Outcome"]
 """Made inside the transaction, after its rows: the GETs of a transaction see what it wrote."""
 
 
+_LONGEST_DEDUPE = 255
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message at the door: who sent it, as what, and its bytes. `dedupe`: their event id or Idempotency-Key."""
+    """A message at the door: who sent it, as what, and its bytes. `dedupe`: their event id or Idempotency-Key, `asked`:
+    a digest of what they asked beside the body, so that the same key for something else is seen."""
 
     connector: str
     principal: str | None
@@ -40,6 +44,7 @@ class Received:
     media_type: str
     body: bytes
     dedupe: str | None = None
+    asked: str = ""
     message_id: str = field(default_factory=lambda: new_id(datetime.now(UTC)))
 
     def row(self, state: str, at: datetime, result: bytes | None = None, error: str | None = None) -> MessageRow:
@@ -60,14 +65,27 @@ class Outcome:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
 
-    def dump(self) -> bytes:
-        return json.encode([self.status, self.headers]) + b"\n" + self.body
+    def dump(self, asked: str) -> bytes:
+        return json.encode([self.status, self.headers, asked]) + b"\n" + self.body
 
     @classmethod
-    def load(cls, data: bytes) -> Outcome:
+    def load(cls, data: bytes) -> tuple[Outcome, str]:
+        """It, and what was asked."""
         head, _, body = data.partition(b"\n")
-        status, headers = json.decode(head)
-        return cls(status, body, headers)
+        status, headers, asked = json.decode(head)
+        return cls(status, body, headers), asked
+
+
+def dedupe_key(kind: str, given: str | None) -> str | None:
+    """What a sender calls its message (`key:` an Idempotency-Key, `event:` an event id), None when it does not.
+
+    Raises InvalidInput when it is too long to be kept.
+    """
+    if not given:
+        return None
+    if len(given) > _LONGEST_DEDUPE:
+        raise InvalidInput(f"an Idempotency-Key or event id has at most {_LONGEST_DEDUPE} characters")
+    return f"{kind}:{given}"
 
 
 class Flow:
@@ -143,7 +161,7 @@ class Flow:
             if before is not None:
                 return before
             given = answer(self._applied(tx, received, items, speaker), tx)
-            result = given.dump() if received.dedupe is not None else None
+            result = given.dump(received.asked) if received.dedupe is not None else None
             tx.write(Changes(messages=[received.row("applied", tx.now, result)]))
             return given
 
@@ -204,7 +222,7 @@ class Flow:
             done = [self._batch_entry(tx, received, entry, speaker) for entry in entries]
             given = Outcome(200, json.encode(bundles.response("batch", [answer for answer, _ in done])))
             held = next((error.message for _, error in done if type(error) is Conflict), None)
-            result = given.dump() if received.dedupe is not None else None
+            result = given.dump(received.asked) if received.dedupe is not None else None
             tx.write(Changes(messages=[received.row("held" if held else "applied", tx.now, result, held)]))
             return given
 
@@ -315,7 +333,7 @@ def _is_known(tx: Tx, received: Received) -> bool:
 
 
 def _outcome_before(reader: Reader, received: Received) -> Outcome | None:
-    """The stored outcome of the same Idempotency-Key. Raises InvalidInput when the body was another."""
+    """The stored outcome of the same Idempotency-Key. Raises InvalidInput when body or request was another."""
     if received.dedupe is None:
         return None
     before = reader.message_by_dedupe(received.connector, received.dedupe)
@@ -325,7 +343,10 @@ def _outcome_before(reader: Reader, received: Received) -> Outcome | None:
         raise InvalidInput("this Idempotency-Key was used for another body: take a fresh one")
     if before.result is None:
         raise Conflict(before.error or "held: a person must look")
-    return Outcome.load(before.result)
+    outcome, asked = Outcome.load(before.result)
+    if asked != received.asked:
+        raise InvalidInput("this Idempotency-Key was used for another request: take a fresh one")
+    return outcome
 
 
 def _audits(received: Received, applied: Sequence[Applied], now: datetime) -> list[AuditRow]:

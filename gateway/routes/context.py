@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ from fastapi import Request
 
 from gateway import auth
 from gateway.auth import Authenticator, Principal
-from gateway.flow import Flow, Received
+from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
 from gateway.settings import Settings
@@ -37,9 +38,9 @@ class Context:
     def received(self, request: Request, principal: Principal, kind: str, body: bytes) -> Received:
         """The message of a synchronous caller; its connector follows from the key."""
         media = request.headers.get("content-type", "")
-        dedupe = request.headers.get("idempotency-key")
-        name = f"key:{dedupe}" if dedupe else None
-        return Received(principal.connector, principal.name, kind, media, body, name)
+        dedupe = dedupe_key("key", request.headers.get("idempotency-key"))
+        asked = _digest(request) if dedupe else ""
+        return Received(principal.connector, principal.name, kind, media, body, dedupe, asked)
 
     async def audit_read(self, principal: Principal, action: str, type_: str, id_: str | None, status: int) -> None:
         """A read of patient data; the answer waits for the row only with the setting `audit_strict`."""
@@ -48,6 +49,13 @@ class Context:
             await self.store.write(lambda tx: tx.write(Changes(audits=[row])))
         else:
             self.store.audit(row)
+
+
+def _digest(request: Request) -> str:
+    """What is asked beside the body: the address, which may hold an identifier, and the conditions."""
+    parts = (request.method, request.url.path, request.url.query)
+    conditions = (request.headers.get(name, "") for name in ("if-none-exist", "if-match"))
+    return hashlib.blake2b("\n".join((*parts, *conditions)).encode(), digest_size=16).hexdigest()
 
 
 def context_of(request: Request) -> Context:

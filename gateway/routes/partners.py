@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.connectors import signature
 from gateway.connectors.config import WEBHOOK_SECRET
 from gateway.errors import NotPermitted
-from gateway.flow import Received
+from gateway.flow import Received, dedupe_key
 from gateway.routes.context import context_of
 from gateway.routes.http import plain_json, read_body, read_json
 
@@ -54,8 +54,7 @@ async def webhook(request: Request, path: str) -> Response:
     if not config.endpoint and config.sync.read:
         raise NotPermitted(f"the connector {config.name} has no endpoint to read from, nor sync.read false")
     media = request.headers.get("content-type", "")
-    dedupe = f"event:{event_id}" if event_id else None
-    received = Received(config.name, None, "webhook", media, body, dedupe)
+    received = Received(config.name, None, "webhook", media, body, dedupe_key("event", event_id))
     fresh = await flow.store_first(received)
     if fresh:
         context.inbox.put(received)
