@@ -58,17 +58,16 @@ def _records_of(flavour: Flavour) -> Select[Any]:
 
 def _links(flavour: Flavour) -> Select[Any]:
     given = flavour.given("rids", rid=BigInteger())
-    live = and_(link.c.rid == given.c.rid, link.c.undone_at == LIVE)
-    return select(*link.c).select_from(given.join(link, live))
+    return select(*link.c).select_from(given.join(link, link.c.rid == given.c.rid))
 
 
 def _links_of(flavour: Flavour) -> Select[Any]:
-    given = flavour.given("remotes", connector=Text(), type=Text(), remote_id=Text())
+    given = flavour.given("remotes", connector=Text(), type=Text(), remote_id=Text(), undone_at=BigInteger())
     live = and_(
         link.c.connector == given.c.connector,
         link.c.type == given.c.type,
         link.c.remote_id == given.c.remote_id,
-        link.c.undone_at == LIVE,
+        link.c.undone_at == given.c.undone_at,  # as a constant it would tempt PostgreSQL to start from there
     )
     return select(*link.c).select_from(given.join(link, live))
 
@@ -142,12 +141,13 @@ class Partners(Source):
         wanted = [(rid,) for rid in rids]
         found: dict[int, list[LinkRow]] = defaultdict(list)
         for row in self.ask(_links, {"rids": wanted}) if wanted else ():
-            found[row[4]].append(to_link(row))
+            if row[7] == LIVE:
+                found[row[4]].append(to_link(row))
         return dict(found)
 
     def links_of(self, connector: str, remotes: Iterable[Remote]) -> dict[Remote, LinkRow]:
         """The live link of each remote id."""
-        wanted = [(connector, *remote) for remote in remotes]
+        wanted = [(connector, *remote, LIVE) for remote in remotes]
         rows = self.ask(_links_of, {"remotes": wanted}) if wanted else []
         return {(row[2], row[3]): to_link(row) for row in rows}
 

@@ -129,7 +129,7 @@ class SqliteBackend:
         self._writer = SqliteSession(path, cache_mb=48)
         self._writer.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES * 4}")
         self._readers = Pool(lambda: SqliteSession(path, cache_mb=8))
-        self._load_limit = CHECKPOINT_PAGES // 2
+        self._load_limit = CHECKPOINT_PAGES // 4
 
     def reading(self) -> AbstractContextManager[Session]:
         return self._readers.session()

@@ -96,6 +96,11 @@ class Store:
         """jobs, batches, commits, checkpoints and replans since this process opened the store."""
         return asdict(self._writer.counters)
 
+    @property
+    def waiting(self) -> int:
+        """Jobs whose turn has not come: how far behind the writer is."""
+        return self._writer.waiting
+
     def close(self) -> None:
         """Writes what waits first. Closing twice does nothing."""
         self._writer.close()

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from gateway.errors import InvalidInput
+
 from .clock import maybe_to_micros, to_micros
 from .keys import Keys
 from .mutations import Mutations
 from .reader import Reader
-from .rows import AuditRow, Changes, ConnectorRow, NewVersion, PrincipalRow, RecordRow
+from .rows import AuditRow, Changes, ConnectorRow, Identifier, Key, NewVersion, PrincipalRow, RecordRow
 from .schema import LIVE
 from .source import Statements
 from .sql import Row, Session, Step
 from .vault import Vault
+
+
+LONGEST_KEY = 600
+"""Characters of an identifier and its system."""
 
 
 class Turn:
@@ -64,6 +70,8 @@ class Tx(Reader):
 
     def _steps(self, changes: Changes) -> Iterator[Step]:
         to, at = self.mutations, to_micros(self.now)
+        _refuse_long(changes.keys_added)
+        _refuse_long(changes.identifiers_added)
         yield from self._resources(changes, at)
         yield Step(to.keys_removed, changes.keys_removed)
         yield Step(to.keys_added, changes.keys_added)
@@ -152,6 +160,13 @@ class Tx(Reader):
         """They were used now."""
         rows = [(to_micros(self.now), number) for number in principal_ids]
         self.apply([Step(self.mutations.principals_used, rows)])
+
+
+def _refuse_long(rows: Sequence[Key] | Sequence[Identifier]) -> None:
+    """PostgreSQL cannot index more; the same on both."""
+    for row in rows:
+        if len(row.system) + len(row.value) > LONGEST_KEY:
+            raise InvalidInput(f"an identifier of more than {LONGEST_KEY} characters cannot be stored")
 
 
 def _unique(changes: Changes) -> Iterator[tuple[str, str, str, int]]:

@@ -88,9 +88,13 @@ class Writer:
 
     def audit(self, row: AuditRow) -> None:
         """Goes with the next batch, or alone within a second."""
-        self._audits.append(row)
+        self._audits.append(AuditRow._make(map(_storable, row)))
         if len(self._audits) == 1:
             self._queue.put(None)
+
+    @property
+    def waiting(self) -> int:
+        return self._queue.qsize()
 
     def close(self) -> None:
         """Everything that waits is written first."""
@@ -99,8 +103,10 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while not (self._closing and self._queue.empty() and not self._audits):
-            batch = self._take()
+        closed = False
+        while not closed:
+            closed = self._closing and self._queue.empty()
+            batch = [] if closed else self._take()
             if batch or self._audits:
                 self._write(batch)
 
@@ -194,3 +200,10 @@ class Writer:
     def _turn(self) -> Turn:
         seq, micros = self._tx(Turn(0, 0)).last_change()
         return Turn(seq, micros)
+
+
+def _storable(value: Any) -> Any:
+    """A row that nobody waits for cannot be refused: what no database takes is replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    return value
