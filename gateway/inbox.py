@@ -28,6 +28,7 @@ class Inbox:
         self._waits = waits
         self._queues: dict[str, asyncio.Queue[Received]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._tries: dict[str, int] = {}
 
     def put(self, received: Received) -> None:
         """A message that was just stored."""
@@ -63,19 +64,25 @@ class Inbox:
             await self._one(await queue.get())
 
     async def _one(self, received: Received) -> None:
-        """Until it is applied, held or failed; while their side cannot be read it stays received and is tried again."""
-        for wait in (0.0, *self._waits):
-            await asyncio.sleep(wait)
-            try:
-                await self._work(received)
-            except GatewayError as error:
-                log.warning("message not applied", message=received.message_id, error=type(error).__name__)
-                if not error.transient:
-                    return
-            except Exception as error:  # the top of this worker: one message never stops the others
-                log.error("message failed unexpectedly", message=received.message_id, error=type(error).__name__)
-                await self._flow.finish(received, "failed", type(error).__name__)
+        """Until it is applied, held or failed. While their side cannot be read it stays received and is tried again
+        later; the others do not wait for it, as each reads their side for itself."""
+        try:
+            await self._work(received)
+        except GatewayError as error:
+            log.warning("message not applied", message=received.message_id, error=type(error).__name__)
+            if error.transient:
+                await self._again(received)
                 return
-            else:
-                return
-        await self._flow.finish(received, "failed", "their side could not be read in time")
+        except Exception as error:  # the top of this worker: one message never stops the others
+            log.error("message failed unexpectedly", message=received.message_id, error=type(error).__name__)
+            await self._flow.finish(received, "failed", type(error).__name__)
+        self._tries.pop(received.message_id, None)
+
+    async def _again(self, received: Received) -> None:
+        tried = self._tries.get(received.message_id, 0)
+        if tried >= len(self._waits):
+            self._tries.pop(received.message_id, None)
+            await self._flow.finish(received, "failed", "their side could not be read in time")
+            return
+        self._tries[received.message_id] = tried + 1
+        asyncio.get_running_loop().call_later(self._waits[tried], self.put, received)

@@ -105,9 +105,6 @@ class Reconciler:
         due = next_attempt(self.schedule, attempts, tx.now, retry_after=done.retry_after, rng=self.rng)
         if due is None:
             return Settled(row.delivery_id, "exhausted", attempts, tx.now, done.want, done.remote_id, done.error)
-        if done.state == "unknown":
-            # Not before the send must have ended: only then does a read tell what became of it.
-            due = max(due, tx.now + timedelta(milliseconds=1))
         return Settled(row.delivery_id, done.state, attempts, due, done.want, done.remote_id, done.error)
 
 
