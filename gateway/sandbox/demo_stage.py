@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,8 +64,12 @@ class Stage:
         self.apply_connectors(read=True)
         webhook = {"url": f"{self.gateway.url}/api/webhooks/{PARTNER}", "secret": self.webhook_secret}
         call("POST", f"{self.partner.url}/_webhook", webhook)
-        for name, (connector, scopes) in _KEYS.items():
-            self.keys[name] = self.gateway.command("keys", "create", name, "--connector", connector, "--scope", scopes)
+        with ThreadPoolExecutor() as commands:
+            self.keys = dict(zip(_KEYS, commands.map(self._create_key, _KEYS), strict=True))
+
+    def _create_key(self, name: str) -> str:
+        connector, scopes = _KEYS[name]
+        return self.gateway.command("keys", "create", name, "--connector", connector, "--scope", scopes)
 
     def apply_connectors(self, *, read: bool) -> None:
         """`read`: whether a webhook of the partner makes the gateway read its side."""
