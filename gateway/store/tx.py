@@ -17,7 +17,6 @@ from .source import Statements
 from .sql import Row, Session, Step
 from .vault import Vault
 
-
 LONGEST_KEY = 600
 """Characters of an identifier and its system."""
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_time_only_goes_forward(store: Store):
         store.write_now(lambda tx, number=number: tx.write(update(rid, number)))
     history = store.query_now(lambda reader: reader.history(rid, limit=100))
     assert [version.number for version in history] == list(range(30, 0, -1))
-    assert all(later.at > earlier.at for later, earlier in zip(history, history[1:], strict=False))
+    assert all(later.at > earlier.at for later, earlier in pairwise(history))
     page = store.query_now(lambda reader: reader.history(rid, limit=3, before=10))
     assert [version.number for version in page] == [9, 8, 7]
 
@@ -127,7 +128,9 @@ def test_a_deletion_has_no_body_and_can_be_undone(store: Store):
     assert not store.query_now(lambda reader: reader.heads_by_rid([rid]))[rid].deleted
 
 
-@pytest.mark.parametrize("text", ["Zoë 王小明 😀", "quote ' \" \\ { } , NULL", "%s ? :x $1", " lead", "line\nbreak\ttab"])
+@pytest.mark.parametrize(
+    "text", ["Zoë 王小明 😀", "quote ' \" \\ { } , NULL", "%s ? :x $1", " lead", "line\nbreak\ttab"]
+)
 def test_any_text_comes_back_as_it_was(store: Store, text: str):
     rid = store.write_now(create(text))
     assert store.query_now(lambda reader: reader.keys("Patient", "key", [(MRN, text)])) == {(MRN, text): rid}
@@ -145,7 +148,7 @@ def test_a_text_that_cannot_be_stored_is_the_callers_fault(store: Store, text: s
 
 def test_numbers_over_64_bits_are_refused(store: Store):
     def job(tx: Tx) -> None:
-        rid, changes = patient(tx)
+        _, changes = patient(tx)
         changes.versions = [changes.versions[0]._replace(number=2**70)]
         tx.write(changes)
 
