@@ -54,18 +54,30 @@ def accept(
 
     `answered` = what they display now, in the words of `coverage` (the form's reads by default): it becomes shown, and
     where it tells of more than we sent, that is observed. Without a body what was due counts as sent, and reading
-    their side back through observe tells what became of it.
+    their side back through observe tells what became of it. Where they said something else since the send was
+    announced, the answer may be older than that: the send stays open, and the next read decides.
     """
     spoken = coverage or form.reads
     slots = None if answered is None else split(answered)
-    draft = Draft.of(replace(record, intents=_open(record, form)), form)
+    newer = _said_since(record, due)
+    draft = Draft.of(replace(record, intents=record.intents if newer else _open(record, form)), form)
     said = None if slots is None else draft.by_field(slots, spoken)
     for slot, value in due.items():
+        if slot in newer:
+            continue
         displayed = _displayed(draft, slot, value, said, spoken)
         draft.display(slot, Shown(displayed, value, stamps.get(slot), adopted=True, since=at))
     if slots is not None:
         listen(draft, slots, spoken, Moment(None, at, record.read_at, at), settled=due.keys())
     return replace(draft.record(), read_at=latest(record.read_at, at))
+
+
+def _said_since(record: Record, due: Slots) -> set[str]:
+    """The slots in which a read told of their own new value after the send was announced."""
+    if record.intent is None:
+        return set()
+    own = {slot: said for slot in due if (said := record.own.get(slot)) is not None and said.seen is not None}
+    return {slot for slot, said in own.items() if said.seen and said.seen > record.intent.sent_at}
 
 
 def _open(record: Record, form: Form) -> tuple[Intent, ...]:

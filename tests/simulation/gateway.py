@@ -225,9 +225,8 @@ class Gateway:
             system.name,
             self.core.intend(self.load(system.name), due, found.stamps, sent_at=self.now, until=until, carried=carried),
         )
-        revision = self.revision[system.name]
         yield "intended"
-        yield from self._push(system, send, due, found, {**carried, **due}, heard[1], revision)
+        yield from self._push(system, send, due, found, {**carried, **due}, heard[1])
 
     def _push(
         self,
@@ -237,7 +236,6 @@ class Gateway:
         found: Consolidated,
         written: dict[str, Any],
         number: int,
-        revision: int,
     ) -> Generator[str, None, None]:
         self.sends += 1
         try:
@@ -248,8 +246,6 @@ class Gateway:
         except Lost:
             return
         yield "sent"
-        if not self.core.unchanged(self.revision[system.name], revision):
-            return  # something was observed meanwhile: the answer may be older, so the next read decides
         known = self.load(system.name)
         self.save(
             system.name,

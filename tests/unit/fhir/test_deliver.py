@@ -74,6 +74,18 @@ def test_a_partial_answer_confirms_what_it_does_not_deny():
     assert record.shown["gender"].value == "male"
 
 
+def test_an_answer_that_may_be_older_than_their_last_edit_is_not_shown():
+    """A webhook's read came in between: taking the answer for newer would date their edit once more, and later."""
+    record = sent(copy(gender="female"), {"gender": "male"}, 3)
+    record = observe(record, patient(gender="other"), Coverage(), None, at(6), now=at(6))
+    late = accept(record, patient(gender="male"), {"gender": "male"}, {"gender": at(2)}, FULL, at=at(7))
+    assert late.shown["gender"].value == "other"
+    again = observe(late, patient(gender="other"), Coverage(), None, at(8), now=at(8))
+    assert again.own["gender"].at == at(6)
+    landed = observe(late, patient(gender="male"), Coverage(), None, at(8), now=at(8))
+    assert landed.own["gender"].value == "other"
+
+
 class TestNoBody:
     def test_what_was_due_counts_as_sent_and_the_display_is_still_open(self):
         record = answered(copy(gender="female"), None, {"gender": "male"})
