@@ -48,10 +48,10 @@ class Document:
 
 
 def read_document(data: bytes, connector: str, secret: bytes, limit: int) -> Document:
-    """Bytes -> resources, in a worker process. Without an id that may serve, a keyed hash of all ids names the
-    record, without any id the document itself does: demographics never link by themselves."""
+    """Bytes -> resources, in a worker process. Without an id that may serve, a keyed hash of all ids with name and
+    birth date names the record, without any id the document itself does: demographics never link by themselves."""
     identity = identify(data, limit=limit)
-    ids = "\n".join(identity.ids).encode()
+    ids = "\n".join((*identity.ids, identity.who)).encode() if identity.ids else b""
     remote_id = identity.key or (
         f"ids:{hmac.new(secret, ids, hashlib.sha256).hexdigest()}" if ids else f"document:{_sha256(data)}"
     )
@@ -77,6 +77,9 @@ class Ingest:
                 len(body), read_document, body, received.connector, self._secret, self._limit
             )
             items = [*_items(document), *_original(document, received)]
+            if await self._flow.store.query(lambda reader: _is_known(reader, received.connector, items)):
+                # Folded in before, perhaps long before others of her documents: it has nothing new to say.
+                items = [item for item in items if item.type == "Patient"]
             speaker = Speaker(
                 received.connector,
                 "system",
@@ -239,6 +242,12 @@ def _original(document: Document, received: Received) -> list[Item]:
         Item("Binary", "update", "Binary", binary, remote_id=binary_id, full_url=f"urn:uuid:{binary_id}"),
         Item("DocumentReference", "update", "DocumentReference", reference, remote_id=reference_id),
     ]
+
+
+def _is_known(reader: Reader, connector: str, items: Sequence[Item]) -> bool:
+    """Whether these very bytes were taken in before, by the Binary that keeps them."""
+    kept = [(item.type, item.remote_id or "") for item in items if item.type == "Binary"][-1:]
+    return bool(reader.records_of(connector, kept))
 
 
 def _report(document: Document, received: Received, applied: Sequence[Applied]) -> Resource:

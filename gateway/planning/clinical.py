@@ -111,9 +111,10 @@ def _index(world: World, state: State, body: Resource) -> None:
 def _remember(world: World, said: Said, speaker: Speaker) -> None:
     """The source's record of it: which content it last stated, by digest, as the body stands in the version log."""
     state = live(said.meant)
-    read_at = speaker.at if speaker.dated and speaker.at is not None else world.now
+    dated = speaker.at if speaker.dated else None
+    read_at = dated or world.now
     if said.known is not None:
-        if said.known.digest != said.name:
+        if said.known.digest != said.name or (dated and dated != said.known.read_at):
             world.changes.records.append(said.known._replace(digest=said.name, read_at=read_at))
         return
     remote_id = said.meant.item.remote_id or state.id

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.errors import InvalidInput
 from gateway.routes.context import context_of
-from gateway.routes.http import XML_TYPES, fhir_json, media_type, read_body
+from gateway.routes.http import fhir_json, read_xml
 from gateway.translators.ccda import Converted, convert
 
 router = APIRouter()
@@ -18,8 +18,7 @@ async def documents(request: Request) -> Response:
     context = context_of(request)
     principal = await context.caller(request)
     principal.require_service("documents")
-    media_type(request, XML_TYPES)
-    body = await read_body(request, context.settings.max_bytes)
+    body = await read_xml(request, context.settings.max_bytes)
     outcome = await context.ingest.document(context.received(request, principal, "document", body))
     return Response(outcome.body, outcome.status, outcome.headers, media_type="application/json")
 
@@ -33,8 +32,7 @@ async def ccda_to_fhir(request: Request) -> Response:
     patient_id = request.query_params.get("patientId")
     if not patient_id:
         raise InvalidInput("patientId is required: what the resources refer to", expression="patientId")
-    media_type(request, XML_TYPES)
-    body = await read_body(request, context.settings.max_bytes)
+    body = await read_xml(request, context.settings.max_bytes)
     converted = await context.pool.run(
         len(body), _convert, body, patient_id, context.settings.max_bytes, request.query_params.get("timezone")
     )

@@ -5,7 +5,10 @@ FHIR routes answer OperationOutcome (FHIR R4 §3.1.0.1.5), the others problem+js
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from email.message import Message
 
 from fastapi import Request, Response
@@ -26,6 +29,7 @@ from gateway.fhir.issue import Issue, outcome
 
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")
+_ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._\-]+)[\"']")
 XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
 
 
@@ -33,7 +37,7 @@ async def read_body(request: Request, limit: int, *, empty: bool = False) -> byt
     """The whole body. Raises TooLarge as soon as it is over `limit` bytes, Unparsable when there is none and it may
     not be `empty`."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if declared.isdigit() and int(declared[:18]) > limit:
         raise TooLarge(f"the body is over the limit of {limit} bytes")
     chunks: list[bytes] = []
     size = 0
@@ -49,8 +53,7 @@ async def read_body(request: Request, limit: int, *, empty: bool = False) -> byt
 
 def media_type(request: Request, allowed: tuple[str, ...]) -> str:
     """The media type of the body, lower case. Raises UnknownFormat that says what this route reads."""
-    header = Message()
-    header["content-type"] = request.headers.get("content-type", "")
+    header = _header(request)
     kind = header.get_content_type() if request.headers.get("content-type") else ""
     if kind not in allowed:
         raise UnknownFormat(f"this route reads {', '.join(allowed)}: set Content-Type to one of them")
@@ -58,6 +61,39 @@ def media_type(request: Request, allowed: tuple[str, ...]) -> str:
     if kind in JSON_TYPES and charset not in ("utf-8", "utf8"):
         raise UnknownFormat("JSON is read as UTF-8 only: drop the charset or set it to utf-8")
     return kind
+
+
+async def read_xml(request: Request, limit: int) -> bytes:
+    """The raw body of an XML document, whose charset parameter does not contradict it (RFC 7303 §3).
+
+    Raises UnknownFormat for an unknown charset, Unparsable when document and header do not agree.
+    """
+    media_type(request, XML_TYPES)
+    body = await read_body(request, limit)
+    named = _header(request).get_param("charset")
+    if named is not None:
+        _check_charset(str(named), body)
+    return body
+
+
+def _check_charset(named: str, body: bytes) -> None:
+    try:
+        charset = codecs.lookup(named).name
+    except LookupError:
+        raise UnknownFormat("an unknown charset: drop the parameter or set it to utf-8") from None
+    declared = _ENCODING.match(body[:300])
+    own = "utf-16" if body[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
+    if declared is not None:
+        with suppress(LookupError):  # what the document itself cannot be read by is refused by the parser
+            own = codecs.lookup(declared[1].decode("ascii")).name
+    if charset.removesuffix("-le").removesuffix("-be") != own and not (charset == "ascii" and body.isascii()):
+        raise Unparsable("the charset of Content-Type is not the document's own: drop the one that is wrong")
+
+
+def _header(request: Request) -> Message:
+    header = Message()
+    header["content-type"] = request.headers.get("content-type", "")
+    return header
 
 
 async def read_json(request: Request, limit: int) -> tuple[bytes, json.Json]:
