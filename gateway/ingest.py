@@ -15,7 +15,7 @@ from gateway.connectors.config import Config
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Target
 from gateway.errors import InvalidInput
-from gateway.fhir import json, record, slots, times
+from gateway.fhir import gate, json, record, slots, times
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 from gateway.flow import Flow, Outcome, Received
@@ -77,9 +77,11 @@ class Ingest:
                 len(body), read_document, body, received.connector, self._secret, self._limit
             )
             items = [*_items(document), *_original(document, received)]
-            if await self._flow.store.query(lambda reader: _is_known(reader, received.connector, items)):
+            known = await self._flow.store.query(lambda reader: _patient_of(reader, received.connector, items))
+            if known is not None:
                 # Folded in before, perhaps long before others of her documents: it has nothing new to say.
-                items = [item for item in items if item.type == "Patient"]
+                given = Outcome(200, json.encode(_report(document, received, known)))
+                return await self._flow.repeated(received, given)
             speaker = Speaker(
                 received.connector,
                 "system",
@@ -91,7 +93,7 @@ class Ingest:
             )
 
             def answer(applied: Sequence[Applied], _: Tx) -> Outcome:
-                return Outcome(200, json.encode(_report(document, received, applied)))
+                return Outcome(200, json.encode(_report(document, received, _made(applied))))
 
             return await self._flow.apply(received, items, speaker, answer)
 
@@ -99,6 +101,7 @@ class Ingest:
         """A partner's new patient in Canvas' form: 202 with the external identifier (canvas.md, surface A)."""
         async with self._flow.accepted(received):
             seed = canvas.from_seed(body)
+            gate.require(seed.patient)
             config = await self._config(received.connector)
             item = Item("Patient", "update", "Patient", seed.patient, remote_id=seed.partner_id)
             speaker = Speaker(
@@ -146,6 +149,7 @@ class Ingest:
         if seen.body is None:
             await self._end(received, event)
             return True
+        gate.require(seen.body)
         whole = {**(target.known or {}), **seen.body} if not config.sync.read else None
         remote_id = seen.remote_id or event.remote_id
         item = Item(event.type, "update", event.type, seen.body, remote_id=remote_id, identity=whole)
@@ -244,17 +248,25 @@ def _original(document: Document, received: Received) -> list[Item]:
     ]
 
 
-def _is_known(reader: Reader, connector: str, items: Sequence[Item]) -> bool:
-    """Whether these very bytes were taken in before, by the Binary that keeps them."""
-    kept = [(item.type, item.remote_id or "") for item in items if item.type == "Binary"][-1:]
-    return bool(reader.records_of(connector, kept))
+def _patient_of(reader: Reader, connector: str, items: Sequence[Item]) -> str | None:
+    """The Patient of a document whose very bytes were taken in before, by the Binary that keeps them; None for a new
+    one, and when she was deleted or parted from it since."""
+    [patient] = [("Patient", item.remote_id or "") for item in items if item.type == "Patient"]
+    binary = [("Binary", item.remote_id or "") for item in items if item.type == "Binary"][-1]
+    rows = reader.records_of(connector, [patient, binary])
+    rids = [row.rid for row in rows.values() if row.rid is not None]
+    heads = [head for head in reader.heads_by_rid(rids).values() if not head.deleted]
+    return next((head.id for head in heads if head.type == "Patient"), None) if len(heads) == 2 else None
 
 
-def _report(document: Document, received: Received, applied: Sequence[Applied]) -> Resource:
-    patient = next(one.state for one in applied if one.item.type == "Patient")
-    assert patient is not None
+def _made(applied: Sequence[Applied]) -> str:
+    """The id of the Patient of a document that was applied."""
+    return next(one.state.id for one in applied if one.item.type == "Patient" and one.state is not None)
+
+
+def _report(document: Document, received: Received, patient: str) -> Resource:
     return {
-        "patient": patient.id,
+        "patient": patient,
         "message": received.message_id,
         "report": document.converted.report,
         "issues": [issue.to_fhir() for issue in document.converted.issues],

@@ -23,7 +23,7 @@ from gateway.errors import (
     StoreBusy,
     VersionConflict,
 )
-from gateway.fhir import json
+from gateway.fhir import gate, json
 from gateway.fhir.json import Resource
 from gateway.flow import Flow
 from gateway.planning import copies, groups
@@ -156,6 +156,8 @@ class Attempt:
         side = self.config.side(self.steps.flow.ours)
         target = Target(part.type, part.id, part.remote_id, part.identifiers, local=part.local)
         seen = await self.steps.outbound.run(self.config.connector.read(target, side), self.peer)
+        if seen.body is not None and part.type == "Patient":
+            gate.require(seen.body)
         return seen, began
 
     async def _prepare(self, group: Group, seen: Mapping[int, tuple[Seen, datetime]]) -> dict[int, Due]:
@@ -255,7 +257,9 @@ class Attempt:
             self.done[part.delivery_id] = Done("done", part.number, accepted.remote_id)
             return
         seen = None
-        if accepted.body is None:
+        if accepted.body is not None:
+            gate.require(accepted.body)
+        else:
             seen, _ = await self._read(replace(part, remote_id=accepted.remote_id))
         message_id = new_id(datetime.now(UTC))
 

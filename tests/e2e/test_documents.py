@@ -43,8 +43,10 @@ def document(
 <ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
 <id root="{ARC}.5" extension="written-{time}"/><code code="34133-9" codeSystem="2.16.840.1.113883.6.1"/>
 <title>Summary</title><effectiveTime value="{time}"/>
-<recordTarget><patientRole>{"".join(map(_id, ids))}{telecom}<patient><name use="L"><given>{given}</given><family>{family}</family></name>
-<administrativeGenderCode code="F" codeSystem="2.16.840.1.113883.5.1"/><birthTime value="{born}"/></patient></patientRole></recordTarget>
+<recordTarget><patientRole>{"".join(map(_id, ids))}{telecom}
+<patient><name use="L"><given>{given}</given><family>{family}</family></name>
+<administrativeGenderCode code="F" codeSystem="2.16.840.1.113883.5.1"/><birthTime value="{born}"/></patient>
+</patientRole></recordTarget>
 <component><structuredBody><component><section>
 <templateId root="2.16.840.1.113883.10.20.22.2.5.1" extension="2015-08-01"/>
 <code code="11450-4" codeSystem="2.16.840.1.113883.6.1"/><title>Problems</title><text>as told</text>
