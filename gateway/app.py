@@ -28,25 +28,11 @@ from gateway.routes import documents, fhir, health, partners
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.settings import Settings
-from gateway.store import Claim, Store, load_or_create_key
+from gateway.store import Claim, Store, open_store, secret_key
 from gateway.work import Pool
 
 _GC_THRESHOLD = 50_000
 _WARM = ("Patient", "Observation", "Encounter", "Bundle")
-
-
-def secret_key(settings: Settings) -> bytes:
-    """The key of the vault: from the settings, else from a file of mode 0600 in the data folder."""
-    if settings.secret_key:
-        return settings.secret_key.encode()
-    settings.data.mkdir(parents=True, exist_ok=True)
-    return load_or_create_key(settings.data / "secret.key")
-
-
-def open_store(settings: Settings) -> Store:
-    """The database of these settings, migrated."""
-    settings.data.mkdir(parents=True, exist_ok=True)
-    return Store.open(settings.database, key=secret_key(settings))
 
 
 def create(settings: Settings) -> FastAPI:

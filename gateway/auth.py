@@ -8,13 +8,17 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from gateway.errors import InvalidInput, NotAuthenticated, NotPermitted
-from gateway.store import Store
+from gateway.store import PrincipalRow, Store
 
 SERVICES = ("documents", "convert", "snapshot", "operator")
 _RESOURCE_SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]+)\.(c?r?u?d?s?)")
 _KEY_BYTES = 32
+_USE_NOTED = timedelta(hours=1)
+"""How exact `last used` is: a write for every call would cost more than it tells."""
+
 _FRESH = 1.0
 """Seconds that a key counts as known."""
 
@@ -105,6 +109,11 @@ class Authenticator:
         row = await self._store.query(lambda reader: reader.principal_by_hash(hashed))
         if row is None or row.revoked_at is not None:
             raise NotAuthenticated("this API key is not known, or was revoked")
+        await self._note_use(row)
         principal = Principal(row.name, row.connector, frozenset(row.scopes))
         self._known[hashed] = (self._clock() + _FRESH, principal)
         return principal
+
+    async def _note_use(self, row: PrincipalRow) -> None:
+        if row.last_used is None or datetime.now(UTC) - row.last_used > _USE_NOTED:
+            await self._store.write(lambda tx: tx.touch_principals([row.principal_id]))

@@ -271,7 +271,7 @@ def _settings(**given: Any) -> Settings:
 @contextmanager
 def _store(settings: Settings | None = None) -> Iterator[Store]:
     settings = settings or _settings()
-    from gateway.app import open_store
+    from gateway.store import open_store
 
     store = open_store(settings)
     try:

@@ -169,6 +169,20 @@ class Flow:
         self._ordered()
         return outcome
 
+    async def repeated(self, received: Received, given: Outcome) -> Outcome:
+        """A message that says nothing new: kept, and nothing else."""
+
+        def job(tx: Tx) -> Outcome:
+            before = _outcome_before(tx, received)
+            if before is not None:
+                return before
+            result = given.dump(received.asked) if received.dedupe is not None else None
+            audits = [received.audit(tx.now, given.status)]
+            tx.write(Changes(messages=[received.row("applied", tx.now, result)], audits=audits))
+            return given
+
+        return await self.store.write(job)
+
     async def apply_stored(self, received: Received, item: Item, speaker: Speaker, fresh: Callable[[Tx], bool]) -> bool:
         """The same for a message that was committed before; False, and nothing done, when it is no longer `fresh`."""
 

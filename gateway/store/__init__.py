@@ -1,6 +1,7 @@
 """The store: resources, records, deliveries and messages on SQLite or PostgreSQL; the only package with SQL."""
 
 from .claims import Claim, Settled, claim, renew, settle
+from .opening import open_store, secret_key
 from .reader import Reader
 from .rows import (
     AuditRow,
@@ -55,6 +56,8 @@ __all__ = [
     "Version",
     "claim",
     "load_or_create_key",
+    "open_store",
     "renew",
+    "secret_key",
     "settle",
 ]

@@ -1,0 +1,22 @@
+"""Opening: the database and the vault's key that the settings name."""
+
+from __future__ import annotations
+
+from gateway.settings import Settings
+
+from .store import Store
+from .vault import load_or_create_key
+
+
+def secret_key(settings: Settings) -> bytes:
+    """The key of the vault: from the settings, else from a file of mode 0600 in the data folder."""
+    if settings.secret_key:
+        return settings.secret_key.encode()
+    settings.data.mkdir(parents=True, exist_ok=True)
+    return load_or_create_key(settings.data / "secret.key")
+
+
+def open_store(settings: Settings) -> Store:
+    """The database of these settings, migrated."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    return Store.open(settings.database, key=secret_key(settings))
