@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from .sql import Session
 
-IDLE = 16
+IDLE = 8
 
 
 class Pool:

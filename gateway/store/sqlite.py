@@ -126,9 +126,9 @@ class SqliteBackend:
 
     def __init__(self, path: Path) -> None:
         self.flavour = SqliteFlavour()
-        self._writer = SqliteSession(path, cache_mb=48)
+        self._writer = SqliteSession(path, cache_mb=32)
         self._writer.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES * 4}")
-        self._readers = Pool(lambda: SqliteSession(path, cache_mb=8))
+        self._readers = Pool(lambda: SqliteSession(path, cache_mb=4))
         self._load_limit = CHECKPOINT_PAGES // 4
 
     def reading(self) -> AbstractContextManager[Session]:

@@ -63,5 +63,5 @@ def load_or_create_key(path: Path) -> bytes:
         os.fsync(file.fileno())
     with contextlib.suppress(FileExistsError):
         os.link(draft, path)
-    os.unlink(draft)
+    Path(draft).unlink()
     return path.read_bytes().strip()
