@@ -215,6 +215,7 @@ class Flow:
         def answer(applied: Sequence[Applied], tx: Tx) -> Outcome:
             written = {one.item.path: to_answer(one, tx.now, self.ours, full=full) for one in applied}
             said = [written.get(resource_path(entry)) or self._read_entry(tx, entry) for entry in entries]
+            tx.write(Changes(audits=_read_audits(received, entries, said, tx.now)))
             return Outcome(200, json.encode(bundles.response("transaction", said)))
 
         return await self.apply(received, items, speaker, answer)
@@ -234,10 +235,12 @@ class Flow:
             if before is not None:
                 return before
             done = [self._batch_entry(tx, received, entry, speaker) for entry in entries]
-            given = Outcome(200, json.encode(bundles.response("batch", [answer for answer, _ in done])))
+            said = [answer for answer, _ in done]
+            given = Outcome(200, json.encode(bundles.response("batch", said)))
             held = next((error.message for _, error in done if type(error) is Conflict), None)
             result = given.dump(received.asked) if received.dedupe is not None else None
-            tx.write(Changes(messages=[received.row("held" if held else "applied", tx.now, result, held)]))
+            message = received.row("held" if held else "applied", tx.now, result, held)
+            tx.write(Changes(messages=[message], audits=_read_audits(received, entries, said, tx.now)))
             return given
 
         outcome = await self.store.write(job)
@@ -368,3 +371,15 @@ def _audits(received: Received, applied: Sequence[Applied], now: datetime) -> li
     patients = [one.state for one in applied if one.state is not None and one.state.type == "Patient"]
     rows = [received.audit(now, 200, "Patient", state.id) for state in patients]
     return rows or [received.audit(now, 200)]
+
+
+def _read_audits(
+    received: Received, entries: Sequence[Entry], said: Sequence[bundles.Answer], now: datetime
+) -> list[AuditRow]:
+    """One row per GET inside a Bundle."""
+    who = (received.principal, received.connector)
+    return [
+        AuditRow(now, *who, "R" if entry.id else "E", entry.type, entry.id, answer.status, received.message_id)
+        for entry, answer in zip(entries, said, strict=True)
+        if entry.method == "GET"
+    ]

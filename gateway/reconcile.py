@@ -256,7 +256,7 @@ class Attempt:
             await self.steps.flow.store.write(lambda tx: groups.accepted(tx, self.config, part, accepted))
             self.done[part.delivery_id] = Done("done", part.number, accepted.remote_id)
             return
-        seen = None
+        seen: Seen | None = None
         if accepted.body is not None:
             gate.require(accepted.body)
         else:
