@@ -91,16 +91,28 @@ def _fold(draft: Draft, slot: str, value: Value, event: Event) -> None:
     own, shown = draft.own.get(slot), draft.shown.get(slot)
     if own is not None and same(slot, own.value, value):
         _repeat(draft, slot, own, shown, event)
+    elif shown is not None and _displays(draft, slot, shown, value):
+        _echo(draft, slot, own, shown, event)
     elif own is not None and _is_old(own, slot, value, event.when):
         draft.own[slot] = _informed(draft, slot, _changed_after(own, event.when), value, event)
-    elif shown is not None and (same(slot, shown.value, value) or is_sent(draft.form, slot, shown, value)):
-        _echo(draft, slot, own, shown, event)
     elif shown is not None and event.is_before(shown) and not shown.adopted:
-        return
+        _ended_after(draft, slot, value, shown, event)
     elif draft.intended(slot, value, event.latest):
         _landed(draft, slot, value, shown, event)
     else:
         _assert(draft, slot, value, event)
+
+
+def _ended_after(draft: Draft, slot: str, value: Value, shown: Shown, event: Event) -> None:
+    """An older event than the one that said there is none: if it tells of one of our sends, they removed that."""
+    found = draft.intended(slot, value, event.latest)
+    if found is not None and shown.since is not None:
+        at = min(shown.since, event.received)
+        draft.own[slot] = _after(assertion(None, None, None, at, shown.since), found[2])
+
+
+def _displays(draft: Draft, slot: str, shown: Shown, value: Value) -> bool:
+    return shown.adopted and (same(slot, shown.value, value) or is_sent(draft.form, slot, shown, value))
 
 
 def _landed(draft: Draft, slot: str, value: Value, shown: Shown | None, event: Event) -> None:
@@ -112,9 +124,13 @@ def _landed(draft: Draft, slot: str, value: Value, shown: Shown | None, event: E
 
 
 def _repeat(draft: Draft, slot: str, own: Own, shown: Shown | None, event: Event) -> None:
-    """They say again what they said before: no change, unless we had changed their display in between."""
+    """They say again what they said before: no change, unless we had changed their display in between, and that again
+    is no change of theirs where it is us who restored their value."""
     if shown is not None and not same(slot, shown.value, own.value) and not event.is_before(shown):
-        _assert(draft, slot, own.value, event)
+        if draft.intended(slot, own.value, event.latest):
+            _landed(draft, slot, own.value, shown, event)
+        else:
+            _assert(draft, slot, own.value, event)
     elif event.when is not None and event.at is not None:
         newest = event.when if own.at is None else latest(own.seen, event.when)
         draft.own[slot] = replace(own, at=min(event.at, own.at or event.at), seen=newest)
@@ -122,7 +138,7 @@ def _repeat(draft: Draft, slot: str, own: Own, shown: Shown | None, event: Event
 
 def _echo(draft: Draft, slot: str, own: Own | None, shown: Shown, event: Event) -> None:
     """They tell of our own send, by their clock: what they said later than that replaced it."""
-    if not shown.adopted or event.when is None:
+    if event.when is None:
         return
     if own is not None and own.seen is not None and own.seen > event.when:
         draft.own[slot] = _after(own, shown.stamp)

@@ -18,8 +18,10 @@ from gateway.fhir.record import Slots, Value
 WHOLE: Final = "*"
 UNLABELLED: Final = "-"
 
+_PARTS: Final = frozenset({"", "_", "#"})
 _DROPPED: Final = frozenset({"resourceType", "id", "_id", "meta", "contained"})
-_META_DROPPED: Final = frozenset({"versionId", "lastUpdated", "_versionId", "_lastUpdated"})
+_META_PARTS: Final = frozenset({"", "_", "#"})
+_DROPPED: Final = frozenset({"versionId", "lastUpdated", "_versionId", "_lastUpdated"})
 _UNITED: Final = frozenset({"tag", "security", "profile"})
 _CHOICES: Final = {
     "deceasedBoolean": "deceased[x]",
@@ -85,7 +87,7 @@ def order(slot: str) -> tuple[int, int, str]:
 
 def wrap(value: Value, twin: Value = None, contained: list[Any] | None = None) -> Value:
     """A slot's value with what travels with it."""
-    if twin is None and not contained and not (isinstance(value, dict) and "" in value):
+    if twin is None and not contained and not (isinstance(value, dict) and _PARTS & value.keys()):
         return value
     parts = {"": value, "_": twin, "#": contained or None}
     return {key: part for key, part in parts.items() if part is not None or (key == "" and twin is None)}
@@ -93,7 +95,7 @@ def wrap(value: Value, twin: Value = None, contained: list[Any] | None = None) -
 
 def unwrap(value: Value) -> tuple[Value, Value, list[Any]]:
     """The value, its `_` twin and the contained resources that travel with it."""
-    if isinstance(value, dict) and ("" in value or "_" in value or "#" in value):
+    if isinstance(value, dict) and _PARTS & value.keys():
         return value.get(""), value.get("_"), value.get("#", [])
     return value, None, []
 

@@ -126,6 +126,22 @@ def test_an_intent_may_name_more_than_was_due():
     assert record.intent.slots == {"gender": ("male", None), "active": (True, None)}
 
 
+def test_an_event_that_tells_of_their_own_value_which_we_restored_is_no_edit():
+    """Their value lost, then won again: had they typed it anew, it would be newer than everything."""
+    blind = Form(reads=Coverage(frozenset()))
+
+    def tell(record, gender, second):
+        body = patient(gender=gender)
+        return observe(record, body, Coverage(), at(second), at(second), now=at(second), form=blind, dated=True)
+
+    record = tell(Record("a", "Patient", "1"), "female", 1)
+    record = tell(answered(record, None, {"gender": "male"}, blind), "male", 6)
+    restored = tell(intend(record, {"gender": "female"}, {}, sent_at=at(8), until=at(38)), "female", 9)
+    assert restored.own["gender"].at == at(1)
+    retyped = tell(record, "female", 9)
+    assert retyped.own["gender"].at == at(9)
+
+
 def test_of_a_system_that_is_never_read_accepted_sends_are_remembered():
     """Their events may come late: what tells of our own send is no edit."""
     blind = Form(reads=Coverage(frozenset()))
