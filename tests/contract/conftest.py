@@ -36,13 +36,15 @@ def system_postgres() -> Iterator[Server]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql", pytest.param("postgresql-system", marks=pytest.mark.system)])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'gateway.db'}"
+        yield f"sqlite:///{tmp_path / 'gateway.db'}"
+        return
     name = "bundled_postgres" if request.param == "postgresql" else "system_postgres"
     server: Server = request.getfixturevalue(name)
-    return server.new_database(TEMPLATE)
+    with server.database(TEMPLATE) as url:
+        yield url
 
 
 @pytest.fixture

@@ -30,12 +30,16 @@ class Server:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
-    def new_database(self, template: str = "template0") -> str:
-        """The URL of a fresh database."""
+    @contextmanager
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """The URL of a fresh database; dropped afterwards, before much of it has reached the disk."""
         name = f"test_{os.getpid()}_{next(_numbers)}"
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return self.url(name)
+            try:
+                yield self.url(name)
+            finally:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def bundled_binaries() -> Path:

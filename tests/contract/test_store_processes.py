@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -120,12 +120,14 @@ def test_two_processes_write_at_once(database: str, open_store: Callable[[], Sto
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def bare(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database without any table."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'bare.db'}"
+        yield f"sqlite:///{tmp_path / 'bare.db'}"
+        return
     server: Server = request.getfixturevalue("bundled_postgres")
-    return server.new_database()
+    with server.database() as url:
+        yield url
 
 
 def test_two_gateways_start_at_once_on_an_empty_database(bare: str):
@@ -155,11 +157,15 @@ def test_a_newer_database_is_refused(database: str):
 
 
 def test_postgresql_that_was_restarted_is_found_again(bundled_postgres: Server):
-    url = bundled_postgres.new_database("migrated")
+    with bundled_postgres.database() as url:
+        _survives_a_restart(bundled_postgres, url)
+
+
+def _survives_a_restart(server: Server, url: str) -> None:
     store = Store.open(url)
     store.write_now(create("1"))
     store.query_now(lambda reader: reader.last_seq())
-    with _connect(bundled_postgres.url()) as connection:
+    with _connect(server.url()) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
             [url.split("/")[3].split("?")[0]],
