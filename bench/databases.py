@@ -24,7 +24,9 @@ def measure(count: int) -> Iterator[Figure]:
 def _rate(folder: Path, address: str | None, count: int) -> float:
     with gateway(folder, database_url=address) as server:
         run(server.port, [request("POST", "/fhir", server.key, inputs.bundle(10**6 + at)) for at in range(40)], CLIENTS)
-        load = run(server.port, [request("POST", "/fhir", server.key, inputs.bundle(at)) for at in range(count)], CLIENTS)
+        load = run(
+            server.port, [request("POST", "/fhir", server.key, inputs.bundle(at)) for at in range(count)], CLIENTS
+        )
     if set(load.statuses) != {200}:
         raise SystemExit(f"the server answered {load.statuses}")
     return load.rate

@@ -13,7 +13,7 @@ _NOTE = "Taken seated after five minutes of rest; device checked on the same day
 
 def bundle(number: int, *, edit: str = "") -> bytes:
     """The transaction of person `number`; `edit` changes her family name and every value."""
-    rng = random.Random(f"{number}{edit}")  # noqa: S311 (test data)
+    rng = random.Random(f"{number}{edit}")
     patient_url = f"urn:uuid:00000000-0000-4000-8000-{number:012x}"
     patient = {
         "resourceType": "Patient",

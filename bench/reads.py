@@ -22,7 +22,9 @@ def measure(count: int) -> Iterator[Figure]:
         ids = known_ids(Path(name) / "gateway.db")
         by_id = [request("GET", f"/fhir/Patient/{ids[at % len(ids)]}", server.key) for at in range(count)]
         token = quote(f"{inputs.MRN}|B")
-        found = [request("GET", f"/fhir/Patient?identifier={token}{at % PEOPLE:08d}", server.key) for at in range(count)]
+        found = [
+            request("GET", f"/fhir/Patient?identifier={token}{at % PEOPLE:08d}", server.key) for at in range(count)
+        ]
         empty = [request("GET", "/empty", "none")] * count
         for load in (by_id, found, empty):
             run(bare.port if load is empty else server.port, load[:200], CLIENTS)

@@ -43,7 +43,11 @@ def measure(rounds: int, count: int) -> Iterator[Figure]:
         for one in range(rounds):
             folder = Path(name) / str(one)
             with gateway(folder) as server:
-                run(server.port, [request("POST", "/fhir", server.key, inputs.bundle(10**6 + at)) for at in range(16)], 8)
+                run(
+                    server.port,
+                    [request("POST", "/fhir", server.key, inputs.bundle(10**6 + at)) for at in range(16)],
+                    8,
+                )
                 first = [request("POST", "/fhir", server.key, inputs.bundle(at)) for at in range(count)]
                 new = run(server.port, first, CLIENTS)
             sql, rows = seconds_per_bundle(folder / "gateway.db", folder)
