@@ -20,8 +20,7 @@ UNLABELLED: Final = "-"
 
 _PARTS: Final = frozenset({"", "_", "#"})
 _DROPPED: Final = frozenset({"resourceType", "id", "_id", "meta", "contained"})
-_META_PARTS: Final = frozenset({"", "_", "#"})
-_DROPPED: Final = frozenset({"versionId", "lastUpdated", "_versionId", "_lastUpdated"})
+_META_DROPPED: Final = frozenset({"versionId", "lastUpdated", "_versionId", "_lastUpdated"})
 _UNITED: Final = frozenset({"tag", "security", "profile"})
 _CHOICES: Final = {
     "deceasedBoolean": "deceased[x]",
