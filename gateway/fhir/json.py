@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -27,6 +27,10 @@ def decode(data: bytes | str) -> Json:
         return _decoder.decode(data)
     except msgspec.DecodeError as error:
         raise Unparsable(f"not JSON: {error}") from None
+    except UnicodeDecodeError as error:
+        raise Unparsable(f"not JSON: not UTF-8 at byte {error.start}") from None
+    except InvalidOperation:
+        raise Unparsable("not JSON that we can read: a number with an exponent out of all bounds") from None
     except RecursionError:
         raise Unparsable("not JSON that we can read: nested too deeply") from None
 
