@@ -30,16 +30,24 @@ class Server:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@/{database}?host={self.folder}"
 
+    def new_database(self, template: str = "template0") -> str:
+        """The URL of a fresh database that lives as long as the server."""
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
     @contextmanager
     def database(self, template: str = "template0") -> Iterator[str]:
         """The URL of a fresh database; dropped afterwards, before much of it has reached the disk."""
-        name = f"test_{os.getpid()}_{next(_numbers)}"
+        url = self.new_database(template)
+        try:
+            yield url
+        finally:
+            self._run(f"DROP DATABASE {url.split('/')[3].split('?')[0]} WITH (FORCE)")
+
+    def _run(self, statement: str) -> None:
         with psycopg.connect(self.url(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-            try:
-                yield self.url(name)
-            finally:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            connection.execute(statement)
 
 
 def bundled_binaries() -> Path:
