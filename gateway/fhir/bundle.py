@@ -6,11 +6,11 @@ FHIR R4 §3.1.0.11 (batch/transaction), §2.36 (Bundle).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.errors import GatewayError, InvalidInput, NotAllowed, NotConformant, TooLarge
 from gateway.fhir import condition, references, times
@@ -30,7 +30,7 @@ _ETAG = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"', re.ASCII)
 _SCHEME = re.compile(r"(?:https?://|urn:)\S+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that costs three times as much, for every entry that comes in
 class Entry:
     """One entry, checked. `condition` = of a conditional PUT or DELETE, `query` = of a GET that searches,
     `if_match` = the version it names.
@@ -80,8 +80,9 @@ def read(bundle: Resource, *, base: str = "", limit: int = MOST) -> list[Entry]:
     listed = _listed(bundle, limit)
     entries = [_read(index, raw, base) for index, raw in enumerate(listed)]
     if bundle["type"] == "batch":
-        return list(_once(entries, _full_url))
-    entries = list(_once(_once(entries, _full_url), _identity))
+        return list(_once(entries, _full_url, "fullUrl", _SAME_URL))
+    once = _once(entries, _full_url, "fullUrl", _SAME_URL)
+    entries = list(_once(once, _identity, "request.url", _SAME_RESOURCE))
     _refuse([entry.error for entry in entries if entry.error])
     return entries
 
@@ -108,15 +109,15 @@ def _refuse(errors: Sequence[GatewayError]) -> None:
 
 
 def _read(index: int, raw: Json, base: str) -> Entry:
-    entry = Entry(index)
     try:
-        return _parse(entry, raw, base)
+        return _parse(index, raw, base)
     except (InvalidInput, NotAllowed) as error:
-        error.expression = f"{entry.path}{error.expression or ''}"
-        return replace(entry, error=error)
+        refused = Entry(index, error=error)
+        error.expression = f"{refused.path}{error.expression or ''}"
+        return refused
 
 
-def _parse(entry: Entry, raw: Json, base: str) -> Entry:
+def _parse(index: int, raw: Json, base: str) -> Entry:
     request = _request(raw)
     method, (type_, id_, version, query) = _method(request), _url(request, base)
     resource = raw.get("resource")
@@ -124,7 +125,7 @@ def _parse(entry: Entry, raw: Json, base: str) -> Entry:
     if method in ("PUT", "POST"):
         _check_resource(resource, type_, id_ if method == "PUT" else None)
     return Entry(
-        entry.index,
+        index,
         _checked_full_url(raw.get("fullUrl")),
         method,
         type_,
@@ -209,36 +210,35 @@ def _checked_full_url(value: Json) -> str | None:
     return value
 
 
-_Key = Callable[[Entry], tuple[object, str, str] | None]
-"""What may occur once, where it stands, and the sentence for its second."""
+_SAME_URL = "another entry has the same fullUrl (bdl-7)"
+_SAME_RESOURCE = "another entry of the transaction writes the same resource"
 
 
-def _once(entries: Iterable[Entry], key: _Key) -> Iterator[Entry]:
-    seen: set[object] = set()
+def _once(entries: Iterable[Entry], key: Callable[[Entry], Hashable], where: str, sentence: str) -> Iterator[Entry]:
+    """The entries, with an error where what `key` says of one was said of another before."""
+    seen: set[Hashable] = set()
     for entry in entries:
         found = None if entry.error else key(entry)
-        if found and found[0] in seen:
-            entry = replace(entry, error=InvalidInput(found[2], expression=f"{entry.path}.{found[1]}"))
-        elif found:
-            seen.add(found[0])
+        if found is not None and found in seen:
+            entry = replace(entry, error=InvalidInput(sentence, expression=f"{entry.path}.{where}"))
+        seen.add(found)
         yield entry
 
 
-def _full_url(entry: Entry) -> tuple[object, str, str] | None:
+def _full_url(entry: Entry) -> Hashable:
     """bdl-7: a fullUrl is unique in a Bundle, or its entries differ in meta.versionId."""
     if entry.full_url is None:
         return None
     meta = entry.resource.get("meta") if entry.resource else None
     version = meta.get("versionId") if isinstance(meta, dict) else None
-    return (entry.full_url, str(version)), "fullUrl", "another entry has the same fullUrl (bdl-7)"
+    return entry.full_url, str(version)
 
 
-def _identity(entry: Entry) -> tuple[object, str, str] | None:
+def _identity(entry: Entry) -> Hashable:
     """A resource is written once in a transaction (FHIR R4 §3.1.0.11.2)."""
     if entry.method not in ("PUT", "DELETE"):
         return None
-    named = entry.condition or (entry.type, entry.id)
-    return named, "request.url", "another entry of the transaction writes the same resource"
+    return entry.condition or (entry.type, entry.id)
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -252,8 +252,7 @@ def targets(entries: Iterable[Entry], base: str = "") -> references.Targets:
     return references.targets(((entry.index, entry.full_url, entry.names) for entry in carried), base)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of one entry. `resource` and `outcome` may be parsed or msgspec.Raw."""
 
     status: int
@@ -271,19 +270,30 @@ def response(kind: str, answers: Iterable[Answer]) -> Resource:
 
 
 def _answer(answer: Answer) -> Resource:
-    said = {
-        "status": f"{answer.status} {HTTPStatus(answer.status).phrase}",
-        "location": answer.location,
-        "etag": None if answer.version is None else etag(answer.version),
-        "lastModified": times.to_instant(answer.at) if answer.at else None,
-        "outcome": answer.outcome,
-    }
-    entry = {
-        "fullUrl": answer.full_url,
-        "resource": answer.resource,
-        "response": {name: value for name, value in said.items() if value is not None},
-    }
-    return {name: value for name, value in entry.items() if value is not None}
+    entry: Resource = {}
+    if answer.full_url is not None:
+        entry["fullUrl"] = answer.full_url
+    if answer.resource is not None:
+        entry["resource"] = answer.resource
+    entry["response"] = _said(answer)
+    return entry
+
+
+def _said(answer: Answer) -> Resource:
+    """Bundle.entry.response."""
+    said: Resource = {"status": _STATUS[answer.status]}
+    if answer.location is not None:
+        said["location"] = answer.location
+    if answer.version is not None:
+        said["etag"] = etag(answer.version)
+    if answer.at is not None:
+        said["lastModified"] = times.to_instant(answer.at)
+    if answer.outcome is not None:
+        said["outcome"] = answer.outcome
+    return said
+
+
+_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 def etag(version: int) -> str:

@@ -6,15 +6,18 @@ nothing would create what is there already.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.errors import InvalidInput
 from gateway.fhir.search import Token, check, tokens, unquote
 
+_PLAIN = re.compile(r"identifier=([\w.:/\-]+)\|([\w.:/\-]+)", re.ASCII)
+"""Nothing in it that a query string or a token would escape or split: most conditions are of this form."""
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+
+class Condition(NamedTuple):
     """The `type` whose identifier is `system|value`; `system` "" = it has none, None = whatever system."""
 
     type: str
@@ -34,7 +37,10 @@ def rows(identifiers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def parse(type_: str, query: str) -> Condition:
     """A condition from `identifier=system|value`, with or without a leading `Type?`. Raises InvalidInput."""
-    pairs = unquote(query.removeprefix(type_).removeprefix("?"))
+    asked = query.removeprefix(type_).removeprefix("?")
+    if plain := _PLAIN.fullmatch(asked):
+        return Condition(type_, plain[1], plain[2])
+    pairs = unquote(asked)
     names = [name for name, _ in pairs]
     if names != ["identifier"]:
         raise InvalidInput("a condition is exactly one identifier=system|value; other parameters are not supported")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 from gateway.errors import InvalidInput
 
@@ -83,6 +84,7 @@ def _step(second: str | None, fraction: str | None) -> timedelta:
     return timedelta(microseconds=10 ** max(0, 6 - len(fraction or "")))
 
 
+@lru_cache(maxsize=256)  # a message writes its one moment into every resource and answer
 def to_instant(at: datetime) -> str:
     """An aware datetime as FHIR instant in UTC with all six digits, so that a client's `gt` finds what came after."""
     return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
