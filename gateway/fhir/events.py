@@ -144,7 +144,8 @@ def _echo(draft: Draft, slot: str, own: Own | None, shown: Shown, event: Event) 
         draft.own[slot] = _after(own, shown.stamp)
         draft.display(slot, Shown(own.value))
     else:
-        draft.shown[slot] = replace(shown, since=event.when, told=True)
+        since = latest(shown.since, event.when) if shown.told else event.when
+        draft.shown[slot] = replace(shown, since=since, told=True)
 
 
 def _informed(draft: Draft, slot: str, own: Own, value: Value, event: Event) -> Own:

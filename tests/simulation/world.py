@@ -67,6 +67,7 @@ class World:
         self.late = [one for one in self.late if one[0] > self.now]
         for _, land in due:
             land()
+            self.now += 1  # a system's clock tells its changes apart
 
     # The steps of a story
 
