@@ -9,6 +9,8 @@ PY      := $(VENV)/bin/python
 WORKERS ?= 2
 SEEDS   ?= 2000
 FIRST   ?= 0
+STORIES ?= 10
+STEPS   ?= 300
 ARGS    ?=
 
 # An installation without bytecode starts slowly, and a benchmark of it measures the compiler.
@@ -19,7 +21,7 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet --s
 	--no-emit-find-links --no-emit-trusted-host --no-emit-options \
 	--unsafe-package fhir-gateway --unsafe-package pip --unsafe-package setuptools
 
-.PHONY: help demo test test-system lint format types imports schemas simulate bench docs lock clean
+.PHONY: help demo test test-system lint format types imports schemas simulate soak bench docs lock clean
 
 help: ## this list
 	@echo "Two commands do the whole job, set-up included:"
@@ -78,6 +80,9 @@ imports: $(VENV)/.dev ## which package may import which
 
 simulate: $(VENV)/.dev ## random stories of systems that disagree (SEEDS=2000 FIRST=0)
 	@$(PY) -m tests.simulation --seeds $(SEEDS) --first $(FIRST)
+
+soak: $(VENV)/.dev ## the real gateway under random edits, lost answers, outages and kill -9 (STORIES=10 STEPS=300)
+	@SOAK_SEEDS=$(STORIES) SOAK_STEPS=$(STEPS) SOAK_FIRST=$(FIRST) $(PY) -m pytest tests/soak $(ARGS)
 
 bench: $(VENV)/.dev ## the figures, as ratios measured in one run
 	@$(PY) -m bench $(ARGS)
