@@ -11,7 +11,7 @@ from gateway.connectors.config import Config
 from gateway.errors import AmbiguousMatch, Conflict
 from gateway.fhir import deliver, observe, times
 from gateway.fhir.json import Resource
-from gateway.fhir.record import Record, Value
+from gateway.fhir.record import Coverage, Record, Value
 from gateway.identity.agree import agrees
 from gateway.planning import bodies, orders, patients, provenance
 from gateway.planning.orders import PENDING, is_pending
@@ -21,10 +21,12 @@ from gateway.store import RecordRow
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What has to be sent: the whole `body` as others get it, and the slots in which their copy differs."""
+    """What has to be sent: the whole `body` as others get it, and the slots in which their copy differs. `carried`:
+    what the write holds beside them, where it cannot leave out what is not due."""
 
     body: Resource
     slots: Mapping[str, Value]
+    carried: Mapping[str, Value] | None
     stamps: Mapping[str, datetime | None]
     remote_id: str | None
     number: int
@@ -47,8 +49,7 @@ def prepare(
     state = _state(world, rid)
     key, known = _record(world, state, config, remote_id, seen)
     speaker = Speaker(config.name, "system", message_id)
-    if seen.body is not None:
-        known = replace(known, record=_observed(known.record, config, seen, began, world.now))
+    known = replace(known, record=_observed(known.record, config, seen, began, world.now))
     state.records[key] = known
     if seen.body is not None:
         patients.settle(world, state, speaker, {key})
@@ -57,7 +58,9 @@ def prepare(
     if due.slots:
         known = state.records[key]
         until = world.now + timeout
-        announced = deliver.intend(known.record, due.slots, due.stamps, sent_at=world.now, until=until)
+        announced = deliver.intend(
+            known.record, due.slots, due.stamps, sent_at=world.now, until=until, carried=due.carried
+        )
         state.records[key] = replace(known, record=announced)
     patients.write_records(world, state, {key})
     return due
@@ -139,9 +142,12 @@ def _check_free(world: World, state: State, config: Config, real: str, seen: See
 
 
 def _observed(record: Record, config: Config, seen: Seen, began: datetime, now: datetime) -> Record:
-    assert seen.body is not None
     used = config.connector.form
     at = times.from_instant(seen.at) if seen.at else None
+    if seen.body is None:
+        # They hold none: nothing is said by that, but sends whose outcome was open have had none.
+        nothing = {"resourceType": record.type}
+        return observe.observe(record, nothing, Coverage(absence=False), at, began, now=now, form=used)
     return observe.observe(record, seen.body, seen.coverage or used.reads, at, began, now=now, form=used)
 
 
@@ -150,10 +156,11 @@ def _due(world: World, state: State, key: tuple[str, str], config: Config) -> Du
     content = result.resource or bodies.content_of(state.body)
     body = orders.outgoing(state.id, content, world.directory, deleted=state.deleted)
     known = state.records[key]
-    bound, slots = orders.compare(known.record, body, config, world.directory.patient_system)
-    state.records[key] = replace(known, record=bound)
+    compared = orders.compare(known.record, body, config, world.directory.patient_system)
+    state.records[key] = replace(known, record=compared.record)
     remote_id = None if is_pending(key[1]) else key[1]
-    return Due(body, slots, result.stamps, remote_id, max(state.number, _number(world, state)))
+    carried = None if config.connector.form.partial else compared.wanted
+    return Due(body, compared.due, carried, result.stamps, remote_id, max(state.number, _number(world, state)))
 
 
 def _number(world: World, state: State) -> int:

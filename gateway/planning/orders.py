@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from gateway.connectors.config import Config
 from gateway.fhir import deliver, form
@@ -22,8 +23,16 @@ def outgoing(state_id: str, content: Resource, directory: Directory, *, deleted:
     return patient | {"active": False} if deleted else patient
 
 
-def compare(record: Record, content: Resource, config: Config, ours: str) -> tuple[Record, Mapping[str, Value]]:
-    """The record with its fields bound, and the slots in which their copy differs from what it should hold.
+class Comparison(NamedTuple):
+    """A `record` with its fields bound; `wanted`: what their copy should hold; `due`: the slots in which it differs."""
+
+    record: Record
+    wanted: Mapping[str, Value]
+    due: Mapping[str, Value]
+
+
+def compare(record: Record, content: Resource, config: Config, ours: str) -> Comparison:
+    """Their copy against what it should hold.
 
     Our id is always among what they should hold, whatever else their form can carry; `ours` = its system.
     """
@@ -32,7 +41,7 @@ def compare(record: Record, content: Resource, config: Config, ours: str) -> tup
     bound = form.bind(record, slots, used)
     own_id = f"identifier[{ours}]"
     wanted = {**form.render(content, used, bound), own_id: slots[own_id]}
-    return bound, deliver.diff(bound, wanted)
+    return Comparison(bound, wanted, deliver.diff(bound, wanted))
 
 
 def is_copy(state: State, known: Known, config: Config) -> bool:
@@ -61,8 +70,8 @@ def order_patient(world: World, state: State, content: Resource, number: int, *,
     for config in world.directory.targets("Patient"):
         copies = [known for known in state.records.values() if is_copy(state, known, config)]
         for known in copies:
-            _, slots = compare(known.record, body, config, world.directory.patient_system)
-            if slots and is_live(state, known):
+            compared = compare(known.record, body, config, world.directory.patient_system)
+            if compared.due and is_live(state, known):
                 remote_id = "" if is_pending(known.row.remote_id) else known.row.remote_id
                 world.changes.deliveries.append(_order(world, state, config, remote_id, number))
         if not copies and not deleted:

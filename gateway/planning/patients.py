@@ -29,17 +29,21 @@ def apply(world: World, meant: Meant, resource: Resource, speaker: Speaker) -> b
     state.records[key] = replace_record(known, stated)
     if not known.row.revision:
         link(world, state, *key, meant.reason)
-    return settle(world, state, speaker, {key}, revive=meant.item.id is not None)
+    return settle(world, state, speaker, {key}, by_id=meant.item.id is not None)
 
 
 def settle(
-    world: World, state: State, speaker: Speaker, changed: set[tuple[str, str]], *, revive: bool = False
+    world: World, state: State, speaker: Speaker, changed: set[tuple[str, str]], *, by_id: bool = False
 ) -> bytes:
-    """Consolidate the records as they now are: a new version if a slot changed, orders, conflicts, record rows."""
+    """Consolidate the records as they now are: a new version if a slot changed, orders, conflicts, record rows.
+
+    `by_id`: a client edits the resource itself, which brings a deleted one back and may correct the spelling.
+    """
     result = consolidated(world, state)
     content = result.resource or {"resourceType": "Patient"}
-    gone = state.deleted and not revive
-    fresh = not gone and (state.number == 0 or state.deleted or bool(consolidate.changed(state.body, result)))
+    gone = state.deleted and not by_id
+    edited = bool(consolidate.changed(state.body, result, spelling=by_id))
+    fresh = not gone and (state.number == 0 or state.deleted or edited)
     number = state.number + 1 if fresh else state.number
     if fresh:
         state.raw = _version(world, state, bodies.stored(content, state.id, number, world.now), number, speaker)
@@ -114,7 +118,17 @@ def _observed(world: World, state: State, known: Record, item: Item, resource: R
         peer = world.directory.peers.get(speaker.connector)
         used = peer.connector.form if peer else form.FULL
         coverage = speaker.coverage
-        return observe.observe(known, resource, coverage, speaker.at, start, now=now, form=used, dated=speaker.dated)
+        return observe.observe(
+            known,
+            resource,
+            coverage,
+            speaker.at,
+            start,
+            now=now,
+            form=used,
+            dated=speaker.dated,
+            tolerance=world.directory.policy.tolerance,
+        )
     resource = _without_links(world, state, resource)
     if item.id is not None:
         base, stamp = base_of(world, state, item, resource)
