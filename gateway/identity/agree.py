@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from gateway.fhir.json import Json, Resource
@@ -23,6 +24,8 @@ PLACEHOLDER_NAMES = frozenset({
 })
 # fmt: on
 PLACEHOLDER_DATES = frozenset({"0001-01-01", "1800-01-01", "1900-01-01", "1900-01", "1900", "9999-12-31", "2999-12-31"})
+
+_MOST_NAMES = 50
 
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"})
 _DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d)?)?", re.ASCII)
@@ -59,8 +62,9 @@ def agrees(a: Resource, b: Resource) -> Agreement:
 
 
 def _compare_names(a: Resource, b: Resource) -> Verdict:
-    """Any of several names may agree."""
-    verdicts = {compare_names(one, other) for one in names(a) for other in names(b)}
+    """Any of several names may agree; of very many the first ones count, as each is compared with each."""
+    ours, theirs = (list(islice(dict.fromkeys(names(one)), _MOST_NAMES)) for one in (a, b))
+    verdicts = {compare_names(one, other) for one in ours for other in theirs}
     return next((verdict for verdict in ("equal", "lacking", "differs") if verdict in verdicts), "lacking")
 
 
