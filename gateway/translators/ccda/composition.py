@@ -149,7 +149,9 @@ def _entries(section: Node, report: SectionReport, ctx: Context) -> list[Referen
     for element in section.all("entry"):
         references = _entry(element, report, ctx)
         report.entries.append((element, references))
-        found.extend(reference for reference in references if reference not in found)
+        for reference in references:
+            if reference not in found:
+                found.append(reference)
     return found
 
 

@@ -13,7 +13,7 @@ from gateway.fhir.json import Resource
 from .ids import name_based
 from .narrative import Ids
 from .node import Element, Node, xpath
-from .times import moment
+from .times import Interval, moment
 
 Reference = dict[str, Any]
 """`{"reference": "Type/id"}`: one dict per resource, shared by all who refer to it, so that an id can still change."""
@@ -71,6 +71,7 @@ class Context:
         self.issues: list[Issue] = []
         self.sections: list[SectionReport] = []
         self.made: list[Made] = []
+        self.intervals: dict[Element, Interval] = {}
         self.people: dict[bytes, Reference | None] = {}
         self.parties: dict[tuple[str, ...], Made] = {}
         self.encounters: dict[tuple[str | None, str | None], Made] = {}
@@ -137,18 +138,17 @@ class Context:
 
     def moment(self, element: Element | None, attribute: str = "value") -> str | None:
         """The FHIR date or dateTime of a TS element."""
-        value = None if element is None else element.get(attribute)
-        if not value or element is None:
+        if element is None or not (value := element.get(attribute)):
             return None
-        found = moment(value.strip(), self.zone)
-        if found.lost:
-            self.once(found.lost, element)
-        return found.text
+        text, lost = moment(value.strip(), self.zone)
+        if lost:
+            self.once(lost, element)
+        return text
 
 
 def _identity(node: Node, code: Element | None) -> tuple[str, ...]:
     """All ids, the code and the effective time as written; nothing when there is no id: then the content decides."""
-    parts = [f"{one.get('root')}^{one.get('extension')}" for one in node.all("id") if one.get("root")]
+    parts = [f"{root}^{one.get('extension')}" for one in node.all("id") if (root := one.get("root"))]
     if not parts:
         return ()
     if len(parts) > 1:
@@ -156,13 +156,12 @@ def _identity(node: Node, code: Element | None) -> tuple[str, ...]:
     coded = node.get("code") if code is None else code
     if coded is not None:
         parts.append(f"{coded.get('code')}@{coded.get('codeSystem')}")
-    parts.extend(_time(time) for time in node.all("effectiveTime"))
+    parts += map(_time, node.all("effectiveTime"))
     return tuple(parts)
 
 
 def _time(time: Element) -> str:
-    value = time.get("value")
-    return value if value else "..".join(f"{end.tag[16:]}={end.get('value')}" for end in time)
+    return time.get("value") or "..".join([f"{end.tag[16:]}={end.get('value')}" for end in time])
 
 
 def _content(body: Resource) -> str:

@@ -33,7 +33,7 @@ class Converted:
 
     `issues` have XPath expressions; `patient_key` is the document's own id for its patient (`root^extension`),
     `document_key` the one of the document (its set if it has one, so that a new version replaces it),
-    `effective_time` when it was written, for ordering. Pickles as bytes: the Bundle is encoded once, by `encoded`.
+    `effective_time` when it was written, for ordering; `encoded` the Bundle as JSON. Pickles as these bytes.
     """
 
     issues: tuple[Issue, ...]
@@ -41,8 +41,8 @@ class Converted:
     patient_key: str | None
     document_key: str | None
     effective_time: datetime | None
+    encoded: bytes
     _bundle: Resource | None
-    _encoded: bytes | None
 
     def __init__(self, bundle: Resource, ctx: Context, document: Node, role: Node | None) -> None:
         self.issues = tuple(ctx.issues)
@@ -50,29 +50,23 @@ class Converted:
         self.patient_key = patient_key(role)
         self.document_key = _document_key(document)
         self.effective_time = aware(ctx.moment(document.get("effectiveTime")))
-        self._bundle = bundle
-        self._encoded = None
+        self.encoded = json.encode(bundle)
+        self._bundle = None
 
     @property
     def bundle(self) -> Resource:
-        """Type `batch`: a PUT per resource, the Patient under the caller's id."""
+        """Type `batch`: a PUT per resource, the Patient under the caller's id. The caller's own: what the translator
+        put together has parts that conversions share."""
         if self._bundle is None:
             self._bundle = json.decode(self.encoded)
         return self._bundle
-
-    @property
-    def encoded(self) -> bytes:
-        """The Bundle as JSON."""
-        if self._encoded is None:
-            self._encoded = json.encode(self._bundle)
-        return self._encoded
 
     def __getstate__(self) -> tuple[Any, ...]:
         keys = (self.patient_key, self.document_key, self.effective_time)
         return (self.issues, self.report, *keys, self.encoded)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.issues, self.report, self.patient_key, self.document_key, self.effective_time, self._encoded = state
+        self.issues, self.report, self.patient_key, self.document_key, self.effective_time, self.encoded = state
         self._bundle = None
 
 

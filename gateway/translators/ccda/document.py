@@ -52,7 +52,7 @@ def _refuse_declarations(data: bytes) -> None:
         raise Unparsable("an encoding that we do not read; send UTF-8")
     if data[:4] in (b"\x00\x00\xfe\xff", b"\xff\xfe\x00\x00", b"\x00\x00\x00<", b"<\x00\x00\x00", b"Lo\xa7\x94"):
         raise Unparsable("an encoding that we do not read; send UTF-8")
-    if _begins_with_doctype(data) or any(doctype in data for doctype in _WIDE_DOCTYPES):
+    if _begins_with_doctype(data) or (b"\0" in data and any(doctype in data for doctype in _WIDE_DOCTYPES)):
         raise Unparsable("a DOCTYPE is not allowed")
 
 
@@ -71,7 +71,7 @@ def _begins_with_doctype(data: bytes) -> bool:
 
 def _parsed(data: bytes) -> Element:
     options: Any = {"resolve_entities": False, "no_network": True, "remove_comments": True, "remove_pis": True}
-    parser = etree.XMLParser(huge_tree=len(data) > _HUGE, load_dtd=False, **options)
+    parser = etree.XMLParser(huge_tree=len(data) > _HUGE, load_dtd=False, collect_ids=False, **options)
     try:
         return etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from .node import NONE, V3, Element, folded
+from .node import V3, Element, folded
 
 Ids = dict[str, Element]
 
@@ -33,7 +33,9 @@ _CAPTION, _TABLE, _LIST = V3 + "caption", V3 + "table", V3 + "list"
 _CELLS, _LINK, _PARAGRAPH = (V3 + "td", V3 + "th"), V3 + "linkHtml", V3 + "paragraph"
 _CAPTIONS = {_TABLE: "caption", _LIST: "li"}
 _XML_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
-_MARKUP = re.compile(r"<[^>]*>")
+_WORDS = re.compile(r"(?:^|>)\s*[^<\s]")
+"""Text that is not blank, outside of the tags."""
+
 _CLASS = re.compile(r"[A-Za-z0-9_\- ]+")
 _SPAN = re.compile(r"[1-9][0-9]{0,3}")
 _LINKED = re.compile(r"(?:https?://|mailto:|#)[^\s\"<>]*")
@@ -55,7 +57,7 @@ def xhtml(text: Element, ids: Ids) -> str | None:
     parts: list[str] = []
     _inside(text, parts.append, ids)
     inner = "".join(parts)
-    if not _MARKUP.sub("", inner).strip():
+    if not _WORDS.search(inner):
         return None
     return f'<div xmlns="http://www.w3.org/1999/xhtml">{inner}</div>'
 
@@ -64,7 +66,7 @@ def _inside(element: Element, write: Write, ids: Ids) -> None:
     """The text and the children of an element, in order."""
     if text := element.text:
         write(" " if text.isspace() else escape(text))
-    for child in element if len(element) else NONE:
+    for child in element:
         _one(child, write, ids)
         if tail := child.tail:
             write(" " if tail.isspace() else escape(tail))
@@ -80,7 +82,10 @@ def _one(child: Element, write: Write, ids: Ids) -> None:
         return
     attributes: Any = child.items()
     write(f"<{name}{_attributes(tag, child, attributes, ids)}>" if attributes else f"<{name}>")
-    _inside(child, write, ids)
+    if len(child):
+        _inside(child, write, ids)
+    elif text := child.text:
+        write(" " if text.isspace() else escape(text))
     write(f"</{name}>")
 
 

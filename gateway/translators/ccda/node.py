@@ -13,22 +13,20 @@ V3 = "{urn:hl7-org:v3}"
 SDTC = "{urn:hl7-org:sdtc}"
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 NONE: list[Element] = []
-NO_NAMES: dict[str, list[Element]] = {}
 
-STATEMENTS = frozenset(
-    [
-        "act",
-        "encounter",
-        "observation",
-        "observationMedia",
-        "organizer",
-        "procedure",
-        "regionOfInterest",
-        "substanceAdministration",
-        "supply",
-    ]
+_STATEMENT_NAMES = (
+    "act",
+    "encounter",
+    "observation",
+    "observationMedia",
+    "organizer",
+    "procedure",
+    "regionOfInterest",
+    "substanceAdministration",
+    "supply",
 )
-"""The clinical statements that an entry may hold (CDA R2 §4.3.6)."""
+STATEMENTS = frozenset([*_STATEMENT_NAMES, *(V3 + name for name in _STATEMENT_NAMES)])
+"""The tags of the clinical statements that an entry may hold (CDA R2 §4.3.6)."""
 
 
 class _Names(dict[str, str]):
@@ -56,29 +54,21 @@ class Node(dict[str, Element]):
 
     def __init__(self, element: Element) -> None:
         self.element = element
-        self._repeated: dict[str, list[Element]] = NO_NAMES
+        self._repeated: dict[str, list[Element]] = {}
         names: Any = NAMES
         for child in element:
             name = names[child.tag]
-            if name in self:
-                self._again(name, child)
-            else:
+            if name not in self:
                 self[name] = child
-
-    def _again(self, name: str, child: Element) -> None:
-        if self._repeated is NO_NAMES:
-            self._repeated = {}
-        if name in self._repeated:
-            self._repeated[name].append(child)
-        else:
-            self._repeated[name] = [self[name], child]
+            elif name in self._repeated:
+                self._repeated[name].append(child)
+            else:
+                self._repeated[name] = [self[name], child]
 
     def all(self, name: str) -> list[Element]:
-        found = self._repeated.get(name)
-        if found is None:
-            only = self.get(name)
-            return NONE if only is None else [only]
-        return found
+        if name not in self:
+            return NONE
+        return self._repeated.get(name) or [self[name]]
 
     def node(self, name: str) -> Node | None:
         found = self.get(name)
@@ -110,7 +100,7 @@ class Node(dict[str, Element]):
 def statement_in(wrapper: Element) -> Node | None:
     """The clinical statement that an entry, component or relationship holds; some have a templateId before it."""
     for child in wrapper:
-        if local_name(child.tag) in STATEMENTS:
+        if child.tag in STATEMENTS:
             return Node(child)
     return None
 
@@ -127,7 +117,8 @@ def plain_text(element: Element) -> str | None:
     """All text in the element, blanks folded."""
     if len(element) == 0:
         return folded(element.text)
-    return folded("".join(str(piece) for piece in element.itertext()))
+    pieces: Any = element.itertext()
+    return folded("".join(pieces))
 
 
 def xpath(element: Element) -> str:

@@ -179,6 +179,8 @@ def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
         (ctx.moment(author.get("time")) or "", agent(author.get("assignedAuthor"), ctx))
         for author in node.nodes("author")
     ]
+    if len(found) == 1:
+        return found[0][1], found[0][0] or None
     times = [time for time, _ in found if time]
     last = max(range(len(found)), key=lambda at: (found[at][0], at))
     return found[last][1], min(times, default=None)

@@ -30,9 +30,10 @@ def related(node: Node) -> Relations:
 
 def is_kind(statement: Node, code: str, *templates: str) -> bool:
     """By its code, as older documents have other templates; by its templates, as some have another code."""
-    if statement.attribute("code", "code") == code:
+    coded = statement.get("code")
+    if coded is not None and coded.get("code") == code:
         return True
-    return any(template.get("root") in templates for template in statement.all("templateId"))
+    return any(root in templates for root in statement.templates())
 
 
 def value_code(statement: Node) -> str | None:

@@ -34,6 +34,19 @@ class Moment(NamedTuple):
     lost: str | None = None
 
 
+class Interval(NamedTuple):
+    """TS or IVL_TS: a point, or the ends that are known; `ended` = it has a high, known or said to be unknown."""
+
+    value: str | None = None
+    low: str | None = None
+    high: str | None = None
+    ended: bool = False
+
+    @property
+    def start(self) -> str | None:
+        return self.value or self.low
+
+
 @lru_cache(maxsize=8192)
 def moment(value: str, zone: tzinfo | None = None) -> Moment:
     """`20120806103000-0500` -> `2012-08-06T10:30:00-05:00`; also reads the dashed form that some systems write."""
@@ -118,6 +131,7 @@ def aware(text: str | None) -> datetime | None:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
+@lru_cache(maxsize=2048)
 def runs_backwards(low: str | None, high: str | None) -> bool:
     """Whether an interval ends before it starts, as far as the precision of both tells."""
     if not low or not high:

@@ -1,7 +1,8 @@
 """CDA data types -> FHIR data types (HL7 C-CDA on FHIR 2.0.0, Mapping Guidance; CDA R2 data types).
 
 Every function takes the element and gives a complete FHIR value or None: never an empty one, never one that the
-source does not have.
+source does not have. What is made of a few attributes alone is made once and shared, so that nobody may change a value
+that he was given.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from .codes import CONCEPTS, system_uri
 from .context import Context
 from .narrative import text_of
-from .node import NONE, V3, XSI_TYPE, Element, folded, plain_text
-from .times import runs_backwards
+from .node import V3, XSI_TYPE, Element, folded, plain_text
+from .times import Interval, runs_backwards
 from .ucum import is_ucum
 
 Value = dict[str, Any]
@@ -29,11 +30,16 @@ _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _ORIGINAL_TEXT, _TRANSLATION, _REFERENCE = V3 + "originalText", V3 + "translation", V3 + "reference"
 _LOW, _HIGH, _CENTER = V3 + "low", V3 + "high", V3 + "center"
 _UUID_URI, _OID_URI = "urn:uuid:", "urn:oid:"
+_NEVER = Interval()
 
 
 def kept(fields: Value) -> Value:
     """The fields that have a value: FHIR has no empty elements, and False and 0 are values."""
-    return {name: value for name, value in fields.items() if value or value is False or value.__class__ is Decimal}
+    return {
+        name: value
+        for name, value in fields.items()
+        if value or (value is not None and (value is False or value.__class__ is Decimal))
+    }
 
 
 def absent(reason: str = "unknown") -> Value:
@@ -53,6 +59,7 @@ def absent_concept(element: Element | None = None) -> Value:
     return concept(absent_reason(element), DATA_ABSENT_CODES)
 
 
+@lru_cache(maxsize=1024)
 def concept(code: str, system: str, display: str | None = None) -> Value:
     """A CodeableConcept of one coding that is ours, not the document's."""
     coding = {"system": system, "code": code}
@@ -65,9 +72,12 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
     """CD, CE, CV, CO, CS -> CodeableConcept: the code, its translations, the original text with its reference."""
     if element is None:
         return None
+    if not len(element):
+        code = None if element.get("nullFlavor") else element.get("code")
+        return _codeable(code, element.get("codeSystem"), element.get("displayName"))
     codings = [own] if (own := coding(element)) else []
     text = None
-    for child in element if len(element) else NONE:
+    for child in element:
         if child.tag == _TRANSLATION:
             other = coding(child)
             if other and other not in codings:
@@ -80,6 +90,15 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
     return {"coding": codings, "text": text} if text else {"coding": codings}
 
 
+@lru_cache(maxsize=4096)
+def _codeable(code: str | None, root: str | None, name: str | None) -> Value | None:
+    """Of the attributes alone; the same few codes come again and again."""
+    if code and (found := _coding(code, root, name)):
+        return {"coding": [found]}
+    text = folded(name)
+    return {"text": text} if text else None
+
+
 def coding(element: Element | None) -> Value | None:
     """One code with its system and display; None when the source has no code."""
     if element is None:
@@ -87,23 +106,24 @@ def coding(element: Element | None) -> Value | None:
     code = element.get("code")
     if not code or element.get("nullFlavor"):
         return None
-    found = _coding(code, element.get("codeSystem"), element.get("displayName"))
-    return {**found} if found else None
+    return _coding(code, element.get("codeSystem"), element.get("displayName"))
 
 
 @lru_cache(maxsize=4096)
-def _coding(code: str, root: str | None, name: str | None) -> Value:
-    """The same few codes come again and again."""
-    return kept({"system": system_uri(root), "code": folded(code), "display": folded(name)}) if folded(code) else {}
+def _coding(code: str, root: str | None, name: str | None) -> Value | None:
+    found = folded(code)
+    return kept({"system": system_uri(root), "code": found, "display": folded(name)}) if found else None
 
 
 def resolved(element: Element | None, ctx: Context) -> str | None:
     """ED and ST -> text: its own words, else those of the narrative that its reference names."""
     if element is None:
         return None
+    if not len(element):
+        return folded(element.text)
     if own := plain_text(element):
         return own
-    for child in element if len(element) else NONE:
+    for child in element:
         if child.tag == _REFERENCE:
             target = ctx.ids.get((child.get("value") or "").removeprefix("#").strip())
             return None if target is None else text_of(target)
@@ -143,9 +163,14 @@ def number(text: str | None) -> Decimal | None:
 
 def quantity(element: Element | None) -> Value | None:
     """PQ -> Quantity. A unit is called UCUM only when it is one; a quantity without a unit gets none."""
-    if element is None or (value := number(element.get("value"))) is None:
+    return None if element is None else _quantity(element.get("value"), element.get("unit"))
+
+
+@lru_cache(maxsize=4096)
+def _quantity(digits: str | None, written: str | None) -> Value | None:
+    value, unit = number(digits), folded(written)
+    if value is None:
         return None
-    unit = folded(element.get("unit"))
     if unit is None:
         return {"value": value}
     if is_ucum(unit):
@@ -169,27 +194,21 @@ def quantity_range(element: Element) -> tuple[Value | None, Value | None]:
     return quantity(low), quantity(high)
 
 
-class Interval(NamedTuple):
-    """TS or IVL_TS: a point, or the ends that are known; `ended` = it has a high, known or said to be unknown."""
-
-    value: str | None = None
-    low: str | None = None
-    high: str | None = None
-    ended: bool = False
-
-    @property
-    def start(self) -> str | None:
-        return self.value or self.low
-
-
 def interval(element: Element | None, ctx: Context) -> Interval:
     """`effectiveTime` and its like."""
     if element is None:
-        return Interval()
+        return _NEVER
+    found = ctx.intervals.get(element)
+    if found is None:
+        found = ctx.intervals[element] = _interval(element, ctx)
+    return found
+
+
+def _interval(element: Element, ctx: Context) -> Interval:
     if value := ctx.moment(element):
-        return Interval(value=value)
+        return Interval(value)
     if not len(element):
-        return Interval()
+        return _NEVER
     low, high = bounds(element)
     if low is None and high is None:
         return Interval(value=next((ctx.moment(child) for child in element if child.tag == _CENTER), None))

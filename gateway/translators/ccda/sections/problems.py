@@ -19,8 +19,8 @@ from gateway.translators.ccda.statement import (
     related,
     value_code,
 )
+from gateway.translators.ccda.times import Interval
 from gateway.translators.ccda.values import (
-    Interval,
     Value,
     absent,
     codeable,
