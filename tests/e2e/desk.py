@@ -146,15 +146,17 @@ def _resources(reader: Reader) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, database: str | None = None, **settings: Any) -> AsyncIterator[Desk]:
+async def opened(
+    folder: Path, database: str | None = None, *, raises: bool = False, **settings: Any
+) -> AsyncIterator[Desk]:
     """A gateway with the connector `app`, which lists two key systems, and a key for it.
 
-    Nothing is delivered and documents are converted in a thread, unless the settings say otherwise.
+    `raises`: a defect of ours is raised in the test instead of being answered with 500. Nothing is delivered and documents are converted in a thread, unless the settings say otherwise.
     """
     chosen = {"data": folder, "public_url": PUBLIC, "deliver": False, "convert_processes": 0, "audit_strict": True}
     app = create(Settings(_env_file=None, database_url=database, **{**chosen, **settings}))
     async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=raises)
         async with httpx.AsyncClient(transport=transport, base_url=PUBLIC) as client:
             desk = Desk(app, client)
             desk.connect({"name": "app", "profile": "intake", "push": False, "keySystems": [MRN, CLINIC_MRN]})
