@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.errors import InvalidInput
 from gateway.fhir.json import Resource
@@ -15,8 +15,7 @@ from gateway.planning.world import Item, Speaker, State, World
 from gateway.store import Key
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """What became of one item: its resource as it now is, and whether this message made it, changed it or neither."""
 
     item: Item

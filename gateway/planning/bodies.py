@@ -17,13 +17,16 @@ _SERVED = ("versionId", "lastUpdated")
 def stored(content: Resource, public_id: str, number: int, at: datetime) -> Resource:
     """The content as the next version: our id, versionId and lastUpdated; everything else untouched."""
     meta = {"versionId": str(number), "lastUpdated": times.to_instant(at)}
-    meta |= {name: value for name, value in content.get("meta", {}).items() if name not in _SERVED}
+    if "meta" in content:
+        meta |= {name: value for name, value in content["meta"].items() if name not in _SERVED}
     head = {"resourceType": content["resourceType"], "id": public_id, "meta": meta}
-    return head | {name: value for name, value in content.items() if name not in head}
+    return head | content | head
 
 
 def content_of(body: Resource) -> Resource:
     """What a version says, without what we put there: id, versionId and lastUpdated."""
+    if "id" not in body and "meta" not in body:
+        return body
     content = {name: value for name, value in body.items() if name not in ("id", "meta")}
     meta = {name: value for name, value in body.get("meta", {}).items() if name not in _SERVED}
     if meta:

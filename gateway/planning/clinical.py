@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.fhir import condition, json, search
 from gateway.fhir.json import Resource
@@ -13,8 +13,7 @@ from gateway.planning.world import Speaker, State, World
 from gateway.store import HeadUpdate, Identifier, Key, LinkRow, NewHead, NewVersion, RecordRow
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What an item says of a clinical resource: its content, the digest of it, and whose record says so."""
 
     meant: Meant

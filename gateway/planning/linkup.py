@@ -96,12 +96,11 @@ class LinkUp:
         return f"{self._meant[at].item.path}.{ref.path}"
 
     def _dangling(self, at: int, mapping: dict[str, str]) -> list[Issue]:
-        known = mapping.keys() | self._found.keys()
-        path = self._meant[at].item.path
+        found, path = self._found, self._meant[at].item.path
         return [
             references.dangling(ref, path)
             for ref in self._refs[at]
-            if ref.value not in known and (ref.kind in _MUST or self._is_ours(ref))
+            if ref.value not in mapping and ref.value not in found and (ref.kind in _MUST or self._is_ours(ref))
         ]
 
     def _is_ours(self, ref: Ref) -> bool:

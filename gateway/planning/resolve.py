@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, NotAllowed
 from gateway.fhir import json
@@ -21,8 +21,7 @@ from gateway.planning.world import Item, Speaker, State, World
 Pair = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Meant:
+class Meant(NamedTuple):
     """The resource of an item. `reason`: why it is this one, as data for its link; None = nothing is meant (a DELETE
     of what is not there)."""
 

@@ -6,15 +6,18 @@ import os
 import threading
 from datetime import datetime
 
-_DRAW = 10
-"""Random bytes of one id: 74 bits are used."""
+_DIGITS = 19
+"""Hexadecimal digits drawn for one id: 74 of their bits are used."""
+
+_DRAWN_AT_ONCE = 256
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class _Pool(threading.local):
-    """Random bytes drawn many at a time: a system call per id would cost more than the id."""
+    """Random digits drawn many at a time: a system call per id would cost more than the id."""
 
     def __init__(self) -> None:
-        self.bytes = b""
+        self.digits = ""
         self.at = 0
 
 
@@ -23,16 +26,15 @@ _pool = _Pool()
 
 def new_id(at: datetime) -> str:
     """A fresh id; 48 bits of milliseconds, then random."""
-    random = int.from_bytes(_random())
-    head = f"{int(at.timestamp() * 1000) & 0xFFFFFFFFFFFF:012x}"
-    tail = f"{0x8000000000000000 | (random & 0x3FFFFFFFFFFFFFFF):016x}"
-    return f"{head[:8]}-{head[8:]}-7{(random >> 62) & 0xFFF:03x}-{tail[:4]}-{tail[4:]}"
+    drawn = _random()
+    time = f"{int(at.timestamp() * 1000) & 0xFFFFFFFFFFFF:012x}"
+    return f"{time[:8]}-{time[8:]}-7{drawn[:3]}-{_VARIANT[drawn[3]]}{drawn[4:7]}-{drawn[7:]}"
 
 
-def _random() -> bytes:
+def _random() -> str:
     pool = _pool
-    if pool.at + _DRAW > len(pool.bytes):
-        pool.bytes, pool.at = os.urandom(_DRAW * 256), 0
-    drawn = pool.bytes[pool.at : pool.at + _DRAW]
-    pool.at += _DRAW
+    if pool.at == len(pool.digits):
+        pool.digits, pool.at = os.urandom(_DIGITS * _DRAWN_AT_ONCE // 2).hex(), 0
+    drawn = pool.digits[pool.at : pool.at + _DIGITS]
+    pool.at += _DIGITS
     return drawn

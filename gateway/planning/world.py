@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from gateway.fhir import json, record
 from gateway.fhir.condition import Condition
@@ -37,8 +37,7 @@ class Speaker:
     dated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One resource of a message. `id` = ours (a FHIR client's PUT or DELETE by id), `remote_id` = the source's own.
 
     `identity`: who it is about, where `resource` is but a part of what its system is known to show of that record.
@@ -129,7 +128,7 @@ class World:
     def _load_records(self, rids: list[int]) -> None:
         for rid, rows in self.tx.records(rids).items():
             for row in rows:
-                self.states[rid].records[row.connector, row.remote_id] = Known(row, _parsed(row))
+                self.states[rid].records[row.connector, row.remote_id] = _known(row)
         patients = [rid for rid in rids if rid in self.states and self.states[rid].type == "Patient"]
         for rid, links in self.tx.links(patients).items() if patients else ():
             self.states[rid].links = [link for link in links if link.undone_at is None]
@@ -145,5 +144,11 @@ def _from_head(head: Head) -> State:
     return State(head.rid, head.type, head.id, head.number, head.at, head.deleted, head.patient)
 
 
-def _parsed(row: RecordRow) -> Record:
-    return record.load(row.connector, row.type, row.remote_id, row.state)
+def _known(row: RecordRow) -> Known:
+    if row.type != "Patient":
+        return Known(row, _BY_DIGEST)
+    return Known(row, record.load(row.connector, row.type, row.remote_id, row.state))
+
+
+_BY_DIGEST = Record("", "", "")
+"""Of a clinical resource its row says all: the digest of what its source last stated."""
