@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.connectors.call import Seen
@@ -24,39 +22,16 @@ from gateway.planning.directory import Directory
 from gateway.planning.records import end_record
 from gateway.planning.world import Item, Speaker, World
 from gateway.store import MessageUpdate, Reader, RecordRow, Tx
-from gateway.translators.ccda import Converted, convert
-from gateway.translators.ccda.identity import identify
+from gateway.translators.documents import NAMESPACE, Document, read
 from gateway.translators.json import canvas
 from gateway.work import Pool
 
 NOTHING_BY_ABSENCE = Coverage(absence=False)
 """A document says what it says; what it leaves out, it leaves open."""
 
-_NAMESPACE = uuid.UUID("6f0f3f0e-3a3d-5c9c-9d0e-0f5b7f6f2b11")
 _TRIES = 5
 
 ReadTheirs = Callable[[Config, Target], Awaitable[Seen]]
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A converted document and whose record it speaks about."""
-
-    remote_id: str
-    patient_id: str
-    converted: Converted
-
-
-def read_document(data: bytes, connector: str, secret: bytes, limit: int) -> Document:
-    """Bytes -> resources, in a worker process. Without an id that may serve, a keyed hash of all ids with name and
-    birth date names the record, without any id the document itself does: demographics never link by themselves."""
-    identity = identify(data, limit=limit)
-    ids = "\n".join((*identity.ids, identity.who)).encode() if identity.ids else b""
-    remote_id = identity.key or (
-        f"ids:{hmac.new(secret, ids, hashlib.sha256).hexdigest()}" if ids else f"document:{_sha256(data)}"
-    )
-    patient_id = str(uuid.uuid5(_NAMESPACE, f"{connector}\n{remote_id}"))
-    return Document(remote_id, patient_id, convert(data, patient_id=patient_id, require_patient=True, limit=limit))
 
 
 class Ingest:
@@ -73,9 +48,7 @@ class Ingest:
         """A C-CDA document: her record enriched, the original kept, what no translator understood reported."""
         async with self._flow.accepted(received):
             body = received.body
-            document = await self._pool.run(
-                len(body), read_document, body, received.connector, self._secret, self._limit
-            )
+            document = await self._pool.run(len(body), read, body, received.connector, self._secret, self._limit)
             items = [*_items(document), *_original(document, received)]
             known = await self._flow.store.query(lambda reader: _patient_of(reader, received.connector, items))
             if known is not None:
@@ -220,8 +193,8 @@ def _item(index: int, entry: Resource, document: Document) -> Item:
 def _original(document: Document, received: Received) -> list[Item]:
     """The document as it came, as Binary, and the DocumentReference by which it is found (FHIR R4 §10.3)."""
     data = received.body
-    binary_id = str(uuid.uuid5(_NAMESPACE, f"{document.patient_id}\nBinary\n{_sha256(data)}"))
-    reference_id = str(uuid.uuid5(_NAMESPACE, f"{document.patient_id}\nDocumentReference\n{_sha256(data)}"))
+    binary_id = str(uuid.uuid5(NAMESPACE, f"{document.patient_id}\nBinary\n{_sha256(data)}"))
+    reference_id = str(uuid.uuid5(NAMESPACE, f"{document.patient_id}\nDocumentReference\n{_sha256(data)}"))
     media = received.media_type.partition(";")[0].strip() or "application/xml"
     resources = (one["resource"] for one in document.converted.bundle["entry"])
     composition: Resource = next((one for one in resources if one["resourceType"] == "Composition"), {})

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.errors import InvalidInput
 from gateway.routes.context import context_of
 from gateway.routes.http import fhir_json, read_xml
-from gateway.translators.ccda import Converted, convert
+from gateway.translators.ccda import convert
 
 router = APIRouter()
 
@@ -33,12 +33,7 @@ async def ccda_to_fhir(request: Request) -> Response:
     if not patient_id:
         raise InvalidInput("patientId is required: what the resources refer to", expression="patientId")
     body = await read_xml(request, context.settings.max_bytes)
-    converted = await context.pool.run(
-        len(body), _convert, body, patient_id, context.settings.max_bytes, request.query_params.get("timezone")
-    )
+    zone, limit = request.query_params.get("timezone"), context.settings.max_bytes
+    converted = await context.pool.run(len(body), convert, body, patient_id=patient_id, timezone=zone, limit=limit)
     await context.audit_read(principal, "E", "Bundle", None, 200)
     return fhir_json(converted.encoded)
-
-
-def _convert(body: bytes, patient_id: str, limit: int, timezone: str | None) -> Converted:
-    return convert(body, patient_id=patient_id, limit=limit, timezone=timezone)
