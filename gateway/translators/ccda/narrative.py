@@ -44,7 +44,9 @@ Write = Callable[[str], None]
 
 
 def escape(text: str) -> str:
-    """As XML text; most text has nothing to escape."""
+    """As XML text, indentation as one blank; most text has nothing to escape."""
+    if text.isspace():
+        return " "
     if "&" in text or "<" in text or ">" in text:
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text
@@ -65,28 +67,28 @@ def xhtml(text: Element, ids: Ids) -> str | None:
 def _inside(element: Element, write: Write, ids: Ids) -> None:
     """The text and the children of an element, in order."""
     if text := element.text:
-        write(" " if text.isspace() else escape(text))
+        write(escape(text))
     for child in element:
         _one(child, write, ids)
         if tail := child.tail:
-            write(" " if tail.isspace() else escape(tail))
+            write(escape(tail))
 
 
 def _one(child: Element, write: Write, ids: Ids) -> None:
     tag: Any = child.tag
-    if tag in _VOID:
-        write(_VOID[tag])
-        return
     name = _PLAIN.get(tag) or _name(tag, child)
     if name is None:
+        write(_VOID.get(tag, ""))
         return
     attributes: Any = child.items()
-    write(f"<{name}{_attributes(tag, child, attributes, ids)}>" if attributes else f"<{name}>")
+    opening = f"{name}{_attributes(tag, child, attributes, ids)}" if attributes else name
     if len(child):
+        write(f"<{opening}>")
         _inside(child, write, ids)
-    elif text := child.text:
-        write(" " if text.isspace() else escape(text))
-    write(f"</{name}>")
+        write(f"</{name}>")
+    else:
+        text = child.text
+        write(f"<{opening}>{escape(text) if text else ''}</{name}>")
 
 
 def _name(tag: str, element: Element) -> str | None:
@@ -99,7 +101,7 @@ def _name(tag: str, element: Element) -> str | None:
         return "ol" if element.get("listType") == "ordered" else "ul"
     if tag == _PARAGRAPH:
         return "div" if any(child.tag in _BLOCKS for child in element) else "p"
-    return None if _is_code(tag) else "span"
+    return None if tag in _VOID or _is_code(tag) else "span"
 
 
 def _is_code(tag: str) -> bool:

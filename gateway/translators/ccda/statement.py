@@ -33,7 +33,10 @@ def is_kind(statement: Node, code: str, *templates: str) -> bool:
     coded = statement.get("code")
     if coded is not None and coded.get("code") == code:
         return True
-    return any(root in templates for root in statement.templates())
+    for template in statement.all("templateId"):
+        if template.get("root") in templates:
+            return True
+    return False
 
 
 def value_code(statement: Node) -> str | None:
