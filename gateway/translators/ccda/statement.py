@@ -33,10 +33,7 @@ def is_kind(statement: Node, code: str, *templates: str) -> bool:
     coded = statement.get("code")
     if coded is not None and coded.get("code") == code:
         return True
-    for template in statement.all("templateId"):
-        if template.get("root") in templates:
-            return True
-    return False
+    return any(template.get("root") in templates for template in statement.all("templateId"))
 
 
 def value_code(statement: Node) -> str | None:
