@@ -128,14 +128,16 @@ class Flow:
         update = MessageUpdate(received.message_id, state, error=error)
         await self.store.write(lambda tx: tx.write(Changes(message_updates=[update])))
 
-    async def store_first(self, received: Received) -> bool:
-        """Commit a message before it is acknowledged (webhooks, polls, queues); False when it came before."""
+    async def store_first(self, received: Received) -> str:
+        """Commit a message before it is acknowledged (webhooks, polls, queues); the id of the one that is kept, which
+        is another one's when it came before."""
 
-        def job(tx: Tx) -> bool:
-            if received.dedupe is not None and tx.message_by_dedupe(received.connector, received.dedupe):
-                return False
+        def job(tx: Tx) -> str:
+            before = received.dedupe and tx.message_by_dedupe(received.connector, received.dedupe)
+            if before:
+                return before.message_id
             tx.write(Changes(messages=[received.row("received", tx.now)]))
-            return True
+            return received.message_id
 
         return await self.store.write(job)
 

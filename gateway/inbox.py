@@ -20,23 +20,35 @@ _PAGE = 500
 
 
 class Inbox:
-    """One connector's messages one after the other, connectors beside each other. `waits`: seconds before each try."""
+    """One connector's messages one after the other, connectors beside each other; one that cannot be worked on now
+    waits by itself and holds up no other. `waits`: seconds before each try."""
 
     def __init__(self, flow: Flow, work: Work, *, waits: Sequence[float]) -> None:
         self._flow = flow
         self._work = work
         self._waits = waits
-        self._queues: dict[str, asyncio.Queue[Received]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._queues: dict[str, asyncio.Queue[tuple[Received, int]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._tries: dict[str, int] = {}
 
     def put(self, received: Received) -> None:
         """A message that was just stored."""
-        queue = self._queues.get(received.connector)
+        self._later(received, 0)
+
+    def _later(self, received: Received, tries: int) -> None:
+        """Into its queue when it is time for the next try."""
+        wait = self._waits[tries]
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self._queue(received.connector).put_nowait, (received, tries))
+        else:
+            self._queue(received.connector).put_nowait((received, tries))
+
+    def _queue(self, connector: str) -> asyncio.Queue[tuple[Received, int]]:
+        queue = self._queues.get(connector)
         if queue is None:
-            queue = self._queues[received.connector] = asyncio.Queue()
-            self._tasks.append(asyncio.create_task(self._run(queue)))
-        queue.put_nowait(received)
+            queue = self._queues[connector] = asyncio.Queue()
+            self._tasks.add(asyncio.create_task(self._run(queue)))
+        return queue
 
     async def recover(self) -> int:
         """Queue what is stored as received; how many there were."""
@@ -59,30 +71,28 @@ class Inbox:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _run(self, queue: asyncio.Queue[Received]) -> None:
+    async def _run(self, queue: asyncio.Queue[tuple[Received, int]]) -> None:
         while True:
-            await self._one(await queue.get())
+            received, tries = await queue.get()
+            try:
+                await self._one(received, tries)
+            except Exception as error:  # the top of this worker: what cannot even be marked is found at the next start
+                log.error("message left as it was", message=received.message_id, error=type(error).__name__)
 
-    async def _one(self, received: Received) -> None:
-        """Until it is applied, held or failed. While their side cannot be read it stays received and is tried again
-        later; the others do not wait for it, as each reads their side for itself."""
+    async def _one(self, received: Received, tries: int) -> None:
+        """Applied, held or failed; while their side cannot be read it stays received and is tried again."""
         try:
             await self._work(received)
         except GatewayError as error:
             log.warning("message not applied", message=received.message_id, error=type(error).__name__)
             if error.transient:
-                await self._again(received)
-                return
-        except Exception as error:  # the top of this worker: one message never stops the others
+                await self._again(received, tries + 1)
+        except Exception as error:  # a defect of ours concerns this message only
             log.error("message failed unexpectedly", message=received.message_id, error=type(error).__name__)
             await self._flow.finish(received, "failed", type(error).__name__)
-        self._tries.pop(received.message_id, None)
 
-    async def _again(self, received: Received) -> None:
-        tried = self._tries.get(received.message_id, 0)
-        if tried >= len(self._waits):
-            self._tries.pop(received.message_id, None)
+    async def _again(self, received: Received, tries: int) -> None:
+        if tries < len(self._waits):
+            self._later(received, tries)
+        else:
             await self._flow.finish(received, "failed", "their side could not be read in time")
-            return
-        self._tries[received.message_id] = tried + 1
-        asyncio.get_running_loop().call_later(self._waits[tried], self.put, received)

@@ -134,6 +134,7 @@ class Ingest:
             coverage=seen.coverage or config.connector.form.reads,
             at=times.from_instant(at) if at else None,
             read_start=began,
+            dated=not config.sync.read and at is not None,
         )
 
         def fresh(tx: Tx) -> bool:

@@ -55,7 +55,8 @@ async def webhook(request: Request, path: str) -> Response:
         raise NotPermitted(f"the connector {config.name} has no endpoint to read from, nor sync.read false")
     media = request.headers.get("content-type", "")
     received = Received(config.name, None, "webhook", media, body, dedupe_key("event", event_id))
-    fresh = await flow.store_first(received)
+    kept = await flow.store_first(received)
+    fresh = kept == received.message_id
     if fresh:
         context.inbox.put(received)
-    return plain_json({"received": True, "message": received.message_id, "duplicate": not fresh})
+    return plain_json({"received": True, "message": kept, "duplicate": not fresh})

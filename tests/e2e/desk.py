@@ -151,7 +151,8 @@ async def opened(
 ) -> AsyncIterator[Desk]:
     """A gateway with the connector `app`, which lists two key systems, and a key for it.
 
-    `raises`: a defect of ours is raised in the test instead of being answered with 500. Nothing is delivered and documents are converted in a thread, unless the settings say otherwise.
+    `raises`: a defect of ours is raised in the test instead of being answered with 500. Nothing is delivered and
+    documents are converted in a thread, unless the settings say otherwise.
     """
     chosen = {"data": folder, "public_url": PUBLIC, "deliver": False, "convert_processes": 0, "audit_strict": True}
     app = create(Settings(_env_file=None, database_url=database, **{**chosen, **settings}))
