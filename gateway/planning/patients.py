@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -268,4 +269,8 @@ def write_records(world: World, state: State, keys: set[tuple[str, str]]) -> Non
 
 
 def _conflicts(result: Consolidated) -> list[tuple[str, str]]:
-    return [(one.slot, json.encode(sorted(one.connectors)).decode()) for one in result.conflicts]
+    """One row per slot, with everybody who says something of his own there."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for one in result.conflicts:
+        found[one.slot].update(one.connectors)
+    return [(slot, json.encode(sorted(names)).decode()) for slot, names in found.items()]
