@@ -19,7 +19,10 @@ from .json import Resource
 def are_valid(resources: Mapping[str, Sequence[Resource]], types: tuple[str, ...]) -> bool:
     """Whether all are valid R4, by type. One of a type that is not among `types` counts as not valid; which one is
     at fault, and why, `gate.check` says. Their nesting must be in bounds."""
-    return _validator(types).is_valid(resources)
+    try:
+        return _validator(types).is_valid(resources)
+    except ValueError:  # the engine meets what no JSON text can hold: a lone surrogate
+        return False
 
 
 @cache

@@ -11,7 +11,10 @@ from .narrative import xhtml
 from .node import Element, Node, local_name, statement_in, xpath
 from .people import agent, fits, organization
 from .registry import handler_of
-from .values import Value, absent, codeable, coding, identifier, kept, period
+from .statement import mapped
+from .values import Value, absent, codeable, coding, concept, identifier, kept, period
+
+EMPTY_REASONS = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
 
 _CONFIDENTIALITY = frozenset("ULMNRV")
 _LANGUAGE = "languageCode"
@@ -131,8 +134,15 @@ class _Section:
             }
         )
         if self.div:
-            ctx.narratives.append((section, self.div))
+            narrative = {"text": {"status": "additional", "div": self.div}, "emptyReason": _empty_reason(self.node)}
+            ctx.narratives.append((section, kept(narrative)))
         return section if self.div or "entry" in section or "section" in section else None
+
+
+def _empty_reason(section: Node) -> Value | None:
+    """Why there are no entries, as far as FHIR has a code for it; `nilknown` is a statement, which an entry makes."""
+    found = None if "entry" in section else mapped("empty-reason", section.element.get("nullFlavor"))
+    return concept(found.code, EMPTY_REASONS, found.display) if found else None
 
 
 def _narrated(section: Node, ctx: Context) -> _Section:

@@ -78,7 +78,7 @@ class Context:
         self._same: dict[tuple[str, ...], list[Made]] = {}
         self._said: set[str] = set()
         self.section: SectionReport | None = None
-        self.narratives: list[tuple[Resource, str]] = []
+        self.narratives: list[tuple[Resource, Resource]] = []
 
     def add(
         self, kind: str, body: Resource, node: Node, *, code: Element | None = None, also: tuple[str, ...] = ()

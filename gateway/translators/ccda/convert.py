@@ -22,7 +22,7 @@ from .people import merge_nameless
 from .registry import discover
 from .times import aware, zone_of
 from .unstructured import unstructured
-from .validity import leave_out_invalid, narrate
+from .validity import leave_out_invalid
 
 discover()
 
@@ -109,7 +109,6 @@ def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
     merge_nameless(ctx)
     ctx.settle()
     leave_out_invalid(ctx)
-    narrate(ctx)
     entries = [_put(ctx.person, full_url(ctx.patient_id))]
     entries += [_put(made.body, f"urn:uuid:{made.body['id']}") for made in ctx.made]
     return {"resourceType": "Bundle", "type": "batch", "entry": entries}

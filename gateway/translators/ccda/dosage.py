@@ -131,4 +131,4 @@ def _minutes(offset: Element) -> Value:
     if amount is None or amount < 0 or unit not in _MINUTES:
         return {}
     minutes = amount * _MINUTES[unit]
-    return {"offset": int(minutes)} if minutes == int(minutes) and minutes > 0 else {}
+    return {"offset": int(minutes)} if minutes == int(minutes) and 0 < minutes < 2**31 else {}

@@ -3,8 +3,8 @@
 It judges all resources in one call, when the ids are settled, and looks at each only when that call refuses them:
 interleaved with the translation it takes twice the time, as each pushes the other out of the processor's caches. The
 nesting is bounded by the code that built them, but for the Composition, whose sections nest as the document's do. Its
-narratives come after the gate (`narrative.py` writes only what the gate allows; the tests hold it to that); a section
-that has nothing else gets a stand-in meanwhile (cmp-1).
+narratives and reasons for being empty come after the gate (what `composition.py` writes there the gate allows; the
+tests hold it to that); an entry stands in for them meanwhile (cmp-1).
 """
 
 from __future__ import annotations
@@ -44,13 +44,15 @@ MADE = (
 
 def leave_out_invalid(ctx: Context) -> None:
     """Afterwards every resource of the context passes the gate and refers to none that was left out."""
-    bare = [part for part, _ in ctx.narratives if not ("entry" in part or "section" in part)]
-    for part in bare:
-        part["section"] = [{"entry": [ctx.patient]}]
+    for section, _ in ctx.narratives:
+        section.setdefault("entry", []).append(ctx.patient)
     if not _all_pass(ctx):
         _leave_out(ctx)
-    for part in bare:
-        del part["section"]
+    for section, narrative in ctx.narratives:
+        section["entry"].pop()
+        if not section["entry"]:
+            del section["entry"]
+        section.update(narrative)
 
 
 def _all_pass(ctx: Context) -> bool:
@@ -73,13 +75,19 @@ def _leave_out(ctx: Context) -> None:
         for section in ctx.sections:
             section.forget(gone)
         waiting = [made for made in ctx.made if _without(made.body, gone)]
+        for made in waiting:
+            _drop_bare_sections(made.body)
         _without(ctx.person, gone)
 
 
-def narrate(ctx: Context) -> None:
-    """Put the narratives into their sections."""
-    for section, div in ctx.narratives:
-        section["text"] = {"status": "additional", "div": div}
+def _drop_bare_sections(outer: Resource) -> None:
+    """Those of a Composition that hold nothing any more (cmp-1)."""
+    sections = outer.get("section", [])
+    for section in sections:
+        _drop_bare_sections(section)
+    sections[:] = [section for section in sections if "entry" in section or "section" in section]
+    if "section" in outer and not sections:
+        del outer["section"]
 
 
 def _passes(resource: Resource) -> bool:

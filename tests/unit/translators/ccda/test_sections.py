@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import pytest
 
+from gateway.fhir import gate
+
 from .written import codes, converted, of_type, only, section
 
 SNOMED = "http://snomed.info/sct"
@@ -329,3 +331,57 @@ def test_what_no_code_reads_is_in_the_report_and_in_the_narrative() -> None:
     assert missed["xpath"] == "/ClinicalDocument/component/structuredBody/component/section/entry/observation"
     assert "2.16.840.1.113883.10.20.22.4.121" in missed["reason"]
     assert "Walk more" in only(result, "Composition")["section"][0]["text"]["div"]
+
+
+@pytest.mark.parametrize(
+    ("flavor", "reason"),
+    [("NASK", "notasked"), ("MSK", "withheld"), ("ASKU", "unavailable"), ("NAV", "unavailable"), ("NI", None)],
+)
+def test_a_section_says_why_it_is_empty_as_far_as_fhir_has_a_code(flavor: str, reason: str | None) -> None:
+    empty = section("8716-3").replace("<section>", f'<section nullFlavor="{flavor}">')
+
+    composition = only(converted(empty), "Composition")
+
+    (found,) = composition["section"]
+    assert gate.check(composition) == []
+    system = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
+    assert ("emptyReason" in found) == (reason is not None)
+    assert reason is None or codes(found["emptyReason"]) == [(system, reason)]
+
+
+def test_a_section_with_an_entry_is_not_called_empty() -> None:
+    unread = '<observation classCode="OBS" moodCode="GOL"/>'
+    odd = section("8716-3", unread).replace("<section>", '<section nullFlavor="NASK">')
+
+    (found,) = only(converted(odd), "Composition")["section"]
+
+    assert "emptyReason" not in found
+    assert found["text"]["div"].endswith(">as told</div>")
+
+
+TOO_LONG = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.2"/>
+<code code="718-7" codeSystem="2.16.840.1.113883.6.1"/><value xsi:type="ST">{"x" * 1_100_000}</value></observation>"""
+
+
+@pytest.mark.parametrize(("text", "titles"), [("<text>as told</text>", ["Results", "Plan"]), ("", ["Plan"])])
+def test_an_entry_that_would_not_be_valid_costs_only_itself(text: str, titles: list[str]) -> None:
+    """Its section stays for the sake of its words; without any it is left out, the Composition never."""
+    result = converted(section("30954-2", TOO_LONG, text=text, title="Results"), section("18776-5", title="Plan"))
+
+    assert of_type(result, "Observation") == []
+    assert [found["title"] for found in only(result, "Composition")["section"]] == titles
+    assert gate.check(only(result, "Composition")) == []
+    assert result.report["sections"][0]["converted"] == 0
+    assert [issue.severity for issue in result.issues] == ["error"]
+
+
+def test_an_offset_that_no_integer_holds_is_no_offset() -> None:
+    entry = """<substanceAdministration classCode="SBADM" moodCode="EVN">
+    <templateId root="2.16.840.1.113883.10.20.22.4.16"/>
+    <effectiveTime xsi:type="EIVL_TS"><event code="ACM"/><offset value="99999999999" unit="h"/></effectiveTime>
+    <consumable><manufacturedProduct><manufacturedMaterial><code code="1" codeSystem="2.16.840.1.113883.6.88"/>
+    </manufacturedMaterial></manufacturedProduct></consumable></substanceAdministration>"""
+
+    (dose,) = only(converted(section("10160-0", entry)), "MedicationRequest")["dosageInstruction"]
+
+    assert dose["timing"]["repeat"] == {"when": ["ACM"]}
