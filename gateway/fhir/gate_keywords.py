@@ -15,6 +15,9 @@ from .partial_date import is_after
 from .primitives import INTEGER_MAX, INTEGER_MIN
 
 
+_SECONDS = len("2024-02-29T10:00:00")
+
+
 class _Keyword:
     """A keyword as jsonschema-rs wants it: made once per place, `validate` raises ValueError with the reason."""
 
@@ -61,7 +64,7 @@ class Ordered(_Keyword):
 
     def validate(self, instance: Json) -> None:
         first, second = (instance[name] for name in self.value)
-        if isinstance(first, str) and isinstance(second, str) and is_after(first, second):
+        if isinstance(first, str) and isinstance(second, str) and not _in_order(first, second):
             raise ValueError("are the wrong way round")
 
 
@@ -107,6 +110,12 @@ class FirstEntry(_Keyword):
         first = next(iter(_list(instance.get("entry"))), None)
         if _dict(_dict(first).get("resource")).get("resourceType") != self.value:
             raise ValueError("begins with something else")
+
+
+def _in_order(first: str, second: str) -> bool:
+    """Times of one precision and one zone are compared as they are written; what they are not, as dates."""
+    written_alike = len(first) == len(second) and first[_SECONDS:] == second[_SECONDS:]
+    return (written_alike and first <= second) or not is_after(first, second)
 
 
 def _codes(concept: Json) -> Iterator[tuple[str, str]]:

@@ -155,14 +155,13 @@ def _narrated(section: Node, ctx: Context) -> _Section:
 
 
 def _entries(section: Node, report: SectionReport, ctx: Context) -> list[Reference]:
-    found: list[Reference] = []
+    found: dict[str, Reference] = {}
     for element in section.all("entry"):
         references = _entry(element, report, ctx)
         report.entries.append((element, references))
         for reference in references:
-            if reference not in found:
-                found.append(reference)
-    return found
+            found.setdefault(reference["reference"], reference)
+    return [*found.values()]
 
 
 def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Reference]:

@@ -121,13 +121,21 @@ def resolved(element: Element | None, ctx: Context) -> str | None:
         return None
     if not len(element):
         return folded(element.text)
-    if own := plain_text(element):
+    if not _only_refers(element) and (own := plain_text(element)):
         return own
     for child in element:
         if child.tag == _REFERENCE:
             target = ctx.ids.get((child.get("value") or "").removeprefix("#").strip())
             return None if target is None else text_of(target)
     return None
+
+
+def _only_refers(element: Element) -> bool:
+    """Whether there is nothing but one empty element with blanks around it: the usual case, quickly told."""
+    child = element[0]
+    if len(element) > 1 or len(child) or child.text:
+        return False
+    return not (element.text and element.text.strip()) and not (child.tail and child.tail.strip())
 
 
 def identifier(element: Element) -> Value | None:
