@@ -14,7 +14,6 @@ from .narrative import fault_in
 from .partial_date import is_after
 from .primitives import INTEGER_MAX, INTEGER_MIN
 
-
 _SECONDS = len("2024-02-29T10:00:00")
 
 
