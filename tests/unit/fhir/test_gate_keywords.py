@@ -26,7 +26,7 @@ TIMES = [
 ]
 
 
-@pytest.mark.parametrize(("start", "end"), product(TIMES, repeat=2))
+@pytest.mark.parametrize(("start", "end"), list(product(TIMES, repeat=2)))
 def test_a_period_is_refused_exactly_when_it_ends_before_it_starts(start: str, end: str) -> None:
     encounter = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}
     found = gate.check({**encounter, "period": {"start": start, "end": end}})
