@@ -49,11 +49,12 @@ class Pool:
         return await asyncio.to_thread(work)
 
     async def _remote(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        future = self._pool().submit(work, *args, **kwargs)
+        executor = self._pool()
         try:
-            return await asyncio.wrap_future(future)
+            return await asyncio.wrap_future(executor.submit(work, *args, **kwargs))
         except BrokenProcessPool:
-            self._executor = None
+            if self._executor is executor:  # the next call starts new ones
+                self._executor = None
             raise StoreBusy("a worker process died while it converted; try again") from None
 
     def _pool(self) -> ProcessPoolExecutor:
