@@ -5,8 +5,6 @@ The same encounter in the header and in an entry (they share an id) is one resou
 
 from __future__ import annotations
 
-from typing import Any
-
 from .codes import CONCEPTS
 from .context import Context, Reference
 from .demographics import address, telecoms
@@ -48,12 +46,6 @@ def _unite(known: Value, other: Value) -> None:
             known.setdefault(name, value)
 
 
-def _says_more(name: str, known: Any, value: Any) -> bool:
-    if name == "class":
-        return "code" in value and "code" not in known
-    return name == "status" and known == "unknown"
-
-
 def encounter_body(node: Node, ctx: Context) -> Value:
     """What header and entry say alike."""
     types = codeable(node.get("code"), ctx)
@@ -67,13 +59,9 @@ def encounter_body(node: Node, ctx: Context) -> Value:
         "class": _class(types),
         "type": _types(types),
         "subject": ctx.patient,
-        "period": _period(time, ctx),
+        "period": period(time, ctx),
         "hospitalization": {"dischargeDisposition": disposition} if disposition else None,
     }
-
-
-def _period(time: Element | None, ctx: Context) -> Value | None:
-    return period(time, ctx)
 
 
 def _status(node: Node, time: Element | None, ctx: Context) -> str:

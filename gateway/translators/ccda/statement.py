@@ -9,7 +9,6 @@ from .people import agent, fits
 from .values import Value, codeable, kept, resolved, typed
 
 STATUS = "33999-4"
-SEVERITY = "SEV"
 CRITICALITY = "82606-5"
 COMMENT = "48767-8"
 
@@ -83,10 +82,6 @@ def coded_value(observation: Node, ctx: Context) -> Value | None:
 def _only_text(observation: Node, ctx: Context) -> Value | None:
     text = resolved(observation.get("text"), ctx)
     return {"text": text} if text else None
-
-
-def first_coded(elements: list[Element], ctx: Context) -> Value | None:
-    return next((found for element in elements if (found := codeable(element, ctx))), None)
 
 
 def concepts(elements: list[Element], ctx: Context) -> list[Value]:

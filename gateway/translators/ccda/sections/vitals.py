@@ -31,9 +31,7 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
         "identifier": identifiers(organizer.all("id")),
         "status": "final",
         "category": vital,
-        "code": concept(
-            "85353-1", LOINC, "Vital signs, weight, height, head circumference, oxygen saturation and BMI panel"
-        ),
+        "code": concept("85353-1", LOINC, PANEL),
         "subject": ctx.patient,
         **timed("effective", time, ctx),
         "hasMember": members,

@@ -124,6 +124,16 @@ def test_the_result_travels_as_bytes() -> None:
     assert b'"value":70.50' in arrived.encoded
 
 
+def test_what_a_caller_does_to_a_bundle_stays_with_him() -> None:
+    """Conversions share parts of what they make; nobody gets these parts themselves."""
+    first = converted(section("8716-3", pulse()))
+    before = first.encoded
+    only(first, "Observation")["code"]["coding"][0]["code"] = "changed"
+    only(first, "Observation")["category"].clear()
+
+    assert converted(section("8716-3", pulse())).encoded == before == first.encoded
+
+
 def references(value: object) -> list[str]:
     if isinstance(value, dict):
         own = [value["reference"]] if isinstance(value.get("reference"), str) else []
