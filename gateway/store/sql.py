@@ -32,7 +32,7 @@ class Query:
         return tuple([values[name] if name in values else constants[name] for name in self.order])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # its own hash: what is worked out of it once is looked up every time
 class Mutation:
     """SQL that is run for many rows; `columns` are the types of a row's values in order."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 from sqlalchemy import FromClause, Table, bindparam, func, literal_column, select
@@ -99,13 +100,15 @@ class SqliteSession:
         parameters = [
             msgspec.json.encode(value).decode() if type(value) is list else value for value in query.arrange(values)
         ]
-        with _translated():
+        try:  # not `with`: entering and leaving it costs as much as a point read
             return self._execute(query.text, parameters).fetchall()
+        except _REFUSALS as error:
+            _refuse(error)
 
     def apply(self, steps: Sequence[Step]) -> None:
         with _translated():
             for step in steps:
-                _refuse_nul(step.rows)
+                _refuse_nul(step)
                 cursor = self.connection.executemany(step.mutation.text, step.rows)
                 if step.exact and cursor.rowcount != len(step.rows):
                     raise Stale
@@ -161,30 +164,42 @@ def prepare(path: Path) -> None:
             connection.execute("PRAGMA journal_mode=WAL")
 
 
+_REFUSALS = (sqlite3.IntegrityError, sqlite3.OperationalError, OverflowError, UnicodeError)
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
-    except sqlite3.IntegrityError as error:
+    except _REFUSALS as error:
+        _refuse(error)
+
+
+def _refuse(error: Exception) -> NoReturn:
+    """Raises it as the callers of a Session know it."""
+    if isinstance(error, sqlite3.IntegrityError):
         if error.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
             raise Stale from error
-        raise
-    except sqlite3.OperationalError as error:
+    elif isinstance(error, sqlite3.OperationalError):
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreBusy("the database is busy: nothing was written, try again") from None
-        raise
-    except (OverflowError, UnicodeError):
+    else:
         raise InvalidInput("a number or text that cannot be stored") from None
+    raise error
 
 
-def _refuse_nul(rows: Sequence[Row]) -> None:
+@lru_cache(maxsize=256)
+def _places(mutation: Mutation, kind: type) -> tuple[int, ...]:
+    return tuple(place for place, column in enumerate(mutation.columns) if column.python_type is kind)
+
+
+def _refuse_nul(step: Step) -> None:
     """SQLite would take it, PostgreSQL cannot: the same on both."""
-    for row in rows:
-        for value in row:
-            if type(value) is str and "\0" in value:
-                raise InvalidInput("a text holds the character U+0000, which cannot be stored")
+    for place in _places(step.mutation, str):
+        if "\0" in "".join([row[place] or "" for row in step.rows]):
+            raise InvalidInput("a text holds the character U+0000, which cannot be stored")
 
 
 def _bytes(step: Step) -> int:
-    places = [place for place, kind in enumerate(step.mutation.columns) if kind.python_type is bytes]
-    return sum(len(row[place] or b"") for row in step.rows for place in places)
+    places = _places(step.mutation, bytes)
+    return sum([len(row[place] or b"") for row in step.rows for place in places])
