@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from gateway import reading
-from gateway.errors import Conflict, GatewayError, InvalidInput, NotConformant
+from gateway.errors import Conflict, GatewayError, InvalidInput
 from gateway.fhir import bundle as bundles
 from gateway.fhir import gate, json
 from gateway.fhir.bundle import Entry
 from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
+from gateway.planning import provenance
 from gateway.planning.apply import Applied, apply
 from gateway.planning.directory import Directory, build
+from gateway.planning.entries import checked, resource_path, to_item
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, World
 from gateway.store import AuditRow, Changes, MessageRow, MessageUpdate, Reader, Store, Tx
@@ -74,6 +77,14 @@ class Outcome:
         head, _, body = data.partition(b"\n")
         status, headers, asked = json.decode(head)
         return cls(status, body, headers), asked
+
+
+class _Done(NamedTuple):
+    """What became of one entry of a batch; `world`: what it changed."""
+
+    answer: bundles.Answer
+    world: World | None = None
+    error: GatewayError | None = None
 
 
 def dedupe_key(kind: str, given: str | None) -> str | None:
@@ -146,7 +157,7 @@ class Flow:
     def entries(self, bundle: Resource) -> list[Entry]:
         """The entries of a posted transaction or batch, through depth cap and gate; a batch keeps its bad entries."""
         if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "transaction":
-            return [_checked(entry) for entry in bundles.read(bundle, base=self.ours)]
+            return [checked(entry) for entry in bundles.read(bundle, base=self.ours)]
         gate.require(bundle)
         return bundles.read(bundle, base=self.ours)
 
@@ -237,31 +248,46 @@ class Flow:
             if before is not None:
                 return before
             done = [self._batch_entry(tx, received, entry, speaker) for entry in entries]
-            said = [answer for answer, _ in done]
-            given = Outcome(200, json.encode(bundles.response("batch", said)))
-            held = next((error.message for _, error in done if type(error) is Conflict), None)
-            result = given.dump(received.asked) if received.dedupe is not None else None
-            message = received.row("held" if held else "applied", tx.now, result, held)
-            tx.write(Changes(messages=[message], audits=_read_audits(received, entries, said, tx.now)))
+            given = Outcome(200, json.encode(bundles.response("batch", [one.answer for one in done])))
+            self._close_batch(tx, received, entries, speaker, done, given)
             return given
 
         outcome = await self.store.write(job)
         self._ordered()
         return outcome
 
-    def _batch_entry(
-        self, tx: Tx, received: Received, entry: Entry, speaker: Speaker
-    ) -> tuple[bundles.Answer, GatewayError | None]:
+    def _batch_entry(self, tx: Tx, received: Received, entry: Entry, speaker: Speaker) -> _Done:
         """What becomes of one entry: planned and written when it can be, else nothing of it and why."""
         try:
             if entry.error is not None:
                 raise entry.error
             if not entry.writes:
-                return self._read_entry(tx, entry), None
-            [applied] = self._applied(tx, received, [to_item(entry)], speaker)
-            return to_answer(applied, tx.now, self.ours, full=speaker.shows), None
+                return _Done(self._read_entry(tx, entry))
+            world = World(tx, self.directory(tx))
+            [applied] = apply(world, [to_item(entry)], speaker, whole=False)
+            world.changes.audits += _audits(received, [applied], tx.now)
+            tx.write(world.changes)
+            return _Done(to_answer(applied, tx.now, self.ours, full=speaker.shows), world)
         except GatewayError as error:
-            return bundles.Answer(error.status, outcome=outcome(issues_of(error))), error
+            return _Done(bundles.Answer(error.status, outcome=outcome(issues_of(error))), error=error)
+
+    def _close_batch(
+        self,
+        tx: Tx,
+        received: Received,
+        entries: Sequence[Entry],
+        speaker: Speaker,
+        done: Sequence[_Done],
+        given: Outcome,
+    ) -> None:
+        """The message, held when any entry is, one Provenance for all that it changed, and its reads."""
+        held = next((one.error.message for one in done if type(one.error) is Conflict), None)
+        result = given.dump(received.asked) if received.dedupe is not None else None
+        last = World(tx, self.directory(tx))
+        provenance.add_for(last, [one.world for one in done if one.world is not None], speaker)
+        last.changes.messages.append(received.row("held" if held else "applied", tx.now, result, held))
+        last.changes.audits += _read_audits(received, entries, [one.answer for one in done], tx.now)
+        tx.write(last.changes)
 
     async def interact(self, received: Received, item: Item, *, full: bool) -> Outcome:
         """A FHIR client's create, update or delete of one resource."""
@@ -271,27 +297,6 @@ class Flow:
             return _interaction(applied[0], tx.now, self.ours, full=full)
 
         return await self.apply(received, [item], speaker, answer)
-
-
-def to_item(entry: Entry) -> Item:
-    """An entry of a client's Bundle as what it asks for."""
-    action: dict[str, str] = {"POST": "create", "PUT": "update", "DELETE": "delete"}
-    return Item(
-        path=resource_path(entry),
-        action=action[entry.method],  # type: ignore[arg-type]
-        type=entry.type,
-        resource=entry.resource if entry.method != "DELETE" else None,
-        id=entry.id,
-        condition=entry.condition or entry.if_none_exist,
-        if_match=entry.if_match,
-        full_url=entry.full_url,
-        names=entry.names,
-    )
-
-
-def resource_path(entry: Entry) -> str:
-    """FHIRPath of what an entry carries."""
-    return f"{entry.path}.resource"
 
 
 def issues_of(error: GatewayError) -> Sequence[Issue]:
@@ -318,21 +323,6 @@ def _interaction(applied: Applied, now: datetime, base: str, *, full: bool) -> O
     if said.at is not None:
         headers["Last-Modified"] = said.at.strftime("%a, %d %b %Y %H:%M:%S GMT")
     return Outcome(said.status, (applied.body or b"") if full else b"", headers)
-
-
-def _checked(entry: Entry) -> Entry:
-    """An entry of a batch through the gate by itself."""
-    issues = gate.check(entry.resource) if entry.resource is not None and entry.error is None else []
-    if not issues:
-        return entry
-    placed = [replace(one, expression=_below(resource_path(entry), one.expression)) for one in issues]
-    error = NotConformant(placed[0].diagnostics, expression=placed[0].expression, issues=placed)
-    return replace(entry, error=error)
-
-
-def _below(path: str, expression: str | None) -> str:
-    """FHIRPath of a place in a resource (`Patient.gender`), seen from the Bundle that carries it."""
-    return f"{path}.{expression.partition('.')[2]}".removesuffix(".") if expression else path
 
 
 def _refusal(tx: Tx, received: Received, error: GatewayError) -> Changes:

@@ -29,8 +29,9 @@ class Applied(NamedTuple):
         return self.before == 0 and self.after > 0
 
 
-def apply(world: World, items: Sequence[Item], speaker: Speaker) -> list[Applied]:
-    """Work out every row that the items change; the caller writes `world.changes`.
+def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool = True) -> list[Applied]:
+    """Work out every row that the items change; the caller writes `world.changes`. `whole`: they are all of the
+    message, so that its Provenance is made too.
 
     Raises the first thing that is wrong; then nothing may be written.
     """
@@ -47,7 +48,8 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker) -> list[Applied
         bodies[at] = _apply_one(world, meant[at], resources[at], said[at], linkup, speaker)
     numbers = {version.rid: version.number for version in world.changes.versions}
     _take_conditions(world, meant)
-    provenance.add(world, speaker)
+    if whole:
+        provenance.add(world, speaker)
     return [
         Applied(one.item, one.state, number, numbers.get(one.state.rid, number) if one.state else 0, body)
         for one, number, body in zip(meant, before, bodies, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.fhir import json, times
 from gateway.fhir.json import Resource
 from gateway.planning import bodies
@@ -14,22 +16,23 @@ _ACTIVITY = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 
 def add(world: World, speaker: Speaker) -> None:
     """Queue the Provenance of what this message changed so far; nothing when it changed nothing."""
-    made = world.changes.versions
+    add_for(world, [world], speaker)
+
+
+def add_for(world: World, worlds: Sequence[World], speaker: Speaker) -> None:
+    """Queue in `world` the one Provenance of what a message changed in all these (the entries of a batch)."""
+    made = [(version, one.states[version.rid]) for one in worlds for version in one.changes.versions]
     if not made:
         return
-    targets = [_target(world, version.rid, version.number) for version in made]
-    patients = {state.rid for version in made if (state := world.states[version.rid]).type == "Patient"}
-    patients |= {state.patient for version in made if (state := world.states[version.rid]).patient is not None}
+    targets = [{"reference": f"{state.location}/_history/{version.number}"} for version, state in made]
+    patients = {state.rid for _, state in made if state.type == "Patient"}
+    patients |= {state.patient for _, state in made if state.patient is not None}
     rid, public_id = world.tx.new_rid(), new_id(world.now)
     body = bodies.stored(_content(world, speaker, targets), public_id, 1, world.now)
     patient = next(iter(patients)) if len(patients) == 1 else None
     world.changes.heads_new.append(NewHead(rid, "Provenance", public_id, patient))
     raw = json.encode(body)
     world.changes.versions.append(NewVersion(rid, 1, "create", speaker.connector, speaker.message_id, raw))
-
-
-def _target(world: World, rid: int, number: int) -> Resource:
-    return {"reference": f"{world.states[rid].location}/_history/{number}"}
 
 
 def _content(world: World, speaker: Speaker, targets: list[Resource]) -> Resource:

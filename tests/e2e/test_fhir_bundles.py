@@ -230,7 +230,10 @@ async def test_a_batch_is_one_message_however_many_entries(desk: Desk) -> None:
     await desk.batch(*[entry("POST", "Observation", observation()) for _ in range(5)])
     [message] = desk.messages()
     assert message.state == "applied" and message.kind == "fhir-bundle"
-    assert desk.counts()["Observation"] == 5
+    assert desk.counts() == {"Observation": 5, "Provenance": 1}
+    [provenance] = await desk.found("/Provenance")
+    assert len(provenance["target"]) == 5
+    assert provenance["entity"][0]["what"]["identifier"]["value"] == message.message_id
 
 
 async def test_a_batch_with_an_idempotency_key_happens_once(desk: Desk) -> None:
@@ -281,7 +284,7 @@ async def test_every_entry_needs_its_own_scope(desk: Desk) -> None:
     answer = await desk.fhir("POST", "", bundle("batch", *allowed, *denied), key=reader)
     assert answer.status_code == 200
     assert statuses(answer) == ["200", "200", "201", *["403"] * len(denied)]
-    assert desk.counts() == {"Observation": 1, "Patient": 1, "Provenance": 2}
+    assert desk.counts() == {"Observation": 1, "Patient": 1, "Provenance": 2}, "one of each message"
 
 
 async def test_a_transaction_changes_nothing_of_what_was_sent_but_ids_and_references(desk: Desk) -> None:

@@ -10,8 +10,9 @@ import pytest
 from gateway.errors import AmbiguousMatch, InvalidInput, NotConformant
 from gateway.fhir import bundle
 from gateway.fhir.issue import Issue
-from gateway.flow import Outcome, Received, dedupe_key, issues_of, to_answer, to_item
+from gateway.flow import Outcome, Received, dedupe_key, issues_of, to_answer
 from gateway.planning.apply import Applied
+from gateway.planning.entries import to_item
 from gateway.planning.world import Item, State
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

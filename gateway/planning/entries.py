@@ -1,0 +1,46 @@
+"""Entries: what a client's transaction or batch asks for, one item each (FHIR R4 §3.1.0.11)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.errors import NotConformant
+from gateway.fhir import gate
+from gateway.fhir.bundle import Entry
+from gateway.planning.world import Item
+
+
+def to_item(entry: Entry) -> Item:
+    """An entry of a client's Bundle as what it asks for."""
+    action: dict[str, str] = {"POST": "create", "PUT": "update", "DELETE": "delete"}
+    return Item(
+        path=resource_path(entry),
+        action=action[entry.method],  # type: ignore[arg-type]
+        type=entry.type,
+        resource=entry.resource if entry.method != "DELETE" else None,
+        id=entry.id,
+        condition=entry.condition or entry.if_none_exist,
+        if_match=entry.if_match,
+        full_url=entry.full_url,
+        names=entry.names,
+    )
+
+
+def resource_path(entry: Entry) -> str:
+    """FHIRPath of what an entry carries."""
+    return f"{entry.path}.resource"
+
+
+def checked(entry: Entry) -> Entry:
+    """An entry of a batch through the gate by itself."""
+    issues = gate.check(entry.resource) if entry.resource is not None and entry.error is None else []
+    if not issues:
+        return entry
+    placed = [replace(one, expression=_below(resource_path(entry), one.expression)) for one in issues]
+    error = NotConformant(placed[0].diagnostics, expression=placed[0].expression, issues=placed)
+    return replace(entry, error=error)
+
+
+def _below(path: str, expression: str | None) -> str:
+    """FHIRPath of a place in a resource (`Patient.gender`), seen from the Bundle that carries it."""
+    return f"{path}.{expression.partition('.')[2]}".removesuffix(".") if expression else path
