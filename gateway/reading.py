@@ -75,7 +75,7 @@ def history(reader: Reader, type_: str, id_: str, *, base: str, count: int, befo
 
 def find(reader: Reader, directory: Known, query: Query) -> Page:
     """One page of what a search finds, in the order of creation."""
-    filters = _filters(reader, query)
+    filters = _filters(reader, query, directory)
     if filters is None:
         return Page([], None, 0 if query.total or not query.count else None)
     hits = reader.search(query.type, **filters, after=query.cursor, limit=query.count + 1) if query.count else []
@@ -116,7 +116,7 @@ def _past(version: Version, type_: str, id_: str, url: str) -> Resource:
     return entry if version.body is None else {**entry, "resource": json.raw(version.body)}
 
 
-def _filters(reader: Reader, query: Query) -> dict[str, Json] | None:
+def _filters(reader: Reader, query: Query, directory: Known) -> dict[str, Json] | None:
     """The query as the store takes it; None when nothing can match."""
     filters: dict[str, Json] = {"at": query.updated}
     ids = query.ids
@@ -124,20 +124,26 @@ def _filters(reader: Reader, query: Query) -> dict[str, Json] | None:
         heads = reader.heads([("Patient", id_) for id_ in query.patients])
         filters["patient"] = [head.rid for head in heads.values()]
     if query.identifiers:
-        *others, last = query.identifiers
+        own = f"{directory(reader).ours}/{query.type}"
+        last = query.identifiers[-1]
+        others = query.identifiers if any(one.system == own for one in last) else query.identifiers[:-1]
         for group in others:
-            ids = tuple(_narrowed(reader, query.type, ids, group))
-        filters["identifiers"] = list(last)
+            ids = tuple(_narrowed(reader, query.type, ids, group, own))
+        if len(others) < len(query.identifiers):
+            filters["identifiers"] = list(last)
     if ids is not None:
         filters["ids"] = list(ids)
     empty = (ids is not None and not ids) or filters.get("patient") == []
     return None if empty else filters
 
 
-def _narrowed(reader: Reader, type_: str, ids: Sequence[str] | None, group: Iterable[Token]) -> list[str]:
-    """Repeated parameters are all to be met: the ids that one of them leaves over (FHIR R4 §3.1.1.4.17)."""
-    found = reader.search(type_, identifiers=[(one.system, one.value or "") for one in group], ids=ids, limit=_MOST)
-    return [head.id for head, _ in found]
+def _narrowed(reader: Reader, type_: str, ids: Sequence[str] | None, group: Iterable[Token], own: str) -> list[str]:
+    """Repeated parameters are all to be met: the ids that one of them leaves over (FHIR R4 §3.1.1.4.17). An identifier
+    of our `own` system is the id itself, and no row."""
+    named = [one.value for one in group if one.system == own and one.value]
+    asked = [(one.system, one.value or "") for one in group if one.system != own]
+    found = reader.search(type_, identifiers=asked, ids=ids, limit=_MOST) if asked else []
+    return [*(head.id for head, _ in found), *(one for one in named if ids is None or one in ids)]
 
 
 _MOST = 10_000

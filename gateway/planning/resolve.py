@@ -187,7 +187,18 @@ def find_conditions(world: World, conditions: Iterable[Condition]) -> dict[Condi
             found[condition] |= indexed.get((condition.system, condition.value), set())
             if condition.row in rows:
                 found[condition].add(rows[condition.row])
+    _add_ours(world, found)
     return found
+
+
+def _add_ours(world: World, found: dict[Condition, set[int]]) -> None:
+    """Our own identifier is what others know our resources by: the id itself, which needs no row."""
+    ours = [condition for condition in found if condition.system == f"{world.directory.ours}/{condition.type}"]
+    heads = world.tx.heads([(condition.type, condition.value) for condition in ours]) if ours else {}
+    for condition in ours:
+        head = heads.get((condition.type, condition.value))
+        if head is not None and not head.deleted:
+            found[condition].add(head.rid)
 
 
 def check_reference(rids: set[int], path: str) -> int:

@@ -59,7 +59,27 @@ async def test_by_id_and_by_patient(desk: Desk) -> None:
     assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|2") == []
     assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|1&_id={pulse}") == [pulse]
     assert await ids(desk, "/Observation?patient=nobody") == []
-    assert await ids(desk, f"/Patient?identifier={OURS}|{ada}") in ([ada], []), "answers, whatever it finds"
+
+
+async def test_our_own_identifier_is_what_others_know_our_resources_by(desk: Desk) -> None:
+    ada, bob = await desk.made_id(patient("A", (MRN, "a"))), await desk.made_id(patient("B", (MRN, "b")))
+    own = f"{OURS}|{ada}"
+    assert await ids(desk, f"/Patient?identifier={own}") == [ada]
+    assert await ids(desk, f"/Patient?identifier={own}&identifier={MRN}|a") == [ada]
+    assert await ids(desk, f"/Patient?identifier={MRN}|a&identifier={own}") == [ada]
+    assert await ids(desk, f"/Patient?identifier={own}&identifier={MRN}|b") == []
+    assert sorted(await ids(desk, f"/Patient?identifier={own},{MRN}|b")) == sorted([ada, bob])
+    assert await ids(desk, f"/Patient?identifier={own}&_id={bob}") == []
+    assert await ids(desk, f"/Patient?identifier={OURS}|nobody") == []
+    pulse = decoded(await desk.post(observation(f"Patient?identifier={own}")))
+    assert pulse["subject"] == {"reference": f"Patient/{ada}"}
+    again = await desk.fhir("PUT", f"/Patient?identifier={own}", patient("A", (MRN, "a"), gender="female"))
+    assert (again.status_code, decoded(again)["id"]) == (200, ada)
+    pulses = f"{PUBLIC}/fhir/Observation|{pulse['id']}"
+    assert await ids(desk, f"/Observation?identifier={pulses}") == [pulse["id"]]
+    await desk.fhir("DELETE", f"/Patient/{ada}")
+    assert await ids(desk, f"/Patient?identifier={own}") == []
+    assert (await desk.post(observation(f"Patient?identifier={own}"))).status_code == 400
 
 
 async def test_by_last_updated(desk: Desk) -> None:
