@@ -345,3 +345,34 @@ async def test_many_patients_and_many_edits_end_equal(three: Three) -> None:
     assert sorted(family(one) for one in await three.at_registry()) == ["R2"] * 20
     assert sorted(one["lastName"] for one in await three.at_partner()) == ["R2"] * 20
     assert {one["externalId"] for one in await three.at_partner()} == set(made)
+
+
+async def test_a_document_twice_is_sent_once(three: Three) -> None:
+    data = (Path(__file__).parents[2] / "fixtures" / "ccda" / "full-ccd.xml").read_bytes()
+    assert (await three.desk.document(data)).status_code == 200
+    await three.quiet()
+    held = await three.at_registry("AllergyIntolerance")
+    assert held and all(one["patient"]["reference"].startswith("Patient/") for one in held)
+    before = len(three.registry.log), len(three.partner.log)
+    assert (await three.desk.document(data)).status_code == 200
+    await three.quiet()
+    assert (len(three.registry.log), len(three.partner.log)) == before
+
+
+async def test_a_patient_that_its_sender_holds_already_is_updated_not_created(three: Three) -> None:
+    key = three.desk.add_key("partner", "partner", "system/Patient.c")
+    seed = {"firstName": "Alice", "lastName": "Example", "dateOfBirth": "1980-02-22", "partnerId": "pat_12345678"}
+    assert (await three.desk.seed(seed, key)).status_code == 202
+    await three.quiet()
+    assert await three.at_partner() == []
+    [alice] = await three.desk.found(f"/Patient?identifier={SYSTEM}|pat_12345678")
+    [write] = three.writes(three.partner)
+    assert write["path"].endswith("/pat_12345678") and write["body"]["externalId"] == alice["id"]
+    assert [family(one) for one in await three.at_registry()] == ["Example"]
+
+
+async def test_a_side_that_is_not_to_be_sent_anything_is_not(three: Three) -> None:
+    three.connect(push=False)
+    await three.desk.made_id(patient("New"))
+    await three.quiet()
+    assert three.partner.log == [] and len(await three.at_registry()) == 1
