@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
 from gateway.auth import Authenticator
@@ -24,7 +25,7 @@ from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
 from gateway.reconcile import Reconciler, Result
-from gateway.routes import documents, fhir, health, partners
+from gateway.routes import documents, fhir_api, health, partners
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.settings import Settings
@@ -35,14 +36,24 @@ _GC_THRESHOLD = 50_000
 _WARM = ("Patient", "Observation", "Encounter", "Bundle")
 
 
+class Application(FastAPI):
+    """The FHIR API below its prefix, the framework's routes everywhere else."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and fhir_api.is_ours(scope["path"]):
+            scope["app"] = self
+            await fhir_api.application(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create(settings: Settings) -> FastAPI:
     """The application; everything it holds is opened when it starts and closed when it stops."""
-    app = FastAPI(title="FHIR gateway", version=__version__, lifespan=_lifespan)
+    app = Application(title="FHIR gateway", version=__version__, lifespan=_lifespan)
     app.state.settings = settings
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    app.router.routes.extend(fhir.routes())
     for routes in (health, documents, partners):
         app.include_router(routes.router)
     return app

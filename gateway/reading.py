@@ -73,9 +73,9 @@ def history(reader: Reader, type_: str, id_: str, *, base: str, count: int, befo
     return {"resourceType": "Bundle", "type": "history", "total": head.number, "link": links, "entry": entries}
 
 
-def find(reader: Reader, directory: Known, query: Query) -> Page:
+def find(reader: Reader, directory: Known, query: Query, base: str) -> Page:
     """One page of what a search finds, in the order of creation."""
-    filters = _filters(reader, query, directory)
+    filters = _filters(reader, query, base)
     if filters is None:
         return Page([], None, 0 if query.total or not query.count else None)
     hits = reader.search(query.type, **filters, after=query.cursor, limit=query.count + 1) if query.count else []
@@ -91,7 +91,7 @@ def answer(reader: Reader, directory: Known, entry: Entry, base: str) -> Answer:
     """A GET inside a Bundle: read, vread or search."""
     if entry.id is None:
         query = search.parse(entry.type, entry.query or "", base=base)
-        page = find(reader, directory, query)
+        page = find(reader, directory, query, base)
         found = search.searchset(query, page.matches, base=base, cursor=page.cursor, total=page.total)
         return Answer(200, resource=found)
     if entry.version is not None:
@@ -116,7 +116,7 @@ def _past(version: Version, type_: str, id_: str, url: str) -> Resource:
     return entry if version.body is None else {**entry, "resource": json.raw(version.body)}
 
 
-def _filters(reader: Reader, query: Query, directory: Known) -> dict[str, Json] | None:
+def _filters(reader: Reader, query: Query, base: str) -> dict[str, Json] | None:
     """The query as the store takes it; None when nothing can match."""
     filters: dict[str, Json] = {"at": query.updated}
     ids = query.ids
@@ -124,7 +124,7 @@ def _filters(reader: Reader, query: Query, directory: Known) -> dict[str, Json] 
         heads = reader.heads([("Patient", id_) for id_ in query.patients])
         filters["patient"] = [head.rid for head in heads.values()]
     if query.identifiers:
-        own = f"{directory(reader).ours}/{query.type}"
+        own = f"{base}/{query.type}"
         last = query.identifiers[-1]
         others = query.identifiers if any(one.system == own for one in last) else query.identifiers[:-1]
         for group in others:
@@ -153,7 +153,7 @@ def _with_links(reader: Reader, directory: Known, page: Sequence[tuple[Head, byt
     """The bodies as served: a Patient shows the remote ids of its links as identifiers of those systems."""
     patients = [head.rid for head, _ in page if head.type == "Patient"]
     links = reader.links(patients) if patients else {}
-    if not any(links.values()):
+    if not any(_is_theirs(link, head) for head, _ in page for link in links.get(head.rid, ())):
         return [body for _, body in page]
     known = directory(reader)
     return [_presented(body, head, links.get(head.rid, ()), known) for head, body in page]
@@ -170,8 +170,13 @@ def _presented(body: bytes, head: Head, links: Iterable[LinkRow], directory: Dir
     return json.encode({**patient, "identifier": [*given, *more]}) if more else body
 
 
+def _is_theirs(link: LinkRow, head: Head) -> bool:
+    """Whether it names an id of another system: a FHIR client's own record goes by ours."""
+    return link.undone_at is None and link.remote_id != head.id
+
+
 def _as_identifier(link: LinkRow, head: Head, directory: Directory) -> Mapping[str, str] | None:
     system = directory.id_system(link.connector)
-    if link.undone_at is not None or system is None or link.remote_id == head.id:
+    if system is None or not _is_theirs(link, head):
         return None
     return {"system": system, "value": link.remote_id}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote
 
 from gateway.errors import InvalidInput
 from gateway.fhir import times
@@ -45,9 +45,10 @@ Bound = tuple[str, datetime]
 """("ge" or "lt", moment) on meta.lastUpdated."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Query:
-    """What to find: every part must hold. `identifiers` is an and of ors; `ids` and `patients` None = not asked."""
+    """What to find: every part must hold; filled while it is parsed. `identifiers` is an and of ors; `ids` and
+    `patients` None = not asked."""
 
     type: str
     ids: tuple[str, ...] | None = None
@@ -68,13 +69,18 @@ def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Qu
     Raises InvalidInput for everything else that is wrong, an unknown modifier above all (FHIR R4 §3.1.1.4).
     """
     found = Query(type_)
+    applied: list[tuple[str, str]] = []
+    ignored: list[str] = []
     for name, value in unquote(query):
         read = _reader(type_, name)
         if read is not None:
             check(name, value)
-            found = replace(read(found, Parameter(name, value, base)), applied=(*found.applied, (name, value)))
+            read(found, Parameter(name, value, base))
+            applied.append((name, value))
         elif name not in _ELSEWHERE:
-            found = _unknown(found, name, strict)
+            _check_unknown(type_, name, strict)
+            ignored.append(name)
+    found.applied, found.ignored = tuple(applied), tuple(ignored)
     return found
 
 
@@ -94,15 +100,14 @@ def check(name: str, value: str) -> None:
         raise InvalidInput(f"{name} holds a control character")
 
 
-def _unknown(found: Query, name: str, strict: bool) -> Query:
+def _check_unknown(type_: str, name: str, strict: bool) -> None:
     if name == "_sort":
         raise InvalidInput("_sort is not supported: results come in the order of their creation")
     if strict:
-        raise InvalidInput(f"a search parameter that {found.type} does not have here; there are {', '.join(SUPPORTED)}")
-    return replace(found, ignored=(*found.ignored, name))
+        raise InvalidInput(f"a search parameter that {type_} does not have here; there are {', '.join(SUPPORTED)}")
 
 
-_Read = Callable[[Query, Parameter], Query]
+_Read = Callable[[Query, Parameter], None]
 
 
 def _reader(type_: str, name: str) -> _Read | None:
@@ -120,42 +125,42 @@ def _has_patient(type_: str, name: str) -> bool:
     return element is not None and (name == "patient" or element == "subject")
 
 
-def _ids(found: Query, one: Parameter) -> Query:
-    return replace(found, ids=_and(found.ids, (_id(one.name, text) for text in _or(one.value))))
+def _ids(found: Query, one: Parameter) -> None:
+    found.ids = _and(found.ids, (_id(one.name, text) for text in _or(one.value)))
 
 
-def _identifiers(found: Query, one: Parameter) -> Query:
+def _identifiers(found: Query, one: Parameter) -> None:
     asked = tokens(one.name, one.value)
     if any(token.value is None for token in asked):
         raise InvalidInput(f"{one.name} names a value: all identifiers of a system are not searched for here")
-    return replace(found, identifiers=(*found.identifiers, asked))
+    found.identifiers = (*found.identifiers, asked)
 
 
-def _patients(found: Query, one: Parameter) -> Query:
+def _patients(found: Query, one: Parameter) -> None:
     ids = (_id(one.name, from_base(text, one.base).removeprefix("Patient/")) for text in _or(one.value))
-    return replace(found, patients=_and(found.patients, ids))
+    found.patients = _and(found.patients, ids)
 
 
-def _updated(found: Query, one: Parameter) -> Query:
-    return replace(found, updated=(*found.updated, *_bounds(one.value)))
+def _updated(found: Query, one: Parameter) -> None:
+    found.updated = (*found.updated, *_bounds(one.value))
 
 
-def _count(found: Query, one: Parameter) -> Query:
+def _count(found: Query, one: Parameter) -> None:
     if not re.fullmatch(r"\d{1,9}", one.value, re.ASCII):
         raise InvalidInput("_count is a whole number")
-    return replace(found, count=min(int(one.value), MOST))
+    found.count = min(int(one.value), MOST)
 
 
-def _total(found: Query, one: Parameter) -> Query:
+def _total(found: Query, one: Parameter) -> None:
     if one.value not in ("none", "estimate", "accurate"):
         raise InvalidInput("_total is none, estimate or accurate")
-    return replace(found, total=one.value != "none")
+    found.total = one.value != "none"
 
 
-def _cursor(found: Query, one: Parameter) -> Query:
+def _cursor(found: Query, one: Parameter) -> None:
     if found.cursor is not None or not _CURSOR.fullmatch(one.value):
         raise InvalidInput("_cursor is what a next link of ours says, once")
-    return replace(found, cursor=one.value)
+    found.cursor = one.value
 
 
 _READERS: dict[str, _Read] = {
@@ -264,8 +269,10 @@ def next_link(query: Query, base: str, cursor: str) -> str:
     return _link(query, base, [*(pair for pair in query.applied if pair[0] != "_cursor"), ("_cursor", cursor)])
 
 
-def _link(query: Query, base: str, pairs: Sequence[tuple[str, str]]) -> str:
-    return f"{base}/{query.type}" + ("?" + urlencode(pairs, quote_via=quote) if pairs else "")
+def _link(query: Query, base: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """The names are those that we know, so only the values need escaping."""
+    asked = "&".join([f"{name}={quote(value, safe='')}" for name, value in pairs])
+    return f"{base}/{query.type}?{asked}" if asked else f"{base}/{query.type}"
 
 
 def searchset(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from email.utils import format_datetime, parsedate_to_datetime
 
 from fastapi import Request, Response
-from starlette.routing import BaseRoute, Mount, Route
 
 from gateway import reading
 from gateway.auth import Principal
@@ -22,9 +20,7 @@ from gateway.planning.world import Action, Item
 from gateway.reading import Read
 from gateway.routes.capability import statement
 from gateway.routes.context import Context, context_of
-from gateway.routes.http import fhir_error, fhir_json, media_type, read_body, read_json, require_json_answer
-
-Handler = Callable[[Request], Awaitable[Response]]
+from gateway.routes.http import fhir_json, media_type, read_body, read_json, require_json_answer
 
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d"}
 _FORM, _LARGEST_FORM = "application/x-www-form-urlencoded", 1_000_000
@@ -97,7 +93,7 @@ async def delete(request: Request) -> Response:
 async def search_type(request: Request) -> Response:
     """Search with paging (FHIR R4 §3.1.1)."""
     type_ = request.path_params["type_"]
-    return await _search(request, type_, request.url.query)
+    return await _search(request, type_, _query(request))
 
 
 async def search_by_post(request: Request) -> Response:
@@ -106,7 +102,7 @@ async def search_by_post(request: Request) -> Response:
     await _called(request, type_)
     media_type(request, (_FORM,))
     form = (await read_body(request, _LARGEST_FORM, empty=True)).decode("utf-8", "surrogateescape")
-    return await _search(request, type_, "&".join(part for part in (request.url.query, form) if part))
+    return await _search(request, type_, "&".join(part for part in (_query(request), form) if part))
 
 
 async def read(request: Request) -> Response:
@@ -195,7 +191,7 @@ async def _search(request: Request, type_: str, query: str) -> Response:
     strict = "handling=strict" in request.headers.get("prefer", "")
     asked = search.parse(type_, query, base=context.flow.ours, strict=strict)
     flow = context.flow
-    page = await context.store.query(lambda reader: reading.find(reader, flow.directory, asked))
+    page = await context.store.query(lambda reader: reading.find(reader, flow.directory, asked, flow.ours))
     await context.audit_read(principal, "E", type_, None, 200)
     found = search.searchset(asked, page.matches, base=flow.ours, cursor=page.cursor, total=page.total)
     return fhir_json(json.encode(found))
@@ -229,6 +225,12 @@ def _condition(request: Request, type_: str) -> Condition:
     if not request.url.query:
         raise NotAllowed("name the resource: Type/id, or Type?identifier=system|value")
     return condition.parse(type_, request.url.query)
+
+
+def _query(request: Request) -> str:
+    """As it was sent; what is no UTF-8 in it is refused where it is read."""
+    sent: bytes = request.scope["query_string"]
+    return sent.decode("utf-8", "surrogateescape")
 
 
 def _if_match(request: Request) -> str | None:
@@ -268,39 +270,3 @@ def _is_known(request: Request, found: Read) -> bool:
         return found.at.replace(microsecond=0) <= parsedate_to_datetime(since)
     except (ValueError, TypeError):
         return False
-
-
-def _by_method(**handlers: Handler) -> Handler:
-    """One address, its interactions by HTTP method; HEAD where GET is (FHIR R4 §3.1.0.1.7)."""
-    known = {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})}
-    allowed = ", ".join(sorted(known))
-
-    async def handle(request: Request) -> Response:
-        handler = known.get(request.method)
-        if handler is not None:
-            return await handler(request)
-        refusal = fhir_error(request, NotAllowed(f"{request.method} is not done here: there is {allowed}"))
-        refusal.headers["allow"] = allowed
-        return refusal
-
-    return handle
-
-
-def routes() -> Sequence[BaseRoute]:
-    """Plain routes: the framework's parameter handling costs more than a read does."""
-    addresses: dict[str, Handler] = {
-        "/metadata": _by_method(GET=metadata),
-        "/{type_}/{id_}/_history/{number}": _by_method(GET=vread),
-        "/{type_}/{id_}/_history": _by_method(GET=history),
-        "/{type_}/_search": _by_method(POST=search_by_post),
-        "/{type_}/{id_}": _by_method(GET=read, PUT=update, PATCH=unknown, DELETE=delete),
-        "/{type_}": _by_method(GET=search_type, POST=create, PUT=conditional_update, DELETE=conditional_delete),
-        "/{type_}/": _by_method(GET=search_type, POST=create),
-        "/": _by_method(POST=post_bundle),
-        "/{path:path}": unknown,
-    }
-    below = [Route(path, handler, methods=_METHODS) for path, handler in addresses.items()]
-    return [Route("/fhir", _by_method(POST=post_bundle), methods=_METHODS), Mount("/fhir", routes=below)]
-
-
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -1,0 +1,85 @@
+"""The FHIR API as an application of its own: which interaction an address and a method name (FHIR R4 §3.1.0.1).
+
+It stands beside the framework's routes, not among them: their matching and middlewares cost as much as a read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import Request, Response
+from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import GatewayError, NotAllowed
+from gateway.routes import fhir
+from gateway.routes.http import fhir_error, unexpected
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+PREFIX = "/fhir"
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path is below our FHIR base."""
+    return path.startswith(PREFIX) and path[len(PREFIX) :][:1] in ("", "/")
+
+
+async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+    handler, scope["path_params"] = _address(scope["path"])
+    request = Request(scope, receive, send)
+    try:
+        response = await handler(request)
+    except GatewayError as error:
+        response = fhir_error(request, error)
+    await response(scope, receive, send)
+
+
+application = ServerErrorMiddleware(_answer, handler=unexpected)
+
+
+def _address(path: str) -> tuple[Handler, dict[str, str]]:
+    match path[len(PREFIX) + 1 :].split("/"):
+        case [""]:
+            return _BASE, {}
+        case ["metadata"]:
+            return _METADATA, {}
+        case [type_] if type_:
+            return _TYPE, {"type_": type_}
+        case [type_, ""] if type_:
+            return _TYPE_SLASH, {"type_": type_}
+        case [type_, "_search"] if type_:
+            return _SEARCH, {"type_": type_}
+        case [type_, id_] if type_ and id_:
+            return _INSTANCE, {"type_": type_, "id_": id_}
+        case [type_, id_, "_history"] if type_ and id_:
+            return _HISTORY, {"type_": type_, "id_": id_}
+        case [type_, id_, "_history", number] if type_ and id_ and number:
+            return _VERSION, {"type_": type_, "id_": id_, "number": number}
+    return fhir.unknown, {}
+
+
+def _by_method(**handlers: Handler) -> Handler:
+    """One address, its interactions by HTTP method; HEAD where GET is (FHIR R4 §3.1.0.1.7)."""
+    known = {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})}
+    allowed = ", ".join(sorted(known))
+
+    async def refuse(request: Request) -> Response:
+        refusal = fhir_error(request, NotAllowed(f"{request.method} is not done here: there is {allowed}"))
+        refusal.headers["allow"] = allowed
+        return refusal
+
+    def handle(request: Request) -> Awaitable[Response]:
+        return known.get(request.method, refuse)(request)
+
+    return handle
+
+
+_BASE = _by_method(POST=fhir.post_bundle)
+_METADATA = _by_method(GET=fhir.metadata)
+_TYPE = _by_method(GET=fhir.search_type, POST=fhir.create, PUT=fhir.conditional_update, DELETE=fhir.conditional_delete)
+_TYPE_SLASH = _by_method(GET=fhir.search_type, POST=fhir.create)
+_SEARCH = _by_method(POST=fhir.search_by_post)
+_INSTANCE = _by_method(GET=fhir.read, PUT=fhir.update, PATCH=fhir.unknown, DELETE=fhir.delete)
+_HISTORY = _by_method(GET=fhir.history)
+_VERSION = _by_method(GET=fhir.vread)
