@@ -1,0 +1,117 @@
+"""The inbox: order, tries, and what becomes of messages that cannot be worked on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from gateway.errors import InvalidInput, PartnerUnavailable
+from gateway.flow import Flow, Received
+from gateway.inbox import Inbox
+from gateway.store import MessageRow
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class Log:
+    """The flow as far as an inbox knows it: it marks messages, and has those of an earlier run."""
+
+    def __init__(self, stored: int = 0) -> None:
+        self.finished: dict[str, tuple[str, str | None]] = {}
+        self.store = self
+        self._stored = [f"{number:06}" for number in range(stored)]
+
+    async def finish(self, received: Received, state: str, error: str | None = None) -> None:
+        self.finished[received.message_id] = (state, error)
+
+    async def query_aside(self, ask: Any) -> Any:
+        return ask(self)
+
+    def messages(self, state: str, *, limit: int, after: str) -> list[MessageRow]:
+        assert state == "received"
+        kinds = ("webhook", "fhir-bundle")
+        rows = [
+            MessageRow(name, "a", None, kinds[int(name) % 2], "", NOW, None, state, b"")
+            for name in self._stored
+            if name > after
+        ]
+        return rows[:limit]
+
+
+def message(name: str, connector: str = "a") -> Received:
+    return Received(connector, None, "webhook", "", b"", message_id=name)
+
+
+class Work:
+    """What is done with messages: `fails` says how often each fails and how."""
+
+    def __init__(self, **fails: list[Exception]) -> None:
+        self.fails = defaultdict(list, fails)
+        self.done: list[str] = []
+        self.tried: list[str] = []
+
+    async def __call__(self, received: Received) -> None:
+        self.tried.append(received.message_id)
+        await asyncio.sleep(0)
+        if self.fails[received.message_id]:
+            raise self.fails[received.message_id].pop(0)
+        self.done.append(received.message_id)
+
+
+async def worked_off(log: Log, work: Work, *messages: Received, waits: tuple[float, ...] = (0.0, 0.02, 0.02)) -> None:
+    inbox = Inbox(cast(Flow, log), work, waits=waits)
+    for one in messages:
+        inbox.put(one)
+    await asyncio.sleep(0.15)
+    await inbox.stop()
+
+
+async def test_messages_of_one_system_are_worked_off_in_order() -> None:
+    work = Work()
+    await worked_off(Log(), work, *[message(str(n)) for n in range(20)])
+    assert work.done == [str(n) for n in range(20)]
+
+
+async def test_one_that_has_to_wait_holds_up_nobody() -> None:
+    work = Work(first=[PartnerUnavailable("down")])
+    await worked_off(Log(), work, message("first"), message("second"), message("other", "b"))
+    assert work.done[-1] == "first" and set(work.done) == {"first", "second", "other"}
+
+
+async def test_it_is_tried_as_often_as_the_schedule_says() -> None:
+    log, work = Log(), Work(first=[PartnerUnavailable("down")] * 9)
+    await worked_off(log, work, message("first"))
+    assert work.tried == ["first"] * 3
+    assert log.finished["first"][0] == "failed"
+
+
+async def test_what_trying_again_does_not_help_is_tried_once() -> None:
+    log, work = Log(), Work(bad=[InvalidInput("no")], broken=[ZeroDivisionError("secret")])
+    await worked_off(log, work, message("bad"), message("broken"), message("good"))
+    assert work.tried == ["bad", "broken", "good"] and work.done == ["good"]
+    assert log.finished == {"broken": ("failed", "ZeroDivisionError")}, "what was refused was marked where it was"
+
+
+async def test_a_mark_that_cannot_be_made_stops_nothing() -> None:
+    class Broken(Log):
+        async def finish(self, received: Received, state: str, error: str | None = None) -> None:
+            raise PartnerUnavailable("the database is away")
+
+    work = Work(broken=[ZeroDivisionError()])
+    await worked_off(Broken(), work, message("broken"), message("good"))
+    assert work.done == ["good"]
+
+
+async def test_what_an_earlier_run_left_is_found_page_by_page() -> None:
+    work = Work()
+    inbox = Inbox(cast(Flow, Log(stored=1_201)), work, waits=(0.0,))
+    assert await inbox.recover() == 601
+    await asyncio.sleep(0.2)
+    await inbox.stop()
+    assert len(work.done) == 601 and work.done == sorted(work.done)
