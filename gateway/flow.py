@@ -8,7 +8,7 @@ reconcile   a worker reads their side, compares, pushes what differs, records wh
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -173,9 +173,10 @@ class Flow:
             before = _outcome_before(tx, received)
             if before is not None:
                 return before
+            if received.dedupe is None:  # the outcome is not kept, so the message can go with the rest
+                return answer(self._applied(tx, received, items, speaker, [received.row("applied", tx.now)]), tx)
             given = answer(self._applied(tx, received, items, speaker), tx)
-            result = given.dump(received.asked) if received.dedupe is not None else None
-            tx.write(Changes(messages=[received.row("applied", tx.now, result)]))
+            tx.write(Changes(messages=[received.row("applied", tx.now, given.dump(received.asked))]))
             return given
 
         outcome = await self.store.write(job)
@@ -210,9 +211,17 @@ class Flow:
         self._ordered()
         return done
 
-    def _applied(self, tx: Tx, received: Received, items: Sequence[Item], speaker: Speaker) -> list[Applied]:
+    def _applied(
+        self,
+        tx: Tx,
+        received: Received,
+        items: Sequence[Item],
+        speaker: Speaker,
+        messages: Iterable[MessageRow] = (),
+    ) -> list[Applied]:
         world = World(tx, self.directory(tx))
         applied = apply(world, items, speaker)
+        world.changes.messages += messages
         world.changes.audits += _audits(received, applied, tx.now)
         tx.write(world.changes)
         return applied
@@ -228,7 +237,7 @@ class Flow:
         def answer(applied: Sequence[Applied], tx: Tx) -> Outcome:
             written = {one.item.path: to_answer(one, tx.now, self.ours, full=full) for one in applied}
             said = [written.get(resource_path(entry)) or self._read_entry(tx, entry) for entry in entries]
-            tx.write(Changes(audits=_read_audits(received, entries, said, tx.now)))
+            tx.write_audits(_read_audits(received, entries, said, tx.now))
             return Outcome(200, json.encode(bundles.response("transaction", said)))
 
         return await self.apply(received, items, speaker, answer)

@@ -99,10 +99,11 @@ def _version(world: World, state: State, content: Resource, speaker: Speaker) ->
 
 
 def _index(world: World, state: State, body: Resource) -> None:
-    before = set(search.identifiers_of(state.body)) if state.number and not state.deleted else set()
-    after = set(search.identifiers_of(body))
-    gone = sorted(before - after)
-    world.changes.identifiers_added += [Identifier(state.type, *pair, state.rid) for pair in sorted(after - before)]
+    after = search.identifiers_of(body)
+    before = search.identifiers_of(state.body) if state.number and not state.deleted else []
+    added = [Identifier(state.type, *pair, state.rid) for pair in after if pair not in before]
+    gone = [pair for pair in before if pair not in after]
+    world.changes.identifiers_added += added
     world.changes.identifiers_removed += [Identifier(state.type, *pair, state.rid) for pair in gone]
     world.changes.keys_removed += [Key(state.type, "condition", *row, state.rid) for row in condition.rows(gone)]
 

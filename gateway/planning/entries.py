@@ -7,15 +7,16 @@ from dataclasses import replace
 from gateway.errors import NotConformant
 from gateway.fhir import gate
 from gateway.fhir.bundle import Entry
-from gateway.planning.world import Item
+from gateway.planning.world import Action, Item
+
+_ACTIONS: dict[str, Action] = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 
 
 def to_item(entry: Entry) -> Item:
     """An entry of a client's Bundle as what it asks for."""
-    action: dict[str, str] = {"POST": "create", "PUT": "update", "DELETE": "delete"}
     return Item(
         path=resource_path(entry),
-        action=action[entry.method],  # type: ignore[arg-type]
+        action=_ACTIONS[entry.method],
         type=entry.type,
         resource=entry.resource if entry.method != "DELETE" else None,
         id=entry.id,
@@ -28,7 +29,7 @@ def to_item(entry: Entry) -> Item:
 
 def resource_path(entry: Entry) -> str:
     """FHIRPath of what an entry carries."""
-    return f"{entry.path}.resource"
+    return f"Bundle.entry[{entry.index}].resource"
 
 
 def checked(entry: Entry) -> Entry:

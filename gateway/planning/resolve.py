@@ -13,7 +13,7 @@ from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, NotAllowed
 from gateway.fhir import json
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
-from gateway.identity.keys import Key, key_identifiers, other_identifiers
+from gateway.identity.keys import Key, key_identifiers, normal_system, other_identifiers
 from gateway.identity.resolve import Ambiguous, Candidate, Held, Matched, Via, decide
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, State, World
@@ -48,9 +48,10 @@ class Resolver:
             return self._by_id(item, item.id)
         if item.type == "Patient" and item.resource is not None:
             return self._patient(item, item.resource)
-        for rule, rids in (("condition", self._by_condition(item)), ("record", self._by_record(item))):
-            if rids:
-                return self._one(item, rule, sorted(rids))
+        if rids := self._by_condition(item):
+            return self._one(item, "condition", sorted(rids))
+        if rids := self._by_record(item):
+            return self._one(item, "record", sorted(rids))
         return self._none(item)
 
     def _find_heads(self, items: Sequence[Item]) -> dict[tuple[str, str], int]:
@@ -135,14 +136,10 @@ class Resolver:
         if isinstance(decision, Ambiguous):
             raise self._ambiguous(item, decision.rids)
         if isinstance(decision, Held):
-            self._world.load([decision.rid])
-            location = self._world.states[decision.rid].location
-            raise Conflict(
-                f"held: an identifier names {location}, but neither name nor birth date agrees; a person must look",
-                expression=item.path,
-            )
+            raise self._held(item, decision.rid, "neither name nor birth date agrees")
         if isinstance(decision, Matched):
             self._check_keys(item, decision.rid, named)
+            self._check_shared(item, decision, named[decision.rid])
             return Meant(item, self._live(item, decision.rid), decision.reason.to_json())
         return self._none(item)
 
@@ -159,6 +156,24 @@ class Resolver:
         others = {other for other, via in named.items() if other != rid and any(way.rule == "key" for way in via)}
         if others:
             raise self._ambiguous(item, [rid, *others])
+
+    def _check_shared(self, item: Item, decision: Matched, via: Sequence[Via]) -> None:
+        """A document's id of a system that nobody listed may be a family's: twins share it, and the birth date too. It
+        decides alone only if nothing differs."""
+        if not item.document or any(way.rule == "key" for way in via):
+            return
+        root = (item.remote_id or "").partition("^")[0]
+        agreement = decision.reason.agreement
+        if normal_system(root) not in self._world.directory.keys and "differs" in (
+            agreement.name,
+            agreement.birth_date,
+        ):
+            raise self._held(item, decision.rid, "name or birth date differs, and nobody listed its system as a key")
+
+    def _held(self, item: Item, rid: int, why: str) -> Conflict:
+        self._world.load([rid])
+        location = self._world.states[rid].location
+        return Conflict(f"held: an identifier names {location}, but {why}; a person must look", expression=item.path)
 
     def _live(self, item: Item, rid: int) -> State:
         state = self._world.states[rid]
@@ -184,9 +199,9 @@ def find_conditions(world: World, conditions: Iterable[Condition]) -> dict[Condi
         rows = world.tx.keys(type_, "condition", [condition.row for condition in wanted])
         indexed = world.tx.identified(type_, [(condition.system, condition.value) for condition in wanted])
         for condition in wanted:
-            found[condition] |= indexed.get((condition.system, condition.value), set())
-            if condition.row in rows:
-                found[condition].add(rows[condition.row])
+            found[condition] |= indexed[condition.system, condition.value]
+            if (holder := rows.get(condition.row)) is not None:
+                found[condition].add(holder)
     _add_ours(world, found)
     return found
 

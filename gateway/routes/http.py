@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from email.message import Message
+from functools import lru_cache
 
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
@@ -53,12 +54,10 @@ async def read_body(request: Request, limit: int, *, empty: bool = False) -> byt
 
 def media_type(request: Request, allowed: tuple[str, ...]) -> str:
     """The media type of the body, lower case. Raises UnknownFormat that says what this route reads."""
-    header = _header(request)
-    kind = header.get_content_type() if request.headers.get("content-type") else ""
+    kind, charset = _content_type(request.headers.get("content-type", ""))
     if kind not in allowed:
         raise UnknownFormat(f"this route reads {', '.join(allowed)}: set Content-Type to one of them")
-    charset = str(header.get_param("charset", "utf-8")).lower()
-    if kind in JSON_TYPES and charset not in ("utf-8", "utf8"):
+    if kind in JSON_TYPES and (charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnknownFormat("JSON is read as UTF-8 only: drop the charset or set it to utf-8")
     return kind
 
@@ -70,9 +69,9 @@ async def read_xml(request: Request, limit: int) -> bytes:
     """
     media_type(request, XML_TYPES)
     body = await read_body(request, limit)
-    named = _header(request).get_param("charset")
+    _, named = _content_type(request.headers.get("content-type", ""))
     if named is not None:
-        _check_charset(str(named), body)
+        _check_charset(named, body)
     return body
 
 
@@ -90,10 +89,13 @@ def _check_charset(named: str, body: bytes) -> None:
         raise Unparsable("the charset of Content-Type is not the document's own: drop the one that is wrong")
 
 
-def _header(request: Request) -> Message:
-    header = Message()
-    header["content-type"] = request.headers.get("content-type", "")
-    return header
+@lru_cache(maxsize=64)  # a caller says the same every time, and parsing it costs as much as a point read
+def _content_type(header: str) -> tuple[str, str | None]:
+    """The media type, lower case and "" when there is none, and the charset it names."""
+    message = Message()
+    message["content-type"] = header
+    charset = message.get_param("charset")
+    return message.get_content_type() if header else "", None if charset is None else str(charset)
 
 
 async def read_json(request: Request, limit: int) -> tuple[bytes, json.Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, Delete, FromClause, Insert, Select, Table, Update
 from sqlalchemy.engine import Dialect
@@ -40,8 +40,7 @@ class Mutation:
     columns: tuple[TypeEngine[Any], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """Rows for one mutation. `exact`: every row must hit exactly one stored row, else Stale."""
 
     mutation: Mutation

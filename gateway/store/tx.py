@@ -64,8 +64,10 @@ class Tx(Reader):
         self.apply(tuple(self._steps(changes)))
 
     def apply(self, steps: Sequence[Step]) -> None:
-        self.wrote = True
-        self._session.apply([step for step in steps if step.rows])
+        filled = [step for step in steps if step.rows]
+        if filled:
+            self.wrote = True
+            self._session.apply(filled)
 
     def _steps(self, changes: Changes) -> Iterator[Step]:
         to, at = self.mutations, to_micros(self.now)
