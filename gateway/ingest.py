@@ -188,7 +188,8 @@ def _item(index: int, entry: Resource, document: Document) -> Item:
     remote_id = document.remote_id if type_ == "Patient" else id_
     names = (f"{type_}/{id_}",)
     path = f"Bundle.entry[{index}].resource"
-    return Item(path, "update", type_, resource, remote_id=remote_id, full_url=entry["fullUrl"], names=names)
+    url = entry["fullUrl"]
+    return Item(path, "update", type_, resource, remote_id=remote_id, full_url=url, names=names, document=True)
 
 
 def _original(document: Document, received: Received) -> list[Item]:

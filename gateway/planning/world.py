@@ -41,6 +41,7 @@ class Item(NamedTuple):
     """One resource of a message. `id` = ours (a FHIR client's PUT or DELETE by id), `remote_id` = the source's own.
 
     `identity`: who it is about, where `resource` is but a part of what its system is known to show of that record.
+    `document`: the remote id is merely the first id that a document gives its patient, of whatever system.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Item(NamedTuple):
     full_url: str | None = None
     names: tuple[str, ...] = ()
     identity: Resource | None = None
+    document: bool = False
 
 
 @dataclass(slots=True)
