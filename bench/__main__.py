@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from bench import convert, databases, memory, reads, transactions
+from bench import convert, databases, fsyncs, memory, reads, transactions
 from bench.transactions import Figure
 
 PARTS: dict[str, tuple[Callable[[], Iterator[Figure]], Callable[[], Iterator[Figure]]]] = {
     "convert": (lambda: convert.measure(15), lambda: convert.measure(3)),
     "transactions": (lambda: transactions.measure(5, 1000), lambda: transactions.measure(1, 300)),
+    "fsyncs": (lambda: fsyncs.measure(1000), lambda: fsyncs.measure(300)),
     "databases": (lambda: databases.measure(1000), lambda: databases.measure(300)),
     "reads": (lambda: reads.measure(10_000), lambda: reads.measure(2000)),
     "memory": (lambda: memory.measure(10_000), lambda: memory.measure(1000)),
