@@ -61,9 +61,18 @@ def agrees(a: Resource, b: Resource) -> Agreement:
     return Agreement(_compare_names(a, b), compare_dates(a.get("birthDate"), b.get("birthDate")))
 
 
+def may_be_relatives(a: Resource, b: Resource) -> bool:
+    """Whether two who share a number may be two of one family: born on different days, or of different given names. A
+    changed family name alone is no sign of it."""
+    if compare_dates(a.get("birthDate"), b.get("birthDate")) == "differs":
+        return True
+    pairs = [(one.given, other.given) for one in _some_names(a) for other in _some_names(b)]
+    return bool(pairs) and not any(_begins(one, other) for one, other in pairs)
+
+
 def _compare_names(a: Resource, b: Resource) -> Verdict:
     """Any of several names may agree; of very many the first ones count, as each is compared with each."""
-    ours, theirs = (list(islice(dict.fromkeys(names(one)), _MOST_NAMES)) for one in (a, b))
+    ours, theirs = _some_names(a), _some_names(b)
     verdicts = {compare_names(one, other) for one in ours for other in theirs}
     return next((verdict for verdict in ("equal", "lacking", "differs") if verdict in verdicts), "lacking")
 
@@ -90,6 +99,10 @@ def compare_dates(a: Json, b: Json) -> Verdict:
 
 def _is_date(value: Json) -> bool:
     return isinstance(value, str) and bool(_DATE.fullmatch(value)) and value not in PLACEHOLDER_DATES
+
+
+def _some_names(patient: Resource) -> list[Name]:
+    return list(islice(dict.fromkeys(names(patient)), _MOST_NAMES))
 
 
 def names(patient: Resource) -> Iterator[Name]:

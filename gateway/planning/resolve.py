@@ -13,6 +13,7 @@ from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, NotAllowed
 from gateway.fhir import json
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
+from gateway.identity.agree import may_be_relatives
 from gateway.identity.keys import Key, key_identifiers, normal_system, other_identifiers
 from gateway.identity.resolve import Ambiguous, Candidate, Held, Matched, Via, decide
 from gateway.planning.uuid7 import new_id
@@ -139,7 +140,7 @@ class Resolver:
             raise self._held(item, decision.rid, "neither name nor birth date agrees")
         if isinstance(decision, Matched):
             self._check_keys(item, decision.rid, named)
-            self._check_shared(item, decision, named[decision.rid])
+            self._check_shared(item, decision.rid, named[decision.rid])
             return Meant(item, self._live(item, decision.rid), decision.reason.to_json())
         return self._none(item)
 
@@ -157,18 +158,15 @@ class Resolver:
         if others:
             raise self._ambiguous(item, [rid, *others])
 
-    def _check_shared(self, item: Item, decision: Matched, via: Sequence[Via]) -> None:
+    def _check_shared(self, item: Item, rid: int, via: Sequence[Via]) -> None:
         """A document's id of a system that nobody listed may be a family's: twins share it, and the birth date too. It
-        decides alone only if nothing differs."""
-        if not item.document or any(way.rule == "key" for way in via):
-            return
+        decides alone only where nothing speaks of two people."""
         root = (item.remote_id or "").partition("^")[0]
-        agreement = decision.reason.agreement
-        if normal_system(root) not in self._world.directory.keys and "differs" in (
-            agreement.name,
-            agreement.birth_date,
-        ):
-            raise self._held(item, decision.rid, "name or birth date differs, and nobody listed its system as a key")
+        listed = normal_system(root) in self._world.directory.keys
+        if not item.document or listed or any(way.rule == "key" for way in via):
+            return
+        if may_be_relatives(self._known_body(rid), item.resource or {}):
+            raise self._held(item, rid, "given name or birth date differs, and nobody listed its system as a key")
 
     def _held(self, item: Item, rid: int, why: str) -> Conflict:
         self._world.load([rid])

@@ -187,7 +187,7 @@ async def test_twins_whose_documents_share_an_unlisted_number_are_not_merged(des
     ada = await posted(desk, clinic, document(f"{ARC}.77^FAMILY-1", given="Ada"))
     answer = await desk.document(document(f"{ARC}.77^FAMILY-1", given="Bea"), key=clinic)
     assert answer.status_code == 409
-    assert (await desk.read(f"Patient/{ada['patient']}"))["name"][0]["given"] == ["Ada"]
+    assert (await desk.read(f"/Patient/{ada['patient']}"))["name"][0]["given"] == ["Ada"]
 
 
 async def test_a_number_that_may_serve_wins_over_those_that_may_not(desk: Desk, clinic: str) -> None:

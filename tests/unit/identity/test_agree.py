@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.identity.agree import agrees
+from gateway.identity.agree import agrees, may_be_relatives
 
 
 def patient(*names: Any, born: Any = None) -> dict[str, Any]:
@@ -139,3 +139,19 @@ def test_a_father_does_not_become_his_child_by_the_family_name_alone() -> None:
 )
 def test_what_is_no_name_is_lacking(name: Any) -> None:
     assert agrees({"name": name, "birthDate": 1980}, patient(ADA)).name == "lacking"
+
+
+@pytest.mark.parametrize(
+    ("given", "family", "born", "relatives"),
+    [
+        ("Ada", "Quill", "1990-12-10", False),
+        ("Ada", "Married", "1990-12-10", False),
+        ("Ada Maria", "Quill", "1990-12-10", False),
+        ("Bea", "Quill", "1990-12-10", True),
+        ("Ada", "Quill", "1960-01-02", True),
+    ],
+)
+def test_who_may_share_a_familys_number(given: str, family: str, born: str, relatives: bool) -> None:
+    ada = {"name": [{"family": "Quill", "given": ["Ada"]}], "birthDate": "1990-12-10"}
+    other = {"name": [{"family": family, "given": [given]}], "birthDate": born}
+    assert may_be_relatives(ada, other) is may_be_relatives(other, ada) is relatives
