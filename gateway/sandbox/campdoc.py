@@ -327,13 +327,13 @@ class Control:
 def create(
     *,
     profiles: Iterable[Mapping[str, Any]] = PROFILES,
-    knobs: Knobs = Knobs(),
+    knobs: Knobs | None = None,
     redirects: tuple[str, ...] = REDIRECTS,
     scopes: frozenset[str] = SCOPES,
 ) -> Sandbox:
     """The camp with the profiles it holds from the start, and one registered application."""
     client = Client(CLIENT_ID, CLIENT_SECRET, redirects, scopes)
-    oauth = OAuthServer([client], knobs=knobs, scope_list=True)
+    oauth = OAuthServer([client], knobs=knobs or Knobs(), scope_list=True)
     camp, limiter = seeded(profiles), Limiter()
     control = Control(camp, limiter)
     routes = [
