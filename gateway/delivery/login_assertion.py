@@ -31,7 +31,9 @@ def make(client_id: str, audience: str, key: str) -> str:
     try:
         return jwt.encode(claims, jwk, algorithm=_ALGORITHMS[jwk["kty"]], headers=headers)
     except JOSEError:
-        raise InvalidInput("auth.privateKey cannot sign: it must be an RSA or P-384 key with its private part") from None
+        raise InvalidInput(
+            "auth.privateKey cannot sign: it must be an RSA or P-384 key with its private part"
+        ) from None
 
 
 def read_key(text: str) -> dict[str, Any]:

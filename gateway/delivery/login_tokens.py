@@ -115,7 +115,7 @@ def _client(url: str, config: Config, secrets: Mapping[str, str]) -> tuple[dict[
         return {"client_assertion_type": login_assertion.TYPE, "client_assertion": made}, {}
     if secret is None:
         return {"client_id": client_id}, {}
-    if config.shows_client_in == "form":
+    if config.auth.client_in == "form":
         return {"client_id": client_id, "client_secret": secret}, {}
     pair = f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()
     return {}, {"authorization": f"Basic {base64.b64encode(pair).decode()}"}

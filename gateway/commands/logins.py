@@ -1,0 +1,14 @@
+"""`gateway connectors authorize`: the link by which an administrator lets us act at another system."""
+
+from __future__ import annotations
+
+from gateway.commands.connectors import get
+from gateway.priming import Link, new_link
+from gateway.store import Store
+
+
+def authorize(store: Store, name: str, public_url: str) -> Link:
+    """Raises Missing, and InvalidInput when this connector logs in by itself."""
+    link, job = new_link(get(store, name), public_url)
+    store.write_now(job)
+    return link
