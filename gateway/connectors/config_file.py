@@ -89,7 +89,7 @@ def _split_secrets(body: dict[str, Any], where: str) -> tuple[dict[str, Any], Se
 def _completed(plain: dict[str, Any]) -> dict[str, Any]:
     """With what the profile knows where the file is silent."""
     module = registry.get(plain["profile"])
-    defaults = dict(module.DEFAULTS) if isinstance(module, Defaulting) else {}
+    defaults = dict(module.defaults(plain)) if isinstance(module, Defaulting) else {}
     login = defaults.pop("auth", {}) if plain["auth"].get("scheme") == "OAuth2" else {}
     completed = {**defaults, **plain, "sync": {**defaults.get("sync", {}), **plain["sync"]}}
     origin = str(completed.get("endpoint") or "")

@@ -163,6 +163,6 @@ class Optioned(Protocol):
 class Defaulting(Protocol):
     """A module that knows what its systems have in common, so that a connector file need not say it."""
 
-    DEFAULTS: Mapping[str, Any]
-    """Fields of the connector file, used where it is silent; those of `auth` for the scheme OAuth2 only, addresses
-    there relative to the endpoint's origin."""
+    def defaults(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields of the connector file `body`, used where it is silent; those of `auth` for the scheme OAuth2 only,
+        addresses there relative to the endpoint's origin."""
