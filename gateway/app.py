@@ -28,7 +28,7 @@ from gateway.inbox import Inbox
 from gateway.ingest import Ingest
 from gateway.priming import CALLBACK, Priming
 from gateway.reconcile import Reconciler, Result
-from gateway.routes import documents, fhir_api, health, oauth, partners, subscribers
+from gateway.routes import campdoc, documents, fhir_api, health, oauth, partners, subscribers
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.settings import Settings
@@ -64,7 +64,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, partners, oauth, subscribers):
+    for routes in (health, documents, partners, oauth, campdoc, subscribers):
         app.include_router(routes.router)
     return app
 

@@ -40,7 +40,8 @@ _REASONS = {
 @router.post("/api/external-connectors/{connector}/authorize")
 async def authorize(request: Request, connector: str) -> Response:
     """A one-time link for the browser, good for ten minutes."""
-    context, principal, config = await _operator(request, connector)
+    context = context_of(request)
+    principal, config = await operated(request, connector)
     link, job = priming.new_link(config, context.settings.public_url)
     await context.store.write(job)
     row = AuditRow(datetime.now(UTC), principal.name, config.name, "authorize-link", None, None, 201)
@@ -52,13 +53,13 @@ async def authorize(request: Request, connector: str) -> Response:
 async def access_information(request: Request, connector: str) -> Response:
     """`{"code","redirectUri","codeVerifier"?}`: the code of a login that ran elsewhere (Z.MIS
     store_access_information)."""
-    context, principal, config = await _operator(request, connector)
+    principal, config = await operated(request, connector)
     _, body = await read_json(request, _LIMIT)
     asked = body if isinstance(body, dict) else {}
     code, redirect, verifier = (asked.get(name) for name in ("code", "redirectUri", "codeVerifier"))
     if not (isinstance(code, str) and isinstance(redirect, str) and isinstance(verifier, str | None)):
         raise InvalidInput("code and redirectUri are required: the code and the address it was sent to, as strings")
-    await context.priming.store_access_information(config, code, redirect, principal.name, verifier)
+    await context_of(request).priming.store_access_information(config, code, redirect, principal.name, verifier)
     return plain_json({"name": config.name, "status": "connected"})
 
 
@@ -89,15 +90,18 @@ async def callback(request: Request) -> Response:
     return _page(200, "Connected", f"The gateway is now logged in to {name}. You may close this page.")
 
 
-async def _operator(request: Request, connector: str) -> tuple[Context, Principal, Config]:
+async def operated(request: Request, connector: str) -> tuple[Principal, Config]:
+    """The operator who calls, and the connector she means: by its name, or by the id that the registry gave it.
+
+    Raises NotPermitted and Missing.
+    """
     context = context_of(request)
     principal = await context.caller(request)
     principal.require_service("operator")
-    return context, principal, await context.store.query(lambda reader: find_connector(context, reader, connector))
+    return principal, await context.store.query(lambda reader: _found(context, reader, connector))
 
 
-def find_connector(context: Context, reader: Reader, asked: str) -> Config:
-    """A connector by its name or by the id that the registry gave it. Raises Missing."""
+def _found(context: Context, reader: Reader, asked: str) -> Config:
     for row in reader.connectors():
         if asked in (row.name, f"conn_{row.connector_id}"):
             return context.flow.directory(reader).peer(row.name)
