@@ -30,7 +30,12 @@ def make(client_id: str, audience: str, key: str) -> str:
     headers = {"kid": jwk["kid"]} if isinstance(jwk.get("kid"), str) else {}
     try:
         return jwt.encode(claims, jwk, algorithm=_ALGORITHMS[jwk["kty"]], headers=headers)
-    except JOSEError:
+    except (
+        JOSEError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ):  # jose lets through what a broken key makes it stumble on
         raise InvalidInput(
             "auth.privateKey cannot sign: it must be an RSA or P-384 key with its private part"
         ) from None
