@@ -335,22 +335,23 @@ def create(
     client = Client(CLIENT_ID, CLIENT_SECRET, redirects, scopes)
     oauth = OAuthServer([client], knobs=knobs or Knobs(), scope_list=True)
     camp, limiter = seeded(profiles), Limiter()
-    control = Control(camp, limiter)
+    api, control = Api(camp), Control(camp, limiter)
     routes = [
         *oauth.routes(authorize="/!/oauth", token=f"{PREFIX}/oauth/access_token"),
-        *Door(Api(camp), oauth, limiter).routes(),
+        *Door(api, oauth, limiter).routes(),
         Route("/sso/{token}", control.sso, methods=["GET"]),
         Route("/_profiles", control.profiles, methods=["GET"]),
         Route("/_edit/{id:int}", control.edit, methods=["POST"]),
         Route("/_limit", control.limit, methods=["POST"]),
     ]
-    return CampSandbox(Starlette(routes=routes), camp, oauth)
+    return CampSandbox(Starlette(routes=routes), api, oauth)
 
 
 class CampSandbox(Sandbox):
     """With what tests look into."""
 
-    def __init__(self, app: Starlette, camp: Camp, oauth: OAuthServer) -> None:
+    def __init__(self, app: Starlette, api: Api, oauth: OAuthServer) -> None:
         super().__init__(app)
-        self.camp = camp
+        self.api = api
+        self.camp = api.camp
         self.oauth = oauth
