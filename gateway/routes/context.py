@@ -10,6 +10,7 @@ from fastapi import Request
 
 from gateway import auth
 from gateway.auth import Authenticator, Principal
+from gateway.consolidated.tickets import Tickets
 from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
 from gateway.ingest import Ask, Ingest
@@ -30,6 +31,7 @@ class Context:
     inbox: Inbox
     pool: Pool
     authenticator: Authenticator
+    tickets: Tickets
     priming: Priming
     ask: Ask
 
