@@ -83,7 +83,8 @@ class Priming:
             _keep(tx, login.config.name, Attempt(expires, state=_digest(state), verifier=verifier))
 
         await self._flow.store.write(job)
-        return f"{places.authorize}?{urlencode(_asked(login, state, verifier))}"
+        mark = "&" if "?" in places.authorize else "?"
+        return f"{places.authorize}{mark}{urlencode(_asked(login, state, verifier))}"
 
     async def finish(self, state: str, code: str | None) -> str:
         """Make tokens of the code; the connector's name. `code` None = they said no: only the attempt ends.

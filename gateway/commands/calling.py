@@ -32,8 +32,17 @@ class Asking:
         return await self.outbound.run(calls, await self.peers.get(config))
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What a command calls others with."""
+
+    flow: Flow
+    logins: Logins
+    ask: Ask
+
+
 @asynccontextmanager
-async def calling(store: Store, settings: Settings) -> AsyncIterator[tuple[Flow, Ask]]:
+async def calling(store: Store, settings: Settings) -> AsyncIterator[Caller]:
     """For one command; what it makes due is delivered by the server."""
 
     async def secrets(connector: str) -> Mapping[str, str]:
@@ -43,7 +52,7 @@ async def calling(store: Store, settings: Settings) -> AsyncIterator[tuple[Flow,
     async with Outbound() as outbound:
         logins = Logins(store, outbound, callback=settings.public_url + CALLBACK, timeout=timeout)
         flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance, ordered=_nobody)
-        yield flow, Asking(outbound, Peers(secrets, logins=logins, timeout=timeout))
+        yield Caller(flow, logins, Asking(outbound, Peers(secrets, logins=logins, timeout=timeout)))
         await logins.close()
 
 

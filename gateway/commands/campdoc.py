@@ -188,5 +188,5 @@ async def _operate(connector: str, work: Work) -> Any:
 
     settings = settings_of()
     with opened(settings) as store:
-        async with calling(store, settings) as (flow, ask):
-            return await work(CampDoc(flow, get(store, connector), ask))
+        async with calling(store, settings) as caller:
+            return await work(CampDoc(caller.flow, get(store, connector), caller.ask))

@@ -32,10 +32,8 @@ from gateway.translators.json import campdoc as model
 from gateway.translators.json.campdoc import Systems
 
 PROFILE = "campdoc"
-SCOPE = (
-    "groups:read profiles:read profiles:write registrations:read registrations:write users:read users:write "
-    "sso:generate"
-)
+SCOPE = "groups:read profiles:read profiles:write registrations:read registrations:write users:write sso:generate"
+"""What our calls need; all:write does not include sso:generate."""
 BY_IDENTIFIER = (("identifier", "true"),)
 
 _ENDPOINT = f"{model.HOST}/public/v2"

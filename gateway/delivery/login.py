@@ -23,14 +23,23 @@ from gateway.delivery.http import Outbound, Peer
 from gateway.delivery.login_places import Places, find_places
 from gateway.delivery.login_safe import Safe
 from gateway.delivery.login_tokens import Tokens
-from gateway.errors import InvalidInput, PartnerLoginExpired, PartnerRejected, PartnerUnavailable, PartnerUnknown
+from gateway.errors import (
+    InvalidInput,
+    PartnerLoginExpired,
+    PartnerRejected,
+    PartnerUnavailable,
+    PartnerUnknown,
+    StoreBusy,
+)
 
 _LOOK_AGAIN = 0.05
 """Seconds between two looks whether the process that is refreshing is done."""
 _REFUSED_FOR = 60.0
 """Seconds that a refusal is believed, so that waiting deliveries do not all ask again."""
-_LEASE_OVER = 5.0
-"""Seconds of lease beyond the longest request: the lock outlives it."""
+_STORE_WAITS = (0.1, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between tries to store what was fetched."""
+_LEASE_OVER = 15.0
+"""Seconds of lease beyond the longest request: the lock outlives it and the tries to store."""
 
 
 def fixed(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:
@@ -154,9 +163,18 @@ class OAuth2:
             await self._safe.free(self.config.name, held)
             raise
         else:
-            self._tokens = await self._safe.store(self.config.name, held, stale, fresh)
+            self._tokens = await self._kept(held, stale, fresh)
             self._refused = None
         return self._tokens
+
+    async def _kept(self, fence: int, stale: Tokens | None, fresh: Tokens) -> Tokens:
+        """What is stored from now on. A busy database is waited for: nobody could ask for these tokens again."""
+        for wait in _STORE_WAITS:
+            try:
+                return await self._safe.store(self.config.name, fence, stale, fresh)
+            except StoreBusy:
+                await asyncio.sleep(wait)
+        return await self._safe.store(self.config.name, fence, stale, fresh)
 
     async def _take_turn(self, stale: Tokens | None) -> int | Tokens:
         """The fence of the lock once it is ours, or the tokens that another process got meanwhile."""

@@ -34,6 +34,11 @@ async def find_places(config: Config, peer: Peer, outbound: Outbound) -> Places:
     call = Call("GET", "/.well-known/smart-configuration", headers={"accept": "application/json"}, auth=False)
     reply = await outbound.send(call, peer)
     found = reply.find(_Announced) if reply.ok else None
-    if found is None:
+    if found is None or not _is_web(found.token_endpoint, found.authorization_endpoint):
         raise PartnerUnavailable(f"{config.name} has no .well-known/smart-configuration: set auth.tokenUrl")
     return Places(auth.token_url or found.token_endpoint, auth.authorize_url or found.authorization_endpoint)
+
+
+def _is_web(*addresses: str | None) -> bool:
+    """They are called, or a browser is sent there."""
+    return all(address is None or address.startswith(("https://", "http://")) for address in addresses)

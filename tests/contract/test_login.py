@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from gateway.delivery.login import OAuth2
 from gateway.delivery.login_tokens import Tokens
 from gateway.delivery.logins import Logins
 from gateway.delivery.peers import Peers
-from gateway.errors import PartnerLoginExpired, PartnerRejected, PartnerUnavailable
+from gateway.errors import PartnerLoginExpired, PartnerRejected, PartnerUnavailable, StoreBusy
 from gateway.fhir import json
 from gateway.sandbox import campdoc, serve
 from gateway.sandbox.campdoc import CampSandbox
@@ -228,6 +229,41 @@ async def test_an_answer_that_was_lost_is_asked_for_again(desk: Desk) -> None:
     with pytest.raises(PartnerUnavailable):
         await login.renew(before)
     assert await login.renew(before) != before
+
+
+async def test_a_single_use_refresh_token_that_was_spent_by_a_killed_process(desk: Desk) -> None:
+    """Its answer was never stored. The access token goes on until its end, and a person is asked in time."""
+    turn(desk.camp, rotation=True, lifetime=600.0)
+    login = await desk.authorised()
+    before = await login.headers()
+    form = {"grant_type": "refresh_token", "refresh_token": desk.tokens()["refresh"]}
+    async with httpx.AsyncClient(trust_env=False) as killed:
+        pair = (campdoc.CLIENT_ID, campdoc.CLIENT_SECRET)
+        await killed.post(f"{desk.url}/public/v2/oauth/access_token", data=form, auth=pair)
+    ahead = desk.login()
+    ahead._clock = lambda: time.time() + 500.0  # time to refresh, but not the end
+    with pytest.raises(PartnerLoginExpired):
+        await ahead.refresh_ahead()
+    assert desk.state == "needs_reauth"
+    assert await ahead.headers() == before
+    await login.exchange(await desk.code(), CALLBACK, None)
+    assert desk.state == "connected" and await desk.login().headers() != before
+
+
+async def test_tokens_are_kept_though_the_database_is_busy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    turn(desk.camp, rotation=True)
+    login = await desk.authorised()
+    before = await login.headers()
+    store, failures = login._safe.store, iter([StoreBusy("busy"), StoreBusy("busy")])
+
+    async def busy(*asked: Any) -> Tokens:
+        for error in failures:
+            raise error
+        return await store(*asked)
+
+    monkeypatch.setattr(login._safe, "store", busy)
+    assert await login.renew(before) != before
+    assert desk.camp.oauth.issued == 2
 
 
 async def test_nobody_who_gives_up_stops_a_refresh(desk: Desk) -> None:
