@@ -91,7 +91,7 @@ def push(item: Item, side: Side) -> Push:
 
 def scan(_cursor: str | None, side: Side) -> Scan:
     """Everything in three calls: there is no filter by time, so what changed is told by comparing contents."""
-    groups = yield from _listed(side, "/groups", "groups")
+    groups = sorted((yield from _listed(side, "/groups", "groups")), key=_depth)
     profiles = yield from _listed(side, "/profiles", "profiles")
     registrations: list[dict[str, Any]] = []
     for root in (group for group in groups if group.get("parentID") is None):
@@ -211,6 +211,12 @@ def _member(reply: Reply, name: str) -> dict[str, Any] | None:
     """`{"profile": {..}}`, when it has an id."""
     found = (reply.find_object() or {}).get(name) if reply.ok else None
     return found if isinstance(found, dict) and "id" in found else None
+
+
+def _depth(group: Mapping[str, Any]) -> int:
+    """Groups come after those they are part of."""
+    parents = group.get("parents")
+    return len(parents) if isinstance(parents, list) else 0
 
 
 def _id(row: Mapping[str, Any]) -> str:

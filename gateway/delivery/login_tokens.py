@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import quote_plus
 
 import msgspec
 
@@ -42,7 +41,7 @@ class Tokens(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def refresh_at(self) -> float | None:
         """When to refresh it ahead of time."""
-        return None if self.expires is None else self.obtained + AHEAD * self._life
+        return self.obtained + AHEAD * self._life if self._life else None
 
     @property
     def _life(self) -> float:
@@ -117,7 +116,7 @@ def _client(url: str, config: Config, secrets: Mapping[str, str]) -> tuple[dict[
         return {"client_id": client_id}, {}
     if config.auth.client_in == "form":
         return {"client_id": client_id, "client_secret": secret}, {}
-    pair = f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()
+    pair = f"{client_id}:{secret}".encode()  # as it is: hardly a server undoes the encoding that the RFC asks for
     return {}, {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
 

@@ -7,7 +7,6 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
-from urllib.parse import unquote_plus
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -25,7 +24,8 @@ _HALF = 48
 
 
 def basic_pair(header: str) -> tuple[str | None, str]:
-    """Client id and secret of a Basic header, form-decoded as RFC 6749 §2.3.1 wants; None when there is none."""
+    """Client id and secret of a Basic header, as CampDoc reads them: `base64(client_id:client_secret)`; None when
+    there is none."""
     scheme, _, coded = header.partition(" ")
     if scheme.lower() != "basic":
         return None, ""
@@ -33,7 +33,7 @@ def basic_pair(header: str) -> tuple[str | None, str]:
         name, _, secret = base64.b64decode(coded, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return "", ""
-    return unquote_plus(name), unquote_plus(secret)
+    return name, secret
 
 
 def fits_challenge(challenge: str | None, verifier: str | None) -> bool:
