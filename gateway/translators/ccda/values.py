@@ -35,11 +35,7 @@ _NEVER = Interval()
 
 def kept(fields: Value) -> Value:
     """The fields that have a value: FHIR has no empty elements, and False and 0 are values."""
-    return {
-        name: value
-        for name, value in fields.items()
-        if value or (value is not None and (value is False or value.__class__ is Decimal))
-    }
+    return {name: value for name, value in fields.items() if value or (value is not None and value == 0)}
 
 
 def absent(reason: str = "unknown") -> Value:
