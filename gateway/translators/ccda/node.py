@@ -50,10 +50,11 @@ def local_name(tag: Any) -> str:
 class Node(dict[str, Element]):
     """Name -> the first child with that name (`effectiveTime`, `sdtc:raceCode`); `all` has the others too."""
 
-    __slots__ = ("_repeated", "element")
+    __slots__ = ("_kinds", "_repeated", "element")
 
     def __init__(self, element: Element) -> None:
         self.element = element
+        self._kinds: frozenset[str | None] | None = None
         self._repeated: dict[str, list[Element]] = {}
         names: Any = NAMES
         for child in element:
@@ -91,6 +92,16 @@ class Node(dict[str, Element]):
         for template in self.all("templateId"):
             if root := template.get("root"):
                 yield root
+
+    @property
+    def kinds(self) -> frozenset[str | None]:
+        """What tells which statement it is: its code, as older documents have other templates, and the roots of its
+        templates, as some have another code."""
+        found = self._kinds
+        if found is None:
+            roots = [template.get("root") for template in self.all("templateId")]
+            found = self._kinds = frozenset([*roots, self.attribute("code", "code")])
+        return found
 
     @property
     def negated(self) -> bool:
