@@ -100,16 +100,19 @@ class Context:
 
     def keep(self, kind: str, resource: Resource, identity: tuple[str, ...], source: Element) -> Reference:
         """As `add`, for a resource whose identity the caller knows."""
-        same = self._same.setdefault(identity, [])
-        for made in same:
-            if made.body == resource:
-                return made.reference
-        if same:
+        same = self._same.get(identity)
+        if same is None:
+            same = self._same[identity] = []
+        else:
+            for made in same:
+                if made.body == resource:
+                    return made.reference
             identity = (*identity, _content(resource))
-        made = Made(kind, resource, identity, {"reference": f"{kind}/{name_based(*identity)}"}, source)
+        reference = {"reference": f"{kind}/{name_based(*identity)}"}
+        made = Made(kind, resource, identity, reference, source)
         self.made.append(made)
         same.append(made)
-        return made.reference
+        return reference
 
     def within(self, section: SectionReport) -> Context:
         """The same context; from now on the handlers are in this section."""
@@ -125,7 +128,7 @@ class Context:
                 first.identity = (*first.identity, _content(first.body))
                 first.reference["reference"] = f"{first.type}/{name_based(*first.identity)}"
         for made in self.made:
-            made.body["id"] = made.reference["reference"].rpartition("/")[2]
+            made.body["id"] = made.reference["reference"][len(made.type) + 1 :]
 
     def issue(self, severity: Any, code: str, text: str, element: Element | None = None) -> None:
         self.issues.append(Issue(severity, code, text, None if element is None else xpath(element)))

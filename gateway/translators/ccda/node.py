@@ -108,6 +108,14 @@ class Node(dict[str, Element]):
         return self.element.get("negationInd") in ("true", "1")
 
 
+def child(element: Element, tag: str) -> Element | None:
+    """The first child with that tag, where a Node of all of them is not worth its while."""
+    for one in element:
+        if one.tag == tag:
+            return one
+    return None
+
+
 def statement_in(wrapper: Element) -> Node | None:
     """The clinical statement that an entry, component or relationship holds; some have a templateId before it."""
     for child in wrapper:

@@ -19,6 +19,8 @@ Relations = list[tuple[str | None, Node]]
 
 def related(node: Node) -> Relations:
     """The statement of every `entryRelationship`, with the relationship's typeCode."""
+    if "entryRelationship" not in node:
+        return []
     return [
         (relationship.get("typeCode"), statement)
         for relationship in node.all("entryRelationship")

@@ -139,22 +139,27 @@ def identifier(element: Element) -> Value | None:
     root, extension = element.get("root"), folded(element.get("extension"))
     if element.get("nullFlavor") or not (root or extension):
         return None
-    system = system_uri(root)
+    system = system_uri(root) if root else None
     if extension:
         found = {"system": system, "value": extension} if system else {"value": extension}
     elif system and system.startswith((_UUID_URI, _OID_URI)):
         found = {"system": URI, "value": system}
     else:
         return None
-    if authority := folded(element.get("assigningAuthorityName")):
-        return {**found, "assigner": {"display": authority}}
+    authority = element.get("assigningAuthorityName")
+    if authority and (name := folded(authority)):
+        found["assigner"] = {"display": name}
     return found
 
 
 def identifiers(elements: list[Element]) -> list[Value]:
     """All of them, each once."""
-    found = [one for one in map(identifier, elements) if one]
-    return found if len(found) < 2 else [one for at, one in enumerate(found) if one not in found[:at]]
+    found: list[Value] = []
+    for element in elements:
+        one = identifier(element)
+        if one is not None and one not in found:
+            found.append(one)
+    return found
 
 
 def number(text: str | None) -> Decimal | None:
