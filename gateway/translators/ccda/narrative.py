@@ -71,19 +71,19 @@ def _inside(element: Element, write: Write, ids: Ids) -> None:
     for child in element:
         tag: Any = child.tag
         name = _PLAIN.get(tag) or _name(tag, child)
+        tail = child.tail
+        after = "" if tail is None else " " if tail.isspace() else escape(tail)
         if name is None:
-            write(_VOID.get(tag, ""))
+            write(_VOID.get(tag, "") + after)
+            continue
+        attributes: Any = child.items()
+        opening = name + _attributes(tag, child, attributes, ids) if attributes else name
+        if len(child):
+            write(f"<{opening}>")
+            _inside(child, write, ids)
+            write(f"</{name}>{after}")
         else:
-            attributes: Any = child.items()
-            opening = name + _attributes(tag, child, attributes, ids) if attributes else name
-            if len(child):
-                write(f"<{opening}>")
-                _inside(child, write, ids)
-                write(f"</{name}>")
-            else:
-                write(f"<{opening}>{escape(text) if (text := child.text) else ''}</{name}>")
-        if tail := child.tail:
-            write(" " if tail.isspace() else escape(tail))
+            write(f"<{opening}>{escape(text) if (text := child.text) else ''}</{name}>{after}")
 
 
 def _name(tag: str, element: Element) -> str | None:
