@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from .context import Context
-from .node import V3, XSI_TYPE, Element, Node
+from .node import V3, XSI_TYPE, Element, Node, child_of
 from .statement import Relations, of_kind
 from .values import Value, bounds, codeable, kept, number, period, quantity, quantity_range, resolved
 
@@ -83,9 +83,9 @@ def _timing(times: list[Element], ctx: Context) -> Value | None:
     repeat: Value = {}
     for time in times:
         kind = (time.get(XSI_TYPE) or "").rpartition(":")[2]
-        if kind == "PIVL_TS" or _has(_PERIOD, time):
+        if kind == "PIVL_TS" or child_of(time, _PERIOD) is not None:
             repeat.update(_frequency(time))
-        elif kind == "EIVL_TS" or _has(_EVENT, time):
+        elif kind == "EIVL_TS" or child_of(time, _EVENT) is not None:
             repeat.update(_at_event(time))
         elif point := ctx.moment(time):
             events.append(point)
@@ -95,16 +95,9 @@ def _timing(times: list[Element], ctx: Context) -> Value | None:
     return found or None
 
 
-def _has(tag: str, time: Element) -> bool:
-    for child in time:  # noqa: SIM110 - the generator of any() takes longer than the loop
-        if child.tag == tag:
-            return True
-    return False
-
-
 def _frequency(time: Element) -> Value:
     """PIVL: every `period`. FHIR wants a number and a unit of time (tim-1, tim-2)."""
-    every = next((child for child in time if child.tag == _PERIOD), None)
+    every = child_of(time, _PERIOD)
     if every is None:
         return {}
     low, high = bounds(every)

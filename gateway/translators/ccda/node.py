@@ -108,11 +108,11 @@ class Node(dict[str, Element]):
         return self.element.get("negationInd") in ("true", "1")
 
 
-def child(element: Element, tag: str) -> Element | None:
+def child_of(element: Element, tag: str) -> Element | None:
     """The first child with that tag, where a Node of all of them is not worth its while."""
-    for one in element:
-        if one.tag == tag:
-            return one
+    for child in element:
+        if child.tag == tag:
+            return child
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .context import Context, Reference
-from .node import V3, Element, Node, child
+from .node import V3, Element, Node, child_of
 from .people import fits, performers
 from .statement import concepts, mapped, notes, related
 from .values import (
@@ -141,7 +141,7 @@ def _ratio(element: Element) -> Value:
 
 def reference_ranges(observation: Node, ctx: Context) -> list[Value]:
     """The normal one where several have an interpretation: FHIR expects what is normal (CF-results)."""
-    ranges = [Node(found) for one in observation.all("referenceRange") if (found := child(one, _RANGE)) is not None]
+    ranges = [Node(found) for one in observation.all("referenceRange") if (found := child_of(one, _RANGE)) is not None]
     if len(ranges) > 1:
         ranges = [one for one in ranges if one.attribute("interpretationCode", "code") == "N"] or ranges
     return [made for one in ranges if (made := _reference_range(one, ctx))]

@@ -10,7 +10,7 @@ from lxml import etree
 
 from .context import Context, Made, Reference
 from .demographics import addresses, human_names, telecoms
-from .node import V3, Element, Node, child
+from .node import V3, Element, Node, child_of
 from .values import Value, absent, codeable, identifiers, kept
 
 _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
@@ -185,7 +185,7 @@ def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
 
 
 def _authoring(author: Element, ctx: Context) -> tuple[str, Reference | None]:
-    return ctx.moment(child(author, _TIME)) or "", agent(child(author, _AUTHOR), ctx)
+    return ctx.moment(child_of(author, _TIME)) or "", agent(child_of(author, _AUTHOR), ctx)
 
 
 def fits(reference: Reference | None, *types: str) -> Reference | None:
@@ -197,7 +197,7 @@ def performers(node: Node, ctx: Context) -> list[Reference]:
     """`performer/assignedEntity` of an entry, each once."""
     found: list[Reference] = []
     for performer in node.all("performer"):
-        reference = agent(child(performer, _ENTITY), ctx)
+        reference = agent(child_of(performer, _ENTITY), ctx)
         if reference and reference not in found:
             found.append(reference)
     return found

@@ -141,7 +141,7 @@ def identifier(element: Element) -> Value | None:
         return None
     system = system_uri(root) if root else None
     if extension:
-        found = {"system": system, "value": extension} if system else {"value": extension}
+        found: Value = {"system": system, "value": extension} if system else {"value": extension}
     elif system and system.startswith((_UUID_URI, _OID_URI)):
         found = {"system": URI, "value": system}
     else:
