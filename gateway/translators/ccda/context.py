@@ -164,7 +164,7 @@ def _identity(node: Node, code: Element | None) -> tuple[str, ...]:
 
 
 def _time(time: Element) -> str:
-    return time.get("value") or "..".join([f"{end.tag[16:]}={end.get('value')}" for end in time])
+    return time.get("value") or "..".join([f"{end.tag[16:]}={end.get('value')}" for end in time[:]])
 
 
 def _content(body: Resource) -> str:

@@ -113,7 +113,7 @@ def _frequency(time: Element) -> Value:
 def _at_event(time: Element) -> Value:
     """EIVL: at a meal or bedtime, with an offset in minutes."""
     found: Value = {}
-    for child in time:
+    for child in time[:]:
         if child.tag == _EVENT and child.get("code") in _WHEN:
             found["when"] = [child.get("code")]
         elif child.tag == _OFFSET:

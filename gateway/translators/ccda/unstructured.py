@@ -45,7 +45,7 @@ def _taken(document: Node, body: Node, text: Element, ctx: Context) -> None:
 def _attachment(text: Element, ctx: Context) -> Value | None:
     """Where the bytes are: in a Binary of our own, or under the URL that the document names."""
     kind = text.get("mediaType") or "text/plain"
-    for child in text:
+    for child in text[:]:
         if child.tag == V3 + "reference" and child.get("value"):
             return kept({"contentType": text.get("mediaType"), "url": child.get("value")})
     data = _data(text)
