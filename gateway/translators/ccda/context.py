@@ -12,7 +12,7 @@ from gateway.fhir.json import Resource
 
 from .ids import name_based
 from .narrative import Ids
-from .node import Element, Node, xpath
+from .node import Element, Node, children, xpath
 from .times import Interval, moment
 
 Reference = dict[str, Any]
@@ -164,7 +164,7 @@ def _identity(node: Node, code: Element | None) -> tuple[str, ...]:
 
 
 def _time(time: Element) -> str:
-    return time.get("value") or "..".join([f"{end.tag[16:]}={end.get('value')}" for end in time[:]])
+    return time.get("value") or "..".join([f"{end.tag[16:]}={end.get('value')}" for end in children(time)])
 
 
 def _content(body: Resource) -> str:

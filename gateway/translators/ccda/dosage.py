@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from .context import Context
-from .node import V3, XSI_TYPE, Element, Node, child_of
+from .node import V3, XSI_TYPE, Element, Node, child_of, children
 from .statement import Relations, of_kind
 from .values import Value, bounds, codeable, kept, number, period, quantity, quantity_range, resolved
 
@@ -113,7 +113,7 @@ def _frequency(time: Element) -> Value:
 def _at_event(time: Element) -> Value:
     """EIVL: at a meal or bedtime, with an offset in minutes."""
     found: Value = {}
-    for child in time[:]:
+    for child in children(time):
         if child.tag == _EVENT and child.get("code") in _WHEN:
             found["when"] = [child.get("code")]
         elif child.tag == _OFFSET:

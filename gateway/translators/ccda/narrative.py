@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from .node import V3, Element, folded
+from .node import V3, Element, children, folded
 
 Ids = dict[str, Element]
 
@@ -68,7 +68,7 @@ def _inside(element: Element, write: Write, ids: Ids) -> None:
     """The text and the children of an element, in order; between the rows of a table there are only blanks."""
     if text := element.text:
         write(" " if text.isspace() else escape(text))
-    for child in element[:]:
+    for child in children(element):
         tag: Any = child.tag
         name = _PLAIN.get(tag) or _name(tag, child)
         tail = child.tail
@@ -95,7 +95,7 @@ def _name(tag: str, element: Element) -> str | None:
     if tag == _LIST:
         return "ol" if element.get("listType") == "ordered" else "ul"
     if tag == _PARAGRAPH:
-        return "div" if any(child.tag in _BLOCKS for child in element[:]) else "p"
+        return "div" if any(child.tag in _BLOCKS for child in children(element)) else "p"
     return None if tag in _VOID or _is_code(tag) else "span"
 
 
@@ -147,7 +147,7 @@ def _words(element: Element, write: Write) -> None:
     if apart:
         write(" ")
     write(element.text or "")
-    for child in element[:]:
+    for child in children(element):
         _words(child, write)
         write(child.tail or "")
     if apart:

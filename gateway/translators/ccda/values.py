@@ -15,7 +15,7 @@ from typing import Any
 from .codes import CONCEPTS, system_uri
 from .context import Context
 from .narrative import text_of
-from .node import V3, XSI_TYPE, Element, folded, plain_text
+from .node import V3, XSI_TYPE, Element, children, folded, plain_text
 from .times import Interval, runs_backwards
 from .ucum import is_ucum
 
@@ -73,7 +73,7 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
         return _codeable(code, element.get("codeSystem"), element.get("displayName"))
     codings = [own] if (own := coding(element)) else []
     text = None
-    for child in element[:]:
+    for child in children(element):
         if child.tag == _TRANSLATION:
             other = coding(child)
             if other and other not in codings:
@@ -119,7 +119,7 @@ def resolved(element: Element | None, ctx: Context) -> str | None:
         return folded(element.text)
     if not _only_refers(element) and (own := plain_text(element)):
         return own
-    for child in element[:]:
+    for child in children(element):
         if child.tag == _REFERENCE:
             target = ctx.ids.get((child.get("value") or "").removeprefix("#").strip())
             return None if target is None else text_of(target)
@@ -190,7 +190,7 @@ def _quantity(digits: str | None, written: str | None) -> Value | None:
 def bounds(element: Element) -> tuple[Element | None, Element | None]:
     """The low and high of an interval."""
     low = high = None
-    for child in element[:]:
+    for child in children(element):
         if child.tag == _LOW:
             low = child
         elif child.tag == _HIGH:
@@ -220,7 +220,7 @@ def _interval(element: Element, ctx: Context) -> Interval:
         return _NEVER
     low, high = bounds(element)
     if low is None and high is None:
-        return Interval(value=next((ctx.moment(child) for child in element[:] if child.tag == _CENTER), None))
+        return Interval(value=next((ctx.moment(child) for child in children(element) if child.tag == _CENTER), None))
     ended = high is not None and (high.get("nullFlavor") == "UNK" or bool(high.get("value")))
     found = Interval(None, ctx.moment(low), ctx.moment(high), ended)
     if runs_backwards(found.low, found.high):
