@@ -135,6 +135,14 @@ async def test_the_login_page_denies_asks_and_never_redirects_elsewhere(stranger
     assert missing.params["error"] == "invalid_request"
 
 
+@pytest.mark.parametrize(("decision", "answer"), [("approve", "code"), ("deny", "error")])
+async def test_the_login_page_with_two_buttons(stranger: User, decision: str, answer: str) -> None:
+    stranger.camp.oauth.knobs = Knobs(approve="ask")
+    page = (await stranger.login()).request.url
+    pressed = await stranger.http.post(page, data={"decision": decision})
+    assert answer in httpx.URL(pressed.headers["location"]).params
+
+
 async def test_the_token_endpoint_wants_basic_and_a_form(stranger: User) -> None:
     code = await stranger.code()
     assert (await stranger.exchange(code, client_id="x")).status_code == 200, "the header decides"
