@@ -14,7 +14,6 @@ from gateway.store import Reader, Store, Tx, locks
 TOKENS = "tokens"
 NEEDS_REAUTH = "needs_reauth"
 CONNECTED = "connected"
-_WAITING = ("pending", NEEDS_REAUTH)
 
 
 class Safe:
@@ -77,7 +76,7 @@ class Safe:
 
 def _keep(tx: Tx, connector: str, tokens: Tokens) -> None:
     tx.put_secret(connector, TOKENS, msgspec.json.encode(tokens).decode())
-    if _state(tx, connector) in _WAITING:
+    if _state(tx, connector) == NEEDS_REAUTH:
         tx.set_connector_state(connector, CONNECTED)
 
 
