@@ -46,6 +46,11 @@ class Camp:
     operator: str
     browser: httpx.AsyncClient
 
+    def connect(self, sync: dict[str, Any]) -> None:
+        auth = {"scheme": "OAuth2", "clientId": campdoc.CLIENT_ID, "clientSecret": campdoc.CLIENT_SECRET}
+        body = {"name": "camp", "profile": "campdoc", "endpoint": f"{self.url}/public/v2", "options": {"orgID": ORG}}
+        self.desk.connect({**body, "auth": auth, "sync": sync, "allow_networks": ["127.0.0.0/8"]})
+
     @property
     def state(self) -> str:
         rows = self.desk.ask(lambda reader: reader.connectors())
@@ -100,23 +105,10 @@ async def camp(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Camp]:
     sandbox = campdoc.create()
     with serve.running(sandbox) as url:
         async with opened(tmp_path, **QUICK) as desk, httpx.AsyncClient(trust_env=False) as browser:
-            desk.connect(
-                {
-                    "name": "camp",
-                    "profile": "campdoc",
-                    "endpoint": f"{url}/public/v2",
-                    "options": {"orgID": ORG},
-                    "auth": {
-                        "scheme": "OAuth2",
-                        "clientId": campdoc.CLIENT_ID,
-                        "clientSecret": campdoc.CLIENT_SECRET,
-                    },
-                    "sync": {"mode": "manual"},
-                    "allow_networks": ["127.0.0.0/8"],
-                }
-            )
             operator = desk.add_key("operator", "app", "operator")
-            yield Camp(desk, sandbox, url, operator, browser)
+            found = Camp(desk, sandbox, url, operator, browser)
+            found.connect({"mode": "manual"})
+            yield found
 
 
 async def test_a_patient_becomes_a_profile_and_an_edit_there_comes_back(camp: Camp) -> None:
