@@ -213,6 +213,46 @@ class ConnectorRow(NamedTuple):
     changed: int
 
 
+class HealthRow(NamedTuple):
+    """How a connector is doing. state: pending, connected, degraded, needs_reauth or error, `since` when; `failures` in
+    a row; nothing is sent before `open_until`; `last_error`: JSON text of its code, message and time; `cursor` where
+    the next poll starts; `registration` = their id of our webhooks."""
+
+    connector: str
+    state: str
+    since: datetime
+    failures: int = 0
+    open_until: datetime | None = None
+    last_sync_at: datetime | None = None
+    last_success_at: datetime | None = None
+    last_error: str | None = None
+    cursor: str | None = None
+    registration: str | None = None
+
+
+class Backlog(NamedTuple):
+    """What is owed to one system: `queued` in all, `held` of them at work, `failed` given up; the oldest is due since
+    `oldest`."""
+
+    queued: int
+    held: int
+    failed: int
+    oldest: datetime | None
+
+
+class IncidentRow(NamedTuple):
+    """Something that went wrong with a connector, once per cause: seen `count` times, the last time at `last_at`."""
+
+    incident_id: int
+    connector: str
+    cause: str
+    opened_at: datetime
+    last_at: datetime
+    closed_at: datetime | None
+    count: int
+    detail: str
+
+
 class PrincipalRow(NamedTuple):
     principal_id: int
     name: str
