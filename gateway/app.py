@@ -14,9 +14,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
+from gateway.attempt import Result
 from gateway.auth import Authenticator
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
+from gateway.delivery.health import Breaker
 from gateway.delivery.http import Outbound
 from gateway.delivery.peers import Peers
 from gateway.delivery.worker import Worker
@@ -25,7 +27,7 @@ from gateway.fhir import gate
 from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
-from gateway.reconcile import Reconciler, Result
+from gateway.reconcile import Pace, Reconciler
 from gateway.routes import documents, fhir_api, health, partners
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
@@ -83,6 +85,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             store.close()
 
 
+def _pace(settings: Settings) -> Pace:
+    breaker = Breaker(settings.breaker_failures, settings.breaker_pause)
+    at_once = settings.delivery_concurrency
+    return Pace(settings.retry_schedule, settings.lease, at_once, settings.loop_writes, breaker)
+
+
 class _Parts:
     """What runs in one process, and how it is started and stopped."""
 
@@ -91,12 +99,8 @@ class _Parts:
         self._outbound = outbound
         self._flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance, ordered=self._wake)
         self._peers = Peers(self._secrets, timeout=settings.delivery_timeout)
-        reconciler = Reconciler(
-            self._flow, outbound, self._peers, settings.retry_schedule, settings.lease, settings.delivery_timeout
-        )
-        self._worker: Worker[Claim, Result] = Worker(
-            reconciler, concurrency=settings.delivery_concurrency, lease=settings.lease
-        )
+        reconciler = Reconciler(self._flow, outbound, self._peers, _pace(settings))
+        self._worker: Worker[Claim, Result] = Worker(reconciler, lease=settings.lease)
         secret = hashlib.sha256(b"document ids\n" + secret_key(settings)).digest()
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)

@@ -77,7 +77,8 @@ async def _lookup(host: str, port: int) -> list[Address]:
         async with asyncio.timeout(LOOKUP_TIMEOUT):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):  # TimeoutError is an OSError
-        raise PartnerUnavailable("the name in the connector's endpoint has no address at present") from None
+        message = "the name in the connector's endpoint has no address at present"
+        raise PartnerUnavailable(message, reached=False) from None
     return [ipaddress.ip_address(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
 
 

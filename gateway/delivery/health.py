@@ -1,8 +1,8 @@
 """How a connector is doing: what an attempt tells about its whole system, and what may be tried next.
 
 The states are HMS-API's (`pending`, `connected`, `degraded`, `needs_reauth`, `error`; `paused` is the operator's and
-stands with the connector). The circuit breaker is the usual one (Nygard, Release It!, chapter 5): after so many failures
-in a row nothing is sent for a while, then one patient is tried, and the first success opens the way for all.
+stands with the connector). The circuit breaker is the usual one (Nygard, Release It!, chapter 5): after so many
+failures in a row nothing is sent for a while, then one patient is tried, and the first success opens the way for all.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from gateway.errors import GatewayError, PartnerLoginExpired, PartnerUnavailable, PartnerUnknown
+from gateway.errors import GatewayError, HeldBack, PartnerLoginExpired, PartnerUnavailable, PartnerUnknown
 from gateway.fhir import json
 from gateway.store import HealthRow
 
@@ -27,8 +27,8 @@ _STAMP = timedelta(seconds=10)
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """After `failures` in a row nothing is sent for `pause` seconds, then twice as long after each failed probe, at most
-    `longest`."""
+    """After `failures` in a row nothing is sent for `pause` seconds, then twice as long after each failed probe, at
+    most `longest`."""
 
     failures: int = 5
     pause: float = 5.0
@@ -55,6 +55,8 @@ def sign_of(error: GatewayError, *, repeated: bool) -> Sign | None:
     through is that patient's own trouble (`repeated`), unless nothing could be sent at all."""
     if isinstance(error, PartnerLoginExpired):
         return Sign("login", error)
+    if isinstance(error, HeldBack):
+        return None
     if isinstance(error, PartnerUnavailable):
         silent = error.retry_after is not None or not error.reached or not repeated
         return Sign("down", error, error.retry_after) if silent else None
@@ -77,10 +79,13 @@ def allowance(row: HealthRow | None, now: datetime, most: int) -> int:
     return min(most, 1) if row.state == ERROR else most
 
 
-def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker) -> HealthRow:
-    """The health after an attempt; the row itself when there is nothing to write down."""
+def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker, *, probe: bool = False) -> HealthRow:
+    """The health after an attempt; the row itself when there is nothing to write down: what was under way when the
+    circuit opened tells nothing new, only a `probe` does."""
     if sign.kind == "up":
         return _up(row, now)
+    if sign.kind == "down" and not probe and row.open_until is not None and row.open_until > now:
+        return row
     noted = row._replace(last_error=_told(sign.error, now))
     if sign.kind == "login":
         return _moved(noted, NEEDS_REAUTH, now)._replace(open_until=None)

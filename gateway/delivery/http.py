@@ -17,10 +17,12 @@ from urllib.parse import urlencode
 import httpx
 
 from gateway.connectors.call import Call, Reply
+from gateway.connectors.config import RateLimit
 from gateway.delivery import guard, transport
 from gateway.delivery.guard import Address, Network
+from gateway.delivery.limits import Limits
 from gateway.delivery.retry import parse_retry_after
-from gateway.errors import PartnerError, PartnerUnavailable, PartnerUnknown
+from gateway.errors import PartnerError, PartnerLoginExpired, PartnerUnavailable, PartnerUnknown
 from gateway.fhir import json
 
 T = TypeVar("T")
@@ -52,6 +54,7 @@ class Peer:
     timeout: float = 30.0
     largest_answer: int = LARGEST_ANSWER
     login: Login | None = field(default=None, repr=False)
+    rate: RateLimit | None = None
 
     def url(self, path: str) -> httpx.URL:
         """The address of a call: below the endpoint, or an absolute one as it is."""
@@ -68,6 +71,7 @@ class Outbound:
 
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
+        self.limits = Limits()
         self._client: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Outbound:
@@ -88,7 +92,8 @@ class Outbound:
         """Feed a connector's generator with replies until it returns; all its calls share the peer's timeout, so that
         nothing is sent later than that.
 
-        Raises what it raises, and PartnerUnavailable (nothing was done there) or PartnerUnknown (perhaps).
+        Raises what it raises, and PartnerUnavailable (nothing was done there), PartnerUnknown (perhaps) or
+        PartnerLoginExpired (401 to our credentials).
         """
         deadline = asyncio.get_running_loop().time() + peer.timeout
         written = False
@@ -96,12 +101,14 @@ class Outbound:
             call = next(calls)
             while True:
                 reply = await self._send(call, peer, deadline)
+                if reply.status == 401 and call.auth and peer.is_own(peer.url(call.path)):
+                    raise PartnerLoginExpired(f"{peer.name} no longer takes our login (401)")
                 written = written or (reply.ok and not call.safe)
                 call = calls.send(reply)
         except StopIteration as finished:
             result: T = finished.value
             return result
-        except PartnerUnavailable as error:
+        except (PartnerUnavailable, PartnerLoginExpired) as error:
             if written:
                 raise PartnerUnknown(f"{error.message}, after a first call had been accepted") from None
             raise
@@ -130,6 +137,7 @@ class Outbound:
     ) -> Reply:
         encrypted = url.scheme == "https"
         addresses = await guard.resolve(url.host, url.port or 443, allowed=peer.networks, encrypted=encrypted)
+        await self.limits.take(peer.name, peer.rate, deadline)
         if asyncio.get_running_loop().time() >= deadline:
             raise PartnerUnavailable(f"{peer.name} was too slow for another call")
         try:
@@ -139,7 +147,7 @@ class Outbound:
             raise _lost(call, peer, "did not answer in time") from None
         except transport.ERRORS as error:
             if transport.never_sent(error):
-                raise PartnerUnavailable(f"{peer.name} cannot be reached") from None
+                raise PartnerUnavailable(f"{peer.name} cannot be reached", reached=False) from None
             raise _lost(call, peer, "broke the connection") from None
         return self._judged(call, peer, reply)
 

@@ -7,7 +7,7 @@ import asyncio
 from aiolimiter import AsyncLimiter
 
 from gateway.connectors.config import RateLimit
-from gateway.errors import PartnerUnavailable
+from gateway.errors import HeldBack
 
 
 class Limits:
@@ -17,14 +17,14 @@ class Limits:
         self._buckets: dict[str, tuple[RateLimit, AsyncLimiter]] = {}
 
     async def take(self, name: str, limit: RateLimit | None, deadline: float) -> None:
-        """Wait for our turn to call. Raises PartnerUnavailable when it would come after the `deadline` (loop time)."""
+        """Wait for our turn to call. Raises HeldBack when it would come after the `deadline` (loop time)."""
         if limit is None:
             return
         try:
             async with asyncio.timeout_at(deadline):
                 await self._bucket(name, limit).acquire()
         except TimeoutError:
-            raise PartnerUnavailable(f"{name} is called as often as it allows", retry_after=limit.seconds / 10) from None
+            raise HeldBack(f"{name} is called as often as it allows", retry_after=limit.seconds / 10) from None
 
     def has_room(self, name: str, limit: RateLimit | None) -> bool:
         """Whether a call could be made at once."""

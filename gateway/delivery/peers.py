@@ -25,4 +25,5 @@ class Peers:
         if config.endpoint is None:
             raise PartnerRejected(f"the connector {config.name} has no endpoint to call")
         headers = login.fixed(config, await self._secrets(config.name))
-        return Peer(config.name, config.endpoint, headers, guard.networks(config.allow_networks), self._timeout)
+        networks = guard.networks(config.allow_networks)
+        return Peer(config.name, config.endpoint, headers, networks, self._timeout, rate=config.rate_limit)

@@ -34,9 +34,8 @@ def _health(_: Flavour) -> Select[Any]:
 
 
 def _owed(_: Flavour) -> Select[Any]:
-    oldest = func.min(delivery.c.due_at)
-    held = func.count(delivery.c.lease_until)
-    return select(func.count(), held, oldest).where(CLAIMABLE, *_of_connector())
+    counts: tuple[Any, ...] = (func.count(), func.count(delivery.c.lease_until), func.min(delivery.c.due_at))
+    return select(*counts).where(CLAIMABLE, *_of_connector())
 
 
 def _failed(_: Flavour) -> Select[Any]:

@@ -21,15 +21,15 @@ _VIEWS: dict[View, TextClause] = {"waiting": CLAIMABLE, "dead": DEAD, "all": tex
 
 
 def to_incident(row: Row) -> IncidentRow:
-    number, connector, cause, opened_at, last_at, closed_at, count, detail = row
+    number, connector, cause, opened_at, last_at, closed_at, times, detail = row
     moments = (from_micros(opened_at), from_micros(last_at), maybe_from_micros(closed_at))
-    return IncidentRow(number, connector, cause, *moments, count, detail)
+    return IncidentRow(number, connector, cause, *moments, times, detail)
 
 
 def from_incident(row: IncidentRow) -> Row:
     """As the table has it."""
     closed_at = None if row.closed_at is None else to_micros(row.closed_at)
-    return (*row[:3], to_micros(row.opened_at), to_micros(row.last_at), closed_at, row.count, row.detail)
+    return (*row[:3], to_micros(row.opened_at), to_micros(row.last_at), closed_at, row.times, row.detail)
 
 
 def _open_incidents(_: Flavour) -> Select[Any]:

@@ -241,7 +241,7 @@ class Backlog(NamedTuple):
 
 
 class IncidentRow(NamedTuple):
-    """Something that went wrong with a connector, once per cause: seen `count` times, the last time at `last_at`."""
+    """Something that went wrong with a connector, once per cause: seen `times` times, the last time at `last_at`."""
 
     incident_id: int
     connector: str
@@ -249,7 +249,7 @@ class IncidentRow(NamedTuple):
     opened_at: datetime
     last_at: datetime
     closed_at: datetime | None
-    count: int
+    times: int
     detail: str
 
 

@@ -16,9 +16,7 @@ LEASE = timedelta(seconds=30)
 SHORT = timedelta(milliseconds=50)
 
 
-def take(
-    store: Store, *, lease: timedelta = LEASE, limit: int = 10, connector: str = "rest"
-) -> list[Claim]:
+def take(store: Store, *, lease: timedelta = LEASE, limit: int = 10, connector: str = "rest") -> list[Claim]:
     return store.write_now(lambda tx: claim(tx, connector, lease=lease, limit=limit))
 
 
