@@ -28,7 +28,7 @@ from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
 from gateway.reconcile import Pace, Reconciler
-from gateway.routes import documents, fhir_api, health, partners
+from gateway.routes import deliveries, documents, fhir_api, health, partners
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.settings import Settings
@@ -59,7 +59,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, partners):
+    for routes in (health, deliveries, documents, partners):
         app.include_router(routes.router)
     return app
 

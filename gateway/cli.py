@@ -26,9 +26,13 @@ app = typer.Typer(
 keys_app = typer.Typer(help="API keys of those who call us.", no_args_is_help=True)
 connectors_app = typer.Typer(help="Our links to other systems.", no_args_is_help=True)
 messages_app = typer.Typer(help="What came in, as it came in.", no_args_is_help=True)
+deliveries_app = typer.Typer(help="What is owed to other systems, and what was given up.", no_args_is_help=True)
+incidents_app = typer.Typer(help="What went wrong with other systems.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(connectors_app, name="connectors")
 app.add_typer(messages_app, name="messages")
+app.add_typer(deliveries_app, name="deliveries")
+app.add_typer(incidents_app, name="incidents")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
@@ -252,6 +256,78 @@ def show_message(
         terminal.print_json(messages.to_json(message))
     else:
         terminal.print_pairs(messages.pairs(message))
+
+
+@deliveries_app.command("list")
+def list_deliveries(
+    state: Annotated[
+        str | None, typer.Option(help="due, unknown, rejected, exhausted, done or stopped; else those given up.")
+    ] = None,
+    connector: Annotated[str | None, typer.Option(help="Only those to this connector.")] = None,
+    after: Annotated[int, typer.Option(help="Only those after the delivery with this id.")] = 0,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=10_000)] = 50,
+    as_json: Json = False,
+) -> None:
+    """Deliveries with what became of them, and why."""
+    from gateway.commands import deliveries, terminal
+
+    with _store() as store:
+        orders = deliveries.listed(store, state, connector, limit, after)
+    if as_json:
+        terminal.print_json([order.to_json() for order in orders])
+    else:
+        terminal.print_table("deliveries", deliveries.COLUMNS, map(deliveries.cells, orders), deliveries.EMPTY)
+
+
+@deliveries_app.command("replay")
+def replay_deliveries(
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID...", help="Only these.")] = None,
+    connector: Annotated[str | None, typer.Option(help="Only those to this connector.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only those last tried at this time or later.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only those last tried at this time or earlier.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that was given up.")] = False,
+    go: Annotated[bool, typer.Option("--go", help="Do it; without it is only shown what would be done.")] = False,
+) -> None:
+    """Try again what was given up: one, a range or all."""
+    from gateway.commands import deliveries, terminal
+    from gateway.delivery import owed
+
+    chosen = deliveries.selection(ids or (), connector, since, until, everything=everything)
+    with _store() as store:
+        orders = owed.replay(store, chosen, dry=not go)
+    for line in deliveries.summary(orders, dry=not go):
+        terminal.print_line(line)
+
+
+@deliveries_app.command("release")
+def release_deliveries(
+    connector: Annotated[str, typer.Argument(help="The connector where the loop alarm stopped them.")],
+    patient: Annotated[str, typer.Argument(help="The id of the Patient here.")],
+) -> None:
+    """Let the deliveries of a patient go on that the loop alarm stopped."""
+    from gateway.commands import terminal
+    from gateway.delivery import owed
+
+    with _store() as store:
+        owed.release(store, connector, patient)
+    terminal.print_line(f"released: Patient/{patient} to {connector}")
+
+
+@incidents_app.command("list")
+def list_incidents(
+    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=10_000)] = 50,
+    as_json: Json = False,
+) -> None:
+    """What went wrong with other systems, newest first."""
+    from gateway.commands import incidents, terminal
+
+    with _store() as store:
+        rows = incidents.listed(store, only_open=only_open, limit=limit)
+    if as_json:
+        terminal.print_json([row.to_json() for row in rows])
+    else:
+        terminal.print_table("incidents", incidents.COLUMNS, map(incidents.cells, rows), incidents.EMPTY)
 
 
 def _settings(**given: Any) -> Settings:

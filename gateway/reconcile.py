@@ -24,6 +24,8 @@ from gateway.errors import GatewayError
 from gateway.flow import Flow
 from gateway.store import Changes, Claim, Delivery, IncidentRow, Settled, Tx, claim, renew, settle
 
+_STILL = (health.PAUSED, health.PENDING, "deleted")
+"""States that an operator gave a connector: nothing is sent there."""
 _WOKEN = 500
 """How many waiting deliveries are made due in one transaction once their system answers again."""
 
@@ -87,7 +89,7 @@ class Reconciler:
     def _open(self, tx: Tx) -> list[str]:
         """Connectors that are neither paused nor called as often as they allow, those with least to do first."""
         directory = self.flow.directory(tx)
-        running = [row.name for row in tx.connectors() if row.state not in (health.PAUSED, "planned")]
+        running = [row.name for row in tx.connectors() if row.state not in _STILL]
         rates = {name: directory.peers[name].rate_limit for name in running if name in directory.peers}
         roomy = [name for name, rate in rates.items() if self.outbound.limits.has_room(name, rate)]
         return sorted(roomy, key=lambda name: self._at_work[name])

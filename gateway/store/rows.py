@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Head(NamedTuple):
@@ -251,6 +251,13 @@ class IncidentRow(NamedTuple):
     closed_at: datetime | None
     times: int
     detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As operators get it."""
+        closed = None if self.closed_at is None else self.closed_at.isoformat()
+        moments = {"openedAt": self.opened_at.isoformat(), "lastAt": self.last_at.isoformat(), "closedAt": closed}
+        named = {"id": self.incident_id, "connector": self.connector, "cause": self.cause}
+        return {**named, **moments, "times": self.times, "detail": self.detail}
 
 
 class PrincipalRow(NamedTuple):
