@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gateway.attempt import Attempt, Done, Result
+from gateway.connectors.config import Config
 from gateway.delivery import health, incidents
 from gateway.delivery.health import Breaker
 from gateway.delivery.http import Outbound
@@ -61,23 +62,30 @@ class Reconciler:
 
     async def claim(self, limit: int) -> Sequence[Claim]:
         """Groups that are due, of connectors that may be called now; so many of each that none takes all hands."""
-        at_work = dict(self._at_work)
+        directory = await self.flow.store.query(self.flow.directory)
+        free = {name: self._free(name, config) for name, config in directory.peers.items()}
 
         def job(tx: Tx) -> tuple[list[Claim], set[int]]:
-            return self._claimed(tx, limit, at_work)
+            return self._claimed(tx, limit, free)
 
         claims, probes = await self.flow.store.write(job)
         self._at_work.update(one.connector for one in claims)
         self._probes |= probes
         return claims
 
-    def _claimed(self, tx: Tx, limit: int, at_work: dict[str, int]) -> tuple[list[Claim], set[int]]:
+    def _free(self, name: str, config: Config) -> int:
+        """How many more patients may be worked on there; none while it is called as often as it allows."""
+        roomy = self.outbound.limits.has_room(name, config.rate_limit)
+        return self.pace.at_once - self._at_work[name] if roomy else 0
+
+    def _claimed(self, tx: Tx, limit: int, free: Mapping[str, int]) -> tuple[list[Claim], set[int]]:
         states = tx.healths()
         lease = timedelta(seconds=self.pace.lease)
         claims: list[Claim] = []
         probes: set[int] = set()
-        for name in self._open(tx):
-            most = min(limit - len(claims), self.pace.at_once - at_work.get(name, 0))
+        running = [row.name for row in tx.connectors() if row.state not in _STILL]
+        for name in sorted(running, key=lambda name: -free.get(name, 0)):  # who has least to do comes first
+            most = min(limit - len(claims), free.get(name, 0))
             most = health.allowance(states.get(name), tx.now, most)
             found = claim(tx, name, lease=lease, limit=most) if most > 0 else []
             claims += found
@@ -85,14 +93,6 @@ class Reconciler:
                 tx.put_health(row._replace(open_until=tx.now + lease))
                 probes.update(one.fence for one in found)
         return claims, probes
-
-    def _open(self, tx: Tx) -> list[str]:
-        """Connectors that are neither paused nor called as often as they allow, those with least to do first."""
-        directory = self.flow.directory(tx)
-        running = [row.name for row in tx.connectors() if row.state not in _STILL]
-        rates = {name: directory.peers[name].rate_limit for name in running if name in directory.peers}
-        roomy = [name for name, rate in rates.items() if self.outbound.limits.has_room(name, rate)]
-        return sorted(roomy, key=lambda name: self._at_work[name])
 
     async def renew(self, claimed: Claim) -> bool:
         """Hold it for another lease."""
