@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from gateway.connectors.call import Accepted, Rejected, Seen
 from gateway.connectors.config import Config
-from gateway.connectors.protocol import GroupConnector, Item, Side, Target
+from gateway.connectors.protocol import Item, Side, Target
 from gateway.delivery import health
 from gateway.delivery.health import Sign
 from gateway.delivery.http import Outbound, Peer
@@ -109,7 +109,7 @@ class Attempt:
         for part in open_:
             await self._alone(part, lambda part=part: self._look(part, seen, due))  # type: ignore[misc]
         parts = [part for part in open_ if part.delivery_id not in self.done]
-        if isinstance(self.config.connector, GroupConnector):
+        if self.config.groups is not None:
             await self._push_group(group, parts, due, seen)
         else:
             await self._push_each(group, parts, due, seen)
@@ -225,8 +225,8 @@ class Attempt:
     ) -> None:
         ready, pending = _sendable(group, parts)
         await self._wait(pending, {*group.delivered, *(part.name for part in ready)})
-        connector = self.config.connector
-        assert isinstance(connector, GroupConnector)
+        connector = self.config.groups
+        assert connector is not None
         listed = [*_extras_for(group, ready), *ready]
         items = [_item(part, due.get(part.delivery_id), seen.get(part.delivery_id)) for part in listed]
         if not ready:
@@ -251,8 +251,8 @@ class Attempt:
         due: Mapping[int, Due],
     ) -> None:
         """Record each result; what was refused only with others is sent once more alone, in the same order."""
-        connector = self.config.connector
-        assert isinstance(connector, GroupConnector)
+        connector = self.config.groups
+        assert connector is not None
         delivered = dict(group.delivered)
         for part, item, result in zip(listed, items, results, strict=True):
             self.at_work = (part.delivery_id,)

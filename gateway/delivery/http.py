@@ -60,9 +60,11 @@ class Peer:
         """The address of a call: below the endpoint, or an absolute one as it is."""
         return httpx.URL(path if path.startswith(("http://", "https://")) else self.endpoint + path)
 
-    def is_own(self, url: httpx.URL) -> bool:
+    def is_own(self, path: str) -> bool:
         """Whether credentials may be sent there: the endpoint's own origin (RFC 6454)."""
-        own = httpx.URL(self.endpoint)
+        if not path.startswith(("http://", "https://")):
+            return True
+        url, own = httpx.URL(path), httpx.URL(self.endpoint)
         return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
 
 
@@ -101,7 +103,7 @@ class Outbound:
             call = next(calls)
             while True:
                 reply = await self._send(call, peer, deadline)
-                if reply.status == 401 and call.auth and peer.is_own(peer.url(call.path)):
+                if reply.status == 401 and call.auth and peer.is_own(call.path):
                     raise PartnerLoginExpired(f"{peer.name} no longer takes our login (401)")
                 written = written or (reply.ok and not call.safe)
                 call = calls.send(reply)
@@ -122,8 +124,9 @@ class Outbound:
     async def _send(self, call: Call, peer: Peer, deadline: float) -> Reply:
         """With the peer's credentials; when they are refused, once more with newer ones (nothing was done there)."""
         url = peer.url(call.path)
-        ours = peer.headers if call.auth and peer.is_own(url) else {}
-        if peer.login is None or not (call.auth and peer.is_own(url)):
+        own = call.auth and peer.is_own(call.path)
+        ours = peer.headers if own else {}
+        if peer.login is None or not own:
             return await self._sent(call, peer, url, ours, deadline)
         login = await peer.login.headers()
         reply = await self._sent(call, peer, url, {**ours, **login}, deadline)
@@ -197,7 +200,7 @@ def _request(
         headers["content-type"] = media
     return {
         "method": call.method,
-        "url": url.copy_with(host=str(address)),
+        "url": url if url.host == str(address) else url.copy_with(host=str(address)),
         "params": call.params or None,
         "headers": headers | {name.lower(): value for name, value in {**call.headers, **credentials}.items()},
         "content": body,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from gateway.connectors.call import Accepted
 from gateway.connectors.config import Config
-from gateway.connectors.protocol import GroupConnector
 from gateway.fhir import json, references
 from gateway.fhir.json import Resource
 from gateway.identity.keys import key_identifiers
@@ -69,7 +68,7 @@ def load(reader: Reader, directory: Directory, config: Config, claimed: Claim) -
     records = _records(reader, config, [*rids, *around])
     _note(group.delivered, {**heads, **around}, records)
     missing = {rid: head for rid, head in around.items() if f"{head.type}/{head.id}" not in group.delivered}
-    if isinstance(config.connector, GroupConnector):
+    if config.groups is not None:
         group.extras.extend(_extras(reader, directory, config, missing, inside, group.delivered))
     needs = _needs(reader, directory, config, {**heads, **around}, contents, named, missing)
     local = {theirs: ours for ours, theirs in group.delivered.items()}
@@ -117,7 +116,7 @@ def _part(
         return row.delivery_id, head.number, remote_id or row.remote_id
     keys = tuple(key_identifiers(content, directory.keys)) if patient else ()
     # A system that takes no conditional writes is asked first whether it holds what we would create.
-    reads = patient or remote_id is not None or not isinstance(config.connector, GroupConnector)
+    reads = patient or remote_id is not None or config.groups is None
     ids = tuple((key.system, key.value) for key in keys)
     return Part(row.delivery_id, head.rid, head.type, head.id, head.number, content, remote_id, reads, ids)
 
@@ -187,7 +186,7 @@ def _needs(
 ) -> dict[int, frozenset[str]]:
     """By rid: what has to be there before it. Of two that refer to each other the first in rank does not wait."""
     by_name = {(head.type, head.id): head for head in heads.values()}
-    alone = not isinstance(config.connector, GroupConnector)
+    alone = config.groups is None
     theirs = dict(named)
     if alone and missing:
         theirs |= {rid: _named(content, directory) for rid, content in _contents(reader, missing).items()}
