@@ -29,6 +29,7 @@ from bench.transactions import Figure
 from gateway.connectors.signature import sign
 from gateway.delivery import transport
 from gateway.fhir import json
+from gateway.sandbox import canvas_partner
 from tests.contract.postgres import bundled_binaries, running
 
 AT_ONCE = 16
@@ -53,11 +54,28 @@ class Side:
         return int(self.ask("/_count")["writes"])
 
 
+class StandIn(Side):
+    """The stand-in that ships with the gateway."""
+
+    @property
+    def writes(self) -> int:
+        return sum("externalId" in one for one in self.ask("/_patients"))
+
+
 @contextlib.contextmanager
 def partner() -> Iterator[Side]:
+    """One that costs next to nothing."""
     port = free_port()
     with process([sys.executable, "-m", "bench.partner", str(port)], dict(os.environ), port):
         yield Side(port)
+
+
+@contextlib.contextmanager
+def stand_in() -> Iterator[Side]:
+    port = free_port()
+    command = [sys.executable, "-m", "gateway.sandbox", "canvas_partner", "--port", str(port)]
+    with process(command, dict(os.environ), port):
+        yield StandIn(port)
 
 
 def measure(count: int, backlog: int) -> Iterator[Figure]:
@@ -69,8 +87,9 @@ def measure(count: int, backlog: int) -> Iterator[Figure]:
 
 def throughput(count: int) -> Iterator[Figure]:
     """The exchange of a delivery (a read, a write) by the gateway, and by the bare client that it is built on."""
-    with tempfile.TemporaryDirectory() as name, partner() as side:
+    with stand_in() as side:
         bare = asyncio.run(_bare(side, count))
+    with tempfile.TemporaryDirectory() as name, stand_in() as side:
         fill(Path(name), side, count)
         seconds = drained(Path(name), side, count)
     ours, theirs = count / seconds, count / bare
@@ -89,7 +108,8 @@ async def _bare(side: Side, count: int) -> float:
             body = {"externalId": f"bare-{number}", "firstName": "A", "lastName": "B", "dateOfBirth": "1980-02-22"}
             assert (await client.post(base, content=json.encode(body))).status_code == 201
 
-    async with httpx.AsyncClient(transport=transport.create(), trust_env=False) as client:
+    headers = {"x-api-key": canvas_partner.API_KEY, "content-type": "application/json"}
+    async with httpx.AsyncClient(transport=transport.create(), trust_env=False, headers=headers) as client:
         began = time.perf_counter()
         await asyncio.gather(*(work(client) for _ in range(AT_ONCE)))
         return time.perf_counter() - began
@@ -103,7 +123,7 @@ def connect(folder: Path, sides: Sequence[Side], database: str | None = None) ->
             "name": f"side{at}",
             "profile": "canvas",
             "endpoint": f"http://127.0.0.1:{side.port}",
-            "auth": {"scheme": "apiKey", "key": "bench"},
+            "auth": {"scheme": "apiKey", "key": canvas_partner.API_KEY},
             "idSystem": f"urn:bench:side{at}",
             "allow_networks": ["127.0.0.0/8"],
             "sync": {"mode": "webhook", "secret": SECRET},
@@ -153,10 +173,10 @@ def drained(folder: Path, side: Side, count: int, database: str | None = None, p
         for _ in range(processes):
             stack.enter_context(gateway(folder, database_url=database))
         while side.writes == before:
-            time.sleep(0.002)
+            time.sleep(0.01)
         began, first = time.perf_counter(), side.writes
         while (now := side.writes) < before + count:
-            time.sleep(0.01)
+            time.sleep(0.05)
         seconds = time.perf_counter() - began
         time.sleep(0.5)
     if side.writes != before + count:

@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -30,6 +29,7 @@ T = TypeVar("T")
 CONNECT_TIMEOUT = 10.0
 LARGEST_ANSWER = 50_000_000
 _WAIT = (429, 503)
+_HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate", "user-agent": "fhir-gateway"}
 
 
 class Login(Protocol):
@@ -74,21 +74,17 @@ class Outbound:
     def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self.limits = Limits()
-        self._client: httpx.AsyncClient | None = None
+        self._transport: httpx.AsyncBaseTransport | None = None
 
     async def __aenter__(self) -> Outbound:
-        self._client = httpx.AsyncClient(
-            transport=transport.create(),
-            follow_redirects=False,
-            trust_env=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
+        # The transport itself: redirects, cookies, proxies and netrc are the client's, and none of them is wanted here.
+        self._transport = transport.create()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._transport is not None:
+            await self._transport.aclose()
+            self._transport = None
 
     async def run(self, calls: Generator[Call, Reply, T], peer: Peer) -> T:
         """Feed a connector's generator with replies until it returns; all its calls share the peer's timeout, so that
@@ -169,17 +165,19 @@ class Outbound:
     async def _exchange(
         self, call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], address: Address
     ) -> Reply:
-        if self._client is None:
+        if self._transport is None:
             raise RuntimeError("Outbound is used outside its 'async with'")
-        async with self._client.stream(**_request(call, peer, url, credentials, address)) as response:
-            body = bytearray()
+        response = await self._transport.handle_async_request(_request(call, peer, url, credentials, address))
+        body = bytearray()
+        try:
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > peer.largest_answer:
                     raise _lost(call, peer, "answered with more than we read")
-            return Reply(
-                response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body)
-            )
+        finally:
+            await response.aclose()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status_code, headers, bytes(body))
 
     def _judged(self, call: Call, peer: Peer, reply: Reply) -> Reply:
         if reply.status in _WAIT:
@@ -190,23 +188,22 @@ class Outbound:
         return reply
 
 
-def _request(
-    call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], address: Address
-) -> dict[str, Any]:
+def _request(call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], address: Address) -> httpx.Request:
     """The checked address in the URL; the name stays in Host and in the TLS handshake."""
     media, body = _content(call)
-    headers = {"accept": "application/json", "host": url.netloc.decode("ascii"), "user-agent": "fhir-gateway"}
-    if media:
-        headers["content-type"] = media
-    return {
-        "method": call.method,
-        "url": url if url.host == str(address) else url.copy_with(host=str(address)),
-        "params": call.params or None,
-        "headers": headers | {name.lower(): value for name, value in {**call.headers, **credentials}.items()},
-        "content": body,
-        "timeout": httpx.Timeout(peer.timeout, connect=min(CONNECT_TIMEOUT, peer.timeout)),
-        "extensions": {} if url.host == str(address) else {"sni_hostname": url.host},
-    }
+    headers = {**_HEADERS, "host": url.netloc.decode("ascii")} | ({"content-type": media} if media else {})
+    given = {name.lower(): value for name, value in {**call.headers, **credentials}.items()}
+    connect = min(CONNECT_TIMEOUT, peer.timeout)
+    named = url.host != str(address)
+    return httpx.Request(
+        call.method,
+        url.copy_with(host=str(address)) if named else url,
+        params=call.params or None,
+        headers=headers | given,
+        content=body,
+        extensions={"timeout": httpx.Timeout(peer.timeout, connect=connect).as_dict()}
+        | ({"sni_hostname": url.host} if named else {}),
+    )
 
 
 def _content(call: Call) -> tuple[str | None, bytes]:
