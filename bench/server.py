@@ -39,7 +39,17 @@ def gateway(folder: Path, *, database_url: str | None = None, extra: dict[str, s
     env |= {"GATEWAY_LOG_LEVEL": "WARNING", **(extra or {})}
     if database_url:
         env["DATABASE_URL"] = database_url
-    create = ["keys", "create", f"bench-{port}", "--connector", "bench", "--scope", "system/*.cruds", "--scope", "convert"]
+    create = [
+        "keys",
+        "create",
+        f"bench-{port}",
+        "--connector",
+        "bench",
+        "--scope",
+        "system/*.cruds",
+        "--scope",
+        "convert",
+    ]
     made = subprocess.run(
         [sys.executable, "-m", "gateway", *create], env=env, check=True, capture_output=True, text=True
     )

@@ -18,6 +18,7 @@ from gateway.attempt import Result
 from gateway.auth import Authenticator
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
+from gateway.consolidated.tickets import Tickets
 from gateway.delivery.health import Breaker
 from gateway.delivery.http import Outbound
 from gateway.delivery.peers import Peers
@@ -28,16 +29,22 @@ from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
 from gateway.reconcile import Pace, Reconciler
-from gateway.routes import deliveries, documents, fhir_api, health, partners
+from gateway.routes import deliveries, documents, fhir_api, health, partners, subscribers
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
+from gateway.routes.metriport import account, medical
 from gateway.settings import Settings
 from gateway.store import Claim, Store, open_store, secret_key
+from gateway.store.subscribers import Turn
+from gateway.telling.teller import Sent, Teller
 from gateway.work import Pool
 
 T = TypeVar("T")
 
 _GC_THRESHOLD = 50_000
+TOLD_AT_ONCE = 8
+"""Subscribers that are sent webhooks at the same time."""
+
 _WARM = ("Patient", "Observation", "Encounter", "Bundle")
 
 
@@ -59,7 +66,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, deliveries, documents, partners):
+    for routes in (health, deliveries, documents, partners, subscribers, account, medical):
         app.include_router(routes.router)
     return app
 
@@ -91,6 +98,11 @@ def _pace(settings: Settings) -> Pace:
     return Pace(settings.retry_schedule, settings.lease, at_once, settings.loop_writes, breaker)
 
 
+def _derived(settings: Settings, purpose: bytes) -> bytes:
+    """A key of its own for each purpose, from the one secret."""
+    return hashlib.sha256(purpose + b"\n" + secret_key(settings)).digest()
+
+
 class _Parts:
     """What runs in one process, and how it is started and stopped."""
 
@@ -101,25 +113,31 @@ class _Parts:
         self._peers = Peers(self._secrets, timeout=settings.delivery_timeout)
         reconciler = Reconciler(self._flow, outbound, self._peers, _pace(settings))
         self._worker: Worker[Claim, Result] = Worker(reconciler, lease=settings.lease)
-        secret = hashlib.sha256(b"document ids\n" + secret_key(settings)).digest()
+        teller = Teller(store, outbound, settings.retry_schedule, settings.lease)
+        self._teller: Worker[Turn, Sent] = Worker(teller, concurrency=TOLD_AT_ONCE, lease=settings.lease)
+        secret = _derived(settings, b"document ids")
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
-        self._task: asyncio.Task[None] | None = None
-        self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store))
+        self._tasks: list[asyncio.Task[None]] = []
+        tickets = Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download")
+        self.context = Context(
+            settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store), tickets
+        )
 
     async def start(self) -> None:
         await self._inbox.recover()
         if self._settings.deliver:
-            self._task = asyncio.create_task(self._worker.run())
+            self._tasks = [asyncio.create_task(worker.run()) for worker in (self._worker, self._teller)]
 
     async def stop(self) -> None:
         await self._inbox.stop()
-        if self._task is not None:
-            await self._worker.stop()
-            await self._task
+        if self._tasks:
+            await asyncio.gather(self._worker.stop(), self._teller.stop())
+            await asyncio.gather(*self._tasks)
 
     def _wake(self) -> None:
         self._worker.wake()
+        self._teller.wake()
 
     async def _work(self, received: Received) -> None:
         directory = await self._flow.store.query(self._flow.directory)

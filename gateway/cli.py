@@ -4,18 +4,15 @@ quick."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gateway.errors import GatewayError, InvalidInput
-
-if TYPE_CHECKING:
-    from gateway.settings import Settings
-    from gateway.store import Store
+from gateway.commands import deliveries, incidents, subscribers
+from gateway.commands.opening import Json, opened, settings_of
+from gateway.errors import GatewayError
 
 app = typer.Typer(
     help="A gateway that keeps health systems in step. Settings come from the environment (GATEWAY_...).",
@@ -26,15 +23,12 @@ app = typer.Typer(
 keys_app = typer.Typer(help="API keys of those who call us.", no_args_is_help=True)
 connectors_app = typer.Typer(help="Our links to other systems.", no_args_is_help=True)
 messages_app = typer.Typer(help="What came in, as it came in.", no_args_is_help=True)
-deliveries_app = typer.Typer(help="What is owed to other systems, and what was given up.", no_args_is_help=True)
-incidents_app = typer.Typer(help="What went wrong with other systems.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 app.add_typer(connectors_app, name="connectors")
 app.add_typer(messages_app, name="messages")
-app.add_typer(deliveries_app, name="deliveries")
-app.add_typer(incidents_app, name="incidents")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(incidents.app, name="incidents")
+app.add_typer(subscribers.app, name="subscribers")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -58,7 +52,7 @@ def serve(
     """Run the gateway until it is stopped."""
     from gateway.commands.serve import serve as run
 
-    run(_settings(host=host, port=port))
+    run(settings_of(host=host, port=port))
 
 
 @app.command()
@@ -86,7 +80,7 @@ def convert(
     from gateway.commands import terminal
 
     outcomes = []
-    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=_settings().max_bytes)
+    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=settings_of().max_bytes)
     with terminal.progress(len(files), "converting") as bar:
         for outcome in found:
             bar.advance(bar.task_ids[0])
@@ -110,7 +104,7 @@ def snapshot(
     from gateway import snapshots
     from gateway.commands import terminal
 
-    with _store() as store, terminal.progress(0, "reading") as bar:
+    with opened() as store, terminal.progress(0, "reading") as bar:
         manifest = snapshots.write(
             store, out, progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
         )
@@ -133,8 +127,8 @@ def plan(
     from gateway.commands import plan as planning
     from gateway.commands import terminal
 
-    settings = _settings()
-    with _store(settings) as store:
+    settings = settings_of()
+    with opened(settings) as store:
         found = planning.lines(store, settings, connector)
     if as_json:
         terminal.print_json([line.to_json(values=values) for line in found])
@@ -169,7 +163,7 @@ def create_key(
     """Make a key and print it, and nothing else, on standard output. It cannot be shown again."""
     from gateway.commands import keys, terminal
 
-    with _store() as store:
+    with opened() as store:
         terminal.print_line(keys.create(store, name, connector, scope))
 
 
@@ -178,7 +172,7 @@ def list_keys(as_json: Json = False) -> None:
     """Who has a key, for what; never the key."""
     from gateway.commands import keys, terminal
 
-    with _store() as store:
+    with opened() as store:
         rows = keys.listed(store)
     if as_json:
         terminal.print_json([keys.to_json(row) for row in rows])
@@ -191,7 +185,7 @@ def revoke_key(key: Annotated[str, typer.Argument(help="Its id or, if only one i
     """End a key at once."""
     from gateway.commands import keys, terminal
 
-    with _store() as store:
+    with opened() as store:
         terminal.print_line(f"revoked: {keys.revoke(store, key)}")
 
 
@@ -202,7 +196,7 @@ def apply_connectors(
     """Create or change the connectors of a file. Its secrets are stored encrypted and never shown again."""
     from gateway.commands import connectors, terminal
 
-    with _store() as store:
+    with opened() as store:
         for line in connectors.apply(store, file.read_bytes()):
             terminal.print_line(line)
 
@@ -212,7 +206,7 @@ def list_connectors(as_json: Json = False) -> None:
     """The connectors, without their secrets."""
     from gateway.commands import connectors, terminal
 
-    with _store() as store:
+    with opened() as store:
         rows = connectors.listed(store)
     if as_json:
         terminal.print_json([connectors.to_json(row) for row in rows])
@@ -231,7 +225,7 @@ def list_messages(
     """What came in, oldest first, without its text."""
     from gateway.commands import messages, terminal
 
-    with _store() as store:
+    with opened() as store:
         rows = messages.listed(store, state, connector, limit, after)
     if as_json:
         terminal.print_json([messages.to_json(row) for row in rows])
@@ -248,7 +242,7 @@ def show_message(
     """One message: where it came from and what became of it. Its text only with --body."""
     from gateway.commands import messages, terminal
 
-    with _store() as store:
+    with opened() as store:
         message = messages.get(store, message_id)
     if body:
         terminal.print_bytes(message.body)
@@ -256,101 +250,3 @@ def show_message(
         terminal.print_json(messages.to_json(message))
     else:
         terminal.print_pairs(messages.pairs(message))
-
-
-@deliveries_app.command("list")
-def list_deliveries(
-    state: Annotated[
-        str | None, typer.Option(help="due, unknown, rejected, exhausted, done or stopped; else those given up.")
-    ] = None,
-    connector: Annotated[str | None, typer.Option(help="Only those to this connector.")] = None,
-    after: Annotated[int, typer.Option(help="Only those after the delivery with this id.")] = 0,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=10_000)] = 50,
-    as_json: Json = False,
-) -> None:
-    """Deliveries with what became of them, and why."""
-    from gateway.commands import deliveries, terminal
-
-    with _store() as store:
-        orders = deliveries.listed(store, state, connector, limit, after)
-    if as_json:
-        terminal.print_json([order.to_json() for order in orders])
-    else:
-        terminal.print_table("deliveries", deliveries.COLUMNS, map(deliveries.cells, orders), deliveries.EMPTY)
-
-
-@deliveries_app.command("replay")
-def replay_deliveries(
-    ids: Annotated[list[int] | None, typer.Argument(metavar="ID...", help="Only these.")] = None,
-    connector: Annotated[str | None, typer.Option(help="Only those to this connector.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only those last tried at this time or later.")] = None,
-    until: Annotated[str | None, typer.Option(help="Only those last tried at this time or earlier.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Everything that was given up.")] = False,
-    go: Annotated[bool, typer.Option("--go", help="Do it; without it is only shown what would be done.")] = False,
-) -> None:
-    """Try again what was given up: one, a range or all."""
-    from gateway.commands import deliveries, terminal
-    from gateway.delivery import owed
-
-    chosen = deliveries.selection(ids or (), connector, since, until, everything=everything)
-    with _store() as store:
-        orders = owed.replay(store, chosen, dry=not go)
-    for line in deliveries.summary(orders, dry=not go):
-        terminal.print_line(line)
-
-
-@deliveries_app.command("release")
-def release_deliveries(
-    connector: Annotated[str, typer.Argument(help="The connector where the loop alarm stopped them.")],
-    patient: Annotated[str, typer.Argument(help="The id of the Patient here.")],
-) -> None:
-    """Let the deliveries of a patient go on that the loop alarm stopped."""
-    from gateway.commands import terminal
-    from gateway.delivery import owed
-
-    with _store() as store:
-        owed.release(store, connector, patient)
-    terminal.print_line(f"released: Patient/{patient} to {connector}")
-
-
-@incidents_app.command("list")
-def list_incidents(
-    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over.")] = False,
-    limit: Annotated[int, typer.Option(help="At most so many.", min=1, max=10_000)] = 50,
-    as_json: Json = False,
-) -> None:
-    """What went wrong with other systems, newest first."""
-    from gateway.commands import incidents, terminal
-
-    with _store() as store:
-        rows = incidents.listed(store, only_open=only_open, limit=limit)
-    if as_json:
-        terminal.print_json([row.to_json() for row in rows])
-    else:
-        terminal.print_table("incidents", incidents.COLUMNS, map(incidents.cells, rows), incidents.EMPTY)
-
-
-def _settings(**given: Any) -> Settings:
-    """From the environment, with the options of the command line over it."""
-    from pydantic import ValidationError
-
-    from gateway.settings import Settings
-
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]).upper()
-        raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {first['msg']}") from None
-
-
-@contextmanager
-def _store(settings: Settings | None = None) -> Iterator[Store]:
-    settings = settings or _settings()
-    from gateway.store import open_store
-
-    store = open_store(settings)
-    try:
-        yield store
-    finally:
-        store.close()

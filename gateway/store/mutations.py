@@ -69,3 +69,21 @@ class Mutations:
         self.incidents = flavour.upsert(schema.incident, ("incident_id",), ("last_at", "closed_at", "count", "detail"))
         self.stops = flavour.upsert(schema.stopped, ("connector", "patient"), ("at",))
         self.stops_ended = flavour.delete(schema.stopped, ("connector", "patient"))
+        self.subscribers = flavour.upsert(
+            schema.subscriber, ("subscriber_id",), ("name", "connector", "config", "state", "at")
+        )
+        self.subscribers_moved = flavour.update(
+            schema.subscriber, ("seq",), {"subscriber_id": "subscriber_id", "before": "seq"}
+        )
+        self.subscribers_removed = flavour.delete(schema.subscriber, ("subscriber_id",))
+        self.outgoing_new = flavour.insert(schema.outgoing)
+        self.outgoing_held = flavour.update(
+            schema.outgoing, ("lease_until", "fence"), {"outgoing_id": "outgoing_id", "held": "fence"}
+        )
+        self.outgoing_told = flavour.update(
+            schema.outgoing,
+            ("state", "attempt", "due_at", "lease_until", "status", "error", "at"),
+            {"outgoing_id": "outgoing_id"},
+        )
+        self.outgoing_removed = flavour.delete(schema.outgoing, ("subscriber_id",))
+        self.requests = flavour.upsert(schema.request, ("request_id",), ("state", "result", "expires_at"))

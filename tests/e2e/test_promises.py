@@ -14,7 +14,7 @@ from gateway.delivery import health
 from gateway.sandbox import canvas_partner, fhir_server, serve
 from gateway.sandbox.canvas_partner import API_KEY
 
-from .desk import FHIR, MRN, bundle, decoded, entry, observation, opened, patient
+from .desk import MRN, bundle, decoded, entry, observation, opened, patient
 from .test_deliveries import QUICK, Three, family, rename
 from .waiting import until
 
@@ -65,7 +65,7 @@ async def operate(three: Three, method: str, path: str, body: Any = None) -> Any
     return decoded(answer)
 
 
-# --- a system that is down ----------------------------------------------------------------------------------------------
+# --- a system that is down --------------------------------------------------------------------------------------------
 
 
 async def test_a_broken_system_is_left_alone_then_probed_and_everything_waiting_goes_at_once(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ async def test_no_more_calls_than_a_system_allows(tmp_path: Path) -> None:
         assert not three.deliveries("exhausted", "rejected")
 
 
-# --- dead letters -------------------------------------------------------------------------------------------------------
+# --- dead letters -----------------------------------------------------------------------------------------------------
 
 
 async def test_dead_letters_are_listed_with_reasons_and_replayed_when_asked(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ async def test_resuming_a_paused_system_replays_no_old_failures(tmp_path: Path) 
         assert [row.state for row in three.desk.ask(lambda reader: reader.orders("dead", limit=5))] == ["rejected"]
 
 
-# --- order of reference -------------------------------------------------------------------------------------------------
+# --- order of reference -----------------------------------------------------------------------------------------------
 
 
 def each(three: Three) -> None:
@@ -311,7 +311,7 @@ async def _holds(three: Three, made: str) -> bool:
     return any(one["value"] == made for each in await three.at_registry() for one in each["identifier"])
 
 
-# --- loops and echoes ---------------------------------------------------------------------------------------------------
+# --- loops and echoes -------------------------------------------------------------------------------------------------
 
 
 async def test_a_patient_that_is_written_again_and_again_is_stopped_until_released(tmp_path: Path) -> None:
@@ -388,5 +388,7 @@ async def test_two_systems_that_rewrite_formats_settle_after_one_exchange(tmp_pa
 async def rename_birth(three: Three, made: str, day: str) -> None:
     read = await three.desk.fhir("GET", f"/Patient/{made}")
     body = {**decoded(read), "birthDate": day}
-    answer = await three.desk.fhir("PUT", f"/Patient/{made}", body, headers={"if-match": read.headers["etag"]}, kind=FHIR)
+    answer = await three.desk.fhir(
+        "PUT", f"/Patient/{made}", body, headers={"if-match": read.headers["etag"]}, kind=FHIR
+    )
     assert answer.status_code == 200, answer.text

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 import gateway.store
-from gateway.store import Store, claims, health, incidents, partners, resources, search, traffic
+from gateway.store import Store, claims, health, incidents, partners, resources, search, subscribers, traffic
 from gateway.store.schema import REVISION, metadata
 from gateway.store.search import Shape
 from gateway.store.source import Build
@@ -30,6 +30,7 @@ LISTS = {
     "_healths",
     "_incidents",
     "_stops",
+    "_subscribers",
 }
 """Small tables, or a limit and an order that walks the key."""
 
@@ -84,7 +85,7 @@ def test_downgrading_and_upgrading_again(path: Path):
 
 
 def _reads() -> Iterator[tuple[str, Build]]:
-    for module in (resources, partners, claims, traffic, health, incidents):
+    for module in (resources, partners, claims, traffic, health, incidents, subscribers):
         for name, value in vars(module).items():
             if getattr(value, "__annotations__", {}).get("return") == "Select[Any]" and name not in LISTS | COUNTS:
                 yield name, value
