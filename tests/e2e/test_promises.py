@@ -388,7 +388,5 @@ async def test_two_systems_that_rewrite_formats_settle_after_one_exchange(tmp_pa
 async def rename_birth(three: Three, made: str, day: str) -> None:
     read = await three.desk.fhir("GET", f"/Patient/{made}")
     body = {**decoded(read), "birthDate": day}
-    answer = await three.desk.fhir(
-        "PUT", f"/Patient/{made}", body, headers={"if-match": read.headers["etag"]}, kind=FHIR
-    )
+    answer = await three.desk.fhir("PUT", f"/Patient/{made}", body, headers={"if-match": read.headers["etag"]})
     assert answer.status_code == 200, answer.text
