@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from gateway import __version__
 from gateway.attempt import Result
 from gateway.auth import Authenticator
+from gateway.comparing import Comparer
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
 from gateway.consolidated.tickets import Tickets
@@ -28,6 +29,7 @@ from gateway.fhir import gate
 from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
+from gateway.planning.directory import Directory
 from gateway.reconcile import Pace, Reconciler
 from gateway.routes import deliveries, documents, fhir_api, health, partners, subscribers
 from gateway.routes.context import Context
@@ -103,6 +105,19 @@ def _derived(settings: Settings, purpose: bytes) -> bytes:
     return hashlib.sha256(purpose + b"\n" + secret_key(settings)).digest()
 
 
+@asynccontextmanager
+async def comparer(settings: Settings) -> AsyncIterator[tuple[Comparer, Directory]]:
+    """What `gateway reconcile` works with: everything wired, nothing running."""
+    store, pool = open_store(settings), Pool(0)
+    try:
+        async with Outbound() as outbound:
+            parts = _Parts(settings, store, pool, outbound)
+            yield Comparer(parts.context.flow, parts.ask), store.query_now(parts.context.flow.directory)
+    finally:
+        pool.close()
+        store.close()
+
+
 class _Parts:
     """What runs in one process, and how it is started and stopped."""
 
@@ -116,7 +131,7 @@ class _Parts:
         teller = Teller(store, outbound, settings.retry_schedule, settings.lease)
         self._teller: Worker[Turn, Sent] = Worker(teller, concurrency=TOLD_AT_ONCE, lease=settings.lease)
         secret = _derived(settings, b"document ids")
-        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
+        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self.ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._tasks: list[asyncio.Task[None]] = []
         tickets = Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download")
@@ -146,6 +161,6 @@ class _Parts:
     async def _secrets(self, connector: str) -> Mapping[str, str]:
         return await self._flow.store.query(lambda reader: reader.secrets(connector))
 
-    async def _ask(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
+    async def ask(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
         """A connector's calls to its side."""
         return await self._outbound.run(calls, await self._peers.get(config))

@@ -137,6 +137,31 @@ def plan(
 
 
 @app.command()
+def reconcile(
+    connector: Annotated[str, typer.Argument(help="Whose side is read and compared.")],
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Take in what they say themselves, and order what they lack.")
+    ] = False,
+    values: Annotated[
+        bool, typer.Option("--values", help="With --json: the values too; they are patient data.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read everything a system holds, compare it field by field, and report; with --repair, mend it."""
+    import asyncio
+
+    from gateway.commands import reconcile as reconciling
+    from gateway.commands import terminal
+
+    found = asyncio.run(reconciling.differences(settings_of(), connector, repair=repair))
+    if as_json:
+        terminal.print_json([one.to_json(values=values) for one in found])
+    else:
+        rows = [reconciling.cells(one) for one in found]
+        terminal.print_table(f"differences of {connector}", reconciling.COLUMNS, rows, reconciling.EMPTY)
+
+
+@app.command()
 def sandbox(
     name: Annotated[str, typer.Argument(help="Which stand-in: canvas_partner or fhir_server.")],
     port: Annotated[int, typer.Option(help="Port of the loopback address to listen on.", min=1, max=65535)],

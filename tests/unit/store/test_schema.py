@@ -30,6 +30,7 @@ LISTS = {
     "_healths",
     "_incidents",
     "_stops",
+    "_links_to",
     "_subscribers",
 }
 """Small tables, or a limit and an order that walks the key."""
