@@ -89,7 +89,7 @@ class Reconciler:
             most = health.allowance(states.get(name), tx.now, most)
             found = claim(tx, name, lease=lease, limit=most) if most > 0 else []
             claims += found
-            if found and (row := states.get(name)) and row.state == health.ERROR:
+            if found and (row := states.get(name)) and row.state in health.BROKEN:
                 tx.put_health(row._replace(open_until=tx.now + lease))
                 probes.update(one.fence for one in found)
         return claims, probes
@@ -151,13 +151,15 @@ class Reconciler:
         if result.sign is not None:
             news += incidents.note(tx, claimed.connector, result.sign, self.pace.breaker, probe=probe)
         after = tx.health(claimed.connector)
-        rest = after.open_until if after is not None and after.state == health.ERROR else None
+        rest = after.open_until if after is not None and after.state in health.BROKEN else None
         rows = [self._settled(tx, row, result.done, rest) for row in claimed.deliveries]
         if settle(tx, claimed, rows) and result.orders:
             tx.write(Changes(deliveries=list(result.orders)))
         if alarmed:
             news += self._stop(tx, claimed)
-        recovered = before is not None and before.state == health.ERROR and (after or before).state != health.ERROR
+        recovered = (
+            before is not None and before.state in health.BROKEN and (after or before).state not in health.BROKEN
+        )
         return news, recovered
 
     def _stop(self, tx: Tx, claimed: Claim) -> list[IncidentRow]:

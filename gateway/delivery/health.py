@@ -18,6 +18,9 @@ from gateway.store import HealthRow
 PENDING, CONNECTED, DEGRADED = "pending", "connected", "degraded"
 NEEDS_REAUTH, ERROR, PAUSED = "needs_reauth", "error", "paused"
 
+BROKEN = (NEEDS_REAUTH, ERROR)
+"""States in which one patient is tried now and then. A key that was taken again at their side needs nobody here."""
+
 UNREACHABLE, LOGIN = "unreachable", "login"
 """Causes of incidents; there is one open incident per connector and cause."""
 
@@ -71,24 +74,24 @@ def fresh(connector: str, now: datetime) -> HealthRow:
 
 
 def allowance(row: HealthRow | None, now: datetime, most: int) -> int:
-    """How many patients may be worked on: none while the circuit is open or the login is gone, one as a probe."""
+    """How many patients may be worked on: none while the circuit is open, one as a probe."""
     if row is None:
         return most
-    if row.state == NEEDS_REAUTH or (row.open_until is not None and row.open_until > now):
+    if row.open_until is not None and row.open_until > now:
         return 0
-    return min(most, 1) if row.state == ERROR else most
+    return min(most, 1) if row.state in BROKEN else most
 
 
 def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker, *, probe: bool = False) -> HealthRow:
     """The health after an attempt; the row itself when there is nothing to write down: what was under way when the
     circuit opened tells nothing new, only a `probe` does."""
     if sign.kind == "up":
-        return _up(row, now)
+        return _up(row, now, probe=probe)
     if sign.kind == "down" and not probe and row.open_until is not None and row.open_until > now:
         return row
     noted = row._replace(last_error=_told(sign.error, now))
     if sign.kind == "login":
-        return _moved(noted, NEEDS_REAUTH, now)._replace(open_until=None)
+        return _moved(noted, NEEDS_REAUTH, now)._replace(open_until=now + timedelta(seconds=breaker.longest))
     failures = row.failures + 1
     rest = breaker.wait(failures)
     if row.state == NEEDS_REAUTH:
@@ -104,9 +107,9 @@ def authorised(row: HealthRow, now: datetime) -> HealthRow:
     return _moved(row, PENDING, now)._replace(failures=0, open_until=None)
 
 
-def _up(row: HealthRow, now: datetime) -> HealthRow:
-    if row.state == NEEDS_REAUTH:
-        return row  # an answer that was under way: only a new login ends it
+def _up(row: HealthRow, now: datetime, *, probe: bool) -> HealthRow:
+    if row.state == NEEDS_REAUTH and not probe:
+        return row  # an answer that was under way when the login was lost
     stamped = row.last_success_at is not None and now - row.last_success_at < _STAMP
     if row.state == CONNECTED and row.failures == 0 and row.open_until is None and stamped:
         return row

@@ -27,8 +27,8 @@ def note(tx: Tx, connector: str, sign: Sign, breaker: Breaker, *, probe: bool = 
         return []
     tx.put_health(row)
     if row.state == health.CONNECTED and before.state != health.CONNECTED:
-        return end(tx, connector, health.UNREACHABLE)
-    if sign.kind == "up" or row.state not in (health.ERROR, health.NEEDS_REAUTH):
+        return [*end(tx, connector, health.UNREACHABLE), *end(tx, connector, health.LOGIN)]
+    if sign.kind == "up" or row.state not in health.BROKEN:
         return []
     cause = health.LOGIN if sign.kind == "login" else health.UNREACHABLE
     return begin(tx, connector, cause, sign.error.message if sign.error else "")
