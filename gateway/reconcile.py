@@ -157,10 +157,8 @@ class Reconciler:
             tx.write(Changes(deliveries=list(result.orders)))
         if alarmed:
             news += self._stop(tx, claimed)
-        recovered = (
-            before is not None and before.state in health.BROKEN and (after or before).state not in health.BROKEN
-        )
-        return news, recovered
+        was, now = (row is not None and row.state in health.BROKEN for row in (before, after))
+        return news, was and not now
 
     def _stop(self, tx: Tx, claimed: Claim) -> list[IncidentRow]:
         """The loop alarm: nothing more about this patient goes there until an operator releases her."""

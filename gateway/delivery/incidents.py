@@ -15,6 +15,9 @@ from gateway.store import HealthRow, IncidentRow, Tx
 
 log = structlog.get_logger(__name__)
 
+_UNDER_WAY = 1_000
+"""More than were tried when a login was lost; what nobody tried is due anyway."""
+
 LOOP = "loop"
 """Cause of the loop alarm, followed by the Patient."""
 
@@ -42,6 +45,7 @@ def health_of(tx: Tx, connector: str) -> HealthRow:
 def reauthorised(tx: Tx, connector: str) -> list[IncidentRow]:
     """Somebody authorised us again, or gave new credentials: what waited may go; the incident that this closed."""
     tx.put_health(health.authorised(health_of(tx, connector), tx.now))
+    tx.make_due(connector, limit=_UNDER_WAY)
     return [*end(tx, connector, health.LOGIN), *end(tx, connector, health.UNREACHABLE)]
 
 
