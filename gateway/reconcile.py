@@ -34,7 +34,7 @@ _WOKEN = 500
 @dataclass(frozen=True, slots=True)
 class Pace:
     """The settings of delivery. `schedule`, `lease` and `breaker` in seconds; `at_once`: patients on one system;
-    `writes`: about one patient to one system within an hour."""
+    `writes`: of one resource to one system within an hour."""
 
     schedule: Sequence[float]
     lease: float
@@ -139,8 +139,9 @@ class Reconciler:
         self._probes.discard(claimed.fence)
 
     def _alarmed(self, claimed: Claim, result: Result) -> bool:
-        writes = sum(done.wrote for done in result.done.values())
-        return bool(writes) and self._alarm.count(claimed.connector, claimed.patient, writes)
+        """Whether one resource was written there too often; many resources of one patient are no loop."""
+        written = [row.rid for row in claimed.deliveries if (done := result.done.get(row.delivery_id)) and done.wrote]
+        return any([self._alarm.count(claimed.connector, rid) for rid in written])
 
     def _settle(
         self, tx: Tx, claimed: Claim, result: Result, *, probe: bool, alarmed: bool
@@ -163,7 +164,8 @@ class Reconciler:
     def _stop(self, tx: Tx, claimed: Claim) -> list[IncidentRow]:
         """The loop alarm: nothing more about this patient goes there until an operator releases her."""
         tx.stop_patient(claimed.connector, claimed.patient)
-        self._alarm.forget(claimed.connector, claimed.patient)
+        for row in claimed.deliveries:
+            self._alarm.forget(claimed.connector, row.rid)
         head = tx.heads_by_rid([claimed.patient]).get(claimed.patient)
         name = f"{head.type}/{head.id}" if head else str(claimed.patient)
         detail = f"more than {self.pace.writes} writes within an hour: released by 'gateway deliveries release'"

@@ -37,7 +37,9 @@ class Settings(BaseSettings):
         5, description="Failures in a row after which a system is left alone for a while", ge=1
     )
     breaker_pause: float = Field(5.0, description="The first such while, seconds; doubled up to 300 by failed probes")
-    loop_writes: int = Field(50, description="Writes about one patient to one system in an hour that stop her there")
+    loop_writes: int = Field(
+        50, description="Writes of one resource to one system in an hour that stop its patient there"
+    )
     deliver: bool = Field(True, description="Whether this process runs the delivery worker")
     convert_processes: int = Field(1, description="Worker processes for documents; 0 converts in the server process")
     audit_strict: bool = Field(False, description="Whether a read waits for its audit row")

@@ -1,6 +1,7 @@
 """Loop alarm: two systems that keep rewriting each other are stopped before they do it for ever.
 
-Counted per (connector, patient) in this process; what was stopped stands in the database until an operator releases it.
+Counted per (connector, resource) in this process: a patient may get many readings in an hour, but hardly be rewritten
+fifty times. What was stopped, the whole patient, stands in the database until an operator releases her.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ _PRUNE = 10_000
 
 
 class LoopAlarm:
-    """`limit`: writes about one patient to one system within an hour; `clock`: seconds, always growing."""
+    """`limit`: writes of one resource to one system within an hour; `clock`: seconds, always growing."""
 
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit = limit
@@ -21,19 +22,19 @@ class LoopAlarm:
         self._counts: dict[tuple[str, int], tuple[float, int]] = {}
         self._prune_at = _PRUNE
 
-    def count(self, connector: str, patient: int, writes: int) -> bool:
-        """Note writes; True when there are more than the limit within the hour."""
+    def count(self, connector: str, rid: int) -> bool:
+        """Note a write; True when there are more than the limit within the hour."""
         now = self._clock()
-        since, before = self._counts.get((connector, patient), (now, 0))
+        since, before = self._counts.get((connector, rid), (now, 0))
         if now - since >= HOUR:
             since, before = now, 0
-        self._counts[connector, patient] = (since, before + writes)
+        self._counts[connector, rid] = (since, before + 1)
         self._prune(now)
-        return before + writes > self._limit
+        return before + 1 > self._limit
 
-    def forget(self, connector: str, patient: int) -> None:
+    def forget(self, connector: str, rid: int) -> None:
         """It was stopped: the count begins again when it is released."""
-        self._counts.pop((connector, patient), None)
+        self._counts.pop((connector, rid), None)
 
     def _prune(self, now: float) -> None:
         if len(self._counts) < self._prune_at:
