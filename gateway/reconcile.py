@@ -141,7 +141,8 @@ class Reconciler:
     def _alarmed(self, claimed: Claim, result: Result) -> bool:
         """Whether one resource was written there too often; many resources of one patient are no loop."""
         written = [row.rid for row in claimed.deliveries if (done := result.done.get(row.delivery_id)) and done.wrote]
-        return any([self._alarm.count(claimed.connector, rid) for rid in written])
+        counts = [self._alarm.count(claimed.connector, rid) for rid in written]
+        return any(counts)
 
     def _settle(
         self, tx: Tx, claimed: Claim, result: Result, *, probe: bool, alarmed: bool
