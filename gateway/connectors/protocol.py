@@ -45,13 +45,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional."""
+    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional.
+
+    `held`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already. For
+    `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
+    """
 
     type: str
     id: str
     body: Resource
     remote_id: str | None = None
     version: str | None = None
+    held: frozenset[str] = frozenset()
 
 
 @runtime_checkable

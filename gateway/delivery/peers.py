@@ -34,4 +34,5 @@ class Peers:
             guard.networks(config.allow_networks),
             self._timeout,
             login=self._logins.find(config) if self._logins else None,
+            rate=config.rate_limit,
         )
