@@ -110,6 +110,8 @@ class OAuth2:
         due = self._tokens.refresh_at if self._tokens else None
         if due is not None and due <= self._clock():
             due = (await self._refresh(self._tokens)).refresh_at
+        if self._tokens is not None and self._refused is None and self._tokens.usable(self._clock()):
+            await self._safe.reconsider(self.config.name, self._tokens)
         return due
 
     async def exchange(self, code: str, callback: str, verifier: str | None) -> None:
@@ -155,7 +157,7 @@ class OAuth2:
         try:
             fresh = await self._fetch(stale, secrets)
         except PartnerLoginExpired as error:
-            self._tokens = await self._safe.refused(self.config.name, held, stale)
+            self._tokens = await self._safe.refused(self.config.name, held, stale, error)
             if self._tokens is None:
                 self._refused = Refused((stale, secrets), self._clock(), error)
                 raise

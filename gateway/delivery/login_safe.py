@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import msgspec
 
 from gateway.connectors.config import CLIENT_SECRET, PRIVATE_KEY
+from gateway.delivery import incidents
+from gateway.delivery.health import NEEDS_REAUTH, Breaker, Sign
 from gateway.delivery.login_tokens import Tokens
-from gateway.store import Reader, Store, Tx, locks
+from gateway.errors import PartnerLoginExpired
+from gateway.store import IncidentRow, Reader, Store, Tx, locks
 
 TOKENS = "tokens"
-NEEDS_REAUTH = "needs_reauth"
-CONNECTED = "connected"
+_SHORTLY = 60.0
+"""Seconds after a login within which a refusal may still be that of the one before."""
 
 
 class Safe:
-    """One for all connectors of a process."""
+    """One for all connectors of a process. `restored` is called when what waited for a login is due."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, restored: Callable[[], None]) -> None:
         self._store = store
+        self._restored = restored
 
     async def secrets(self, connector: str) -> Mapping[str, str]:
         """By which we show who we are at the token endpoint."""
@@ -53,40 +57,59 @@ class Safe:
             _keep(tx, connector, fresh)
             return fresh
 
-        return await self._store.write(job)
+        kept = await self._store.write(job)
+        await self._restore(connector)
+        return kept
 
     async def store_first(self, connector: str, tokens: Tokens) -> None:
         """Keep what a person has just authorised, whatever stood there."""
         await self._store.write(lambda tx: _keep(tx, connector, tokens))
+        await self._restore(connector)
 
-    async def refused(self, connector: str, fence: int, stale: Tokens | None) -> Tokens | None:
+    async def refused(
+        self, connector: str, fence: int, stale: Tokens | None, error: PartnerLoginExpired
+    ) -> Tokens | None:
         """Say that somebody has to authorise again; unless somebody did meanwhile: those tokens."""
 
-        def job(tx: Tx) -> Tokens | None:
+        def job(tx: Tx) -> tuple[Tokens | None, list[IncidentRow]]:
             locks.free(tx, _lock(connector), fence)
             kept = _read(tx, connector)
             if kept and kept != stale:
-                return kept
-            if _state(tx, connector) not in ("paused", NEEDS_REAUTH):
-                tx.set_connector_state(connector, NEEDS_REAUTH)
-            return None
+                return kept, []
+            return None, incidents.note(tx, connector, Sign("login", error), Breaker())
 
-        return await self._store.write(job)
+        kept, news = await self._store.write(job)
+        incidents.tell(news)
+        return kept
+
+    async def reconsider(self, connector: str, tokens: Tokens) -> None:
+        """A call that was under way with the login before may be refused after the new one was stored: what then waits
+        for a person need not."""
+        health = await self._store.query(lambda reader: reader.health(connector))
+        if health is not None and 0 <= health.since.timestamp() - tokens.obtained < _SHORTLY:
+            await self._restore(connector)
+
+    async def _restore(self, connector: str) -> None:
+        """The login works: what waited for it is due at once."""
+
+        def job(tx: Tx) -> list[IncidentRow] | None:
+            health = tx.health(connector)
+            lost = health is not None and health.state == NEEDS_REAUTH
+            return incidents.reauthorised(tx, connector) if lost else None
+
+        news = await self._store.write(job)
+        if news is not None:
+            incidents.tell(news)
+            self._restored()
 
 
 def _keep(tx: Tx, connector: str, tokens: Tokens) -> None:
     tx.put_secret(connector, TOKENS, msgspec.json.encode(tokens).decode())
-    if _state(tx, connector) == NEEDS_REAUTH:
-        tx.set_connector_state(connector, CONNECTED)
 
 
 def _read(reader: Reader, connector: str) -> Tokens | None:
     text = reader.secrets(connector).get(TOKENS)
     return msgspec.json.decode(text, type=Tokens) if text else None
-
-
-def _state(reader: Reader, connector: str) -> str | None:
-    return next((row.state for row in reader.connectors() if row.name == connector), None)
 
 
 def _lock(connector: str) -> str:

@@ -25,10 +25,19 @@ _SHORTEST_REST = 0.5
 
 
 class Logins:
-    """`callback`: our own redirect address. `timeout`: seconds that a token request may take."""
+    """`callback`: our own redirect address. `timeout`: seconds that a token request may take. `restored` is called when
+    what waited for a login is due."""
 
-    def __init__(self, store: Store, outbound: Outbound, *, callback: str, timeout: float) -> None:
-        self._safe = Safe(store)
+    def __init__(
+        self,
+        store: Store,
+        outbound: Outbound,
+        *,
+        callback: str,
+        timeout: float,
+        restored: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._safe = Safe(store, restored)
         self._outbound = outbound
         self._callback = callback
         self._timeout = timeout

@@ -18,7 +18,7 @@ from gateway.connectors.call import Accepted, Call, Page, Seen
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
-from gateway.errors import PartnerRejected, PartnerUnavailable, PartnerUnknown
+from gateway.errors import PartnerLoginExpired, PartnerRejected, PartnerUnavailable, PartnerUnknown
 from gateway.fhir import gate
 from gateway.sandbox import campdoc as stand_in
 from gateway.sandbox import serve
@@ -243,7 +243,7 @@ async def test_a_probe_takes_one_call(outbound: Outbound, peer: Peer, camp: Camp
     await outbound.run(campdoc.probe(SIDE), peer)
     assert calls(camp) == [("GET", "/groups")]
     stranger = replace(peer, headers={"authorization": "bearer wrong"})
-    with pytest.raises(PartnerRejected, match="401"):
+    with pytest.raises(PartnerLoginExpired, match="401"):
         await outbound.run(campdoc.probe(SIDE), stranger)
 
 

@@ -53,8 +53,8 @@ class Camp:
 
     @property
     def state(self) -> str:
-        rows = self.desk.ask(lambda reader: reader.connectors())
-        return next(str(row.state) for row in rows if row.name == "camp")
+        health = self.desk.ask(lambda reader: reader.health("camp"))
+        return str(health.state) if health else "pending"
 
     async def link(self) -> str:
         answer = await self.call("POST", "/authorize")
@@ -218,9 +218,11 @@ async def test_a_revoked_login_loses_nothing_and_catches_up(camp: Camp) -> None:
     assert len(camp.profiles()) == 1
     assert camp.desk.ask(lambda reader: reader.deliveries(["rejected", "exhausted"], limit=10)) == []
     await camp.authorised()
-    assert camp.state == "connected"
     await count(4)
     await _settled(camp)
+    assert camp.state == "connected"
+    incidents = camp.desk.ask(lambda reader: reader.incidents(limit=10))
+    assert [(one.cause, one.closed_at is not None) for one in incidents] == [("login", True)]
 
 
 async def test_the_link_is_good_once(camp: Camp) -> None:
