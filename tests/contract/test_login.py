@@ -78,7 +78,8 @@ class Desk:
         return login
 
     def tokens(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.decode(self.store.query_now(lambda reader: reader.secrets("camp"))["tokens"])
+        kept = self.store.query_now(lambda reader: reader.secrets("camp"))["tokens"]
+        found: dict[str, Any] = json.decode(kept)[1]
         return found
 
 
@@ -125,6 +126,16 @@ async def test_a_code_becomes_tokens_that_are_kept_encrypted(desk: Desk) -> None
     assert desk.tokens()["scope"] == SCOPE.split(), "their scope is a list"
     again = await desk.login().headers()
     assert again == await login.headers() and desk.camp.oauth.issued == 1, "another process finds them in the vault"
+
+
+@pytest.mark.parametrize("change", [{"endpoint": "http://127.0.0.1:9/public/v2"}, {"auth": {"scope": "groups:read"}}])
+async def test_tokens_of_another_configuration_are_none_of_its(desk: Desk, change: dict[str, Any]) -> None:
+    """They would be sent to a system they do not belong to, or not allow what is asked."""
+    await desk.authorised()
+    body = connector(desk.url, **change.pop("auth", {})) | change
+    connectors.apply(desk.store, json.encode(body))
+    with pytest.raises(PartnerLoginExpired, match="is not authorised"):
+        await desk.login().headers()
 
 
 async def test_a_code_is_taken_once(desk: Desk) -> None:
