@@ -232,12 +232,10 @@ def compartment(resource: Resource) -> str | None:
     if type_ == "Patient":
         return f"Patient/{resource['id']}" if resource.get("id") else None
     element = PATIENT_ELEMENT.get(str(type_))
-    return next(_patients(resource.get(element)), None) if element else None
-
-
-def _patients(value: Json) -> Iterator[str]:
-    for one in value if isinstance(value, list) else [value]:
+    value = resource.get(element) if element else None
+    for one in value if isinstance(value, list) else (value,):
         held = one.get("actor", one) if isinstance(one, dict) else None  # Appointment.participant.actor
         reference = held.get("reference") if isinstance(held, dict) else None
         if isinstance(reference, str) and reference.startswith("Patient/"):
-            yield _versionless(reference)
+            return _versionless(reference)
+    return None

@@ -44,7 +44,7 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
     said = [_read(one, resource, speaker) for one, resource in zip(meant, resources, strict=True)]
     _load_bodies(world, meant, said, speaker)
     bodies: list[bytes | None] = [None] * len(meant)
-    for at in sorted(range(len(meant)), key=lambda at: meant[at].item.type != "Patient"):
+    for at in _patients_first(meant):
         bodies[at] = _apply_one(world, meant[at], resources[at], said[at], linkup, speaker)
     numbers = {version.rid: version.number for version in world.changes.versions}
     _take_conditions(world, meant)
@@ -54,6 +54,11 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
         Applied(one.item, one.state, number, numbers.get(one.state.rid, number) if one.state else 0, body)
         for one, number, body in zip(meant, before, bodies, strict=True)
     ]
+
+
+def _patients_first(meant: Sequence[Meant]) -> list[int]:
+    patients = [at for at, one in enumerate(meant) if one.item.type == "Patient"]
+    return patients + [at for at, one in enumerate(meant) if one.item.type != "Patient"]
 
 
 def _read(meant: Meant, resource: Resource | None, speaker: Speaker) -> Said | None:
@@ -92,6 +97,9 @@ def _is_ignored(meant: Meant) -> bool:
 
 def _check_once(meant: Sequence[Meant]) -> None:
     """FHIR R4 §3.1.0.11.2: a transaction in which two entries meet at one resource is refused."""
+    rids = [one.state.rid for one in meant if one.state is not None]
+    if len(set(rids)) == len(rids):
+        return
     seen: set[int] = set()
     for one in meant:
         if one.state is None:

@@ -76,10 +76,14 @@ def _says_nothing_new(world: World, said: Said) -> bool:
     state, item = live(said.meant), said.meant.item
     if item.id is not None:
         base, _ = base_of(world, state, item, said.resource)
-        return bodies.digest(bodies.content_of(base)) == said.name
-    if said.is_restated:
-        return True
-    return state.number > 0 and bodies.digest(bodies.content_of(state.body)) == said.name
+        return _is_said_by(said, base)
+    return said.is_restated or (state.number > 0 and _is_said_by(said, state.body))
+
+
+def _is_said_by(said: Said, body: Resource) -> bool:
+    """Whether a version has that content. Most that differ do so at once; the digest also counts every digit."""
+    content = bodies.content_of(body)
+    return content == said.content and bodies.digest(content) == said.name
 
 
 def _version(world: World, state: State, content: Resource, speaker: Speaker) -> bytes:
@@ -101,6 +105,8 @@ def _version(world: World, state: State, content: Resource, speaker: Speaker) ->
 def _index(world: World, state: State, body: Resource) -> None:
     after = search.identifiers_of(body)
     before = search.identifiers_of(state.body) if state.number and not state.deleted else []
+    if before == after:
+        return
     added = [Identifier(state.type, *pair, state.rid) for pair in after if pair not in before]
     gone = [pair for pair in before if pair not in after]
     world.changes.identifiers_added += added
