@@ -6,7 +6,7 @@ FHIR R4 §3.1.0.11 (batch/transaction), §2.36 (Bundle).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus

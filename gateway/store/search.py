@@ -16,6 +16,7 @@ from .schema import identifier, resource, version
 from .source import Build, Source
 from .sql import Flavour
 
+
 class Shape(NamedTuple):
     """Which filters a search has: one compiled statement per shape."""
 
