@@ -257,8 +257,10 @@ def _unescape(text: str) -> str:
 def identifiers_of(resource: Resource) -> list[tuple[str, str]]:
     """The (system, value) rows a resource is found by, in its own order; no system = ""."""
     found = resource.get("identifier")
-    rows = map(_row, found if isinstance(found, list) else [found])
-    return list(dict.fromkeys(row for row in rows if row))
+    if found is None:
+        return []
+    rows = [row for one in (found if isinstance(found, list) else (found,)) if (row := _row(one))]
+    return list(dict.fromkeys(rows)) if len(rows) > 1 else rows
 
 
 def _row(identifier: Any) -> tuple[str, str] | None:

@@ -41,7 +41,10 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
     before = [one.state.number if one.state else 0 for one in meant]
     linkup = LinkUp(world, meant)
     resources = linkup.run()
-    said = [_read(one, resource, speaker) for one, resource in zip(meant, resources, strict=True)]
+    said = [
+        clinical.read(one, resource, speaker) if resource and one.item.type != "Patient" else None
+        for one, resource in zip(meant, resources, strict=True)
+    ]
     _load_bodies(world, meant, said, speaker)
     bodies: list[bytes | None] = [None] * len(meant)
     for at in _patients_first(meant):
@@ -59,10 +62,6 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
 def _patients_first(meant: Sequence[Meant]) -> list[int]:
     patients = [at for at, one in enumerate(meant) if one.item.type == "Patient"]
     return patients + [at for at, one in enumerate(meant) if one.item.type != "Patient"]
-
-
-def _read(meant: Meant, resource: Resource | None, speaker: Speaker) -> Said | None:
-    return clinical.read(meant, resource, speaker) if resource and meant.item.type != "Patient" else None
 
 
 def _load_bodies(world: World, meant: Sequence[Meant], said: Sequence[Said | None], speaker: Speaker) -> None:
