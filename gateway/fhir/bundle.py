@@ -217,9 +217,6 @@ _SAME_RESOURCE = "another entry of the transaction writes the same resource"
 def _once(entries: list[Entry], key: Callable[[Entry], Hashable], where: str, sentence: str) -> list[Entry]:
     """The entries, with an error where what `key` says of one was said of another before."""
     keys = [None if entry.error else key(entry) for entry in entries]
-    said = [one for one in keys if one is not None]
-    if len(set(said)) == len(said):
-        return entries
     first: dict[Hashable, int] = {}
     return [
         entry

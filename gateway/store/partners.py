@@ -22,7 +22,7 @@ Remote = tuple[str, str]
 
 
 def to_record(row: Row) -> RecordRow:
-    return RecordRow(*row[:-1], maybe_from_micros(row[-1]))
+    return RecordRow._make((*row[:-1], maybe_from_micros(row[-1])))
 
 
 def to_link(row: Row) -> LinkRow:
