@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from gateway import findings
+from gateway import findings, priming
 from gateway.connectors import campdoc as connector
 from gateway.flow import Received
 from gateway.sandbox import campdoc, serve
@@ -232,6 +232,18 @@ async def test_the_link_is_good_once(camp: Camp) -> None:
     assert again.status_code == 410 and "ask for a new one" in again.text
     assert (await camp.open(f"{PUBLIC}/oauth/start/camp.guessed")).status_code == 410
     assert (await camp.open(f"{PUBLIC}/oauth/start/nobody")).status_code == 410
+
+
+async def test_a_link_and_a_login_last_ten_minutes(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(priming, "LIFE", timedelta(seconds=-1))
+    late = await camp.open(await camp.link())
+    assert late.status_code == 410 and "10 minutes" in late.text
+    monkeypatch.setattr(priming, "LIFE", timedelta(seconds=60))
+    link = await camp.link()
+    monkeypatch.setattr(priming, "LIFE", timedelta(seconds=-1))
+    page = await camp.log_in(link)
+    assert page.status_code == 410 and "10 minutes" in page.text
+    assert camp.sandbox.oauth.issued == 0
 
 
 async def test_a_newer_link_ends_the_older(camp: Camp) -> None:
