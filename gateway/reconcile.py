@@ -153,7 +153,7 @@ class Attempt:
     async def _read(self, part: Part) -> tuple[Seen, datetime]:
         began = datetime.now(UTC)
         side = self.config.side(self.steps.flow.ours)
-        target = Target(part.type, part.id, part.remote_id, part.identifiers, local=part.local)
+        target = Target(part.type, part.id, part.remote_id, part.identifiers, local=part.local, body=part.body)
         seen = await self.steps.outbound.run(self.config.connector.read(target, side), self.peer)
         if seen.body is not None and part.type == "Patient":
             gate.require(seen.body)
@@ -196,7 +196,7 @@ class Attempt:
 
     async def _push_one(self, part: Part, due: Mapping[int, Due]) -> None:
         one = due[part.delivery_id]
-        item = Item("Patient", part.id, one.body, one.remote_id)
+        item = Item("Patient", part.id, one.body, one.remote_id, due=frozenset(one.slots))
         side = self.config.side(self.steps.flow.ours)
         try:
             accepted = await self.steps.outbound.run(self.config.connector.push(item, side), self.peer)

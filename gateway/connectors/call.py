@@ -16,6 +16,9 @@ from gateway.fhir.record import Coverage
 
 T = TypeVar("T")
 
+KEYED = "KEYED"
+"""The method of a call that never leaves (see `keyed`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -37,7 +40,7 @@ class Call:
 
     @property
     def safe(self) -> bool:
-        return self.method in ("GET", "HEAD")
+        return self.method in ("GET", "HEAD", KEYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,13 @@ Push = Generator[Call, Reply, Accepted]
 PushGroup = Generator[Call, Reply, list[Accepted | Rejected]]
 Scan = Generator[Call, Reply, Page]
 Gather = Generator[Call, Reply, list[Found]]
+
+
+def keyed(value: str) -> Generator[Call, Reply, str]:
+    """The value hashed with the connector's identifier key (hex HMAC-SHA256). Whoever makes the calls answers this one
+    itself, so that a connector holds no secret."""
+    reply = yield Call(KEYED, value)
+    return reply.body.decode()
 
 
 def segment(value: str) -> str:

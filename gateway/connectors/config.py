@@ -18,6 +18,7 @@ API_KEY = "api_key"
 CLIENT_SECRET = "client_secret"  # noqa: S105 (the names of secrets)
 PRIVATE_KEY = "private_key"
 PASSWORD = "password"  # noqa: S105
+IDENTIFIER_KEY = "identifier_key"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 
 
@@ -110,7 +111,8 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def remote_system(self) -> str:
         """The identifier system of their ids."""
-        return self.id_system or self.endpoint or f"urn:connector:{self.name}"
+        known: str | None = getattr(self.connector, "ID_SYSTEM", None)
+        return self.id_system or known or self.endpoint or f"urn:connector:{self.name}"
 
     def side(self, ours: str) -> Side:
         """What the connector's calls need to know; `ours` = our FHIR base."""

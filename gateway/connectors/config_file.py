@@ -18,6 +18,7 @@ from gateway.connectors import registry, signature
 from gateway.connectors.config import (
     API_KEY,
     CLIENT_SECRET,
+    IDENTIFIER_KEY,
     PASSWORD,
     PRIVATE_KEY,
     WEBHOOK_SECRET,
@@ -36,6 +37,7 @@ _IMPLIED_PROFILE = {"FHIR": "fhir", "CCDA": "intake", "REST": "rest"}
 _SECRETS: Final = {
     "auth": {"key": API_KEY, "clientSecret": CLIENT_SECRET, "privateKey": PRIVATE_KEY, "password": PASSWORD},
     "sync": {"secret": WEBHOOK_SECRET},
+    "options": {"identifierKey": IDENTIFIER_KEY},
 }
 """Section and field of the file -> the name under which the secret is kept."""
 
@@ -126,18 +128,20 @@ def _problems(config: Config, secrets: Secrets, known: frozenset[str]) -> Iterat
         yield "name must be 1 to 64 of A-Z, a-z, 0-9, _ and -"
     if config.type == "FHIR" and config.profile not in ("fhir", "canvas_fhir"):
         yield "profile must be fhir or canvas_fhir for the type FHIR"
-    yield from _profile_problems(config)
+    yield from _profile_problems(config, known)
     yield from _address_problems(config)
     yield from _auth_problems(config, secrets, known)
     yield from _sync_problems(config.sync, secrets)
     yield from _push_problems(config)
 
 
-def _profile_problems(config: Config) -> Iterator[str]:
+def _profile_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
     """What the profile itself says of its options and of the mapping."""
     targets = [json_path for json_path in config.mapping.values() if isinstance(json_path, str)]
     if len(set(targets)) != len(targets):
         yield "mapping must be one to one: two fields name the same remote path"
+    if config.options.get("identifier_strategy") == "hmac-sha256" and IDENTIFIER_KEY not in known:
+        yield "options.identifierKey is required for the identifier_strategy hmac-sha256"
     try:
         config.side("")
         _ = config.form

@@ -32,8 +32,8 @@ class Side:
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whose copy is meant: our resource `type`/`id`, their `remote_id` once linked, before that the identifiers to
-    look for. `known` = what they were last seen to show, so that half a name can be completed.
-    `local` = their `Type/id` -> ours, for the references in what is read."""
+    look for. `known` = what they were last seen to show, so that half a name can be completed; `body` = ours, of which
+    the identifier to look for may be made. `local` = their `Type/id` -> ours, for the references in what is read."""
 
     type: str
     id: str
@@ -41,17 +41,20 @@ class Target:
     identifiers: tuple[tuple[str, str], ...] = ()
     known: Resource | None = None
     local: Mapping[str, str] = field(default_factory=dict)
+    body: Resource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional."""
+    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional.
+    `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known."""
 
     type: str
     id: str
     body: Resource
     remote_id: str | None = None
     version: str | None = None
+    due: frozenset[str] = frozenset()
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from gateway.connectors.config import Config
+from gateway.connectors.config import IDENTIFIER_KEY, Config
 from gateway.delivery import guard, login
 from gateway.delivery.http import Peer
 from gateway.errors import PartnerRejected
@@ -24,5 +24,8 @@ class Peers:
         """Raises PartnerRejected when the connector has no endpoint."""
         if config.endpoint is None:
             raise PartnerRejected(f"the connector {config.name} has no endpoint to call")
-        headers = login.fixed(config, await self._secrets(config.name))
-        return Peer(config.name, config.endpoint, headers, guard.networks(config.allow_networks), self._timeout)
+        secrets = await self._secrets(config.name)
+        headers = login.fixed(config, secrets)
+        networks = guard.networks(config.allow_networks)
+        key = secrets.get(IDENTIFIER_KEY)
+        return Peer(config.name, config.endpoint, headers, networks, self._timeout, identifier_key=key)

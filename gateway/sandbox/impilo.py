@@ -44,7 +44,7 @@ SEEDS: tuple[Model, ...] = (
             "country": "USA",
             "note": "Ring twice",
         },
-        "site": {"id": 7, "name": "North Clinic", "active": True, "phoneNumber": "555-010-9999"},
+        "site": {"name": "North Clinic", "active": True, "phoneNumber": "555-010-9999"},
         "archived": False,
         "enrolled": True,
     },
