@@ -236,9 +236,11 @@ def _update(item: Item, remote_id: str, side: Side) -> Push:
     path = f"{PATIENTS}/{segment(remote_id)}"
     names = model.fields_of(item.due) if item.due else set(ours)
     whole = side.update == "PUT"
-    held = (yield from _held(path)) if whole or "address" in names else {}
+    held = (yield from _held(path)) if whole or names & {"address", "externalIdentifier"} else {}
     changed = {name: ours[name] for name in _WRITTEN if name in names | _ALWAYS and name in ours}
     body = _replaced(held, changed) if whole else _with_note(held, changed)
+    if held and all(held.get(name) == value for name, value in changed.items()):
+        return _accepted(held, side)
     reply = yield Call("PUT" if whole else "PATCH", path, body)
     if reply.status == 409:
         raise Conflict("they refuse the external identifier: another patient of theirs has it")

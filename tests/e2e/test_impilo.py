@@ -1,0 +1,272 @@
+"""Impilo and the gateway in step: patients both ways, readings in, events in both envelopes, echoes, late events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.connectors import impilo
+from gateway.connectors.protocol import Hook
+from gateway.fhir import json
+from gateway.fhir.json import Resource
+from gateway.sandbox import impilo as stand_in
+from gateway.sandbox import serve
+from gateway.sandbox.faults import Sandbox
+
+from .desk import OURS, Desk, opened
+from .waiting import until
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/api/webhooks/impilo"
+SECRET = "echoed as it is"
+SYSTEM = impilo.ID_SYSTEM
+QUICK: dict[str, Any] = {"deliver": True, "retry_schedule": (0.0, *[0.05] * 400), "lease": 2.0, "delivery_timeout": 2.0}
+
+
+@dataclass
+class Clinic:
+    """The gateway, Impilo, and a post box between them: what Impilo sends waits there until a test hands it over."""
+
+    desk: Desk
+    partner: Sandbox
+    url: str
+    post: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    post_url: str = ""
+    refusing: bool = False
+
+    async def control(self, path: str, body: Any = None) -> Any:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            url = f"{self.url}{path}"
+            answer = await (client.post(url, content=json.encode(body)) if body is not None else client.get(url))
+            answer.raise_for_status()
+            return json.decode(answer.content) if answer.content else None
+
+    async def patients(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await self.control("/_patients")
+        return found
+
+    async def hand_over(self, *, secret: str = SECRET) -> list[int]:
+        """Everything that waits, in its order."""
+        waiting, self.post[:] = list(self.post), []
+        return [await self.tell(body, secret=headers.get("impilo-webhook-secret", "")) for headers, body in waiting]
+
+    async def tell(self, body: bytes, *, secret: str = SECRET) -> int:
+        headers = {"Impilo-Webhook-Secret": secret}
+        answer = await self.desk.call("POST", PATH, body, key="", kind="application/json", headers=headers)
+        return answer.status_code
+
+    async def arrived(self, count: int) -> None:
+        async def there() -> bool:
+            return len(self.post) >= count
+
+        await until(there)
+
+    async def settled(self) -> None:
+        """Nothing waits here: every message worked off, every delivery made."""
+
+        async def nothing_waits() -> bool:
+            due = self.desk.ask(lambda reader: reader.deliveries(["due", "unknown"], limit=10))
+            return not due and not self.desk.messages("received")
+
+        await until(nothing_waits)
+
+    async def ines(self) -> Resource:
+        [found] = await self.desk.found(f"/Patient?identifier={SYSTEM}|101")
+        return found
+
+
+@pytest.fixture
+async def clinic(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Clinic]:
+    partner = stand_in.create()
+    post: list[tuple[dict[str, str], bytes]] = []
+
+    async def keep(request: Request) -> Response:
+        post.append((dict(request.headers), await request.body()))
+        return Response(status_code=200)
+
+    box = Sandbox(Starlette(routes=[Route("/hook", keep, methods=["POST"])]))
+    with serve.running(partner) as url, serve.running(box) as box_url:
+        async with opened(tmp_path, **QUICK) as desk:
+            clinic = Clinic(desk, partner, url, post, f"{box_url}/hook")
+            desk.connect(
+                {
+                    "name": "impilo",
+                    "type": "REST",
+                    "profile": "impilo",
+                    "endpoint": f"{url}{stand_in.BASE}",
+                    "auth": {"scheme": "apiKey", "header": "Impilo-API-Key", "key": stand_in.API_KEY},
+                    "sync": {
+                        "mode": "webhook",
+                        "signature": "header",
+                        "header": "Impilo-Webhook-Secret",
+                        "secret": SECRET,
+                    },
+                    "options": {"units": {"weight": "kg"}},
+                    "allow_networks": ["127.0.0.0/8"],
+                }
+            )
+            await register(clinic)
+            yield clinic
+
+
+def phone_of(patient: Resource) -> str:
+    [found] = [one["value"] for one in patient["telecom"] if one["system"] == "phone"]
+    return str(found)
+
+
+async def register(clinic: Clinic) -> None:
+    """As the registry does when the connector is made."""
+    directory = await clinic.desk.store.query(clinic.desk.context.flow.directory)
+    config = directory.peer("impilo")
+    hook = Hook(clinic.post_url, SECRET)
+    await clinic.desk.context.ingest._ask(config, impilo.register(hook, config.side(OURS)))
+
+
+@pytest.mark.parametrize("envelope", ["guide", "seed"])
+async def test_an_edit_there_comes_here_by_either_envelope(clinic: Clinic, envelope: str) -> None:
+    await clinic.control("/_knobs", {"envelope": envelope})
+    told = await clinic.control("/_edit/101", {"set": {"phoneNumber": "555-010-4444"}})
+    assert told["webhooks"] == [200]
+    assert await clinic.hand_over() == [200]
+    await clinic.settled()
+    ines = await clinic.ines()
+    assert ines["name"] == [{"family": "Sample", "given": ["Ines"]}] and ines["birthDate"] == "1974-03-09"
+    assert phone_of(ines) == "555-010-4444"
+    assert ines["active"] is True and ines["managingOrganization"]["display"] == "North Clinic"
+
+
+async def test_a_new_patient_goes_there_once_and_its_echo_changes_nothing(clinic: Clinic) -> None:
+    bob = {
+        "resourceType": "Patient",
+        "name": [{"use": "official", "family": "Builder", "given": ["Bob"]}],
+        "birthDate": "1970-05-06",
+        "telecom": [{"system": "phone", "use": "mobile", "value": "+1 555 010 7788"}],
+    }
+    our_id = await clinic.desk.made_id(bob)
+    await clinic.arrived(1)  # patient.created, for what we made ourselves
+    await clinic.settled()
+    before, writes = clinic.desk.sequence(), len(clinic.partner.log)
+    assert await clinic.hand_over() == [200]
+    await clinic.settled()
+    assert clinic.desk.sequence() == before, "an echo is no edit"
+    held = (await clinic.patients())[1]
+    assert (held["externalIdentifier"], held["firstName"], held["lastName"]) == (our_id, "Bob", "Builder")
+    assert [one["method"] for one in clinic.partner.log[writes:]] == ["GET"], "it was read again, and nothing written"
+    assert {"system": SYSTEM, "value": str(held["id"])} in (await clinic.desk.read(f"/Patient/{our_id}"))["identifier"]
+
+
+async def test_an_edit_here_is_a_patch_there_and_theirs_survives_beside_it(clinic: Clinic) -> None:
+    await clinic.control("/_edit/101", {"set": {}})
+    await clinic.hand_over()
+    await clinic.settled()
+    ines = await clinic.ines()
+    await clinic.control("/_edit/101", {"set": {"email": "ines@new.example"}, "tell": False})
+    ines["birthDate"] = "1974-03-19"
+    assert (await clinic.desk.fhir("PUT", f"/Patient/{ines['id']}", ines)).status_code == 200
+    await clinic.settled()
+    held = (await clinic.patients())[0]
+    assert (held["dateOfBirth"], held["email"]) == ("1974-03-19", "ines@new.example")
+    assert held["externalIdentifier"] == "clinic-0001" and held["address"]["note"] == "Ring twice"
+    written = [one for one in clinic.partner.log if one["method"] == "PATCH"]
+    assert {"firstName", "lastName", "dateOfBirth"} <= written[0]["body"].keys()
+    assert "email" not in written[0]["body"], "a partial write"
+    mails = [one["value"] for one in (await clinic.ines())["telecom"] if one["system"] == "email"]
+    assert mails == ["ines@new.example"], "read before it was written"
+
+
+async def test_a_late_event_changes_nothing_newer(clinic: Clinic) -> None:
+    await clinic.control("/_edit/101", {"set": {"phoneNumber": "555-010-1111"}})
+    late = clinic.post.pop()
+    await clinic.control("/_edit/101", {"set": {"phoneNumber": "555-010-2222"}})
+    await clinic.hand_over()
+    await clinic.settled()
+    before = clinic.desk.sequence()
+    assert await clinic.tell(late[1]) == 200  # 105 minutes later, by their third retry
+    await clinic.settled()
+    assert clinic.desk.sequence() == before
+    assert phone_of(await clinic.ines()) == "555-010-2222"
+
+
+READINGS = {
+    "weight": (
+        {"weight": Decimal("71.20")},
+        {"value": "71.20", "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"},
+    ),
+    "temperature": ({"temperature": 37.1}, {"value": "37.1"}),
+    "bloodGlucose": ({"bloodGlucose": 97}, {"value": "97"}),
+    "bloodOxygen": ({"bloodOxygen": 98}, {"value": "98", "code": "%"}),
+    "bloodPressure": ({"systolic": 120, "diastolic": 80, "heartRate": 66}, None),
+}
+
+
+@pytest.mark.parametrize("kind", READINGS)
+async def test_a_reading_is_an_observation_of_its_patient(clinic: Clinic, kind: str) -> None:
+    values, quantity = READINGS[kind]
+    asked = {"patientId": 101, "readingTimestamp": "2026-03-04T08:30:00Z", **values}
+    await clinic.control(f"/_reading/{kind}", asked)
+    assert await clinic.hand_over() == [200]
+    await clinic.settled()
+    ines = await clinic.ines()
+    [observation] = await clinic.desk.found(f"/Observation?patient=Patient/{ines['id']}")
+    assert observation["subject"] == {"reference": f"Patient/{ines['id']}"}
+    assert observation["status"] == "final" and observation["effectiveDateTime"] == "2026-03-04T08:30:00Z"
+    if quantity is not None:
+        found = {name: str(value) for name, value in observation["valueQuantity"].items()}
+        assert found.items() >= quantity.items() and ("unit" in found) == ("code" in quantity)
+    else:
+        assert observation["code"]["coding"][0]["code"] == "85354-9"
+        parts = {one["code"]["coding"][0]["code"]: one["valueQuantity"]["value"] for one in observation["component"]}
+        assert parts == {"8480-6": 120, "8462-4": 80, "8867-4": 66}
+
+
+async def test_their_test_event_is_a_reading_like_others(clinic: Clinic) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        url = f"{clinic.url}{stand_in.BASE}/test/blood-pressure-webhook"
+        body = {"patientId": 101, "systolic": 120, "diastolic": 80, "heartRate": 100}
+        headers = {"Impilo-API-Key": stand_in.API_KEY}
+        assert (await client.post(url, content=json.encode(body), headers=headers)).status_code == 200
+    await clinic.arrived(1)
+    assert await clinic.hand_over() == [200]
+    await clinic.settled()
+    assert clinic.desk.counts().get("Observation") == 1
+
+
+async def test_the_same_event_twice_is_one_message(clinic: Clinic) -> None:
+    clinic.partner.set(duplicate_webhooks=True)
+    await clinic.control("/_reading/weight", {"patientId": 101, "weight": 70})
+    assert len(clinic.post) == 2 and await clinic.hand_over() == [200, 200]
+    await clinic.settled()
+    assert len(clinic.desk.messages()) == 1 and clinic.desk.counts()["Observation"] == 1
+
+
+@pytest.mark.parametrize("secret", ["", "guessed", SECRET + " "])
+async def test_an_event_without_the_secret_is_refused_and_not_kept(clinic: Clinic, secret: str) -> None:
+    await clinic.control("/_edit/101", {"set": {"phoneNumber": "555-010-6666"}})
+    assert await clinic.tell(clinic.post[0][1], secret=secret) == 401
+    assert clinic.desk.messages() == [] and "Patient" not in clinic.desk.counts()
+
+
+@pytest.mark.parametrize("kind", ["order.status", "device.lowBattery", "reading.ecg", "patient.merged", "unheard.of"])
+async def test_what_is_not_kept_in_step_is_ignored(clinic: Clinic, kind: str) -> None:
+    assert await clinic.tell(json.encode({"id": 5, "type": kind, "payload": {"id": 9}})) == 200
+    await clinic.settled()
+    [message] = clinic.desk.messages()
+    assert message.state == "applied" and not clinic.desk.counts()
+
+
+async def test_their_archived_patient_is_inactive(clinic: Clinic) -> None:
+    await clinic.control("/_edit/101", {"set": {"archived": True}})
+    await clinic.hand_over()
+    await clinic.settled()
+    assert (await clinic.ines())["active"] is False
