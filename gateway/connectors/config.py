@@ -8,7 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.connectors import registry
-from gateway.connectors.protocol import Connector, Formed, Optioned, Side
+from gateway.connectors.event import Event
+from gateway.connectors.protocol import Connector, Formed, Mapped, Optioned, Side
 from gateway.connectors.signature import Signature
 from gateway.errors import InvalidInput
 from gateway.fhir import json
@@ -116,12 +117,25 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def side(self, ours: str) -> Side:
         """What the connector's calls need to know; `ours` = our FHIR base."""
-        return Side(ours, self.remote_system, self.update, self.name, self.mapping, self.chosen)
+        kept = (self.mapping, self.chosen, self.content_type, self.sync.read)
+        return Side(ours, self.remote_system, self.update, self.name, *kept)
+
+    def told(self, body: bytes, ours: str) -> Event:
+        """What a webhook's body means. Raises InvalidInput when it is not theirs."""
+        if isinstance(self.connector, Mapped):
+            return self.connector.told(body, self.side(ours))
+        return self.connector.event(json.decode(body))
+
+    def accepts(self, resource_type: str) -> bool:
+        """Whether their side takes resources of that type."""
+        if isinstance(self.connector, Mapped):
+            return self.connector.takes(resource_type, self.mapping)
+        return self.connector.accepts(resource_type)
 
     def pushes(self, resource_type: str) -> bool:
         """Whether resources of that type are sent there."""
         wanted = resource_type in self.push if isinstance(self.push, tuple) else self.push
-        return wanted and self.endpoint is not None and self.connector.accepts(resource_type)
+        return wanted and self.endpoint is not None and self.accepts(resource_type)
 
     def to_json(self) -> dict[str, Any]:
         """What is stored: the body it was read from, secrets left out, defaults omitted."""

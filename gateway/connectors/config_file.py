@@ -27,6 +27,7 @@ from gateway.connectors.config import (
     RateLimit,
     Sync,
 )
+from gateway.connectors.protocol import Mapped
 from gateway.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -143,6 +144,8 @@ def _profile_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
     if config.options.get("identifier_strategy") == "hmac-sha256" and IDENTIFIER_KEY not in known:
         yield "options.identifierKey is required for the identifier_strategy hmac-sha256"
     try:
+        if isinstance(config.connector, Mapped):
+            config.connector.check(config.mapping, both_ways=config.push is not False)
         config.side("")
         _ = config.form
     except InvalidInput as error:
@@ -218,9 +221,9 @@ def _sync_problems(sync: Sync, secrets: Secrets) -> Iterator[str]:
 
 def _push_problems(config: Config) -> Iterator[str]:
     for resource_type in config.push if isinstance(config.push, tuple) else ():
-        if not config.connector.accepts(resource_type):
+        if not config.accepts(resource_type):
             yield f"push lists {resource_type!r}, which the profile {config.profile} cannot take"
-    if config.endpoint is None and config.push and config.connector.accepts("Patient"):
+    if config.endpoint is None and config.push and config.accepts("Patient"):
         yield "endpoint is required, unless push is false"
     limit: RateLimit | None = config.rate_limit
     if limit is not None and not (limit.requests > 0 and limit.seconds > 0):

@@ -19,7 +19,7 @@ class Side:
     """What a connector must know of the two sides. `ours` = our FHIR base: `{ours}/Patient` is the identifier system
     of our Patient ids. `id_system` = the identifier system of their ids. `update` = the method of their updates.
     `mapping` and `options` are the connector file's; `options` an instance of the module's `Options`, where it has
-    any."""
+    any. `content_type`: how they write; `read` False: events are believed as they are."""
 
     ours: str
     id_system: str
@@ -27,6 +27,8 @@ class Side:
     name: str = ""
     mapping: Mapping[str, Any] = field(default_factory=dict)
     options: Any = None
+    content_type: str = "json"
+    read: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,20 @@ class Formed(Protocol):
 
     def form_for(self, mapping: Mapping[str, Any], options: Any) -> Form:
         """Raises InvalidInput for a mapping that cannot be used; asked when the connector file is read."""
+
+
+@runtime_checkable
+class Mapped(Protocol):
+    """A system of which the mapping says everything: which types it takes, and what its events mean."""
+
+    def check(self, mapping: Mapping[str, Any], *, both_ways: bool) -> None:
+        """Raises InvalidInput naming the field that cannot be used."""
+
+    def takes(self, resource_type: str, mapping: Mapping[str, Any]) -> bool:
+        """Whether the mapping sends resources of that type."""
+
+    def told(self, body: bytes, side: Side) -> Event:
+        """What a webhook's body means. Raises InvalidInput when it is not theirs."""
 
 
 @runtime_checkable

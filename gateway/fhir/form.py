@@ -214,6 +214,14 @@ def _first_given(element: str, item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "given": item["given"][:1]} if element == "name" and item.get("given") else item
 
 
+def _name_text(element: str, item: dict[str, Any]) -> dict[str, Any]:
+    """A name that is shown as one text."""
+    if element != "name":
+        return item
+    text = item.get("text") or " ".join([*(item.get("given") or []), item.get("family") or ""]).strip()
+    return {key: part for key, part in item.items() if key == "use"} | ({"text": text} if text else {})
+
+
 def _each_text(item: dict[str, Any], rewrite: Callable[[str], str]) -> dict[str, Any]:
     return {key: _rewritten(part, rewrite) if key in _TEXTS else part for key, part in item.items()}
 
@@ -234,4 +242,5 @@ REWRITING: Final[Mapping[str, Callable[[str, dict[str, Any]], dict[str, Any]]]] 
     "unaccented": _unaccented,
     "digits": _digits,
     "first-given": _first_given,
+    "name-text": _name_text,
 }

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.connectors import signature
 from gateway.connectors.config import WEBHOOK_SECRET
-from gateway.connectors.protocol import Answering, Named
+from gateway.connectors.protocol import Answering, Mapped, Named
 from gateway.errors import NotPermitted
 from gateway.fhir import json
 from gateway.flow import Received, dedupe_key
@@ -60,6 +60,8 @@ async def webhook(request: Request, path: str) -> Response:
         return plain_json(pong)
     if event_id is None and isinstance(connector, Named):
         event_id = connector.event_id(json.decode(body))
+    elif event_id is None and isinstance(connector, Mapped):
+        event_id = config.told(body, flow.ours).id
     media = request.headers.get("content-type", "")
     received = Received(config.name, None, "webhook", media, body, dedupe_key("event", event_id))
     kept = await flow.store_first(received)
