@@ -166,7 +166,7 @@ class Ingest:
             now = tx.records_of(config.name, [(item.type, item.remote_id or "")])
             return (next(iter(now.values())).revision if now else 0) == revision
 
-        return await self._flow.apply_stored(received, item, speaker, fresh)
+        return await self._flow.apply_stored(received, item, speaker, fresh, issues=findings.issues_json(seen.issues))
 
     def _target(self, reader: Reader, config: Config, event: Event) -> tuple[Target, RecordRow | None]:
         assert event.type is not None and event.remote_id is not None

@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.errors import InvalidInput, PartnerRejected, Unparsable
 from gateway.fhir import json
+from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 
@@ -76,13 +77,14 @@ class Reply:
 class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
     as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
-    answer speaks about, None = what the connector's form says."""
+    answer speaks about, None = what the connector's form says. `issues` = what in it could not be translated."""
 
     remote_id: str | None
     body: Resource | None
     at: str | None = None
     version: str | None = None
     coverage: Coverage | None = None
+    issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Found:
     at: str | None = None
     version: str | None = None
     coverage: Coverage | None = None
+    issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,7 @@ def _read(written: bytes) -> Mapped:
             if not elements.is_resource_type(name):
                 raise InvalidInput(f"mapping.{name} is no resource type of FHIR R4")
             shapes[name] = _shape(name, _converted(part, ShapeFile, f"mapping.{name}"), f"mapping.{name}")
+    _check_references(shapes)
     event = _converted(mapping["event"], EventFile, "mapping.event") if "event" in mapping else None
     _check_event(event, shapes)
     subscribe = mapping.get("subscribe", {})
@@ -263,7 +264,7 @@ def _checked(type_: str, name: str, spec: dict[str, Any], usual: Direction, labe
         raise InvalidInput("FHIRPath cannot be written to: say direction out, or use a dotted path of FHIR elements")
     if isinstance(theirs, Expression) and direction != "in":
         raise InvalidInput("FHIRPath cannot be written to: say direction in, or use a dotted path")
-    return Rule(label, ours, theirs, transform, direction, constant=not transform.needs_path)
+    return Rule(label, ours, theirs, transform, direction, not transform.needs_path, transform.refers)
 
 
 def _check_calls(shape: Shape, where: str) -> None:
@@ -288,6 +289,14 @@ def _check_calls(shape: Shape, where: str) -> None:
 def own_id(shape: Shape) -> Rule | None:
     """The field in which they keep our id."""
     return next((rule for rule in shape.rules if rule.ours.text == "identifier[ours].value" and rule.outward), None)
+
+
+def _check_references(shapes: Mapping[str, Shape]) -> None:
+    """What a reference leads to is known by its link to this system, which only a mapped type can have."""
+    for shape in shapes.values():
+        for rule in shape.rules:
+            if rule.refers is not None and rule.refers not in shapes:
+                raise InvalidInput(f"{rule.name}: leads to a {rule.refers}, which the mapping does not have")
 
 
 def _check_event(event: EventFile | None, shapes: Mapping[str, Shape]) -> None:

@@ -319,7 +319,8 @@ def _is_meant(item: Any, place: Place, systems: Mapping[str, str]) -> bool:
     if place.label is None:
         return True
     if place.name == _BY_ACTOR:
-        return str((item.get("actor") or {}).get("reference", "")).startswith(f"{place.label}/")
+        # also one that they do not hold, whose reference is an address of ours: it is told as such, not as missing
+        return f"/{place.label}/" in f"/{(item.get('actor') or {}).get('reference', '')}"
     return all(item.get(key) == value for key, value in _labels(place, systems).items())
 
 

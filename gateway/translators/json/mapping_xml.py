@@ -10,9 +10,9 @@ from typing import Any
 
 from lxml import etree
 
-Element = Any
-
 from gateway.errors import Unparsable
+
+Element = Any
 
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 

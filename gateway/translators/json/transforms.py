@@ -28,12 +28,13 @@ class Untransformable(Exception):
 @dataclass(frozen=True, slots=True)
 class Transform:
     """`inward`: theirs -> FHIR, `outward`: FHIR -> theirs; both raise Untransformable. `one_to_one`: nothing is lost
-    there and back. `needs_path` False: it can do without a place on their side."""
+    there and back. `needs_path` False: it can do without a place on their side. `refers`: the type that it leads to."""
 
     inward: Way
     outward: Way
     one_to_one: bool = True
     needs_path: bool = True
+    refers: str | None = None
 
 
 def build(name: str | None, parameters: Mapping[str, Any], element: Element) -> Transform:
@@ -334,7 +335,7 @@ def _reference(parameters: Mapping[str, Any], element: Element) -> Transform:
             raise Untransformable(f"is no {type_} that they hold")
         return found
 
-    return Transform(inward, outward)
+    return Transform(inward, outward, refers=type_)
 
 
 def _constant(parameters: Mapping[str, Any], _: Element) -> Transform:
