@@ -17,7 +17,7 @@ from gateway.connectors.event import Event
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.connectors.rest_pages import look
 from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, PartnerUnknown, VersionConflict
-from gateway.fhir import references
+from gateway.fhir import elements, references
 from gateway.fhir.form import FULL, Form
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
@@ -31,6 +31,8 @@ PATIENT = "Patient"
 
 form = FULL
 
+_OURS_ONLY = ("Provenance", "Binary", "AuditEvent", "Bundle", "Parameters", "OperationOutcome")
+
 
 def form_for(mapping: Mapping[str, Any], options: Any) -> Form:  # noqa: ARG001 (the protocol's signature)
     return mappings.form_of(mappings.read(mapping))
@@ -42,8 +44,9 @@ def check(mapping: Mapping[str, Any], *, both_ways: bool) -> None:
         mappings.check_both_ways(mapped)
 
 
-def accepts(resource_type: str) -> bool:  # noqa: ARG001
-    return True
+def accepts(resource_type: str) -> bool:
+    """As far as a mapping says how."""
+    return elements.is_resource_type(resource_type) and resource_type not in _OURS_ONLY
 
 
 def takes(resource_type: str, mapping: Mapping[str, Any]) -> bool:

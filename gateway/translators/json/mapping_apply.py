@@ -50,8 +50,8 @@ def to_fhir(shape: Shape, payload: Any, systems: Systems, known: Resource | None
             covered.add(slot)
     for rule in shape.rules:
         if rule.constant and rule.inward and isinstance(rule.ours, Ours):
-            builder.put(rule.ours, rule.transform.inward(None), only_beside=True)
-            covered.add(rule.ours.slot(systems))
+            if builder.put(rule.ours, rule.transform.inward(None), only_beside=True):
+                covered.add(rule.ours.slot(systems))
     coverage = Coverage(frozenset(covered)) if shape.type == "Patient" else Coverage()
     return Read(builder.resource, coverage, tuple(issues))
 

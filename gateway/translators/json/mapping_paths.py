@@ -239,30 +239,25 @@ class Builder:
     systems: Mapping[str, str]
     _made: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def put(self, path: Ours, value: Any, *, only_beside: bool = False) -> None:
-        """`only_beside`: not where nothing else is (a constant makes no item of a list by itself)."""
+    def put(self, path: Ours, value: Any, *, only_beside: bool = False) -> bool:
+        """`only_beside`: not where nothing else is (a constant makes no item of a list by itself); False then."""
         here, walked = self.resource, ""
-        for at, place in enumerate(path.places):
-            walked = f"{walked}.{place.name}[{place.label or ''}]"
-            if at == len(path.places) - 1:
-                self._end(here, place, walked, value, only_beside=only_beside)
-            elif place.element.many:
-                if only_beside and walked not in self._made:
-                    return
-                here = self._item(here, place, walked)
-            elif only_beside and place.name not in here:
-                return
-            else:
-                here = here.setdefault(place.name, {})
+        for place in path.places[:-1]:
+            walked = _named(walked, place)
+            if only_beside and not (walked in self._made if place.element.many else place.name in here):
+                return False
+            here = self._item(here, place, walked) if place.element.many else here.setdefault(place.name, {})
+        last = path.places[-1]
+        if only_beside and last.element.many:
+            return False
+        self._end(here, last, _named(walked, last), value)
+        return True
 
-    def _end(self, here: dict[str, Any], place: Place, walked: str, value: Any, *, only_beside: bool) -> None:
-        if not place.element.many:
+    def _end(self, here: dict[str, Any], place: Place, walked: str, value: Any) -> None:
+        if not place.element.many or isinstance(value, list):
             here[place.name] = value
         elif isinstance(value, dict):
-            if not (only_beside and walked not in self._made):
-                self._item(here, place, walked).update(value)
-        elif isinstance(value, list):
-            here[place.name] = value
+            self._item(here, place, walked).update(value)
         else:
             here.setdefault(place.name, []).append(value)
 
@@ -271,6 +266,10 @@ class Builder:
             self._made[walked] = dict(_labels(place, self.systems))
             here.setdefault(place.name, []).append(self._made[walked])
         return self._made[walked]
+
+
+def _named(walked: str, place: Place) -> str:
+    return f"{walked}.{place.name}[{place.label or ''}]"
 
 
 def ours(resource_type: str, text: str) -> Ours | Expression:
