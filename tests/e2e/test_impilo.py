@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from gateway.connectors import impilo
-from gateway.connectors.protocol import Hook
+from gateway.connectors.protocol import Hook, Side
+from gateway.delivery.guard import networks
+from gateway.delivery.http import Outbound, Peer
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.sandbox import impilo as stand_in
 from gateway.sandbox import serve
 from gateway.sandbox.faults import Sandbox
 
+from . import post_box
 from .desk import OURS, Desk, opened
-from .waiting import until
+from .post_box import PostBox, deliver, settled
 
 pytestmark = pytest.mark.anyio
 
@@ -36,14 +35,12 @@ QUICK: dict[str, Any] = {"deliver": True, "retry_schedule": (0.0, *[0.05] * 400)
 
 @dataclass
 class Clinic:
-    """The gateway, Impilo, and a post box between them: what Impilo sends waits there until a test hands it over."""
+    """The gateway, Impilo, and the post between them."""
 
     desk: Desk
     partner: Sandbox
     url: str
-    post: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-    post_url: str = ""
-    refusing: bool = False
+    post: PostBox
 
     async def control(self, path: str, body: Any = None) -> Any:
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -56,30 +53,14 @@ class Clinic:
         found: list[dict[str, Any]] = await self.control("/_patients")
         return found
 
-    async def hand_over(self, *, secret: str = SECRET) -> list[int]:
-        """Everything that waits, in its order."""
-        waiting, self.post[:] = list(self.post), []
-        return [await self.tell(body, secret=headers.get("impilo-webhook-secret", "")) for headers, body in waiting]
+    async def hand_over(self) -> list[int]:
+        return await self.post.hand_over(self.desk, PATH)
 
     async def tell(self, body: bytes, *, secret: str = SECRET) -> int:
-        headers = {"Impilo-Webhook-Secret": secret}
-        answer = await self.desk.call("POST", PATH, body, key="", kind="application/json", headers=headers)
-        return answer.status_code
-
-    async def arrived(self, count: int) -> None:
-        async def there() -> bool:
-            return len(self.post) >= count
-
-        await until(there)
+        return await deliver(self.desk, PATH, ({"impilo-webhook-secret": secret}, body))
 
     async def settled(self) -> None:
-        """Nothing waits here: every message worked off, every delivery made."""
-
-        async def nothing_waits() -> bool:
-            due = self.desk.ask(lambda reader: reader.deliveries(["due", "unknown"], limit=10))
-            return not due and not self.desk.messages("received")
-
-        await until(nothing_waits)
+        await settled(self.desk)
 
     async def ines(self) -> Resource:
         [found] = await self.desk.found(f"/Patient?identifier={SYSTEM}|101")
@@ -89,16 +70,9 @@ class Clinic:
 @pytest.fixture
 async def clinic(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Clinic]:
     partner = stand_in.create()
-    post: list[tuple[dict[str, str], bytes]] = []
-
-    async def keep(request: Request) -> Response:
-        post.append((dict(request.headers), await request.body()))
-        return Response(status_code=200)
-
-    box = Sandbox(Starlette(routes=[Route("/hook", keep, methods=["POST"])]))
-    with serve.running(partner) as url, serve.running(box) as box_url:
+    with serve.running(partner) as url, post_box.opened() as post:
         async with opened(tmp_path, **QUICK) as desk:
-            clinic = Clinic(desk, partner, url, post, f"{box_url}/hook")
+            clinic = Clinic(desk, partner, url, post)
             desk.connect(
                 {
                     "name": "impilo",
@@ -127,10 +101,11 @@ def phone_of(patient: Resource) -> str:
 
 async def register(clinic: Clinic) -> None:
     """As the registry does when the connector is made."""
-    directory = await clinic.desk.store.query(clinic.desk.context.flow.directory)
-    config = directory.peer("impilo")
-    hook = Hook(clinic.post_url, SECRET)
-    await clinic.desk.context.ingest._ask(config, impilo.register(hook, config.side(OURS)))
+    key = {"Impilo-API-Key": stand_in.API_KEY}
+    peer = Peer("impilo", f"{clinic.url}{stand_in.BASE}", key, networks(["127.0.0.0/8"]))
+    side = Side(OURS, SYSTEM, options=impilo.Options())
+    async with Outbound() as outbound:
+        await outbound.run(impilo.register(Hook(clinic.post.url, SECRET), side), peer)
 
 
 @pytest.mark.parametrize("envelope", ["guide", "seed"])
@@ -154,7 +129,7 @@ async def test_a_new_patient_goes_there_once_and_its_echo_changes_nothing(clinic
         "telecom": [{"system": "phone", "use": "mobile", "value": "+1 555 010 7788"}],
     }
     our_id = await clinic.desk.made_id(bob)
-    await clinic.arrived(1)  # patient.created, for what we made ourselves
+    await clinic.post.arrived(1)  # patient.created, for what we made ourselves
     await clinic.settled()
     before, writes = clinic.desk.sequence(), len(clinic.partner.log)
     assert await clinic.hand_over() == [200]
@@ -187,7 +162,7 @@ async def test_an_edit_here_is_a_patch_there_and_theirs_survives_beside_it(clini
 
 async def test_a_late_event_changes_nothing_newer(clinic: Clinic) -> None:
     await clinic.control("/_edit/101", {"set": {"phoneNumber": "555-010-1111"}})
-    late = clinic.post.pop()
+    late = clinic.post.letters.pop()
     await clinic.control("/_edit/101", {"set": {"phoneNumber": "555-010-2222"}})
     await clinic.hand_over()
     await clinic.settled()
@@ -236,7 +211,7 @@ async def test_their_test_event_is_a_reading_like_others(clinic: Clinic) -> None
         body = {"patientId": 101, "systolic": 120, "diastolic": 80, "heartRate": 100}
         headers = {"Impilo-API-Key": stand_in.API_KEY}
         assert (await client.post(url, content=json.encode(body), headers=headers)).status_code == 200
-    await clinic.arrived(1)
+    await clinic.post.arrived(1)
     assert await clinic.hand_over() == [200]
     await clinic.settled()
     assert clinic.desk.counts().get("Observation") == 1
@@ -245,7 +220,7 @@ async def test_their_test_event_is_a_reading_like_others(clinic: Clinic) -> None
 async def test_the_same_event_twice_is_one_message(clinic: Clinic) -> None:
     clinic.partner.set(duplicate_webhooks=True)
     await clinic.control("/_reading/weight", {"patientId": 101, "weight": 70})
-    assert len(clinic.post) == 2 and await clinic.hand_over() == [200, 200]
+    assert len(clinic.post.letters) == 2 and await clinic.hand_over() == [200, 200]
     await clinic.settled()
     assert len(clinic.desk.messages()) == 1 and clinic.desk.counts()["Observation"] == 1
 
@@ -253,7 +228,7 @@ async def test_the_same_event_twice_is_one_message(clinic: Clinic) -> None:
 @pytest.mark.parametrize("secret", ["", "guessed", SECRET + " "])
 async def test_an_event_without_the_secret_is_refused_and_not_kept(clinic: Clinic, secret: str) -> None:
     await clinic.control("/_edit/101", {"set": {"phoneNumber": "555-010-6666"}})
-    assert await clinic.tell(clinic.post[0][1], secret=secret) == 401
+    assert await clinic.tell(clinic.post.letters[0][1], secret=secret) == 401
     assert clinic.desk.messages() == [] and "Patient" not in clinic.desk.counts()
 
 

@@ -49,9 +49,8 @@ def to_fhir(shape: Shape, payload: Any, systems: Systems, known: Resource | None
         if _take(builder, rules, payload, systems, known, issues, whole=shape.type == "Patient"):
             covered.add(slot)
     for rule in shape.rules:
-        if rule.constant and rule.inward and isinstance(rule.ours, Ours):
-            if builder.put(rule.ours, rule.transform.inward(None), only_beside=True):
-                covered.add(rule.ours.slot(systems))
+        if rule.constant and rule.inward and _put_constant(builder, rule) and isinstance(rule.ours, Ours):
+            covered.add(rule.ours.slot(systems))
     coverage = Coverage(frozenset(covered)) if shape.type == "Patient" else Coverage()
     return Read(builder.resource, coverage, tuple(issues))
 
@@ -72,6 +71,11 @@ def to_theirs(
         if rule.outward and wanted(rule):
             _give(rule, resource, payload, systems, issues, empty=None if base is None else shape.written.empty)
     return Written(payload, tuple(issues))
+
+
+def _put_constant(builder: Builder, rule: Rule) -> bool:
+    """Only beside a value: a country alone is no address."""
+    return isinstance(rule.ours, Ours) and builder.put(rule.ours, rule.transform.inward(None), only_beside=True)
 
 
 def _by_slot(shape: Shape, systems: Systems) -> dict[str, list[Rule]]:

@@ -1,0 +1,216 @@
+"""Systems that are known by their mapping file alone: the seed's stories, end to end."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.connectors.signature import sign
+from gateway.fhir import json
+from gateway.fhir.json import Resource
+from gateway.sandbox import rest_partner, serve
+from gateway.sandbox.faults import Sandbox
+from tests.contract.rest_mapping import CVX, MAPPING
+
+from . import post_box
+from .desk import Desk, opened
+from .post_box import PostBox, settled
+from .waiting import until
+
+pytestmark = pytest.mark.anyio
+
+SECRET = f"whsec_{base64.b64encode(b'a secret of twenty-four ').decode()}"
+IDS = "https://state-ehr.example/people"
+PATH = "/api/webhooks/state-ehr"
+QUICK: dict[str, Any] = {"deliver": True, "retry_schedule": (0.0, *[0.05] * 400), "lease": 2.0, "delivery_timeout": 2.0}
+
+
+BOOKING = {
+    "personId": "s-1",
+    "startsAt": "2026-07-01T10:30:00",
+    "endsAt": "2026-07-01T10:45:00",
+    "state": "confirmed",
+    "vaccine": "COVID-19",
+}
+
+
+@dataclass
+class Meeting:
+    """The gateway, the state's EHR, and the post between them."""
+
+    desk: Desk
+    ehr: Sandbox
+    url: str
+    post: PostBox
+
+    def connect(self, **more: Any) -> None:
+        self.desk.connect(
+            {
+                "name": "state-ehr",
+                "type": "REST",
+                "endpoint": f"{self.url}/api",
+                "auth": {"scheme": "apiKey", "key": rest_partner.API_KEY},
+                "sync": {"mode": "webhook", "secret": SECRET},
+                "idSystem": IDS,
+                "mapping": MAPPING,
+                "allow_networks": ["127.0.0.0/8"],
+                **more,
+            }
+        )
+
+    async def subscribe(self) -> None:
+        async with httpx.AsyncClient(trust_env=False, headers={"X-API-Key": rest_partner.API_KEY}) as client:
+            asked = json.encode({"url": self.post.url, "events": [], "secret": SECRET})
+            assert (await client.post(f"{self.url}/api/subscribe", content=asked)).status_code == 201
+
+    async def edit(self, name: str, item_id: str, verb: str = "updated", **fields: Any) -> None:
+        """A clerk of the EHR changes something; the event waits in the post."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            asked = json.encode({"set": fields, "verb": verb})
+            answer = await client.post(f"{self.url}/_edit/{name}/{item_id}", content=asked)
+            assert json.decode(answer.content)["webhook"] == 200
+
+    async def held(self, name: str) -> list[dict[str, Any]]:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            found: list[dict[str, Any]] = json.decode((await client.get(f"{self.url}/_held/{name}")).content)
+        return found
+
+    async def handed_over(self) -> None:
+        assert set(await self.post.hand_over(self.desk, PATH)) == {200}
+        await settled(self.desk)
+
+    async def ines(self) -> Resource:
+        [found] = await self.desk.found(f"/Patient?identifier={IDS}|s-1")
+        return found
+
+
+@pytest.fixture
+async def meeting(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Meeting]:
+    ehr = rest_partner.create()
+    with serve.running(ehr) as url, post_box.opened() as post:
+        async with opened(tmp_path, **QUICK) as desk:
+            meeting = Meeting(desk, ehr, url, post)
+            meeting.connect()
+            await meeting.subscribe()
+            yield meeting
+
+
+def connector(**more: Any) -> dict[str, Any]:
+    """The seed's connector, its system reached by events only."""
+    return {
+        "name": "StateEHR",
+        "type": "REST",
+        "endpoint": "https://stateehr.example/fhir/Patient",
+        "sync": {"mode": "webhook", "path": "/api/webhooks/state-ehr/patient", "secret": SECRET, "read": False},
+        "mapping": {"hmsPatientId": "id", "hmsName": "name"},
+        **more,
+    }
+
+
+async def tell(desk: Desk, path: str, payload: Any, *, secret: str = SECRET, event_id: str = "e1") -> int:
+    body = json.encode(payload)
+    headers = sign(secret, event_id, body, now=datetime.now(UTC))
+    return (await desk.call("POST", path, body, key="", kind="application/json", headers=headers)).status_code
+
+
+@pytest.mark.parametrize("more", [{}, {"endpoint": None, "push": False, "idSystem": "https://stateehr.example/ids"}])
+async def test_the_acceptance_example_of_hms(desk: Desk, more: dict[str, Any]) -> None:
+    desk.connect({name: value for name, value in connector(**more).items() if value is not None})
+    system = more.get("idSystem", "https://stateehr.example/fhir/Patient")
+    path = "/api/webhooks/state-ehr/patient"
+    assert await tell(desk, path, {"id": "p1", "name": "Ada"}) == 200
+    assert await tell(desk, path, {"id": "p1", "name": "Ada"}) == 200, "the same event twice"
+    assert await tell(desk, path, {"id": "p2", "name": "Eve"}, secret=f"whsec_{'A' * 32}") == 401
+
+    async def found() -> list[Resource]:
+        return await desk.found(f"/Patient?identifier={system}|p1")
+
+    [ada] = await until(found)
+    assert {"system": system, "value": "p1"} in ada["identifier"] and ada["name"] == [{"text": "Ada"}]
+    assert ada["meta"]["versionId"] == "1" and desk.counts()["Patient"] == 1
+    assert len([one for one in desk.messages() if one.kind == "webhook"]) == 1
+
+
+async def test_a_person_there_is_a_patient_here_and_an_edit_follows(meeting: Meeting) -> None:
+    await meeting.edit("people", "s-1", sex="F", mobile="555-010-2030")
+    await meeting.handed_over()
+    ines = await meeting.ines()
+    assert ines["name"] == [{"family": "Sample", "given": ["Ines", "Maria"]}] and ines["gender"] == "female"
+    await meeting.edit("people", "s-1", last="Other")
+    await meeting.handed_over()
+    assert (await meeting.ines())["name"] == [{"family": "Other", "given": ["Ines", "Maria"]}]
+    held = (await meeting.held("people"))[0]
+    assert held["externalId"] == ines["id"], "they keep our id"
+
+
+async def test_an_edit_here_is_written_there_and_settles(meeting: Meeting) -> None:
+    await meeting.edit("people", "s-1", note="prefers mornings", mobile="555-010-2030")
+    await meeting.handed_over()
+    ines = await meeting.ines()
+    ines["telecom"] = [{"system": "phone", "use": "mobile", "value": "+1 555 010 9999"}]
+    assert (await meeting.desk.fhir("PUT", f"/Patient/{ines['id']}", ines)).status_code == 200
+    await settled(meeting.desk)
+    held = (await meeting.held("people"))[0]
+    assert (held["mobile"], held["note"]) == ("15550109999", "prefers mornings")
+    before, writes = meeting.desk.sequence(), len(meeting.ehr.log)
+    await meeting.edit("people", "s-1")  # an event without a change: their digits are our number
+    await meeting.handed_over()
+    assert meeting.desk.sequence() == before
+    assert {one["method"] for one in meeting.ehr.log[writes:]} == {"GET"}
+    assert (await meeting.ines())["telecom"] == ines["telecom"]
+
+
+async def test_a_booking_there_is_an_appointment_here_until_it_is_called_off(meeting: Meeting) -> None:
+    await meeting.edit("bookings", "b-9", "created", **BOOKING)
+    await meeting.handed_over()
+    ines = await meeting.ines()
+    [appointment] = await meeting.desk.found(f"/Appointment?patient=Patient/{ines['id']}")
+    assert appointment["status"] == "booked" and appointment["start"] == "2026-07-01T10:30:00-04:00"
+    assert appointment["participant"][0]["actor"] == {"reference": f"Patient/{ines['id']}"}
+    await meeting.edit("bookings", "b-9", state="called off")
+    await meeting.handed_over()
+    assert (await meeting.desk.read(f"/Appointment/{appointment['id']}"))["status"] == "cancelled"
+
+
+async def test_a_shot_there_is_an_immunization_here(meeting: Meeting) -> None:
+    shot = {"personId": "s-1", "cvx": "208", "vaccineName": "COVID-19 mRNA", "givenOn": "2026-07-01", "lot": "L-9"}
+    await meeting.edit("shots", "x-1", "created", **shot)
+    await meeting.handed_over()
+    ines = await meeting.ines()
+    [immunization] = await meeting.desk.found(f"/Immunization?patient=Patient/{ines['id']}")
+    assert immunization["vaccineCode"]["coding"] == [{"system": CVX, "code": "208"}]
+    assert immunization["lotNumber"] == "L-9" and immunization["occurrenceDateTime"] == "2026-07-01"
+
+
+async def test_a_value_without_counterpart_is_noted_beside_the_message(meeting: Meeting) -> None:
+    await meeting.edit("people", "s-1", sex="Z")
+    await meeting.handed_over()
+    assert "gender" not in await meeting.ines()
+    [message] = [one for one in meeting.desk.messages() if one.kind == "webhook"]
+    noted = json.decode(message.issues or b"[]")
+    assert message.state == "applied" and "mapping.Patient.fields.gender" in noted[0]["diagnostics"]
+
+
+async def test_what_the_mapping_ignores_changes_nothing(meeting: Meeting) -> None:
+    for kind in ("report.ready", "unheard.of"):
+        body = {"kind": kind, "eventId": kind, "model": {"id": "s-1"}}
+        assert await tell(meeting.desk, PATH, body, event_id=kind) == 200
+    await settled(meeting.desk)
+    assert not meeting.desk.counts() and {one.state for one in meeting.desk.messages()} == {"applied"}
+
+
+async def test_a_person_who_was_removed_there_is_kept_here(meeting: Meeting) -> None:
+    await meeting.edit("people", "s-1")
+    await meeting.handed_over()
+    ines = await meeting.ines()
+    body = {"kind": "person.removed", "eventId": "gone", "model": {"id": "s-1"}}
+    assert await tell(meeting.desk, PATH, body, event_id="gone") == 200
+    await settled(meeting.desk)
+    assert (await meeting.desk.read(f"/Patient/{ines['id']}"))["name"] == ines["name"]
