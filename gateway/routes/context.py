@@ -10,6 +10,7 @@ from fastapi import Request
 
 from gateway import auth
 from gateway.auth import Authenticator, Principal
+from gateway.consolidated.tickets import Tickets
 from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
@@ -29,6 +30,7 @@ class Context:
     inbox: Inbox
     pool: Pool
     authenticator: Authenticator
+    tickets: Tickets
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
         """Raises NotAuthenticated."""
