@@ -66,8 +66,8 @@ def read(target: Target, side: Side) -> Read:
             seen = yield from _get(shape, value, side, target.known)
             if seen.body is not None:
                 return seen
-    found = yield from _find(shape, target.id, side)
-    return Seen(None, None) if found is None else _seen(shape, found, side, target.known)
+    held = yield from _find(shape, target.id, side)
+    return Seen(None, None) if held is None else _seen(shape, held, side, target.known)
 
 
 def push(item: Item, side: Side) -> Push:
@@ -99,7 +99,11 @@ def event(payload: Any) -> Event:
 def told(body: bytes, side: Side) -> Event:
     """As `mapping.event` says; else `{"type": "patient.updated", "data": {..}}`; else the bare model, where only one
     type is mapped. A Patient is read again (kind `changed`), others with what they refer to (kind `gather`)."""
-    payload = calls.decoded(body, side)
+    return of_payload(calls.decoded(body, side), side)
+
+
+def of_payload(payload: Any, side: Side) -> Event:
+    """The same for a payload that was decoded."""
     if not isinstance(payload, dict):
         raise InvalidInput("a webhook must be an object")
     mapped = mappings.read(side.mapping)
@@ -128,8 +132,8 @@ def gather(told_of: Event, side: Side) -> Gather:
     assert told_of.type is not None and told_of.remote_id is not None
     shape = _shape(told_of.type, side)
     if not (side.read and _is_read(shape)):
-        found = _found(shape, dict(told_of.data), side)
-        return [replace(found, coverage=Coverage(found.coverage.elements, absence=False) if found.coverage else None)]
+        one = found(shape, dict(told_of.data), side)
+        return [replace(one, coverage=Coverage(one.coverage.elements, absence=False) if one.coverage else None)]
     seen = yield from _get(shape, told_of.remote_id, side, None)
     main = Found(shape.type, told_of.remote_id, seen.body, seen.at, coverage=seen.coverage, issues=seen.issues)
     others = []
@@ -143,7 +147,7 @@ def gather(told_of: Event, side: Side) -> Gather:
 def scan(cursor: str | None, side: Side) -> Scan:
     shapes = [shape for shape in mappings.read(side.mapping).shapes.values() if shape.written.list is not False]
     shapes.sort(key=lambda shape: shape.type != PATIENT)  # the others refer to her
-    page = yield from look(shapes, cursor, side, lambda shape, one: _found(shape, one, side))
+    page = yield from look(shapes, cursor, side, lambda shape, one: found(shape, one, side))
     return page
 
 
@@ -234,10 +238,10 @@ def _raw(shape: Shape, remote_id: str, side: Side) -> Generator[Call, Reply, dic
     reply = yield calls.read(shape, segment(remote_id), side)
     if reply.status in (404, 410):
         return None
-    found = calls.item(shape, reply, side)
-    if found is None:
+    raw = calls.item(shape, reply, side)
+    if raw is None:
         raise refused(f"reading a {shape.type}", reply)
-    return found
+    return raw
 
 
 def _find(shape: Shape, our_id: str, side: Side) -> Generator[Call, Reply, dict[str, Any] | None]:
@@ -249,10 +253,10 @@ def _find(shape: Shape, our_id: str, side: Side) -> Generator[Call, Reply, dict[
     listed = calls.items(shape, reply, side)
     if listed is None:
         raise refused(f"finding a {shape.type}", reply)
-    found = [one for one in listed if rule.place.get(one) == our_id]
-    if len(found) > 1:
-        raise AmbiguousMatch(f"they hold {len(found)} of the type {shape.type} with our id")
-    return found[0] if found else None
+    ours = [one for one in listed if rule.place.get(one) == our_id]
+    if len(ours) > 1:
+        raise AmbiguousMatch(f"they hold {len(ours)} of the type {shape.type} with our id")
+    return ours[0] if ours else None
 
 
 def _seen(
@@ -264,7 +268,8 @@ def _seen(
     return Seen(named, read_.resource, events.instant(at), coverage=read_.coverage, issues=read_.issues)
 
 
-def _found(shape: Shape, raw: dict[str, Any], side: Side) -> Found:
+def found(shape: Shape, raw: dict[str, Any], side: Side) -> Found:
+    """One of theirs, under their own id. Raises InvalidInput when it has none."""
     seen = _seen(shape, raw, side, None)
     if seen.remote_id is None:
         raise InvalidInput(f"a {shape.type} of theirs has no id", expression=shape.id.text)
@@ -272,8 +277,8 @@ def _found(shape: Shape, raw: dict[str, Any], side: Side) -> Found:
 
 
 def _value(shape: Shape, raw: dict[str, Any]) -> Any:
-    found = shape.id.get(raw)
-    return None if found is MISSING else found
+    value = shape.id.get(raw)
+    return None if value is MISSING else value
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -324,8 +329,8 @@ def _made(shape: Shape, item: Item, reply: Reply, side: Side) -> Push:
     remote_id = events.text(_value(shape, answer)) if answer else None
     remote_id = remote_id or reply.headers.get("location", "").rstrip("/").rpartition("/")[2] or None
     if remote_id is None:
-        found = yield from _find(shape, item.id, side)
-        remote_id = events.text(_value(shape, found)) if found else None
+        held = yield from _find(shape, item.id, side)
+        remote_id = events.text(_value(shape, held)) if held else None
     if remote_id is None:
         raise PartnerUnknown(f"creating a {item.type} was accepted without an id, and it cannot be found by ours")
     return _accepted(shape, answer, side, remote_id)

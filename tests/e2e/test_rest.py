@@ -11,6 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from gateway.connectors.signature import sign
 from gateway.fhir import json
@@ -214,3 +218,28 @@ async def test_a_person_who_was_removed_there_is_kept_here(meeting: Meeting) -> 
     assert await tell(meeting.desk, PATH, body, event_id="gone") == 200
     await settled(meeting.desk)
     assert (await meeting.desk.read(f"/Patient/{ines['id']}"))["name"] == ines["name"]
+
+
+FLAT: dict[str, Any] = {"id": "p1", "name": "Ada"}
+AS_FHIR: dict[str, Any] = {"resourceType": "Patient", "id": "p1", "name": [{"family": "Lovelace", "given": ["Ada"]}]}
+
+
+@pytest.mark.parametrize(("answer", "name"), [(FLAT, [{"text": "Ada"}]), (AS_FHIR, AS_FHIR["name"]), (None, None)])
+async def test_the_seeds_own_connector_calls_itself_fhir_and_is_flat(
+    desk: Desk, answer: dict[str, Any] | None, name: Any
+) -> None:
+    """Type FHIR, the endpoint of its Patients, a mapping: its side is read, whatever form it answers in."""
+
+    async def read(request: Request) -> Response:
+        found = answer is not None and request.path_params["id"] == "p1"
+        return Response(json.encode(answer), media_type="application/json") if found else Response(status_code=404)
+
+    server = Sandbox(Starlette(routes=[Route("/fhir/Patient/{id}", read)]))
+    with serve.running(server) as url:
+        more = {"type": "FHIR", "endpoint": f"{url}/fhir/Patient", "allow_networks": ["127.0.0.0/8"], "idSystem": IDS}
+        sync = {"mode": "webhook", "path": "/api/webhooks/state-ehr/patient", "secret": SECRET}
+        desk.connect(connector(**more, sync=sync, push=False))
+        assert await tell(desk, "/api/webhooks/state-ehr/patient", FLAT) == 200
+        await settled(desk)
+        found = await desk.found(f"/Patient?identifier={IDS}|p1")
+    assert [one["name"] for one in found] == ([name] if name else []), "what they do not hold is not believed"
