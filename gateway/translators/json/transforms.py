@@ -43,9 +43,9 @@ def build(name: str | None, parameters: Mapping[str, Any], element: Element) -> 
     Raises InvalidInput: an unknown name, a parameter that it does not have, an element that it does not suit.
     """
     chosen = name or _usual(element)
-    if chosen not in _BUILDERS:
-        raise InvalidInput(f"transform must be one of {', '.join(sorted(_BUILDERS))}")
-    builder, allowed, suits = _BUILDERS[chosen]
+    if chosen not in BUILDERS:
+        raise InvalidInput(f"transform must be one of {', '.join(sorted(BUILDERS))}")
+    builder, allowed, suits = BUILDERS[chosen]
     for parameter in parameters:
         if parameter not in allowed:
             raise InvalidInput(f"the transform {chosen} has no parameter {parameter!r}")
@@ -367,7 +367,7 @@ _Builder = Callable[[Mapping[str, Any], Element], Transform]
 _TEXTS = frozenset(PRIMITIVES) - {"boolean"}
 _TIMES = frozenset({"dateTime", "instant"})
 
-_BUILDERS: Mapping[str, tuple[_Builder, frozenset[str], frozenset[str] | None]] = {
+BUILDERS: Mapping[str, tuple[_Builder, frozenset[str], frozenset[str] | None]] = {
     "text": (_text, frozenset(), _TEXTS),
     "number": (_number, frozenset(), frozenset({"integer", "decimal", "positiveInt", "unsignedInt"})),
     "boolean": (_boolean, frozenset({"negated"}), frozenset({"boolean"})),
