@@ -114,8 +114,7 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def remote_system(self) -> str:
         """The identifier system of their ids."""
-        known: str | None = getattr(self.connector, "ID_SYSTEM", None)
-        return self.id_system or known or self.endpoint or f"urn:connector:{self.name}"
+        return self.id_system or self.endpoint or f"urn:connector:{self.name}"
 
     def side(self, ours: str) -> Side:
         """What the connector's calls need to know; `ours` = our FHIR base."""

@@ -73,6 +73,12 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"units.{kind} must be one of {allowed}")
 
 
+def defaults(body: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG001 (the protocol's signature)
+    """No rate is documented: five calls a second ask for no trouble."""
+    sync = {"signature": "header", "header": "Impilo-Webhook-Secret"}
+    return {"idSystem": ID_SYSTEM, "rateLimit": {"requests": 5, "seconds": 1}, "sync": sync}
+
+
 def accepts(resource_type: str) -> bool:
     return resource_type == "Patient"
 

@@ -82,10 +82,9 @@ async def clinic(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Clinic]:
                     "auth": {"scheme": "apiKey", "header": "Impilo-API-Key", "key": stand_in.API_KEY},
                     "sync": {
                         "mode": "webhook",
-                        "signature": "header",
-                        "header": "Impilo-Webhook-Secret",
                         "secret": SECRET,
                     },
+                    "rateLimit": {"requests": 1000},
                     "options": {"units": {"weight": "kg"}},
                     "allow_networks": ["127.0.0.0/8"],
                 }

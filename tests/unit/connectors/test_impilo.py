@@ -107,7 +107,13 @@ def test_the_identifier_key_is_a_secret() -> None:
     options = {"identifier_strategy": "hmac-sha256", "identifierKey": "only ours"}
     [(config, secrets)] = config_file.parse(connector(options=options))
     assert secrets["identifier_key"] == "only ours" and "only ours" not in str(config.to_json())
+
+
+def test_what_every_impilo_has_in_common_need_not_be_said() -> None:
+    [(config, _)] = config_file.parse(connector(sync={"mode": "webhook", "secret": "any text"}))
     assert config.remote_system == "https://app.impiloplatform.com/patient"
+    assert (config.sync.signature, config.sync.header) == ("header", "Impilo-Webhook-Secret")
+    assert config.rate_limit is not None and config.rate_limit.requests == 5
 
 
 def run(calls: Generator[Call, Reply, str]) -> str:
