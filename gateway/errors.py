@@ -19,6 +19,7 @@ GatewayError
 │   └── AmbiguousMatch 412 multiple-matches
 ├── PartnerError 502 exception          the other side answered with an error
 │   ├── PartnerUnavailable 503 transient   nothing was sent, or they asked us to wait
+│   │   └── HeldBack 503 transient  we wait ourselves: their rate limit, or what has to be there first
 │   ├── PartnerUnknown 504 timeout      sent, but no answer: the outcome is unknown
 │   ├── PartnerRejected 502 processing  4xx: a person must look
 │   └── PartnerLoginExpired 502 login   they no longer take our login: somebody must authorise again
@@ -154,13 +155,21 @@ class PartnerError(GatewayError):
 
 
 class PartnerUnavailable(PartnerError):
-    """Nothing was done there, or they asked us to wait; `retry_after` in seconds when they said so."""
+    """Nothing was done there, or they asked us to wait; `retry_after` in seconds when they said so. `reached`: whether
+    there was a connection at all."""
 
     status, code, transient = 503, "transient", True
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, reached: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.reached = reached
+
+
+class HeldBack(PartnerUnavailable):
+    """We wait ourselves, for their rate limit or for what has to be there first: no attempt is used up."""
+
+    status, code, transient = 503, "transient", True
 
 
 class PartnerUnknown(PartnerError):

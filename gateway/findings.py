@@ -99,7 +99,7 @@ def _planned(
     try:
         if too_deep := gate.check_depth(found.body):
             raise NotConformant("their resource is nested too deeply", issues=[too_deep])
-        body = _with_our_references(tx, config.name, found.body)
+        body = with_our_references(tx, config.name, found.body)
         gate.require(body)
         item = Item(found.type, "update", found.type, body, remote_id=found.remote_id)
         [applied] = apply(world, [item], _speaker(received, config, found, read_start), whole=False)
@@ -121,7 +121,7 @@ def _speaker(received: Received, config: Config, found: Found, read_start: datet
     )
 
 
-def _with_our_references(reader: Reader, connector: str, body: Resource) -> Resource:
+def with_our_references(reader: Reader, connector: str, body: Resource) -> Resource:
     """References to others of theirs, pointed at what those are linked to here."""
     refs = references.collect(body)
     named = {ref.value: match for ref in refs if (match := _THEIRS.fullmatch(ref.value)) and ref.kind in _LOCAL}

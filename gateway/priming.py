@@ -18,11 +18,12 @@ from urllib.parse import urlencode
 import msgspec
 
 from gateway.connectors.config import Config
+from gateway.delivery import incidents
 from gateway.delivery.login import OAuth2
 from gateway.delivery.logins import Logins
 from gateway.errors import Gone, InvalidInput, Missing
 from gateway.flow import Flow
-from gateway.store import AuditRow, Changes, Tx
+from gateway.store import AuditRow, Changes, IncidentRow, Tx
 
 LIFE = timedelta(minutes=10)
 START = "/oauth/start"
@@ -123,7 +124,13 @@ class Priming:
 
     async def _note(self, connector: str, principal: str | None) -> None:
         row = AuditRow(datetime.now(UTC), principal, connector, "authorize", None, None, 200)
-        await self._flow.store.write(lambda tx: tx.write(Changes(audits=[row])))
+
+        def job(tx: Tx) -> list[IncidentRow]:
+            tx.write(Changes(audits=[row]))
+            return incidents.reauthorised(tx, connector)
+
+        incidents.tell(await self._flow.store.write(job))
+        self._flow.ordered()
 
 
 def _require_browser(config: Config) -> None:

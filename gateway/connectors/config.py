@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.connectors import registry
 from gateway.connectors.event import Event
-from gateway.connectors.protocol import Connector, Formed, Mapped, Optioned, Side
+from gateway.connectors.protocol import Connector, GroupConnector, Mapped, Optioned, Side
 from gateway.connectors.signature import Signature
 from gateway.errors import InvalidInput
 from gateway.fhir import json
@@ -97,7 +97,7 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def form(self) -> Form:
         """What its payloads can carry."""
-        if isinstance(self.connector, Formed):
+        if registry.formed(self.profile) is not None:
             return _form(self.profile, json.encode([self.mapping, self.options]))
         return self.connector.form
 
@@ -105,6 +105,11 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     def chosen(self) -> Any:
         """`options` as the profile's own type; None when it has none. Raises InvalidInput naming the field."""
         return _options(self.profile, json.encode(self.options))
+
+    @property
+    def groups(self) -> GroupConnector | None:
+        """The module, where it takes several resources in one call."""
+        return registry.groups(self.profile)
 
     @property
     def webhook_path(self) -> str | None:
@@ -154,8 +159,8 @@ def from_json(stored: Any) -> Config:
 
 @lru_cache(maxsize=256)  # asked for with every comparison; the text of a configuration is its name
 def _form(profile: str, configured: bytes) -> Form:
-    module = registry.get(profile)
-    assert isinstance(module, Formed)
+    module = registry.formed(profile)
+    assert module is not None
     mapping, options = json.decode(configured)
     return module.form_for(mapping, _options(profile, json.encode(options)))
 

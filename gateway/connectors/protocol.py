@@ -49,7 +49,11 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Item:
     """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional.
-    `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known."""
+    `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known.
+
+    `held`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already. For
+    `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
+    """
 
     type: str
     id: str
@@ -57,6 +61,7 @@ class Item:
     remote_id: str | None = None
     version: str | None = None
     due: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
 
 
 @runtime_checkable

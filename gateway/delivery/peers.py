@@ -35,4 +35,5 @@ class Peers:
             self._timeout,
             login=self._logins.find(config) if self._logins else None,
             identifier_key=secrets.get(IDENTIFIER_KEY),
+            rate=config.rate_limit,
         )

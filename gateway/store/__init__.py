@@ -5,6 +5,7 @@ from .opening import open_store, secret_key
 from .reader import Reader
 from .rows import (
     AuditRow,
+    Backlog,
     Changes,
     ConflictRow,
     ConnectorRow,
@@ -12,7 +13,9 @@ from .rows import (
     FeedEntry,
     Head,
     HeadUpdate,
+    HealthRow,
     Identifier,
+    IncidentRow,
     Key,
     LinkRow,
     MessageRow,
@@ -30,6 +33,7 @@ from .vault import Vault, load_or_create_key
 
 __all__ = [
     "AuditRow",
+    "Backlog",
     "Changes",
     "Claim",
     "ConflictRow",
@@ -38,7 +42,9 @@ __all__ = [
     "FeedEntry",
     "Head",
     "HeadUpdate",
+    "HealthRow",
     "Identifier",
+    "IncidentRow",
     "Key",
     "LinkRow",
     "MessageRow",

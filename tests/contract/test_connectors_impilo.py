@@ -17,7 +17,14 @@ from gateway.connectors.call import Accepted, Seen
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
-from gateway.errors import Conflict, PartnerRejected, PartnerUnavailable, PartnerUnknown, VersionConflict
+from gateway.errors import (
+    Conflict,
+    PartnerLoginExpired,
+    PartnerRejected,
+    PartnerUnavailable,
+    PartnerUnknown,
+    VersionConflict,
+)
 from gateway.fhir import gate, json
 from gateway.planning.uuid7 import new_id
 from gateway.sandbox import impilo as stand_in
@@ -204,7 +211,7 @@ async def test_a_wrong_key_is_rejected_everywhere(outbound: Outbound, peer: Peer
         impilo.scan(None, SIDE),
         impilo.register(Hook("https://gateway.example/api/webhooks/impilo"), SIDE),
     ):
-        with pytest.raises(PartnerRejected, match="401"):
+        with pytest.raises(PartnerLoginExpired, match="401"):
             await outbound.run(work, wrong)
 
 

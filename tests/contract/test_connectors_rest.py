@@ -14,7 +14,7 @@ from gateway.connectors.call import Accepted, Found, Seen
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
-from gateway.errors import Conflict, PartnerRejected, PartnerUnknown, Unparsable, VersionConflict
+from gateway.errors import Conflict, PartnerLoginExpired, PartnerRejected, PartnerUnknown, Unparsable, VersionConflict
 from gateway.fhir import gate, json
 from gateway.sandbox import rest_partner, serve
 from gateway.sandbox.faults import Sandbox
@@ -218,7 +218,7 @@ async def test_lists_are_looked_through_type_by_type_and_then_by_what_changed(eh
 async def test_a_wrong_key_is_rejected(ehr: Side2) -> None:
     wrong = Peer("ehr", ehr.peer.endpoint, {"X-API-Key": "guessed"}, ehr.peer.networks, 5.0)
     for calls in (rest.probe(ehr.side), rest.read(Target("Patient", "our-1"), ehr.side), rest.scan(None, ehr.side)):
-        with pytest.raises(PartnerRejected, match="401"):
+        with pytest.raises(PartnerLoginExpired, match="401"):
             await ehr.outbound.run(calls, wrong)
     await ehr.run(rest.probe(ehr.side))
 

@@ -243,3 +243,86 @@ async def test_the_seeds_own_connector_calls_itself_fhir_and_is_flat(
         await settled(desk)
         found = await desk.found(f"/Patient?identifier={IDS}|p1")
     assert [one["name"] for one in found] == ([name] if name else []), "what they do not hold is not believed"
+
+
+# --- the vaccine booking: a hospital books at the state's EHR, the shot comes back ------------------------------------
+
+
+def hospital(patient_id: str) -> Resource:
+    """What the hospital's own system posts to the gateway."""
+    return {
+        "resourceType": "Appointment",
+        "status": "booked",
+        "description": "COVID-19, second dose",
+        "start": "2026-07-01T14:30:00Z",
+        "end": "2026-07-01T14:45:00Z",
+        "participant": [{"actor": {"reference": f"Patient/{patient_id}"}, "status": "accepted"}],
+    }
+
+
+ADA: Resource = {
+    "resourceType": "Patient",
+    "name": [{"use": "official", "family": "Lovelace", "given": ["Ada"]}],
+    "birthDate": "1990-12-10",
+    "gender": "female",
+}
+
+
+async def test_a_vaccine_is_booked_there_and_the_shot_comes_back(meeting: Meeting) -> None:
+    ada = await meeting.desk.made_id(ADA)
+    appointment = await meeting.desk.made_id(hospital(ada))
+    await settled(meeting.desk)
+    person = (await meeting.held("people"))[-1]
+    [booking] = await meeting.held("bookings")
+    assert (person["externalId"], person["last"], person["dob"]) == (ada, "Lovelace", "12/10/1990")
+    assert (booking["personId"], booking["externalId"]) == (person["id"], appointment)
+    assert (booking["startsAt"], booking["state"]) == ("2026-07-01T10:30:00", "confirmed")
+    writes = [one["path"] for one in meeting.ehr.log if one["method"] == "POST" and "externalId" in str(one["body"])]
+    assert writes == ["/api/people", "/api/bookings"], "the person before what refers to her, and each once"
+
+    await meeting.edit("bookings", booking["id"], state="done")
+    shot = {
+        "personId": person["id"],
+        "cvx": "208",
+        "vaccineName": "COVID-19 mRNA",
+        "givenOn": "2026-07-01",
+        "lot": "L-9",
+    }
+    await meeting.edit("shots", "x-1", "created", **shot)
+    await meeting.handed_over()
+    assert (await meeting.desk.read(f"/Appointment/{appointment}"))["status"] == "fulfilled"
+    [immunization] = await meeting.desk.found(f"/Immunization?patient=Patient/{ada}")
+    assert immunization["patient"] == {"reference": f"Patient/{ada}"} and immunization["status"] == "completed"
+    assert meeting.desk.counts() == {"Patient": 1, "Appointment": 1, "Immunization": 1, **provenances(meeting.desk)}
+
+
+def provenances(desk: Desk) -> dict[str, int]:
+    return {"Provenance": desk.counts()["Provenance"]}
+
+
+async def test_what_the_hospital_calls_off_is_called_off_there(meeting: Meeting) -> None:
+    ada = await meeting.desk.made_id(ADA)
+    appointment = await meeting.desk.made_id(hospital(ada))
+    await settled(meeting.desk)
+    called_off = await meeting.desk.read(f"/Appointment/{appointment}") | {"status": "cancelled"}
+    assert (await meeting.desk.fhir("PUT", f"/Appointment/{appointment}", called_off)).status_code == 200
+    await settled(meeting.desk)
+    assert [one["state"] for one in await meeting.held("bookings")] == ["called off"]
+
+
+async def test_a_booking_whose_answer_was_lost_is_made_once(meeting: Meeting) -> None:
+    ada = await meeting.desk.made_id(ADA)
+    await settled(meeting.desk)
+    meeting.ehr.set(drop="after", methods=("POST",), times=1)
+    await meeting.desk.made_id(hospital(ada))
+    await settled(meeting.desk)
+    assert len(await meeting.held("bookings")) == 1
+
+
+async def test_a_booking_of_which_a_value_cannot_be_told_is_put_before_a_person(meeting: Meeting) -> None:
+    ada = await meeting.desk.made_id(ADA)
+    await meeting.desk.made_id({**hospital(ada), "status": "waitlist"})
+    await settled(meeting.desk)
+    assert await meeting.held("bookings") == []
+    [refused] = meeting.desk.ask(lambda reader: reader.deliveries(["rejected"], limit=10))
+    assert "mapping.Appointment.fields.status" in refused.error
