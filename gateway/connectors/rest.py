@@ -166,7 +166,8 @@ def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
 
 def probe(side: Side) -> Generator[Call, Reply, None]:
     shape = next(iter(mappings.read(side.mapping).shapes.values()))
-    reply = yield calls.listing(shape, side, ())
+    size = calls.list_form(shape).size
+    reply = yield calls.listing(shape, side, ((size, "1"),) if size else ())
     if not reply.ok:
         raise refused(f"listing {shape.type}", reply)
 

@@ -11,6 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from gateway.connectors import impilo
 from gateway.connectors.call import Accepted, Seen
@@ -30,6 +34,7 @@ from gateway.planning.uuid7 import new_id
 from gateway.sandbox import impilo as stand_in
 from gateway.sandbox import serve
 from gateway.sandbox.faults import Sandbox
+from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -241,6 +246,33 @@ async def test_webhooks_are_registered_once(outbound: Outbound, peer: Peer, part
     assert calls(partner).count(("POST", "/webhook")) == len(impilo.EVENTS)
     assert await outbound.run(impilo.register(hook, SIDE), peer) == first
     assert calls(partner).count(("POST", "/webhook")) == len(impilo.EVENTS), "nothing new"
+
+
+@only_stand_in
+async def test_a_webhook_that_is_not_taken_is_sent_again_and_logged(
+    outbound: Outbound, peer: Peer, partner: Sandbox
+) -> None:
+    """After 15, 30 and 60 minutes; here the knob makes it quick."""
+    await control(peer, "/_knobs", {"retries": [0.01, 0.01, 0.01]})
+    taken: list[bytes] = []
+
+    async def hook(request: Request) -> Response:
+        taken.append(await request.body())
+        return Response(status_code=500 if len(taken) < 3 else 200)
+
+    with serve.running(Sandbox(Starlette(routes=[Route("/hook", hook, methods=["POST"])]))) as url:
+        await outbound.run(impilo.register(Hook(f"{url}/hook", "secret"), SIDE), peer)
+        told = await control(peer, "/_edit/101", {"set": {"phoneNumber": "555"}})
+        assert told["webhooks"] == [500]
+        async with httpx.AsyncClient(trust_env=False, headers=peer.headers) as client:
+
+            async def logged() -> Any:
+                query = {"webhookType": "patient.updated", "retryAttemptsMin": "2", "lastResponseStatus": "200"}
+                return json.decode((await client.get(f"{peer.endpoint}/webhook/logs", params=query)).content)["content"]
+
+            [entry] = await until(logged)
+    assert len(taken) == 3 and len(set(taken)) == 1, "the same event each time"
+    assert isinstance(entry["payload"], str) and json.decode(entry["payload"])["type"] == "patient.updated"
 
 
 @only_stand_in

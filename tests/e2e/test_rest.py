@@ -21,7 +21,7 @@ from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.sandbox import rest_partner, serve
 from gateway.sandbox.faults import Sandbox
-from tests.contract.rest_mapping import CVX, MAPPING
+from tests.contract.rest_mapping import CVX, MAPPING, as_xml
 
 from . import post_box
 from .desk import Desk, opened
@@ -140,6 +140,29 @@ async def test_the_acceptance_example_of_hms(desk: Desk, more: dict[str, Any]) -
     assert {"system": system, "value": "p1"} in ada["identifier"] and ada["name"] == [{"text": "Ada"}]
     assert ada["meta"]["versionId"] == "1" and desk.counts()["Patient"] == 1
     assert len([one for one in desk.messages() if one.kind == "webhook"]) == 1
+
+
+async def test_events_of_a_system_that_cannot_be_read_are_believed(desk: Desk) -> None:
+    sync = {"mode": "webhook", "secret": SECRET, "read": False}
+    desk.connect({"name": "far", "type": "REST", "sync": sync, "mapping": MAPPING, "idSystem": IDS, "push": False})
+    person = {"id": "s-1", "last": "Sample", "first": "Ines", "dob": "03/09/1974"}
+    payload = {"kind": "booking.created", "eventId": "b", "model": {"id": "b-1", **BOOKING}}
+    assert await tell(desk, "/api/webhooks/far", payload, event_id="b") == 200
+    await settled(desk)
+    assert "Appointment" not in desk.counts(), "of nobody who is known: it waits as a failed message"
+    person_event = {"kind": "person.created", "eventId": "p", "model": person}
+    assert await tell(desk, "/api/webhooks/far", person_event, event_id="p") == 200
+    assert await tell(desk, "/api/webhooks/far", {**payload, "eventId": "b2"}, event_id="b2") == 200
+    await settled(desk)
+    [ines] = await desk.found(f"/Patient?identifier={IDS}|s-1")
+    [appointment] = await desk.found(f"/Appointment?patient=Patient/{ines['id']}")
+    assert appointment["participant"][0]["actor"] == {"reference": f"Patient/{ines['id']}"}
+    part = {"kind": "person.updated", "eventId": "p2", "model": {"id": "s-1", "first": "Ines Maria", "dob": None}}
+    assert await tell(desk, "/api/webhooks/far", part, event_id="p2") == 200
+    await settled(desk)
+    after = await desk.read(f"/Patient/{ines['id']}")
+    assert after["name"] == [{"family": "Sample", "given": ["Ines", "Maria"]}], "half a name was completed"
+    assert after["birthDate"] == "1974-03-09", "an event alone takes nothing away"
 
 
 async def test_a_person_there_is_a_patient_here_and_an_edit_follows(meeting: Meeting) -> None:
@@ -326,3 +349,42 @@ async def test_a_booking_of_which_a_value_cannot_be_told_is_put_before_a_person(
     assert await meeting.held("bookings") == []
     [refused] = meeting.desk.ask(lambda reader: reader.deliveries(["rejected"], limit=10))
     assert "mapping.Appointment.fields.status" in refused.error
+
+
+async def test_a_scheduling_service_and_an_older_ehr_in_xml_stay_in_step(meeting: Meeting) -> None:
+    """The seed's own story: someone books or calls off outside, and the EHR follows; the shot goes back."""
+    older = rest_partner.create(seeds={}, xml=True)
+    with serve.running(older) as url:
+        loopback = {"allow_networks": ["127.0.0.0/8"], "auth": {"scheme": "apiKey", "key": rest_partner.API_KEY}}
+        sync = {"mode": "webhook", "secret": SECRET}
+        xml = {"name": "older", "type": "REST", "endpoint": f"{url}/api", "contentType": "xml", "mapping": as_xml()}
+        meeting.desk.connect({**xml, **loopback, "sync": sync, "idSystem": "https://older.example/people"})
+        await meeting.edit("bookings", "b-9", "created", **BOOKING)
+        await meeting.handed_over()
+        there = Meeting(meeting.desk, older, url, meeting.post)
+        [person], [booking] = await there.held("people"), await there.held("bookings")
+        assert (person["last"], person["dob"]) == ("Sample", "03/09/1974")
+        assert (booking["personId"], booking["startsAt"], booking["state"]) == (
+            person["id"],
+            "2026-07-01T10:30:00",
+            "confirmed",
+        )
+        await meeting.edit("bookings", "b-9", state="called off")
+        await meeting.handed_over()
+        assert [one["state"] for one in await there.held("bookings")] == ["called off"]
+
+        async with httpx.AsyncClient(trust_env=False) as client:
+            shot = {"personId": person["id"], "cvx": "208", "givenOn": "2026-07-02"}
+            asked = json.encode({"set": shot, "tell": False})
+            await client.post(f"{url}/_edit/shots/x-1", content=asked)
+        body = b'<event><kind>shot.created</kind><eventId>e-xml</eventId><model id="x-1"/></event>'
+        headers = sign(SECRET, "e-xml", body, now=datetime.now(UTC))
+        path = "/api/webhooks/older"
+        sent = await meeting.desk.call("POST", path, body, key="", kind="application/xml", headers=headers)
+        assert sent.status_code == 200
+        await settled(meeting.desk)
+    ines = await meeting.ines()
+    [immunization] = await meeting.desk.found(f"/Immunization?patient=Patient/{ines['id']}")
+    assert immunization["occurrenceDateTime"] == "2026-07-02"
+    [told] = await meeting.held("shots")
+    assert (told["personId"], told["cvx"], told["externalId"]) == ("s-1", "208", immunization["id"])

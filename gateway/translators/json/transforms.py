@@ -325,8 +325,8 @@ def _reference(parameters: Mapping[str, Any], element: Element) -> Transform:
 
     def inward(value: Any) -> dict[str, str]:
         found = _text({}, Element("id")).inward(value)
-        if not found:
-            raise Untransformable("is no id")
+        if not found or "/" in found:
+            raise Untransformable("is no id that a reference could name")
         return {"reference": f"{type_}/{found}"}
 
     def outward(value: Any) -> str:
