@@ -244,3 +244,83 @@ async def test_their_archived_patient_is_inactive(clinic: Clinic) -> None:
     await clinic.hand_over()
     await clinic.settled()
     assert (await clinic.ines())["active"] is False
+
+
+BOB: Resource = {
+    "resourceType": "Patient",
+    "name": [{"use": "official", "family": "Builder", "given": ["Bob"]}],
+    "birthDate": "1970-05-06",
+    "telecom": [
+        {"system": "phone", "use": "work", "value": "+1 555 010 1111"},
+        {"system": "phone", "use": "mobile", "value": "+1 555 010 7788"},
+        {"system": "fax", "value": "+1 555 010 3333"},
+    ],
+}
+
+
+async def test_a_create_whose_answer_was_lost_makes_one(clinic: Clinic) -> None:
+    clinic.partner.set(drop="after", methods=("POST",), times=1)
+    our_id = await clinic.desk.made_id(BOB)
+    await clinic.settled()
+    assert [one["externalIdentifier"] for one in await clinic.patients()] == ["clinic-0001", our_id]
+
+
+async def test_the_phone_they_show_is_the_one_that_is_edited(clinic: Clinic) -> None:
+    our_id = await clinic.desk.made_id(BOB)
+    await clinic.settled()
+    held = (await clinic.patients())[1]
+    assert held["phoneNumber"] in [one["value"] for one in BOB["telecom"]]
+    shown = next(one for one in BOB["telecom"] if one["value"] == held["phoneNumber"])
+    clinic.post.letters.clear()
+    await clinic.control(f"/_edit/{held['id']}", {"set": {"phoneNumber": "+1 555 010 9999"}})
+    await clinic.hand_over()
+    await clinic.settled()
+    expected = [{**one, "value": "+1 555 010 9999"} if one == shown else one for one in BOB["telecom"]]
+    found = (await clinic.desk.read(f"/Patient/{our_id}"))["telecom"]
+    assert {one["value"]: one for one in found} == {one["value"]: one for one in expected}, "and no other"
+    assert (await clinic.patients())[1]["phoneNumber"] == "+1 555 010 9999"
+
+
+async def test_who_is_deleted_here_is_archived_there(clinic: Clinic) -> None:
+    our_id = await clinic.desk.made_id(BOB)
+    await clinic.settled()
+    assert (await clinic.desk.fhir("DELETE", f"/Patient/{our_id}")).status_code in (200, 204)
+    await clinic.settled()
+    assert (await clinic.patients())[1]["archived"] is True
+
+
+async def test_a_patient_they_know_already_is_linked_by_the_customers_own_identifier(clinic: Clinic) -> None:
+    """The clinic's number is a key here: the patient who has it is the one they hold."""
+    external = {"system": impilo.Options().external_system, "value": "clinic-0001"}
+    clinic.desk.connect({"name": "numbers", "profile": "intake", "push": False, "keySystems": [external["system"]]})
+    ines = {
+        "resourceType": "Patient",
+        "identifier": [external],
+        "name": [{"family": "Sample", "given": ["Ines"]}],
+        "birthDate": "1974-03-09",
+        "gender": "female",
+    }
+    our_id = await clinic.desk.made_id(ines)
+    await clinic.settled()
+    [held] = await clinic.patients()
+    assert held["externalIdentifier"] == "clinic-0001", "kept"
+    found = await clinic.desk.read(f"/Patient/{our_id}")
+    assert {"system": SYSTEM, "value": "101"} in found["identifier"] and phone_of(found) == "555-010-2030"
+
+
+async def test_a_namesake_of_another_birth_date_is_never_linked(clinic: Clinic) -> None:
+    external = {"system": impilo.Options().external_system, "value": "clinic-0001"}
+    clinic.desk.connect({"name": "numbers", "profile": "intake", "push": False, "keySystems": [external["system"]]})
+    other = {
+        "resourceType": "Patient",
+        "identifier": [external],
+        "name": [{"family": "Other", "given": ["Olaf"]}],
+        "birthDate": "1999-01-01",
+    }
+    our_id = await clinic.desk.made_id(other)
+    await clinic.settled()
+    [held] = await clinic.patients()
+    assert (held["firstName"], held["dateOfBirth"]) == ("Ines", "1974-03-09"), "nothing was written over her"
+    [refused] = clinic.desk.ask(lambda reader: reader.deliveries(["rejected"], limit=10))
+    assert "agrees neither in name nor in birth date" in refused.error
+    assert "telecom" not in await clinic.desk.read(f"/Patient/{our_id}")
