@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import fhirpathpy
 from antlr4 import CommonTokenStream, InputStream, Token
 from antlr4.error.ErrorListener import ErrorListener
+from fhirpathpy.models import models
 from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
 from fhirpathpy.parser.generated.FHIRPathParser import FHIRPathParser
 
@@ -83,14 +84,15 @@ class Dotted:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """FHIRPath 2.0, over FHIR or over any JSON."""
+    """FHIRPath 2.0: over FHIR R4 (`fhir`: `Observation.value` is valueQuantity there), or over any JSON."""
 
     text: str
+    fhir: bool = False
 
     def get(self, payload: Any) -> Any:
         """One value, a list of several, None when there is none. Raises InvalidInput when it cannot be worked out."""
         try:
-            found = _compiled(self.text)(payload)
+            found = _compiled(self.text, self.fhir)(payload)
         except Exception as error:  # the library knows no other kind
             raise InvalidInput(f"FHIRPath cannot be evaluated: {type(error).__name__}") from None
         return None if not found else found[0] if len(found) == 1 else found
@@ -104,7 +106,7 @@ def theirs(text: Any) -> Theirs:
     if not isinstance(text, str) or not text.strip():
         raise InvalidInput("a path must be a text such as contact.phone")
     found = dotted(text)
-    return found or _expression(text)
+    return found or _expression(text, fhir=False)
 
 
 def dotted(text: str) -> Dotted | None:
@@ -131,14 +133,14 @@ def _enter(here: Any, step: Step, value: Any) -> Any:
     return listed[step.item]
 
 
-def _expression(text: str) -> Expression:
+def _expression(text: str, *, fhir: bool) -> Expression:
     _check_syntax(text)
-    return Expression(text)
+    return Expression(text, fhir)
 
 
 @lru_cache(maxsize=1024)  # compiling costs a thousand times what evaluating does
-def _compiled(text: str) -> Callable[..., list[Any]]:
-    return fhirpathpy.compile(text)
+def _compiled(text: str, fhir: bool) -> Callable[..., list[Any]]:
+    return fhirpathpy.compile(text, models["r4"] if fhir else None)
 
 
 class _Strict(ErrorListener):  # type: ignore[misc]
@@ -277,7 +279,7 @@ def ours(resource_type: str, text: str) -> Ours | Expression:
     parts = _split(text)
     matches = [_OUR_STEP.fullmatch(part) for part in parts]
     if not all(matches):
-        return _expression(text)
+        return _expression(text, fhir=True)
     return Ours(text, resource_type, tuple(_places(resource_type, [match for match in matches if match])))
 
 
