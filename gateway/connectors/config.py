@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.connectors import registry
 from gateway.connectors.event import Event
-from gateway.connectors.protocol import Connector, GroupConnector, Mapped, Optioned, Side
+from gateway.connectors.protocol import Connector, GroupConnector, Optioned, Side
 from gateway.connectors.signature import Signature
 from gateway.errors import InvalidInput
 from gateway.fhir import json
@@ -128,15 +128,13 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def told(self, body: bytes, ours: str) -> Event:
         """What a webhook's body means. Raises InvalidInput when it is not theirs."""
-        if isinstance(self.connector, Mapped):
-            return self.connector.told(body, self.side(ours))
-        return self.connector.event(json.decode(body))
+        module = registry.mapped(self.profile)
+        return self.connector.event(json.decode(body)) if module is None else module.told(body, self.side(ours))
 
     def accepts(self, resource_type: str) -> bool:
         """Whether their side takes resources of that type."""
-        if isinstance(self.connector, Mapped):
-            return self.connector.takes(resource_type, self.mapping)
-        return self.connector.accepts(resource_type)
+        module = registry.mapped(self.profile)
+        return self.connector.accepts(resource_type) if module is None else module.takes(resource_type, self.mapping)
 
     def pushes(self, resource_type: str) -> bool:
         """Whether resources of that type are sent there."""

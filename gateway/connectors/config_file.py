@@ -27,7 +27,7 @@ from gateway.connectors.config import (
     RateLimit,
     Sync,
 )
-from gateway.connectors.protocol import Defaulting, Mapped
+from gateway.connectors.protocol import Defaulting
 from gateway.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -156,8 +156,8 @@ def _profile_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
     if config.options.get("identifier_strategy") == "hmac-sha256" and IDENTIFIER_KEY not in known:
         yield "options.identifierKey is required for the identifier_strategy hmac-sha256"
     try:
-        if isinstance(config.connector, Mapped):
-            config.connector.check(config.mapping, both_ways=config.push is not False)
+        if (module := registry.mapped(config.profile)) is not None:
+            module.check(config.mapping, both_ways=config.push is not False)
         config.side("")
         _ = config.form
     except InvalidInput as error:

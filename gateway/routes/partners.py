@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.connectors import signature
+from gateway.connectors import registry, signature
 from gateway.connectors.config import WEBHOOK_SECRET
-from gateway.connectors.protocol import Answering, Mapped, Named
+from gateway.connectors.protocol import Answering, Named
 from gateway.errors import NotPermitted
 from gateway.fhir import json
 from gateway.flow import Received, dedupe_key
@@ -60,7 +60,7 @@ async def webhook(request: Request, path: str) -> Response:
         return plain_json(pong)
     if event_id is None and isinstance(connector, Named):
         event_id = connector.event_id(json.decode(body))
-    elif event_id is None and isinstance(connector, Mapped):
+    elif event_id is None and registry.mapped(config.profile) is not None:
         event_id = config.told(body, flow.ours).id
     media = request.headers.get("content-type", "")
     received = Received(config.name, None, "webhook", media, body, dedupe_key("event", event_id))

@@ -64,8 +64,9 @@ class Refusal(Exception):
 class Ehr:
     """What it holds: collection -> id -> model, in the order of their last change."""
 
-    def __init__(self, seeds: Mapping[str, Iterable[Model]], key: str) -> None:
+    def __init__(self, seeds: Mapping[str, Iterable[Model]], key: str, *, xml: bool) -> None:
         self.key = key
+        self.xml = xml
         self.held: dict[str, dict[str, Model]] = {name: {} for name in KINDS}
         self.hook: dict[str, str] = {}
         self._made = 0
@@ -116,8 +117,13 @@ class Ehr:
             return 0
         self._told += 1
         event_id, now = f"e{self._told}", datetime.now(UTC)
-        body = json.encode({"eventId": event_id, "kind": f"{KINDS[name].one}.{verb}", "model": model})
-        headers = {"webhook-id": event_id, "webhook-timestamp": str(int(now.timestamp()))}
+        event = {"eventId": event_id, "kind": f"{KINDS[name].one}.{verb}", "model": model}
+        body = _xml("event", event) if self.xml else json.encode(event)
+        headers = {
+            "content-type": "application/xml" if self.xml else "application/json",
+            "webhook-id": event_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+        }
         headers["webhook-signature"] = Webhook(self.hook["secret"]).sign(event_id, now, body.decode())
         async with httpx.AsyncClient(trust_env=False) as client:
             try:
@@ -131,11 +137,11 @@ class Ehr:
 
 
 class Api:
-    """`xml`: the same API as a service of an older kind has it."""
+    """In XML the same API as a service of an older kind has it."""
 
-    def __init__(self, ehr: Ehr, *, xml: bool) -> None:
+    def __init__(self, ehr: Ehr) -> None:
         self.ehr = ehr
-        self.xml = xml
+        self.xml = ehr.xml
 
     async def collection(self, request: Request) -> Response:
         return await self._answered(request, self._list if request.method == "GET" else self._create)
@@ -221,9 +227,14 @@ class Api:
     def _say(self, content: Any, status: int = 200, root: str = "answer") -> Response:
         if not self.xml:
             return _json(content, status)
-        element = ElementTree.Element(root)
-        _fill(element, content)
-        return Response(ElementTree.tostring(element), status, media_type="application/xml")
+        return Response(_xml(root, content), status, media_type="application/xml")
+
+
+def _xml(root: str, content: Any) -> bytes:
+    element = ElementTree.Element(root)
+    _fill(element, content)
+    found: bytes = ElementTree.tostring(element)
+    return found
 
 
 def _fill(element: ElementTree.Element, content: Any) -> None:
@@ -245,7 +256,7 @@ def _json(content: Any, status: int = 200) -> Response:
 
 def create(*, seeds: Mapping[str, Iterable[Model]] = SEEDS, key: str = API_KEY, xml: bool = False) -> Sandbox:
     """The EHR with whom it knows from the start."""
-    api = Api(Ehr(seeds, key), xml=xml)
+    api = Api(Ehr(seeds, key, xml=xml))
     routes = [
         Route("/api/subscribe", api.subscribe, methods=["POST"]),
         Route("/api/{name}", api.collection, methods=["GET", "POST"]),

@@ -373,15 +373,10 @@ async def test_a_scheduling_service_and_an_older_ehr_in_xml_stay_in_step(meeting
         await meeting.handed_over()
         assert [one["state"] for one in await there.held("bookings")] == ["called off"]
 
-        async with httpx.AsyncClient(trust_env=False) as client:
-            shot = {"personId": person["id"], "cvx": "208", "givenOn": "2026-07-02"}
-            asked = json.encode({"set": shot, "tell": False})
-            await client.post(f"{url}/_edit/shots/x-1", content=asked)
-        body = b'<event><kind>shot.created</kind><eventId>e-xml</eventId><model id="x-1"/></event>'
-        headers = sign(SECRET, "e-xml", body, now=datetime.now(UTC))
-        path = "/api/webhooks/older"
-        sent = await meeting.desk.call("POST", path, body, key="", kind="application/xml", headers=headers)
-        assert sent.status_code == 200
+        await there.subscribe()
+        await there.edit("shots", "x-1", "created", personId=person["id"], cvx="208", givenOn="2026-07-02")
+        assert there.post.letters[0][1].startswith(b"<event>")
+        assert await there.post.hand_over(meeting.desk, "/api/webhooks/older") == [200]
         await settled(meeting.desk)
     ines = await meeting.ines()
     [immunization] = await meeting.desk.found(f"/Immunization?patient=Patient/{ines['id']}")
