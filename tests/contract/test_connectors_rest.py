@@ -105,6 +105,7 @@ async def test_a_patient_is_found_then_made_then_updated(ehr: Side2, kind: str) 
     assert await ehr.read() == Seen(None, None)
     made = await ehr.push(BOB)
     seen = await ehr.read()
+    assert seen.body is not None and seen.body["address"] == BOB["address"]
     assert seen.remote_id == made.remote_id == "p-1"
     held = (await ehr.held())[-1]
     told = {"last": "Builder", "first": "Bob Lee", "dob": "05/06/1970", "sex": "M", "mobile": "15550107788"}

@@ -256,7 +256,7 @@ def _checked(type_: str, name: str, spec: dict[str, Any], usual: Direction, labe
     direction = spec.pop("direction", usual)
     if direction not in ("both", "in", "out"):
         raise InvalidInput("direction must be both, in or out")
-    transform = transforms.build(kind, spec, ours.element if isinstance(ours, Ours) else Element("string"))
+    transform = transforms.build(kind, spec, _filled(ours, kind))
     if text is None and transform.needs_path:
         raise InvalidInput("path is required")
     theirs = None if text is None else paths.theirs(text)
@@ -265,6 +265,18 @@ def _checked(type_: str, name: str, spec: dict[str, Any], usual: Direction, labe
     if isinstance(theirs, Expression) and direction != "in":
         raise InvalidInput("FHIRPath cannot be written to: say direction in, or use a dotted path")
     return Rule(label, ours, theirs, transform, direction, not transform.needs_path, transform.refers)
+
+
+def _filled(ours: Ours | Expression, kind: Any) -> Element:
+    """The element that one value of theirs fills: of a list of texts one item, or all of them."""
+    if isinstance(ours, Expression):
+        return Element("string")
+    last = ours.places[-1]
+    if not (last.element.many and last.element.is_primitive):
+        return last.element
+    if last.label is None and kind is None and last.name not in ("given", "prefix", "suffix"):
+        raise InvalidInput(f"say which: {last.name}[0], or all of them by the transform words with its separator")
+    return last.element if last.label is None else last.element._replace(many=False)
 
 
 def _check_calls(shape: Shape, where: str) -> None:

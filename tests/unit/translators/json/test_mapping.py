@@ -62,6 +62,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (patient(**{"name.family.x": "a"}), "mapping.Patient.fields.name.family.x"),
     (patient(**{"telecom.value": "phone"}), r"say which: telecom\[system, use\]"),
     (patient(**{"birthDate[0]": "dob"}), "no list"),
+    (patient(**{"address.line": "street"}), r"say which: line\[0\], or all of them by the transform words"),
     (patient(address="home"), "the path must go on into the Address"),
     (
         patient(birthDate={"path": "dob", "transform": "dat"}),
@@ -124,7 +125,7 @@ LONG = patient(
         "telecom[email].value": "mail",
         "birthDate": "dob",
         "active": {"path": "archived", "transform": "boolean", "negated": True},
-        "address[home].line": {"path": "address.street", "separator": ", "},
+        "address[home].line": {"path": "address.street", "transform": "words", "separator": ", "},
         "address[home].city": "address.town",
         "address[home].country": {"transform": "constant", "value": "US"},
         "extension[https://clinic.example/shoe].valueDecimal": "shoe",
@@ -155,6 +156,16 @@ def test_there_and_back() -> None:
     ]
     assert str(found.resource["extension"][0]["valueDecimal"]) == "38.50", "every digit stays"
     assert write(LONG, found.resource) == {**PAYLOAD, "mrn": "42", "dob": "1980-02-22"}
+
+
+def test_lines_one_by_one() -> None:
+    mapping = patient(**{"address.line[0]": "street", "address.line[1]": "flat", "address.city": "town"})
+    found = read(mapping, {"street": "12 Main St", "flat": "Flat 3", "town": "Springfield"}).resource
+    assert found["address"] == [{"line": ["12 Main St", "Flat 3"], "city": "Springfield"}]
+    assert write(mapping, found) == {"street": "12 Main St", "flat": "Flat 3", "town": "Springfield"}
+    assert read(mapping, {"street": "12 Main St", "flat": None, "town": None}).resource["address"] == [
+        {"line": ["12 Main St"]}
+    ]
 
 
 def test_missing_says_nothing_null_and_empty_say_there_is_none() -> None:
