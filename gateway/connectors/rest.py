@@ -24,6 +24,7 @@ from gateway.fhir.record import Coverage
 from gateway.translators.json import mapping as mappings
 from gateway.translators.json import mapping_apply
 from gateway.translators.json.mapping import EventKind, Rule, Shape
+from gateway.translators.json.mapping_form import form_of
 from gateway.translators.json.mapping_paths import MISSING, Ours
 
 PROFILE = "rest"
@@ -35,7 +36,7 @@ _OURS_ONLY = ("Provenance", "Binary", "AuditEvent", "Bundle", "Parameters", "Ope
 
 
 def form_for(mapping: Mapping[str, Any], options: Any) -> Form:  # noqa: ARG001 (the protocol's signature)
-    return mappings.form_of(mappings.read(mapping))
+    return form_of(mappings.read(mapping))
 
 
 def check(mapping: Mapping[str, Any], *, both_ways: bool) -> None:

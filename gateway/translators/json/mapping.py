@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -16,8 +16,6 @@ import msgspec
 from gateway.errors import InvalidInput
 from gateway.fhir import elements, json
 from gateway.fhir.elements import Element
-from gateway.fhir.form import ONE_ADDRESS, ONE_NAME, Field, Form
-from gateway.fhir.record import Coverage
 from gateway.translators.json import mapping_paths as paths
 from gateway.translators.json import transforms
 from gateway.translators.json.mapping_paths import Dotted, Expression, Ours, Theirs
@@ -25,7 +23,7 @@ from gateway.translators.json.transforms import Transform
 
 Direction = Literal["both", "in", "out"]
 
-HMS_ID, HMS_NAME = "hmsPatientId", "hmsName"
+HMS, HMS_ID = "hms", "hmsPatientId"
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -198,31 +196,10 @@ def check_both_ways(mapped: Mapped) -> None:
                 raise InvalidInput(f"{other.name}: not one to one, it meets {one.name}; say direction in or out")
 
 
-def form_of(mapped: Mapped) -> Form:
-    """What of a Patient the mapping can carry."""
-    shape = mapped.shapes.get("Patient")
-    if shape is None:
-        return Form(Coverage(frozenset()), frozenset())
-    placed = [rule for rule in shape.rules if isinstance(rule.ours, Ours)]
-    reads = {_slot(rule) for rule in placed if rule.inward}
-    writes = {_slot(rule) for rule in placed if rule.outward}
-    # FHIRPath may speak of anything: what it names first is the slot's element.
-    writes |= {_element(rule.ours.text) for rule in shape.rules if isinstance(rule.ours, Expression) and rule.outward}
-    fields = tuple(_singles(reads | writes))
-    return Form(
-        Coverage(frozenset(reads)),
-        frozenset(writes),
-        fields,
-        parts=_parts(placed),
-        rewriting=tuple(_rewriting(shape)),
-        partial=True,
-    )
-
-
 def _short(mapping: Mapping[str, Any]) -> Shape:
-    """HMS-API's flat form: `hmsPatientId` is where their id stands, `hmsName` the whole name, others are FHIR paths."""
+    """HMS-API's flat form: `hmsPatientId` is where their id stands, `hmsName` the whole name; others are FHIR paths."""
     identity = mapping.get(HMS_ID, "id")
-    fields = {("name" if name == HMS_NAME else name): path for name, path in mapping.items() if name != HMS_ID}
+    fields = {name: path for name, path in mapping.items() if name != HMS_ID}
     if not isinstance(identity, str):
         raise InvalidInput(f"mapping.{HMS_ID} must be a path")
     return _shape("Patient", ShapeFile(fields=fields, id=identity), "mapping", short=True)
@@ -241,13 +218,19 @@ def _shape(type_: str, written: ShapeFile, where: str, *, short: bool = False) -
 def _rule(type_: str, name: str, part: Any, usual: Direction, where: str) -> Rule:
     """`"birthDate": "dob"` or `{"path": "dob", "transform": "date", "direction": "in", ..}`."""
     spec = {"path": part} if isinstance(part, str) else part
-    label = f"{where}.{HMS_NAME if where == 'mapping' and name == 'name' else name}"
+    label = f"{where}.{name}"
     if not isinstance(spec, dict):
         raise InvalidInput(f"{label} must be a path, or an object with a path and a transform")
     try:
-        return _checked(type_, name, dict(spec), usual, label)
+        return _checked(type_, _element_named(name), dict(spec), usual, label)
     except InvalidInput as error:
         raise InvalidInput(f"{label}: {error.message}") from None
+
+
+def _element_named(name: str) -> str:
+    """`hmsBirthDate` is HMS-API's way to say `birthDate`."""
+    told = name.removeprefix(HMS)
+    return f"{told[0].lower()}{told[1:]}" if told != name and told[:1].isupper() else name
 
 
 def _checked(type_: str, name: str, spec: dict[str, Any], usual: Direction, label: str) -> Rule:
@@ -344,56 +327,3 @@ def _meet(one: Rule, other: Rule) -> bool:
     a, b = one.ours, other.ours
     steps = [[(place.name, place.label) for place in path.places] for path in (a, b) if isinstance(path, Ours)]
     return same_there or (len(steps) == 2 and all(x == y for x, y in zip(*steps, strict=False)))
-
-
-# --- the form of a Patient -------------------------------------------------------------------------------------------
-
-
-def _slot(rule: Rule) -> str:
-    assert isinstance(rule.ours, Ours)
-    return rule.ours.slot({})
-
-
-def _element(expression: str) -> str:
-    return expression.removeprefix("Patient.").partition(".")[0].partition("[")[0].partition("(")[0]
-
-
-def _singles(slots: set[str]) -> Iterator[Field]:
-    """The fields of theirs that hold one value without saying which. Raises InvalidInput where others stand beside."""
-    telecoms = [Field(slot) for slot in sorted(slots) if slot.startswith("telecom[") and "," not in slot]
-    for single in (ONE_NAME, ONE_ADDRESS, *telecoms):
-        if single.slot in slots:
-            beside = sorted(slot for slot in slots if slot != single.slot and single.holds(slot))
-            if beside:
-                raise InvalidInput(f"mapping: {single.slot} stands beside {beside[0]}: say of both which use they have")
-            yield single
-
-
-def _parts(rules: list[Rule]) -> dict[str, frozenset[str]]:
-    """The members of names, addresses and telecoms that are shown at all; of a whole name in one text, all of them."""
-    parts: dict[str, set[str]] = {}
-    whole: set[str] = set()
-    for rule in rules:
-        assert isinstance(rule.ours, Ours)
-        first, *rest = rule.ours.places
-        if first.name in ("name", "address", "telecom"):
-            parts.setdefault(first.name, set()).update(place.name for place in rest[:1])
-            whole |= set() if rest and rest[0].name != "text" else {first.name}
-    return {name: frozenset(shown) for name, shown in parts.items() if name not in whole}
-
-
-def _rewriting(shape: Shape) -> Iterator[str]:
-    for name, element, rewriting in (("name", "name", "name-text"), ("phone", "telecom", "digits")):
-        for rule in shape.rules:
-            if _is_rewritten(rule, name, element, shape):
-                yield rewriting
-                break
-
-
-def _is_rewritten(rule: Rule, transform: str, element: str, shape: Shape) -> bool:
-    if not (isinstance(rule.ours, Ours) and rule.outward and rule.ours.first.name == element):
-        return False
-    if transform == "name":
-        return rule.ours.element.kind == "HumanName" or rule.ours.text.endswith(".text")
-    given = shape.written.fields.get(rule.ours.text)
-    return isinstance(given, dict) and given.get("transform") == transform

@@ -12,6 +12,7 @@ from gateway.fhir import gate
 from gateway.fhir.json import Resource
 from gateway.translators.json import mapping as mappings
 from gateway.translators.json.mapping_apply import Read, to_fhir, to_theirs
+from gateway.translators.json.mapping_form import form_of
 
 SYSTEMS = {"ours": "https://gateway.example/fhir/Patient", "theirs": "https://partner.example/ids"}
 HMS = {"hmsPatientId": "id", "hmsName": "name"}
@@ -45,7 +46,7 @@ def test_the_short_form_of_hms() -> None:
 
 def test_the_short_form_takes_more_fields() -> None:
     found = read(
-        {**HMS, "birthDate": "born", "gender": {"path": "sex", "transform": "gender"}},
+        {**HMS, "hmsBirthDate": "born", "gender": {"path": "sex", "transform": "gender"}},
         {"born": "1815-12-10", "sex": "F"},
     )
     assert (found.resource["birthDate"], found.resource["gender"]) == ("1815-12-10", "female")
@@ -55,7 +56,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "mapping is required"),
     ({"hmsPatientId": 5, "hmsName": "name"}, "mapping.hmsPatientId"),
     ({"hmsName": "a..b"}, "mapping.hmsName: neither a dotted path nor FHIRPath"),
-    ({"hmsNickname": "nick"}, "mapping.hmsNickname: FHIR has no element 'hmsNickname' in Patient"),
+    ({"hmsNickname": "nick"}, "mapping.hmsNickname: FHIR has no element 'nickname' in Patient"),
     ({"Patient": {"fields": {}}, "Pateint": {"fields": {}}}, "mapping.Pateint is no resource type"),
     ({"Patient": {"felds": {}}}, "mapping.Patient"),
     (patient(birthdate="dob"), r"mapping.Patient.fields.birthdate: FHIR has no element 'birthdate'"),
@@ -89,7 +90,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("mapping", "named"), WRONG)
 def test_what_is_wrong_is_named_when_it_is_saved(mapping: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidInput, match=named):
-        mappings.form_of(mappings.read(mapping))
+        form_of(mappings.read(mapping))
 
 
 NOT_ONE_TO_ONE: list[tuple[dict[str, Any], str]] = [
@@ -285,7 +286,7 @@ def test_an_observation_by_mapping() -> None:
 
 
 def test_the_form_knows_what_is_shown_only_in_part() -> None:
-    form = mappings.form_of(
+    form = form_of(
         mappings.read(
             patient(
                 **{"name.family": "l", "name.given": "f", "telecom[phone].value": {"path": "p", "transform": "phone"}}

@@ -10,6 +10,7 @@ import pytest
 from gateway.connectors import config_file
 from gateway.fhir import json
 from gateway.translators.json import mapping as mappings
+from gateway.translators.json.mapping_form import form_of
 from gateway.translators.json.transforms import BUILDERS
 from tests.conftest import ROOT
 
@@ -24,7 +25,7 @@ FILES = [json.decode(text) for text in re.findall(r"<<'JSON'\n(.*?)\n *JSON\n", 
 def test_a_printed_mapping_is_one(mapping: dict[str, Any]) -> None:
     mapped = mappings.read(mapping)
     mappings.check_both_ways(mapped)
-    mappings.form_of(mapped)
+    form_of(mapped)
 
 
 @pytest.mark.parametrize("body", FILES)
