@@ -383,3 +383,14 @@ async def test_a_scheduling_service_and_an_older_ehr_in_xml_stay_in_step(meeting
     assert immunization["occurrenceDateTime"] == "2026-07-02"
     [told] = await meeting.held("shots")
     assert (told["personId"], told["cvx"], told["externalId"]) == ("s-1", "208", immunization["id"])
+
+
+async def test_an_event_is_known_by_the_id_in_its_body_where_the_signature_has_none(meeting: Meeting) -> None:
+    meeting.connect(sync={"mode": "webhook", "signature": "header", "secret": "plain text"})
+    headers = {"X-Webhook-Secret": "plain text"}
+    body = json.encode({"kind": "person.updated", "eventId": "e-7", "model": {"id": "s-1"}})
+    for sent in (body, body, b"no json"):
+        answer = await meeting.desk.call("POST", PATH, sent, key="", kind="application/json", headers=headers)
+        assert answer.status_code == 200
+    await settled(meeting.desk)
+    assert sorted(one.state for one in meeting.desk.messages()) == ["applied", "failed"]
