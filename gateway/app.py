@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -14,10 +15,10 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
 from gateway.auth import Authenticator
-from gateway.connectors.call import Seen
+from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
-from gateway.connectors.protocol import Target
-from gateway.delivery.http import Outbound, peer
+from gateway.delivery.http import Outbound
+from gateway.delivery.peers import Peers
 from gateway.delivery.worker import Worker
 from gateway.errors import GatewayError
 from gateway.fhir import gate
@@ -31,6 +32,8 @@ from gateway.routes.http import not_found, problem, unexpected
 from gateway.settings import Settings
 from gateway.store import Claim, Store, open_store, secret_key
 from gateway.work import Pool
+
+T = TypeVar("T")
 
 _GC_THRESHOLD = 50_000
 _WARM = ("Patient", "Observation", "Encounter", "Bundle")
@@ -87,14 +90,15 @@ class _Parts:
         self._settings = settings
         self._outbound = outbound
         self._flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance, ordered=self._wake)
+        self._peers = Peers(self._secrets, timeout=settings.delivery_timeout)
         reconciler = Reconciler(
-            self._flow, outbound, settings.retry_schedule, settings.lease, settings.delivery_timeout
+            self._flow, outbound, self._peers, settings.retry_schedule, settings.lease, settings.delivery_timeout
         )
         self._worker: Worker[Claim, Result] = Worker(
             reconciler, concurrency=settings.delivery_concurrency, lease=settings.lease
         )
         secret = hashlib.sha256(b"document ids\n" + secret_key(settings)).digest()
-        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, read=self._read)
+        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._task: asyncio.Task[None] | None = None
         self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store))
@@ -117,7 +121,9 @@ class _Parts:
         directory = await self._flow.store.query(self._flow.directory)
         await self._ingest.event(received, directory.peer(received.connector))
 
-    async def _read(self, config: Config, target: Target) -> Seen:
-        secrets = await self._flow.store.query(lambda reader: reader.secrets(config.name))
-        there = peer(config, secrets, timeout=self._settings.delivery_timeout)
-        return await self._outbound.run(config.connector.read(target, config.side(self._flow.ours)), there)
+    async def _secrets(self, connector: str) -> Mapping[str, str]:
+        return await self._flow.store.query(lambda reader: reader.secrets(connector))
+
+    async def _ask(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
+        """A connector's calls to its side."""
+        return await self._outbound.run(calls, await self._peers.get(config))

@@ -20,7 +20,8 @@ GatewayError
 ├── PartnerError 502 exception          the other side answered with an error
 │   ├── PartnerUnavailable 503 transient   nothing was sent, or they asked us to wait
 │   ├── PartnerUnknown 504 timeout      sent, but no answer: the outcome is unknown
-│   └── PartnerRejected 502 processing  4xx: a person must look
+│   ├── PartnerRejected 502 processing  4xx: a person must look
+│   └── PartnerLoginExpired 502 login   they no longer take our login: somebody must authorise again
 └── StoreBusy 503 transient
 
 A class fixes three facts, so that no call site decides them: the HTTP `status`, the OperationOutcome `code`
@@ -172,6 +173,12 @@ class PartnerRejected(PartnerError):
     """They refused it (4xx): sending the same again will not help."""
 
     status, code = 502, "processing"
+
+
+class PartnerLoginExpired(PartnerError):
+    """They no longer take our login: it has to be authorised again, and everything waits until it is."""
+
+    status, code = 502, "login"
 
 
 class StoreBusy(GatewayError):

@@ -107,7 +107,7 @@ class Flow:
     ) -> None:
         """`ordered` is called after a commit that made deliveries due."""
         self.store = store
-        self._ordered = ordered
+        self.ordered = ordered
         self.ours = ours
         self._tolerance = tolerance
         self._directory: tuple[int, Directory] | None = None
@@ -180,7 +180,7 @@ class Flow:
             return given
 
         outcome = await self.store.write(job)
-        self._ordered()
+        self.ordered()
         return outcome
 
     async def repeated(self, received: Received, given: Outcome) -> Outcome:
@@ -208,7 +208,7 @@ class Flow:
             return True
 
         done = await self.store.write(job)
-        self._ordered()
+        self.ordered()
         return done
 
     def _applied(
@@ -222,7 +222,7 @@ class Flow:
         world = World(tx, self.directory(tx))
         applied = apply(world, items, speaker)
         world.changes.messages += messages
-        world.changes.audits += _audits(received, applied, tx.now)
+        world.changes.audits += audits_of(received, applied, tx.now)
         tx.write(world.changes)
         return applied
 
@@ -262,7 +262,7 @@ class Flow:
             return given
 
         outcome = await self.store.write(job)
-        self._ordered()
+        self.ordered()
         return outcome
 
     def _batch_entry(self, tx: Tx, received: Received, entry: Entry, speaker: Speaker) -> _Done:
@@ -274,7 +274,7 @@ class Flow:
                 return _Done(self._read_entry(tx, entry))
             world = World(tx, self.directory(tx))
             [applied] = apply(world, [to_item(entry)], speaker, whole=False)
-            world.changes.audits += _audits(received, [applied], tx.now)
+            world.changes.audits += audits_of(received, [applied], tx.now)
             tx.write(world.changes)
             return _Done(to_answer(applied, tx.now, self.ours, full=speaker.shows), world)
         except GatewayError as error:
@@ -367,7 +367,7 @@ def _outcome_before(reader: Reader, received: Received) -> Outcome | None:
     return outcome
 
 
-def _audits(received: Received, applied: Sequence[Applied], now: datetime) -> list[AuditRow]:
+def audits_of(received: Received, applied: Sequence[Applied], now: datetime) -> list[AuditRow]:
     """One row per Patient a message was about, one for the whole when it named none."""
     patients = [one.state for one in applied if one.state is not None and one.state.type == "Patient"]
     rows = [received.audit(now, 200, "Patient", state.id) for state in patients]

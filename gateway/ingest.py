@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
-from gateway.connectors.call import Seen
+from gateway import findings
+from gateway.connectors.call import Call, Found, Reply, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.event import Event
-from gateway.connectors.protocol import Target
+from gateway.connectors.protocol import Gatherer, Target
 from gateway.errors import InvalidInput
 from gateway.fhir import gate, json, record, slots, times
 from gateway.fhir.json import Resource
@@ -31,18 +33,24 @@ NOTHING_BY_ABSENCE = Coverage(absence=False)
 
 _TRIES = 5
 
-ReadTheirs = Callable[[Config, Target], Awaitable[Seen]]
+T = TypeVar("T")
+
+
+class Ask(Protocol):
+    """Makes a connector's calls to its side."""
+
+    async def __call__(self, config: Config, calls: Generator[Call, Reply, T], /) -> T: ...
 
 
 class Ingest:
-    """The system side of the flow. `secret` keys the hashes of ids, `read` asks a system for its current copy."""
+    """The system side of the flow. `secret` keys the hashes of ids, `ask` makes a connector's calls to its system."""
 
-    def __init__(self, flow: Flow, pool: Pool, *, secret: bytes, limit: int, read: ReadTheirs) -> None:
+    def __init__(self, flow: Flow, pool: Pool, *, secret: bytes, limit: int, ask: Ask) -> None:
         self._flow = flow
         self._pool = pool
         self._secret = secret
         self._limit = limit
-        self._read = read
+        self._ask = ask
 
     async def document(self, received: Received) -> Outcome:
         """A C-CDA document: her record enriched, the original kept, what no translator understood reported."""
@@ -96,12 +104,27 @@ class Ingest:
         """
         async with self._flow.accepted(received):
             event = config.connector.event(json.decode(received.body))
-            if event.kind == "ignored" or event.type is None or event.remote_id is None:
+            if event.kind == "gather":
+                await self._gather(received, config, event)
+            elif event.kind == "ignored" or event.type is None or event.remote_id is None:
                 await self._close(received)
             elif event.kind == "deleted":
                 await self._end(received, event)
             else:
                 await self._observe(received, config, event)
+
+    async def _gather(self, received: Received, config: Config, event: Event) -> None:
+        """Fetch everything the event speaks about, and apply it."""
+        assert isinstance(config.connector, Gatherer)
+        began = datetime.now(UTC)
+        founds = await self._ask(config, config.connector.gather(event, config.side(self._flow.ours)))
+        await findings.take(self._flow, received, config, founds, read_start=began)
+
+    async def found(
+        self, received: Received, config: Config, founds: Sequence[Found], *, read_start: datetime
+    ) -> list[findings.Landed]:
+        """What a look at their side met (a poll, a first contact, a queue), as their own records."""
+        return await findings.take(self._flow, received, config, founds, read_start=read_start)
 
     async def _observe(self, received: Received, config: Config, event: Event) -> None:
         for _ in range(_TRIES):
@@ -115,10 +138,11 @@ class Ingest:
         began = datetime.now(UTC)
         target, row = await self._flow.store.query(lambda reader: self._target(reader, config, event))
         revision = row.revision if row else 0
+        side = config.side(self._flow.ours)
         if config.sync.read:
-            seen = await self._read(config, target)
+            seen: Seen = await self._ask(config, config.connector.read(target, side))
         else:
-            seen = config.connector.translate(event.data, target, config.side(self._flow.ours))
+            seen = config.connector.translate(event.data, target, side)
         if seen.body is None:
             await self._end(received, event)
             return True
@@ -131,7 +155,7 @@ class Ingest:
             config.name,
             "system",
             received.message_id,
-            coverage=seen.coverage or config.connector.form.reads,
+            coverage=seen.coverage or config.form.reads,
             at=times.from_instant(at) if at else None,
             read_start=began,
             dated=not config.sync.read and at is not None,

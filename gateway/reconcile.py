@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from gateway.connectors.call import Accepted, Rejected, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.protocol import GroupConnector, Item, Target
-from gateway.delivery.http import Outbound, Peer, peer
+from gateway.delivery.http import Outbound, Peer
+from gateway.delivery.peers import Peers
 from gateway.delivery.retry import next_attempt
 from gateway.errors import (
     GatewayError,
@@ -58,6 +59,7 @@ class Reconciler:
 
     flow: Flow
     outbound: Outbound
+    peers: Peers
     schedule: Sequence[float]
     lease: float
     timeout: float
@@ -78,9 +80,9 @@ class Reconciler:
 
     async def reconcile(self, claimed: Claim) -> Result:
         """Bring everything of the claim there, as far as it goes now."""
-        config, secrets = await self.flow.store.query(lambda reader: self._settings(reader, claimed.connector))
-        attempt = Attempt(self, claimed, config, peer(config, secrets, timeout=self.timeout))
-        return await attempt.run()
+        directory = await self.flow.store.query(self.flow.directory)
+        config = directory.peer(claimed.connector)
+        return await Attempt(self, claimed, config, await self.peers.get(config)).run()
 
     async def settle(self, claimed: Claim, result: Result) -> None:
         """Write down what came of it; a failure is due again by the schedule."""
@@ -93,9 +95,6 @@ class Reconciler:
         result = {row.delivery_id: _retry(row, type(error).__name__) for row in claimed.deliveries} if error else {}
         known = [row for row in claimed.deliveries if row.delivery_id in result]
         await self.flow.store.write(lambda tx: settle(tx, claimed, [self._settled(tx, row, result) for row in known]))
-
-    def _settings(self, reader: Reader, name: str) -> tuple[Config, Mapping[str, str]]:
-        return self.flow.directory(reader).peer(name), reader.secrets(name)
 
     def _settled(self, tx: Tx, row: Delivery, result: Result) -> Settled:
         done = result.get(row.delivery_id) or _retry(row, "not reached")

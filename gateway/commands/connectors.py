@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.connectors.config import Config, from_json, parse
+from gateway.connectors.config import Config, from_json
+from gateway.connectors.config_file import parse
 from gateway.errors import Conflict
 from gateway.fhir import json
 from gateway.store import ConnectorRow, Store, Tx

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.auth import new_key, parse_scopes
-from gateway.connectors.config import parse
+from gateway.connectors.config_file import parse
 from gateway.errors import Conflict, InvalidInput, Missing
 from gateway.fhir import json
 from gateway.store import PrincipalRow, Store, Tx

@@ -19,7 +19,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request: `path` is relative to the connector's endpoint; `json` is encoded by the sender.
+    """One request: `path` is relative to the connector's endpoint, or an absolute address elsewhere, which is called
+    without our credentials. The body is one of `json` (encoded by the sender), `form` (urlencoded) and `content` (bytes
+    as they are, their media type in `headers`). `auth` False = without our credentials.
 
     `safe` = may be repeated without effect (GET); a call that is not safe and times out is *unknown*.
     """
@@ -29,6 +31,9 @@ class Call:
     json: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     params: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    form: tuple[tuple[str, str], ...] | None = None
+    auth: bool = True
 
     @property
     def safe(self) -> bool:
@@ -78,6 +83,29 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """One of their resources as FHIR, met while looking through what they hold. `body` None = they deleted it; the
+    rest as in Seen. References in it to others of theirs are `Type/{their id}`."""
+
+    type: str
+    remote_id: str
+    body: Resource | None
+    at: str | None = None
+    version: str | None = None
+    coverage: Coverage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of what they hold. `cursor` = where the next page starts or, when there is no `more`, the next look;
+    opaque text of the connector's own, None = from the beginning."""
+
+    found: tuple[Found, ...]
+    cursor: str | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """They took it. `body` = what they now display, as FHIR, None when they did not say; `coverage` as in Seen."""
 
@@ -104,6 +132,8 @@ class Rejected:
 Read = Generator[Call, Reply, Seen]
 Push = Generator[Call, Reply, Accepted]
 PushGroup = Generator[Call, Reply, list[Accepted | Rejected]]
+Scan = Generator[Call, Reply, Page]
+Gather = Generator[Call, Reply, list[Found]]
 
 
 def segment(value: str) -> str:

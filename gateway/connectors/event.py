@@ -10,7 +10,7 @@ from typing import Any, Literal
 from gateway.errors import InvalidInput
 from gateway.fhir import times
 
-Kind = Literal["changed", "deleted", "ignored"]
+Kind = Literal["changed", "deleted", "gather", "ignored"]
 _WITH_OFFSET = re.compile(r"[0-9-]+T.+(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _KINDS: Mapping[str, Kind] = {"created": "changed", "updated": "changed", "changed": "changed", "deleted": "deleted"}
 
@@ -18,7 +18,8 @@ _KINDS: Mapping[str, Kind] = {"created": "changed", "updated": "changed", "chang
 @dataclass(frozen=True, slots=True)
 class Event:
     """`type` = the FHIR type it is about. `data` = their model as sent, perhaps partial. `id` = their event id and
-    `at` = their time of it, where they give one. `ignored` = well-formed, but about nothing that we keep in step."""
+    `at` = their time of it, where they give one. `gather` = what it speaks of has to be fetched, and may be more than
+    one resource; `ignored` = well-formed, but about nothing that we keep in step."""
 
     kind: Kind
     type: str | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from gateway.connectors.call import Push, PushGroup, Read, Seen
+import msgspec
+
+from gateway.connectors.call import Call, Gather, Push, PushGroup, Read, Reply, Scan, Seen
 from gateway.connectors.event import Event
 from gateway.fhir.form import Form
 from gateway.fhir.json import Resource
@@ -15,11 +17,16 @@ from gateway.fhir.json import Resource
 @dataclass(frozen=True, slots=True)
 class Side:
     """What a connector must know of the two sides. `ours` = our FHIR base: `{ours}/Patient` is the identifier system
-    of our Patient ids. `id_system` = the identifier system of their ids. `update` = the method of their updates."""
+    of our Patient ids. `id_system` = the identifier system of their ids. `update` = the method of their updates.
+    `mapping` and `options` are the connector file's; `options` an instance of the module's `Options`, where it has
+    any."""
 
     ours: str
     id_system: str
     update: str = "POST"
+    name: str = ""
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    options: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +83,77 @@ class GroupConnector(Connector, Protocol):
 
     def push_bundle(self, items: Sequence[Item], side: Side, delivered: Mapping[str, str]) -> PushGroup:
         """Bring them together, all or nothing; one result per item, in order. `delivered`: our `Type/id` -> theirs."""
+
+
+# What a module may offer besides; each is asked for where it is needed.
+
+
+@runtime_checkable
+class Scanner(Protocol):
+    """A system that can be looked through: polling, first contact and reconciliation."""
+
+    def scan(self, cursor: str | None, side: Side) -> Scan:
+        """One page of what they hold from `cursor` on; None = from the beginning."""
+
+
+@runtime_checkable
+class Gatherer(Protocol):
+    """A system whose events of kind `gather` name what has to be fetched."""
+
+    def gather(self, event: Event, side: Side) -> Gather:
+        """Everything that the event speaks about, as it is now."""
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A system that checks by a handshake that its webhooks arrive."""
+
+    def answer(self, payload: Any) -> Any | None:
+        """The JSON answer it waits for; None for an ordinary event."""
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A system whose events have an id in their body."""
+
+    def event_id(self, payload: Any) -> str | None:
+        """By which the same event is known when it comes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where our webhooks are, and by which secret they are signed."""
+
+    url: str
+    secret: str | None = None
+
+
+@runtime_checkable
+class Registering(Protocol):
+    """A system that can be told where its webhooks should go."""
+
+    def register(self, hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
+        """Their id of the registration, where they give one. Registering again changes nothing."""
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A system that can be asked whether it takes our calls."""
+
+    def probe(self, side: Side) -> Generator[Call, Reply, None]:
+        """The cheapest call that needs our credentials. Raises what is wrong."""
+
+
+@runtime_checkable
+class Formed(Protocol):
+    """A system whose form depends on its configuration."""
+
+    def form_for(self, mapping: Mapping[str, Any], options: Any) -> Form:
+        """Raises InvalidInput for a mapping that cannot be used; asked when the connector file is read."""
+
+
+@runtime_checkable
+class Optioned(Protocol):
+    """A module with options of its own in the connector file."""
+
+    Options: type[msgspec.Struct]

@@ -11,16 +11,16 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 
 from gateway.connectors.call import Call, Reply
-from gateway.connectors.config import API_KEY, Config
 from gateway.delivery import guard, transport
 from gateway.delivery.guard import Address, Network
 from gateway.delivery.retry import parse_retry_after
-from gateway.errors import PartnerError, PartnerRejected, PartnerUnavailable, PartnerUnknown
+from gateway.errors import PartnerError, PartnerUnavailable, PartnerUnknown
 from gateway.fhir import json
 
 T = TypeVar("T")
@@ -30,9 +30,20 @@ LARGEST_ANSWER = 50_000_000
 _WAIT = (429, 503)
 
 
+class Login(Protocol):
+    """Credentials that have to be fetched, and fetched again when they are no longer taken."""
+
+    async def headers(self) -> Mapping[str, str]:
+        """Those to use now. Raises PartnerLoginExpired when there are none, PartnerUnavailable when not now."""
+
+    async def renew(self, refused: Mapping[str, str]) -> Mapping[str, str]:
+        """After a 401 to `refused`: newer ones. Raises PartnerLoginExpired when there are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Where a connector's calls go. `headers` are the credentials; they are kept out of repr and so out of logs."""
+    """Where a connector's calls go. `headers` and `login` are the credentials, kept out of repr and so out of logs;
+    they are sent to the endpoint's own origin only."""
 
     name: str
     endpoint: str
@@ -40,14 +51,16 @@ class Peer:
     networks: tuple[Network, ...] = ()
     timeout: float = 30.0
     largest_answer: int = LARGEST_ANSWER
+    login: Login | None = field(default=None, repr=False)
 
+    def url(self, path: str) -> httpx.URL:
+        """The address of a call: below the endpoint, or an absolute one as it is."""
+        return httpx.URL(path if path.startswith(("http://", "https://")) else self.endpoint + path)
 
-def peer(config: Config, secrets: Mapping[str, str], *, timeout: float = 30.0) -> Peer:
-    """The peer of a connector's configuration and secrets. Raises PartnerRejected when it has no endpoint."""
-    if config.endpoint is None:
-        raise PartnerRejected(f"the connector {config.name} has no endpoint to call")
-    headers = {config.auth.header: secrets[API_KEY]} if config.auth.scheme == "apiKey" else {}
-    return Peer(config.name, config.endpoint, headers, guard.networks(config.allow_networks), timeout)
+    def is_own(self, url: httpx.URL) -> bool:
+        """Whether credentials may be sent there: the endpoint's own origin (RFC 6454)."""
+        own = httpx.URL(self.endpoint)
+        return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
 
 
 class Outbound:
@@ -100,14 +113,28 @@ class Outbound:
         return await self._send(call, peer, asyncio.get_running_loop().time() + peer.timeout)
 
     async def _send(self, call: Call, peer: Peer, deadline: float) -> Reply:
-        url = httpx.URL(peer.endpoint + call.path)
+        """With the peer's credentials; when they are refused, once more with newer ones (nothing was done there)."""
+        url = peer.url(call.path)
+        ours = peer.headers if call.auth and peer.is_own(url) else {}
+        if peer.login is None or not (call.auth and peer.is_own(url)):
+            return await self._sent(call, peer, url, ours, deadline)
+        login = await peer.login.headers()
+        reply = await self._sent(call, peer, url, {**ours, **login}, deadline)
+        if reply.status == 401:
+            login = await peer.login.renew(login)
+            reply = await self._sent(call, peer, url, {**ours, **login}, deadline)
+        return reply
+
+    async def _sent(
+        self, call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], deadline: float
+    ) -> Reply:
         encrypted = url.scheme == "https"
         addresses = await guard.resolve(url.host, url.port or 443, allowed=peer.networks, encrypted=encrypted)
         if asyncio.get_running_loop().time() >= deadline:
             raise PartnerUnavailable(f"{peer.name} was too slow for another call")
         try:
             async with asyncio.timeout_at(deadline):
-                reply = await self._first_answer(call, peer, url, addresses)
+                reply = await self._first_answer(call, peer, url, credentials, addresses)
         except TimeoutError:
             raise _lost(call, peer, "did not answer in time") from None
         except transport.ERRORS as error:
@@ -116,20 +143,24 @@ class Outbound:
             raise _lost(call, peer, "broke the connection") from None
         return self._judged(call, peer, reply)
 
-    async def _first_answer(self, call: Call, peer: Peer, url: httpx.URL, addresses: list[Address]) -> Reply:
+    async def _first_answer(
+        self, call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], addresses: list[Address]
+    ) -> Reply:
         """From the first address that takes the connection: what was sent to one is never sent to the next."""
         for address in addresses[:-1]:
             try:
-                return await self._exchange(call, peer, url, address)
+                return await self._exchange(call, peer, url, credentials, address)
             except transport.ERRORS as error:
                 if not transport.never_sent(error):
                     raise
-        return await self._exchange(call, peer, url, addresses[-1])
+        return await self._exchange(call, peer, url, credentials, addresses[-1])
 
-    async def _exchange(self, call: Call, peer: Peer, url: httpx.URL, address: Address) -> Reply:
+    async def _exchange(
+        self, call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], address: Address
+    ) -> Reply:
         if self._client is None:
             raise RuntimeError("Outbound is used outside its 'async with'")
-        async with self._client.stream(**_request(call, peer, url, address)) as response:
+        async with self._client.stream(**_request(call, peer, url, credentials, address)) as response:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
@@ -148,21 +179,32 @@ class Outbound:
         return reply
 
 
-def _request(call: Call, peer: Peer, url: httpx.URL, address: Address) -> dict[str, Any]:
+def _request(
+    call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], address: Address
+) -> dict[str, Any]:
     """The checked address in the URL; the name stays in Host and in the TLS handshake."""
-    body = b"" if call.json is None else json.encode(call.json)
+    media, body = _content(call)
     headers = {"accept": "application/json", "host": url.netloc.decode("ascii"), "user-agent": "fhir-gateway"}
-    if call.json is not None:
-        headers["content-type"] = "application/json"
+    if media:
+        headers["content-type"] = media
     return {
         "method": call.method,
         "url": url.copy_with(host=str(address)),
         "params": call.params or None,
-        "headers": headers | {name.lower(): value for name, value in {**call.headers, **peer.headers}.items()},
+        "headers": headers | {name.lower(): value for name, value in {**call.headers, **credentials}.items()},
         "content": body,
         "timeout": httpx.Timeout(peer.timeout, connect=min(CONNECT_TIMEOUT, peer.timeout)),
         "extensions": {} if url.host == str(address) else {"sni_hostname": url.host},
     }
+
+
+def _content(call: Call) -> tuple[str | None, bytes]:
+    """The media type and the bytes of a call's body."""
+    if call.form is not None:
+        return "application/x-www-form-urlencoded", urlencode(call.form).encode()
+    if call.json is not None:
+        return "application/json", json.encode(call.json)
+    return None, call.content or b""
 
 
 def _lost(call: Call, peer: Peer, what: str) -> PartnerError:

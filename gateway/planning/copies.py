@@ -75,7 +75,7 @@ def accepted(
     """
     state = _state(world, rid)
     key, known = _record(world, state, config, due.remote_id, Seen(answer.remote_id, None))
-    used = config.connector.form
+    used = config.form
     record = deliver.accept(
         known.record, answer.body, due.slots, due.stamps, used, at=world.now, coverage=answer.coverage
     )
@@ -142,7 +142,7 @@ def _check_free(world: World, state: State, config: Config, real: str, seen: See
 
 
 def _observed(record: Record, config: Config, seen: Seen, began: datetime, now: datetime) -> Record:
-    used = config.connector.form
+    used = config.form
     at = times.from_instant(seen.at) if seen.at else None
     if seen.body is None:
         # They hold none: nothing is said by that, but sends whose outcome was open have had none.
@@ -159,7 +159,7 @@ def _due(world: World, state: State, key: tuple[str, str], config: Config) -> Du
     compared = orders.compare(known.record, body, config, world.directory.patient_system)
     state.records[key] = replace(known, record=compared.record)
     remote_id = None if is_pending(key[1]) else key[1]
-    carried = None if config.connector.form.partial else compared.wanted
+    carried = None if config.form.partial else compared.wanted
     return Due(body, compared.due, carried, result.stamps, remote_id, max(state.number, _number(world, state)))
 
 

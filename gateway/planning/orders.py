@@ -36,7 +36,7 @@ def compare(record: Record, content: Resource, config: Config, ours: str) -> Com
 
     Our id is always among what they should hold, whatever else their form can carry; `ours` = its system.
     """
-    used = config.connector.form
+    used = config.form
     slots = split(content)
     bound = form.bind(record, slots, used)
     own_id = f"identifier[{ours}]"

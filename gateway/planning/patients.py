@@ -117,7 +117,7 @@ def _observed(world: World, state: State, known: Record, item: Item, resource: R
     if speaker.kind == "system":
         start = speaker.read_start or now
         peer = world.directory.peers.get(speaker.connector)
-        used = peer.connector.form if peer else form.FULL
+        used = peer.form if peer else form.FULL
         coverage = speaker.coverage
         return observe.observe(
             known,

@@ -8,7 +8,9 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.connectors import signature
 from gateway.connectors.config import WEBHOOK_SECRET
+from gateway.connectors.protocol import Answering, Named
 from gateway.errors import NotPermitted
+from gateway.fhir import json
 from gateway.flow import Received, dedupe_key
 from gateway.routes.context import context_of
 from gateway.routes.http import plain_json, read_body, read_json
@@ -53,6 +55,11 @@ async def webhook(request: Request, path: str) -> Response:
     )
     if not config.endpoint and config.sync.read:
         raise NotPermitted(f"the connector {config.name} has no endpoint to read from, nor sync.read false")
+    connector = config.connector
+    if isinstance(connector, Answering) and (pong := connector.answer(json.decode(body))) is not None:
+        return plain_json(pong)
+    if event_id is None and isinstance(connector, Named):
+        event_id = connector.event_id(json.decode(body))
     media = request.headers.get("content-type", "")
     received = Received(config.name, None, "webhook", media, body, dedupe_key("event", event_id))
     kept = await flow.store_first(received)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration: what a database must be at to be opened."""
 
 metadata = MetaData()
@@ -223,3 +223,128 @@ conflict = Table(
 
 counter = Table("counter", metadata, _key("name", key=True), _number("next"))
 """The next free block of keys (`numbers.py`)."""
+
+# --- connectors at work -----------------------------------------------------------------------------------------------
+
+health = Table(
+    "health",
+    metadata,
+    _key("connector", key=True),
+    _key("state"),
+    _number("since"),
+    _number("failures"),
+    _number("open_until", null=True),
+    _number("last_sync_at", null=True),
+    _number("last_success_at", null=True),
+    _text("last_error", null=True),
+    _text("cursor", null=True),
+    _key("registration", null=True),
+)
+"""How a connector is doing: `failures` in a row, the circuit `open_until`, `last_error` as JSON, where the next poll
+starts, and their id of our webhook registration."""
+
+OPEN = text("closed_at IS NULL")
+
+incident = Table(
+    "incident",
+    metadata,
+    _number("incident_id", key=True),
+    _key("connector"),
+    _key("cause"),
+    _number("opened_at"),
+    _number("last_at"),
+    _number("closed_at", null=True),
+    _number("count"),
+    _text("detail"),
+    Index("incident_open", "connector", "cause", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
+)
+"""One open per (connector, cause)."""
+
+run = Table(
+    "run",
+    metadata,
+    _key("run_id", key=True),
+    _key("connector"),
+    _key("mode"),
+    _key("state"),
+    Column("dry", Boolean(create_constraint=False), nullable=False),
+    _text("asked"),
+    _number("started_at"),
+    _number("at"),
+    _number("finished_at", null=True),
+    _text("cursor", null=True),
+    _text("report"),
+    _text("error", null=True),
+    Index("run_connector", "connector", "started_at"),
+)
+"""A manual sync or a first contact: `asked` and `report` as JSON, `cursor` where it goes on after a restart."""
+
+poll_digest = Table(
+    "poll_digest",
+    metadata,
+    _key("connector", key=True),
+    _key("type", key=True),
+    _key("remote_id", key=True),
+    _bytes("digest"),
+    sqlite_with_rowid=False,
+)
+"""The content of each of their resources at the last poll: what did not change costs nothing."""
+
+lock = Table("lock", metadata, _key("name", key=True), _number("fence"), _number("until"), sqlite_with_rowid=False)
+"""What only one process may do at a time, for as long as its lease lasts."""
+
+# --- those whom we tell -----------------------------------------------------------------------------------------------
+
+subscriber = Table(
+    "subscriber",
+    metadata,
+    _number("subscriber_id", key=True),
+    _key("name"),
+    _key("connector"),
+    _text("config"),
+    _key("state"),
+    _number("seq"),
+    _number("at"),
+    Index("subscriber_name", "name", unique=True),
+)
+"""Who is told of changes: `config` as JSON without secrets, `seq` = how far into the feed it was told."""
+
+outgoing = Table(
+    "outgoing",
+    metadata,
+    _number("outgoing_id", key=True),
+    _number("subscriber_id"),
+    _key("event_id"),
+    _key("type"),
+    _number("patient", null=True),
+    _bytes("body"),
+    _key("state"),
+    _number("attempt"),
+    _number("due_at"),
+    _number("lease_until", null=True),
+    _number("fence", null=True),
+    _number("status", null=True),
+    _text("error", null=True),
+    _number("created_at"),
+    _number("at"),
+    Index("outgoing_event", "subscriber_id", "event_id", unique=True),
+    Index("outgoing_due", "due_at", sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE),
+    Index("outgoing_order", "subscriber_id", "outgoing_id"),
+)
+"""An event for a subscriber, with what became of the attempts to tell it."""
+
+request = Table(
+    "request",
+    metadata,
+    _key("request_id", key=True),
+    _key("kind"),
+    _key("principal"),
+    _key("subject", null=True),
+    _key("state"),
+    _text("asked"),
+    _bytes("result", null=True),
+    _number("at"),
+    _number("expires_at", null=True),
+    Index("request_subject", "kind", "principal", "subject"),
+)
+"""What an API of ours has to remember between two calls: a consolidated query, an authorisation under way."""

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.connectors import config
+from gateway.connectors import config_file
 from gateway.connectors.call import Call, Reply
 from gateway.delivery.guard import networks
-from gateway.delivery.http import Outbound, Peer, peer
+from gateway.delivery.http import Outbound, Peer
+from gateway.delivery.peers import Peers
 from gateway.errors import PartnerRejected, PartnerUnavailable, PartnerUnknown, Unparsable
 
 pytestmark = pytest.mark.anyio
@@ -264,16 +265,40 @@ async def test_no_secret_and_no_payload_in_any_message(outbound: Outbound) -> No
     assert all("Jane" not in message and "the-secret" not in message for message in messages)
 
 
-def test_the_peer_of_a_connector() -> None:
+async def test_the_peer_of_a_connector() -> None:
     body = {"name": "a", "profile": "canvas", "endpoint": "https://x.example", "allow_networks": ["10.0.0.0/8"]}
-    [(parsed, secrets)] = config.parse({**body, "auth": {"scheme": "apiKey", "header": "X-Key", "key": "k"}})
-    made = peer(parsed, secrets, timeout=3.0)
+    [(parsed, secrets)] = config_file.parse({**body, "auth": {"scheme": "apiKey", "header": "X-Key", "key": "k"}})
+
+    async def kept(_: str) -> dict[str, str]:
+        return secrets
+
+    made = await Peers(kept, timeout=3.0).get(parsed)
     assert (made.name, made.endpoint, made.timeout) == ("a", "https://x.example", 3.0)
     assert made.headers == {"X-Key": "k"}
     assert made.networks == networks(["10.0.0.0/8"])
-    [(intake, none)] = config.parse({"name": "b", "profile": "intake"})
+    [(intake, _)] = config_file.parse({"name": "b", "profile": "intake"})
     with pytest.raises(PartnerRejected, match="no endpoint"):
-        peer(intake, none)
+        await Peers(kept).get(intake)
+
+
+async def test_credentials_go_to_the_endpoints_own_origin_only(outbound: Outbound) -> None:
+    own, elsewhere = (status(200), status(200))
+    with scripted(own) as (port, received), scripted(elsewhere) as (other, received_there):
+        peer = to(port, headers={"X-API-Key": "the-secret"})
+        await outbound.send(Call("GET", f"{peer.endpoint}/files/1"), peer)
+        await outbound.send(Call("GET", f"http://127.0.0.1:{other}/files/1"), peer)
+    assert b"the-secret" in received[0]
+    assert b"the-secret" not in received_there[0]
+
+
+async def test_a_form_and_bytes_are_sent_as_they_are(outbound: Outbound) -> None:
+    with scripted(status(200), status(200)) as (port, received):
+        await outbound.send(Call("POST", "/token", form=(("grant_type", "refresh_token"), ("q", "a b&c"))), to(port))
+        await outbound.send(Call("PUT", "/file", content=b"\x00\xff", headers={"content-type": "text/csv"}), to(port))
+    assert b"application/x-www-form-urlencoded" in received[0] and received[0].endswith(
+        b"grant_type=refresh_token&q=a+b%26c"
+    )
+    assert b"text/csv" in received[1] and received[1].endswith(b"\x00\xff")
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gateway.connectors.config import Config, from_json, parse
+from gateway.connectors.config import Config, from_json
+from gateway.connectors.config_file import parse
 from gateway.errors import InvalidInput
 from gateway.fhir import json
 
@@ -99,7 +100,10 @@ def test_what_calls_need_to_know() -> None:
 
 MISTAKES: list[tuple[Any, str]] = [
     (with_("nmae", "x"), r"connector has no field 'nmae': allowed are .*keySystems"),
-    (with_("auth.password", "x"), r"connector\.auth has no field 'password': allowed are header, key, scheme"),
+    (
+        with_("auth.token", "x"),
+        r"connector\.auth has no field 'token': allowed are authorizeUrl, clientId, clientSecret",
+    ),
     (with_("sync.secert", "x"), r"connector\.sync has no field 'secert': allowed are .*secret"),
     (with_("name", "../x"), r"connector\.name"),
     (with_("name", "a" * 65), r"connector\.name"),
@@ -116,15 +120,20 @@ MISTAKES: list[tuple[Any, str]] = [
     (with_("endpoint", "https://partner.example:99999"), r"connector\.endpoint"),
     (with_("endpoint", "https://[::1"), r"connector\.endpoint"),
     (with_("endpoint", ...), r"endpoint is required"),
-    (with_("auth.scheme", "OAuth2"), r"auth\.scheme OAuth2 is not supported yet"),
-    (with_("auth.scheme", "basic"), r"auth\.scheme must be one of apiKey, none"),
+    (with_("auth", {"scheme": "OAuth2"}), r"auth\.clientId is required for the scheme OAuth2"),
+    (with_("auth", {"scheme": "OAuth2", "clientId": "us", "clientSecret": "s"}), r"auth\.tokenUrl is required"),
+    (with_("auth", {"scheme": "basic", "username": "us"}), r"auth\.password are required for the scheme basic"),
+    (with_("auth.scheme", "digest"), r"auth\.scheme must be one of apiKey, OAuth2, basic, none"),
     (with_("auth.key", ...), r"auth\.key is required"),
     (with_("auth.key", " "), r"api_key must be a string"),
     (with_("auth.key", "line\nbreak"), r"auth\.key must hold printable"),
     (with_("auth.scheme", "none"), r"auth\.key is required for the scheme apiKey, and for no other"),
     (with_("auth.header", "X API Key"), r"auth\.header"),
     (with_("auth", "the-api-key"), r"connector\.auth must be a JSON object"),
-    (with_("sync.mode", "polling"), r"sync\.mode must be one of webhook, manual"),
+    (with_("sync.mode", "carrier pigeon"), r"sync\.mode must be one of webhook, polling, queue, manual"),
+    (with_("sync.mode", "queue"), r"sync\.broker, sync\.address and sync\.topic are required"),
+    (with_("rateLimit", {"requests": 0}), r"rateLimit must allow more than 0 requests"),
+    (with_("options", {"anything": 1}), r"options: the profile canvas has none"),
     (with_("sync.path", "/fhir/Patient"), r"sync\.path must start with /api/webhooks/"),
     (with_("sync.path", "/api/webhooks/a/../b"), r"sync\.path"),
     (with_("sync.path", "/api/webhooks/"), r"sync\.path"),
@@ -136,7 +145,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (with_("priority", "high"), r"priority"),
     (with_("allow_networks", ["10.0.0.0/33"]), r"allow_networks"),
     (with_("allow_networks", ["10.0.0.1/8"]), r"allow_networks"),
-    (with_("update", "PUT"), r"update must be one of POST, PATCH"),
+    (with_("update", "DELETE"), r"update must be one of POST, PUT, PATCH"),
     ([CANVAS, CANVAS], r"same name 'partner'"),
     ([CANVAS, {**CANVAS, "name": "other"}], r"same sync\.path"),
     ([CANVAS, 5], r"connectors\[1\] must be a JSON object"),

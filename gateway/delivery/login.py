@@ -1,0 +1,18 @@
+"""Login: the credentials of a connector, as its configuration says (RFC 7617 for basic)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+
+from gateway.connectors.config import API_KEY, PASSWORD, Config
+
+
+def fixed(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a scheme whose credentials never change; none for the others."""
+    if config.auth.scheme == "apiKey":
+        return {config.auth.header: secrets[API_KEY]}
+    if config.auth.scheme == "basic":
+        pair = f"{config.auth.username}:{secrets[PASSWORD]}".encode()
+        return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    return {}

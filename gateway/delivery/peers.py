@@ -1,0 +1,28 @@
+"""Peers: where each connector's calls go and with which credentials, from what is configured and kept secret."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from gateway.connectors.config import Config
+from gateway.delivery import guard, login
+from gateway.delivery.http import Peer
+from gateway.errors import PartnerRejected
+
+Secrets = Callable[[str], Awaitable[Mapping[str, str]]]
+"""The secrets of a connector by its name, decrypted."""
+
+
+class Peers:
+    """One per process. `timeout`: seconds that an exchange may take."""
+
+    def __init__(self, secrets: Secrets, *, timeout: float = 30.0) -> None:
+        self._secrets = secrets
+        self._timeout = timeout
+
+    async def get(self, config: Config) -> Peer:
+        """Raises PartnerRejected when the connector has no endpoint."""
+        if config.endpoint is None:
+            raise PartnerRejected(f"the connector {config.name} has no endpoint to call")
+        headers = login.fixed(config, await self._secrets(config.name))
+        return Peer(config.name, config.endpoint, headers, guard.networks(config.allow_networks), self._timeout)
