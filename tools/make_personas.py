@@ -238,9 +238,7 @@ class Persona:
 
     def section(self, template: str, loinc: str, title: str, columns: list[str], kind: str, anchor: str = "") -> str:
         anchor = anchor or kind.removesuffix("s")
-        rows = [
-            (f"{anchor}{n}", [one[column] for column in columns]) for n, one in enumerate(self.facts[kind], 1)
-        ]
+        rows = [(f"{anchor}{n}", [one[column] for column in columns]) for n, one in enumerate(self.facts[kind], 1)]
         date = "2014-06-09" if kind == "medications" else "2015-08-01"
         entries: Iterator[str] = getattr(self, kind)()
         return section(templates(template, date), ("ln", loinc, title), title, table(columns, rows), "".join(entries))
@@ -310,9 +308,7 @@ def pdf(lines: list[str]) -> bytes:
 
 def png(seed: int, side: int = 48) -> bytes:
     """A grey pattern, different for each seed (PNG 1.2)."""
-    rows = b"".join(
-        b"\x00" + bytes((x * seed + y * (seed + 3)) % 256 for x in range(side)) for y in range(side)
-    )
+    rows = b"".join(b"\x00" + bytes((x * seed + y * (seed + 3)) % 256 for x in range(side)) for y in range(side))
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -218,7 +218,12 @@ class Account:
             body = shapes.patient(_from_row(row))
             made: Mapping[str, Any] = {} if dry else match(body, self.patients.values()) or self.add(body, facility)
         except Refusal as refusal:
-            return {"externalId": row.get("externalId") or "", "status": "failed", "patientId": "", "reason": str(refusal)}
+            return {
+                "externalId": row.get("externalId") or "",
+                "status": "failed",
+                "patientId": "",
+                "reason": str(refusal),
+            }
         found = {"externalId": row.get("externalId") or "", "status": "success", "patientId": made.get("id", "")}
         return {**found, "reason": ""}
 

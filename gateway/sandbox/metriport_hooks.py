@@ -100,7 +100,7 @@ class Hooks:
             one.state = "failure"
             return
         for _ in range(2 if self.twice else 1):
-            answer, problem = await self._post(one.body, _TIMEOUT)
+            _, problem = await self._post(one.body, _TIMEOUT)
         one.state = "failure" if problem else "success"
         self._note(problem)
 

@@ -121,8 +121,8 @@ class _Made:
     def id(self, *parts: object) -> str:
         return str(uuid.uuid5(_SPACE, "\n".join((self.patient_id, *map(str, parts)))))
 
-    def of(self, kind: str, name: object, **elements: Any) -> Resource:
-        return {"resourceType": kind, "id": self.id(kind, name), **elements}
+    def of(self, kind: str, key: object, **elements: Any) -> Resource:
+        return {"resourceType": kind, "id": self.id(kind, key), **elements}
 
     def practitioner(self, _: Facts) -> Iterator[Resource]:
         yield self.of(
@@ -212,7 +212,11 @@ class _Made:
         for number, panel in enumerate(facts["results"]):
             tests = [
                 self._observation(
-                    f"r{number}.{at}", (one["ln"], one["display"]), panel["at"], (one["value"], one["unit"]), "laboratory"
+                    f"r{number}.{at}",
+                    (one["ln"], one["display"]),
+                    panel["at"],
+                    (one["value"], one["unit"]),
+                    "laboratory",
                 )
                 for at, one in enumerate(panel["tests"])
             ]

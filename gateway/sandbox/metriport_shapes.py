@@ -10,10 +10,11 @@ from typing import Any
 from gateway.sandbox.metriport_http import Refusal, invalid
 
 SEXES = ("F", "M", "O", "U")
-STATES = frozenset(
+_STATES = (
     "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR "
-    "PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI".split()
+    "PA RI SC SD TN TX UT VT VA WA WV WI WY AS GU MP PR VI"
 )
+STATES = frozenset(_STATES.split())
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _ZIP = re.compile(r"\d{5}", re.ASCII)
 _NPI = re.compile(r"\d{10}", re.ASCII)
