@@ -12,7 +12,7 @@ from datetime import datetime
 
 from gateway.connectors.call import Found
 from gateway.connectors.config import Config
-from gateway.errors import Conflict, GatewayError
+from gateway.errors import Conflict, GatewayError, NotConformant
 from gateway.fhir import gate, json, references, times
 from gateway.fhir.json import Resource
 from gateway.flow import Flow, Received, audits_of
@@ -91,8 +91,10 @@ def _planned(
         end_record(world, config.name, found.type, found.remote_id)
         return Landed(found), world
     try:
-        gate.require(found.body)
+        if too_deep := gate.check_depth(found.body):
+            raise NotConformant("their resource is nested too deeply", issues=[too_deep])
         body = _with_our_references(tx, config.name, found.body)
+        gate.require(body)
         item = Item(found.type, "update", found.type, body, remote_id=found.remote_id)
         [applied] = apply(world, [item], _speaker(received, config, found, read_start), whole=False)
     except GatewayError as error:

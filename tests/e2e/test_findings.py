@@ -1,0 +1,88 @@
+"""Findings: what was met while looking through a system is applied one by one, and nothing costs the rest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from gateway import findings
+from gateway.connectors.call import Found
+from gateway.connectors.config import Config
+from gateway.findings import Landed
+from gateway.flow import Received
+
+from .desk import Desk
+
+pytestmark = pytest.mark.anyio
+
+CLINIC = {
+    "name": "clinic",
+    "profile": "fhir",
+    "endpoint": "http://127.0.0.1:9",
+    "idSystem": "https://clinic.example/id",
+}
+ADA = {"resourceType": "Patient", "name": [{"family": "Quill", "given": ["Ada"]}], "birthDate": "1990-12-10"}
+ORG = {"resourceType": "Organization", "name": "North ward"}
+STAY = {
+    "resourceType": "EpisodeOfCare",
+    "status": "active",
+    "patient": {"reference": "Patient/p_1"},
+    "managingOrganization": {"reference": "Organization/7"},
+}
+
+
+def config_of(desk: Desk) -> Config:
+    return desk.context.store.query_now(lambda reader: desk.context.flow.directory(reader).peer("clinic"))
+
+
+async def take(desk: Desk, *founds: Found) -> list[Landed]:
+    received = Received("clinic", None, "poll", "application/json", findings.message_body(founds))
+    return await findings.take(desk.context.flow, received, config_of(desk), founds, read_start=datetime.now(UTC))
+
+
+async def test_references_among_findings_point_at_ours_whatever_the_order(desk: Desk) -> None:
+    desk.connect(CLINIC)
+    landed = await take(
+        desk, Found("EpisodeOfCare", "e1", STAY), Found("Patient", "p_1", ADA), Found("Organization", "7", ORG)
+    )
+    assert [one.error for one in landed] == [None, None, None]
+    [stay, patient, org] = [one.applied.state for one in landed if one.applied and one.applied.state]
+    body = (await desk.call("GET", f"/fhir/EpisodeOfCare/{stay.id}")).json()
+    assert body["patient"] == {"reference": f"Patient/{patient.id}"}
+    assert body["managingOrganization"] == {"reference": f"Organization/{org.id}"}
+
+
+async def test_the_same_findings_again_change_nothing(desk: Desk) -> None:
+    desk.connect(CLINIC)
+    founds = (Found("Patient", "p_1", ADA), Found("Organization", "7", ORG))
+    await take(desk, *founds)
+    again = await take(desk, *founds)
+    assert [(one.applied.before, one.applied.after) for one in again if one.applied] == [(1, 1), (1, 1)]
+
+
+async def test_one_that_cannot_be_used_costs_none_of_the_rest_and_is_listed(desk: Desk) -> None:
+    desk.connect(CLINIC)
+    bad = {"resourceType": "Patient", "gender": "F"}
+    landed = await take(desk, Found("Patient", "p_0", bad), Found("Patient", "p_1", ADA))
+    assert [one.error is not None for one in landed] == [True, False]
+    [message] = desk.store.query_now(lambda reader: reader.messages("failed", limit=5))
+    assert message.error and "gender" in message.error and "Quill" not in message.error
+
+
+async def test_nothing_is_written_by_foreseeing(desk: Desk) -> None:
+    desk.connect(CLINIC)
+    received = Received("clinic", None, "poll", "application/json", b"[]")
+    [landed] = await findings.foresee(desk.context.flow, received, config_of(desk), [Found("Patient", "p_1", ADA)])
+    assert landed.applied is not None and landed.applied.created
+    assert (await desk.call("GET", "/fhir/Patient")).json()["total"] == 0
+
+
+async def test_a_deleted_one_ends_its_record_and_not_the_patient(desk: Desk) -> None:
+    desk.connect(CLINIC)
+    [first] = await take(desk, Found("Patient", "p_1", ADA))
+    assert first.applied and first.applied.state
+    await take(desk, Found("Patient", "p_1", None))
+    answer = await desk.call("GET", f"/fhir/Patient/{first.applied.state.id}")
+    assert answer.json()["name"][0]["family"] == "Quill"
+    assert "https://clinic.example/id" not in answer.text
