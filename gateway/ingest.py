@@ -32,6 +32,8 @@ NOTHING_BY_ABSENCE = Coverage(absence=False)
 """A document says what it says; what it leaves out, it leaves open."""
 
 _TRIES = 5
+_AT_ONCE = 100
+"""Findings in one commit: what an event speaks of may be thousands."""
 
 T = TypeVar("T")
 
@@ -118,7 +120,7 @@ class Ingest:
         assert isinstance(config.connector, Gatherer)
         began = datetime.now(UTC)
         founds = await self._ask(config, config.connector.gather(event, config.side(self._flow.ours)))
-        await findings.take(self._flow, received, config, founds, read_start=began)
+        await findings.take(self._flow, received, config, founds, read_start=began, at_once=_AT_ONCE)
 
     async def found(
         self, received: Received, config: Config, founds: Sequence[Found], *, read_start: datetime
