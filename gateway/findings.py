@@ -112,9 +112,62 @@ class Look:
         except GatewayError as error:
             return [Landed(one, error=error) for one in founds], None
         world.changes.audits += audits_of(self.received, applied, tx.now)
-        return [Landed(one, done, None, said.kept) for one, done, said in zip(founds, applied, read, strict=True)], world
+        rows = zip(founds, applied, read, strict=True)
+        return [Landed(one, done, None, said.kept) for one, done, said in rows], world
 
-    def _ours(reader: Reader, connector: str, body: Resource) -> dict[str, str]:
+    def _speaker(self, found: Found) -> Speaker:
+        return Speaker(
+            self.config.name,
+            "system",
+            self.received.message_id,
+            self.received.principal,
+            coverage=found.coverage or self.config.form.reads,
+            at=times.from_instant(found.at) if found.at else None,
+            read_start=self.read_start,
+        )
+
+
+async def foresee(flow: Flow, received: Received, config: Config, founds: Sequence[Found]) -> list[Landed]:
+    """What taking them would do, one by one; nothing is written."""
+
+    def job(tx: Tx) -> list[Landed]:
+        look = Look(flow, received, config, founds, tx.now)
+        return [look.plan(tx, [at])[0][0] for at in range(len(founds))]
+
+    return await flow.store.write(job)
+
+
+def _in_order(founds: Sequence[Found]) -> list[list[int]]:
+    """What others refer to first; what refers to each other together."""
+    ranked = sorted(range(len(founds)), key=lambda at: _rank(founds[at].type))
+    return [[ranked[at] for at in lot] for lot in theirs.lots([founds[at] for at in ranked])]
+
+
+def _rank(type_: str) -> int:
+    return _FIRST.index(type_) if type_ in _FIRST else len(_FIRST)
+
+
+def _item(found: Found, said: Settled, *, alone: bool) -> Item:
+    path = found.type if alone else found.name
+    names = (found.name,)
+    return Item(path, "update", found.type, said.body, remote_id=found.remote_id, full_url=found.urn, names=names)
+
+
+def _read(tx: Tx, config: Config, found: Found, beside: frozenset[str]) -> Settled:
+    """A finding's body as we can apply it. Raises NotConformant, or Conflict where a person must look."""
+    if found.doubt:
+        raise Conflict(f"held: {found.doubt}", expression=found.type)
+    body = found.body or {}
+    if too_deep := gate.check_depth(body):
+        raise NotConformant("their resource is nested too deeply", issues=[too_deep])
+    ours = _ours(tx, config.name, body)
+    settled = theirs.settle(body, config.remote_system, ours, beside)
+    named = references.rewrite(settled.body, {name: ours[name] for name in ours if name not in beside})
+    gate.require(named)
+    return Settled(named, settled.kept)
+
+
+def _ours(reader: Reader, connector: str, body: Resource) -> dict[str, str]:
     """The references to others of theirs that are linked here -> what those are here."""
     refs = references.collect(body)
     named = {ref.value: match for ref in refs if (match := _THEIRS.fullmatch(ref.value)) and ref.kind in _LOCAL}
