@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.connectors.call import Found
-from gateway.fhir import references
+from gateway.fhir import gate, references
 from gateway.fhir.json import Resource
 from gateway.fhir.references import Ref
 
@@ -26,11 +26,14 @@ class Settled(NamedTuple):
 def lots(founds: Sequence[Found]) -> list[list[int]]:
     """The findings by index in the order in which they can be taken; those that refer to each other are one lot."""
     places = {one.name: at for at, one in enumerate(founds)} | {one.urn: at for at, one in enumerate(founds)}
-    needs = [
-        sorted({places[ref.value] for ref in references.collect(one.body or {}) if ref.value in places} - {at})
-        for at, one in enumerate(founds)
-    ]
+    needs = [sorted({places[name] for name in _names(one) if name in places} - {at}) for at, one in enumerate(founds)]
     return _components(needs)
+
+
+def _names(found: Found) -> list[str]:
+    """What it refers to; nothing of a body nested so deeply that it will be refused."""
+    body = found.body or {}
+    return [] if gate.check_depth(body) else [ref.value for ref in references.collect(body)]
 
 
 def _components(needs: Sequence[Sequence[int]]) -> list[list[int]]:

@@ -47,6 +47,7 @@ _GENDER = {"F": "female", "M": "male", "O": "other", "U": "unknown"}
 _SEX = {"female": "F", "male": "M", "other": "O", "unknown": "U", "F": "F", "M": "M", "OTH": "O", "UNK": "U"}
 _SEX |= {"ASKU": "U"}
 _ZIP = re.compile(r"(\d{5})(?:-?\d{4})?", re.ASCII)
+_MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _COUNTRY = frozenset({"US", "USA", "UNITED STATES", "UNITED STATES OF AMERICA"})
 _PLACES = {
     "addressLine1": "Patient.address.line",
@@ -104,7 +105,7 @@ def to_partner(patient: Resource, *, our_id: str) -> Demographics:
         "address": [_address(_chosen(ADDRESS, slots))],
         "externalId": our_id,
     }
-    contact = {key: _chosen(field, slots).get("value") for key, field in (("phone", PHONE), ("email", EMAIL))}
+    contact = {"phone": _phone(_chosen(PHONE, slots)), "email": _email(_chosen(EMAIL, slots))}
     if known := {key: value for key, value in contact.items() if value}:
         body["contact"] = [known]
     if identifiers := _identifiers(patient):
@@ -142,6 +143,18 @@ def _chosen(field: Field, slots: Mapping[str, Any]) -> dict[str, Any]:
     slot = choose(field, slots, Record("", "Patient", ""))
     found = unwrap(slots[slot])[0] if slot else None
     return dict(found[0]) if isinstance(found, list) and found and isinstance(found[0], dict) else {}
+
+
+def _phone(one: Mapping[str, Any]) -> str | None:
+    """Ten digits; a number of another country has no place in their model and stays with us."""
+    digits = re.sub(r"\D", "", one.get("value") or "", flags=re.ASCII)
+    national = digits[1:] if len(digits) == 11 and digits.startswith("1") else digits
+    return national if len(national) == 10 else None
+
+
+def _email(one: Mapping[str, Any]) -> str | None:
+    value = (one.get("value") or "").strip()
+    return value if _MAIL.fullmatch(value) else None
 
 
 def _sex(patient: Resource) -> str:
