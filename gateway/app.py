@@ -26,16 +26,21 @@ from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
 from gateway.reconcile import Reconciler, Result
-from gateway.routes import documents, fhir_api, health, partners
+from gateway.routes import documents, fhir_api, health, partners, subscribers
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.settings import Settings
 from gateway.store import Claim, Store, open_store, secret_key
+from gateway.store.subscribers import Turn
+from gateway.telling.teller import Sent, Teller
 from gateway.work import Pool
 
 T = TypeVar("T")
 
 _GC_THRESHOLD = 50_000
+TOLD_AT_ONCE = 8
+"""Subscribers that are sent webhooks at the same time."""
+
 _WARM = ("Patient", "Observation", "Encounter", "Bundle")
 
 
@@ -57,7 +62,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, partners):
+    for routes in (health, documents, partners, subscribers):
         app.include_router(routes.router)
     return app
 
@@ -97,25 +102,28 @@ class _Parts:
         self._worker: Worker[Claim, Result] = Worker(
             reconciler, concurrency=settings.delivery_concurrency, lease=settings.lease
         )
+        teller = Teller(store, outbound, settings.retry_schedule, settings.lease)
+        self._teller: Worker[Turn, Sent] = Worker(teller, concurrency=TOLD_AT_ONCE, lease=settings.lease)
         secret = hashlib.sha256(b"document ids\n" + secret_key(settings)).digest()
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store))
 
     async def start(self) -> None:
         await self._inbox.recover()
         if self._settings.deliver:
-            self._task = asyncio.create_task(self._worker.run())
+            self._tasks = [asyncio.create_task(worker.run()) for worker in (self._worker, self._teller)]
 
     async def stop(self) -> None:
         await self._inbox.stop()
-        if self._task is not None:
-            await self._worker.stop()
-            await self._task
+        if self._tasks:
+            await asyncio.gather(self._worker.stop(), self._teller.stop())
+            await asyncio.gather(*self._tasks)
 
     def _wake(self) -> None:
         self._worker.wake()
+        self._teller.wake()
 
     async def _work(self, received: Received) -> None:
         directory = await self._flow.store.query(self._flow.directory)
