@@ -26,7 +26,7 @@ from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
 from gateway.reconcile import Reconciler, Result
-from gateway.routes import documents, fhir_api, health, partners, subscribers
+from gateway.routes import documents, fhir_api, health, metriport_client, partners, subscribers
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.settings import Settings
@@ -62,7 +62,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, partners, subscribers):
+    for routes in (health, documents, partners, subscribers, metriport_client):
         app.include_router(routes.router)
     return app
 
@@ -108,7 +108,8 @@ class _Parts:
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._tasks: list[asyncio.Task[None]] = []
-        self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store))
+        keys = Authenticator(store)
+        self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, keys, self._ask)
 
     async def start(self) -> None:
         await self._inbox.recover()

@@ -52,6 +52,11 @@ class Operation(NamedTuple):
         renamed = ("patient" if name == "patientId" else name for name in named)
         return tuple(dict.fromkeys((*renamed, *self.needs, *(("body",) if "*" in self.body else ()))))
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """What must be given."""
+        return tuple(dict.fromkeys((*_PLACES.findall(self.path), *self.needs)))
+
 
 _PLACES = re.compile(r"\{(\w+)\}")
 _PAGED = ("count", "fromItem", "toItem")
@@ -191,7 +196,7 @@ def check(operation: Operation, arguments: Arguments) -> None:
     for name in arguments:
         if name not in operation.arguments:
             raise InvalidInput(f"{name!r} is none of: {', '.join(operation.arguments)}", expression=name)
-    for name in (*_PLACES.findall(operation.path), *operation.needs):
+    for name in operation.required:
         if arguments.get(name) in (None, ""):
             raise InvalidInput(f"{name} is required", expression=name)
     if arguments.get("purposeOfUse") == "ias" and not (

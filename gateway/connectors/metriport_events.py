@@ -133,7 +133,7 @@ def _filters(part: Part) -> tuple[tuple[str, str], ...]:
 def _consolidated(url: Any, part: Part, side: Side, params: tuple[tuple[str, str], ...]) -> Gather:
     """The Bundle at an address; once that is dead, the data as they stand now."""
     patient = _owner(part)
-    reply = yield Call("GET", _address(url), auth=False)
+    reply = yield Call("GET", address(url), auth=False)
     if not reply.ok:
         reply = yield Call("GET", f"{PATIENTS}/{segment(patient)}/consolidated", params=params)
     if not reply.ok:
@@ -161,7 +161,7 @@ def _documents(part: Part, _: Part, side: Side) -> Gather:
 
 def _document(one: Part) -> Fetched:
     """By its address, and by its name once that is dead or where none was told."""
-    reply = (yield Call("GET", _address(one["url"]), auth=False)) if one.get("url") else None
+    reply = (yield Call("GET", address(one["url"]), auth=False)) if one.get("url") else None
     if reply is None or not reply.ok:
         params = (("fileName", str(one.get("fileName", ""))),)
         told = yield Call("GET", "/medical/v1/document/download-url", params=params)
@@ -173,7 +173,7 @@ def _document(one: Part) -> Fetched:
 
 def file(url: Any) -> Fetched:
     """What stands at a short-lived address, without our credentials. Raises PartnerRejected once it is dead."""
-    reply = yield Call("GET", _address(url), auth=False)
+    reply = yield Call("GET", address(url), auth=False)
     if not reply.ok:
         raise PartnerRejected(f"fetching a file was answered with status {reply.status}: its address may have died")
     return reply
@@ -244,7 +244,8 @@ def _owner(part: Part) -> str:
     return patient
 
 
-def _address(url: Any) -> str:
+def address(url: Any) -> str:
+    """An address that they named. Raises InvalidInput for what is none."""
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise InvalidInput("the event names no address to fetch")
     return url

@@ -12,7 +12,7 @@ from gateway import auth
 from gateway.auth import Authenticator, Principal
 from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
-from gateway.ingest import Ingest
+from gateway.ingest import Ask, Ingest
 from gateway.settings import Settings
 from gateway.store import AuditRow, Changes, Store
 from gateway.work import Pool
@@ -29,6 +29,7 @@ class Context:
     inbox: Inbox
     pool: Pool
     authenticator: Authenticator
+    ask: Ask
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
         """Raises NotAuthenticated."""
