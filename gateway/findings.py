@@ -6,10 +6,10 @@ Each is applied for itself, all in one commit: what contradicts what is known is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 
 from gateway import theirs
 from gateway.connectors.call import Found
@@ -72,7 +72,7 @@ async def take(
     return [look.landed[at] for at in range(len(founds))]
 
 
-@dataclass(slots=True)
+@dataclass
 class Look:
     """One look at their side, and what became of it so far."""
 
@@ -106,7 +106,8 @@ class Look:
             end_record(world, self.config.name, founds[0].type, founds[0].remote_id)
             return [Landed(founds[0])], world
         try:
-            read = [_read(tx, self.config, one, frozenset(other.name for other in founds)) for one in founds]
+            beside = frozenset(name for one in founds for name in (one.name, one.urn))
+            read = [self._read(tx, one, beside) for one in founds]
             items = [_item(one, said, alone=len(founds) == 1) for one, said in zip(founds, read, strict=True)]
             applied = apply(world, items, self._speaker(founds[0]), whole=False)
         except GatewayError as error:
@@ -125,6 +126,24 @@ class Look:
             at=times.from_instant(found.at) if found.at else None,
             read_start=self.read_start,
         )
+
+    def _read(self, tx: Tx, found: Found, beside: frozenset[str]) -> Settled:
+        """A finding's body as we can apply it. Raises NotConformant, or Conflict where a person must look."""
+        if found.doubt:
+            raise Conflict(f"held: {found.doubt}", expression=found.type)
+        body = found.body or {}
+        if too_deep := gate.check_depth(body):
+            raise NotConformant("their resource is nested too deeply", issues=[too_deep])
+        ours = _ours(tx, self.config.name, body, self.urns)
+        settled = theirs.settle(body, self.config.remote_system, ours, beside)
+        named = references.rewrite(settled.body, {name: ours[name] for name in ours if name not in beside})
+        gate.require(named)
+        return Settled(named, settled.kept)
+
+    @cached_property
+    def urns(self) -> Mapping[str, tuple[str, str]]:
+        """Those met in this look, by what speaks of them where no reference can stand."""
+        return {one.urn: (one.type, one.remote_id) for one in self.founds}
 
 
 async def foresee(flow: Flow, received: Received, config: Config, founds: Sequence[Found]) -> list[Landed]:
@@ -153,28 +172,19 @@ def _item(found: Found, said: Settled, *, alone: bool) -> Item:
     return Item(path, "update", found.type, said.body, remote_id=found.remote_id, full_url=found.urn, names=names)
 
 
-def _read(tx: Tx, config: Config, found: Found, beside: frozenset[str]) -> Settled:
-    """A finding's body as we can apply it. Raises NotConformant, or Conflict where a person must look."""
-    if found.doubt:
-        raise Conflict(f"held: {found.doubt}", expression=found.type)
-    body = found.body or {}
-    if too_deep := gate.check_depth(body):
-        raise NotConformant("their resource is nested too deeply", issues=[too_deep])
-    ours = _ours(tx, config.name, body)
-    settled = theirs.settle(body, config.remote_system, ours, beside)
-    named = references.rewrite(settled.body, {name: ours[name] for name in ours if name not in beside})
-    gate.require(named)
-    return Settled(named, settled.kept)
-
-
-def _ours(reader: Reader, connector: str, body: Resource) -> dict[str, str]:
+def _ours(reader: Reader, connector: str, body: Resource, urns: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """The references to others of theirs that are linked here -> what those are here."""
     refs = references.collect(body)
-    named = {ref.value: match for ref in refs if (match := _THEIRS.fullmatch(ref.value)) and ref.kind in _LOCAL}
+    named = {
+        ref.value: (match[1], match[2])
+        for ref in refs
+        if ref.kind in _LOCAL and (match := _THEIRS.fullmatch(ref.value))
+    }
+    named |= {ref.value: urns[ref.value] for ref in refs if ref.value in urns}
     if not named:
         return {}
-    ours = _linked(reader, connector, {(match[1], match[2]) for match in named.values()})
-    return {value: ours[match[1], match[2]] for value, match in named.items() if (match[1], match[2]) in ours}
+    ours = _linked(reader, connector, set(named.values()))
+    return {value: ours[pair] for value, pair in named.items() if pair in ours}
 
 
 _LOCAL = ("relative", "unreadable")
