@@ -27,6 +27,7 @@ from gateway.translators.json import metriport as model
 
 LARGEST = 50_000_000
 _GZIP = ("application/gzip", "application/x-gzip")
+_BULK = "medical.bulk-patient-create"
 _DONE = ("completed", "success", "partial", None)
 
 Part = Mapping[str, Any]
@@ -57,12 +58,13 @@ def event(payload: Any) -> Event:
 
 def gather(event: Event, side: Side) -> Gather:
     """Every patient that the event names, and what it says of her."""
+    kind = kind_of(event.data)
     made: list[Found] = []
     for part in _parts(event.data):
-        patient = events.text(part.get("patientId"))
-        if patient is not None:
-            made.append((yield from _patient(patient, side)))
-        made += yield from FETCHES[kind_of(event.data)](part, event.data, side)
+        if kind != _BULK:
+            patient = yield from _patient(_owner(part), side)
+            made.append(patient)
+        made += yield from FETCHES[kind](part, event.data, side)
     return made
 
 
@@ -220,7 +222,7 @@ FETCHES: Mapping[str, Fetch] = {
         ),
         _documents,
     ),
-    "medical.bulk-patient-create": _bulk,
+    _BULK: _bulk,
     **dict.fromkeys(
         ("patient.admit", "patient.transfer", "patient.discharge", "patient.laboratory", "patient.pharmacy"), _message
     ),
