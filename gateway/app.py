@@ -17,6 +17,7 @@ from gateway import __version__
 from gateway.auth import Authenticator
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
+from gateway.consolidated.tickets import Tickets
 from gateway.delivery.http import Outbound
 from gateway.delivery.peers import Peers
 from gateway.delivery.worker import Worker
@@ -29,6 +30,7 @@ from gateway.reconcile import Reconciler, Result
 from gateway.routes import documents, fhir_api, health, metriport_client, partners, subscribers
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
+from gateway.routes.metriport import account, medical
 from gateway.settings import Settings
 from gateway.store import Claim, Store, open_store, secret_key
 from gateway.store.subscribers import Turn
@@ -62,7 +64,11 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
+<<<<<<< HEAD
     for routes in (health, documents, partners, subscribers, metriport_client):
+=======
+    for routes in (health, documents, partners, subscribers, account, medical):
+>>>>>>> main
         app.include_router(routes.router)
     return app
 
@@ -88,6 +94,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             store.close()
 
 
+def _derived(settings: Settings, purpose: bytes) -> bytes:
+    """A key of its own for each purpose, from the one secret."""
+    return hashlib.sha256(purpose + b"\n" + secret_key(settings)).digest()
+
+
 class _Parts:
     """What runs in one process, and how it is started and stopped."""
 
@@ -104,12 +115,19 @@ class _Parts:
         )
         teller = Teller(store, outbound, settings.retry_schedule, settings.lease)
         self._teller: Worker[Turn, Sent] = Worker(teller, concurrency=TOLD_AT_ONCE, lease=settings.lease)
-        secret = hashlib.sha256(b"document ids\n" + secret_key(settings)).digest()
+        secret = _derived(settings, b"document ids")
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._tasks: list[asyncio.Task[None]] = []
+<<<<<<< HEAD
         keys = Authenticator(store)
         self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, keys, self._ask)
+=======
+        tickets = Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download")
+        self.context = Context(
+            settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store), tickets
+        )
+>>>>>>> main
 
     async def start(self) -> None:
         await self._inbox.recover()

@@ -10,6 +10,7 @@ from fastapi import Request
 
 from gateway import auth
 from gateway.auth import Authenticator, Principal
+from gateway.consolidated.tickets import Tickets
 from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
 from gateway.ingest import Ask, Ingest
@@ -29,7 +30,11 @@ class Context:
     inbox: Inbox
     pool: Pool
     authenticator: Authenticator
+<<<<<<< HEAD
     ask: Ask
+=======
+    tickets: Tickets
+>>>>>>> main
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
         """Raises NotAuthenticated."""

@@ -72,3 +72,4 @@ class Mutations:
             {"outgoing_id": "outgoing_id"},
         )
         self.outgoing_removed = flavour.delete(schema.outgoing, ("subscriber_id",))
+        self.requests = flavour.upsert(schema.request, ("request_id",), ("state", "result", "expires_at"))

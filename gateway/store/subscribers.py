@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, func, select
 
 from .clock import from_micros, maybe_from_micros, to_micros
 from .reader import Reader
@@ -95,6 +95,49 @@ def _head(_: Flavour) -> Select[Any]:
 def _log(_: Flavour) -> Select[Any]:
     own = (outgoing.c.subscriber_id == bindparam("subscriber_id"), outgoing.c.outgoing_id > bindparam("after"))
     return select(*outgoing.c).where(*own).order_by(outgoing.c.outgoing_id).limit(bindparam("limit"))
+
+
+def _event(_: Flavour) -> Select[Any]:
+    own = (outgoing.c.subscriber_id == bindparam("subscriber_id"), outgoing.c.event_id == bindparam("event_id"))
+    return select(*outgoing.c).where(*own)
+
+
+def _states(_: Flavour) -> Select[Any]:
+    own = outgoing.c.subscriber_id == bindparam("subscriber_id")
+    return select(outgoing.c.state, func.count()).where(own).group_by(outgoing.c.state)
+
+
+def _failed(_: Flavour) -> Select[Any]:
+    own = (outgoing.c.subscriber_id == bindparam("subscriber_id"), outgoing.c.state == "failed")
+    return select(*outgoing.c).where(*own).order_by(outgoing.c.outgoing_id)
+
+
+def _last(_: Flavour) -> Select[Any]:
+    """The newest that was tried."""
+    own = (outgoing.c.subscriber_id == bindparam("subscriber_id"), outgoing.c.attempt > 0)
+    return select(*outgoing.c).where(*own).order_by(outgoing.c.at.desc(), outgoing.c.outgoing_id.desc()).limit(1)
+
+
+def find_event(reader: Reader, known: Subscriber, event_id: str) -> Outgoing | None:
+    rows = reader.ask(_event, {"subscriber_id": known.subscriber_id, "event_id": event_id})
+    return _to_outgoing(rows[0]) if rows else None
+
+
+def last_tried(reader: Reader, known: Subscriber) -> Outgoing | None:
+    rows = reader.ask(_last, {"subscriber_id": known.subscriber_id})
+    return _to_outgoing(rows[0]) if rows else None
+
+
+def states(reader: Reader, known: Subscriber) -> dict[str, int]:
+    """How many of its events are in each state."""
+    return {row[0]: row[1] for row in reader.ask(_states, {"subscriber_id": known.subscriber_id})}
+
+
+def tell_again(tx: Tx, known: Subscriber) -> int:
+    """Make what failed due again, as it was, in the order in which it came; how many there were."""
+    failed = [_to_outgoing(row) for row in tx.ask(_failed, {"subscriber_id": known.subscriber_id})]
+    tx.apply([_told(tx, [Told(one.outgoing_id, "due", 0, tx.now) for one in failed])])
+    return len(failed)
 
 
 def subscribers(reader: Reader) -> list[Subscriber]:

@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from gateway.connectors.call import Call
+from gateway.connectors.call import Call, Reply
 from gateway.delivery import guard
 from gateway.delivery.http import Outbound, Peer
 from gateway.delivery.retry import next_attempt
 from gateway.errors import GatewayError, PartnerUnavailable
+from gateway.fhir import json
 from gateway.store import Reader, Store, Tx
 from gateway.store.subscribers import (
     Outgoing,
@@ -108,7 +109,7 @@ class Teller:
         try:
             reply = await self.outbound.send(Call("POST", "", content=event.body, headers=headers), peer)
             status = reply.status
-            error = None if reply.ok else f"answered with status {reply.status}"
+            error = _wrong(event, reply)
         except GatewayError as failed:
             error = failed.message
             wait = failed.retry_after if isinstance(failed, PartnerUnavailable) else None
@@ -126,6 +127,15 @@ class Teller:
         if due is None or status == 410:  # Gone: they want no more of it (Standard Webhooks, "Deliverability")
             return Told(event.outgoing_id, "exhausted", attempt, now, status, error)
         return Told(event.outgoing_id, "due", attempt, due, status, error)
+
+
+def _wrong(event: Outgoing, reply: Reply) -> str | None:
+    """What is wrong with an answer; a ping wants its own word back (Metriport, "Webhooks")."""
+    if not reply.ok:
+        return f"Request failed with status code {reply.status}"
+    if event.type == "ping" and (reply.find_object() or {}).get("pong") != json.decode(event.body)["ping"]:
+        return "the ping was not answered with its pong"
+    return None
 
 
 def _is_behind(reader: Reader) -> bool | None:
