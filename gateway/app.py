@@ -64,11 +64,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-<<<<<<< HEAD
-    for routes in (health, documents, partners, subscribers, metriport_client):
-=======
-    for routes in (health, documents, partners, subscribers, account, medical):
->>>>>>> main
+    for routes in (health, documents, partners, subscribers, account, medical, metriport_client):
         app.include_router(routes.router)
     return app
 
@@ -119,15 +115,9 @@ class _Parts:
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._tasks: list[asyncio.Task[None]] = []
-<<<<<<< HEAD
-        keys = Authenticator(store)
-        self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, keys, self._ask)
-=======
         tickets = Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download")
-        self.context = Context(
-            settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store), tickets
-        )
->>>>>>> main
+        keys = Authenticator(store)
+        self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, keys, tickets, self._ask)
 
     async def start(self) -> None:
         await self._inbox.recover()

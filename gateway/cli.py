@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands import subscribers
+from gateway.commands import metriport, subscribers
 from gateway.commands.opening import Json, opened, settings_of
 from gateway.errors import GatewayError
 
@@ -27,6 +27,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(connectors_app, name="connectors")
 app.add_typer(messages_app, name="messages")
 app.add_typer(subscribers.app, name="subscribers")
+app.add_typer(metriport.app, name="metriport")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,11 +30,8 @@ class Context:
     inbox: Inbox
     pool: Pool
     authenticator: Authenticator
-<<<<<<< HEAD
-    ask: Ask
-=======
     tickets: Tickets
->>>>>>> main
+    ask: Ask
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
         """Raises NotAuthenticated."""
