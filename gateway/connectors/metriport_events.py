@@ -140,7 +140,7 @@ def _consolidated(url: Any, part: Part, side: Side, params: tuple[tuple[str, str
         reply = yield Call("GET", f"{PATIENTS}/{segment(patient)}/consolidated", params=params)
     if not reply.ok:
         raise refused("fetching consolidated data", reply)
-    return founds(json.decode(_plain(reply.body)), patient, side.id_system)
+    return founds(json.decode(plain(reply.body)), patient, side.id_system)
 
 
 def _summary(attachment: Part, part: Part, side: Side, at: int) -> Gather:
@@ -184,7 +184,7 @@ def file(url: Any) -> Fetched:
 def _message(part: Part, _: Part, side: Side) -> Gather:
     """An ADT message: a Bundle of type message, the Encounter first, then everything it refers to."""
     reply = yield from file(part.get("url"))
-    return founds(json.decode(_plain(reply.body)), _owner(part), side.id_system)
+    return founds(json.decode(plain(reply.body)), _owner(part), side.id_system)
 
 
 def _communication(part: Part, _: Part, side: Side) -> Gather:
@@ -253,7 +253,7 @@ def address(url: Any) -> str:
     return url
 
 
-def _plain(data: bytes) -> bytes:
+def plain(data: bytes) -> bytes:
     """Unpacked where it is gzip, within bounds: a small file may hold a very large one."""
     if not data.startswith(b"\x1f\x8b"):
         return data

@@ -228,7 +228,7 @@ async def test_the_login_is_probed(outbound: Outbound, peer: Peer) -> None:
 
 @pytest.mark.parametrize("name", [name for name, row in OPERATIONS.items() if row.path])
 def test_every_operation_of_the_table_is_one_that_they_have(name: str, partner: Sandbox) -> None:
-    arguments = {argument: "x" for argument in OPERATIONS[name].arguments}
+    arguments = dict.fromkeys(OPERATIONS[name].arguments, "x")
     call = calls.call(OPERATIONS[name], arguments, SIDE)
     asked = {"type": "http", "method": call.method, "path": call.path, "root_path": ""}
     routes: Any = partner.app

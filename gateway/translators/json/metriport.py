@@ -147,9 +147,11 @@ def _chosen(field: Field, slots: Mapping[str, Any]) -> dict[str, Any]:
 
 def _phone(one: Mapping[str, Any]) -> str | None:
     """Ten digits; a number of another country has no place in their model and stays with us."""
-    digits = re.sub(r"\D", "", one.get("value") or "", flags=re.ASCII)
+    text = (one.get("value") or "").strip().removeprefix("tel:")
+    digits = re.sub(r"\D", "", text, flags=re.ASCII)
     national = digits[1:] if len(digits) == 11 and digits.startswith("1") else digits
-    return national if len(national) == 10 else None
+    abroad = text.startswith("+") and national == digits
+    return national if len(national) == 10 and not abroad else None
 
 
 def _email(one: Mapping[str, Any]) -> str | None:
