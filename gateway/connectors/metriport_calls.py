@@ -248,20 +248,21 @@ def facility_of(side: Side) -> str:
 def _body(operation: Operation, given: Arguments) -> Any:
     if "*" in operation.body:
         return given["body"]
-    body = {name: _listed(name, given[name]) for name in operation.body if given.get(name) is not None}
+    body = {name: _typed(name, given[name]) for name in operation.body if given.get(name) is not None}
     return body or ({} if operation.body else None)
 
 
 _LISTS = ("sources", "attachments", "intendedRecipientNpi", "facilityIds")
+_NUMBERS = ("expirationInSeconds",)
 
 
-def _listed(name: str, value: Any) -> Any:
-    """A list may be given as text, parted by commas."""
-    return (
-        [part.strip() for part in value.split(",") if part.strip()]
-        if name in _LISTS and isinstance(value, str)
-        else value
-    )
+def _typed(name: str, value: Any) -> Any:
+    """Text where they want a list (parted by commas) or a number: a command line has only text."""
+    if not isinstance(value, str):
+        return value
+    if name in _LISTS:
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return int(value) if name in _NUMBERS and value.isascii() and value.isdigit() else value
 
 
 def _text(value: Any) -> str:
