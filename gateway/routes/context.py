@@ -14,6 +14,7 @@ from gateway.consolidated.tickets import Tickets
 from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
 from gateway.ingest import Ask, Ingest
+from gateway.priming import Priming
 from gateway.settings import Settings
 from gateway.store import AuditRow, Changes, Store
 from gateway.work import Pool
@@ -31,6 +32,7 @@ class Context:
     pool: Pool
     authenticator: Authenticator
     tickets: Tickets
+    priming: Priming
     ask: Ask
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
