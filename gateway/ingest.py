@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from gateway import findings
-from gateway.connectors.call import Call, Found, Reply, Seen
+from gateway.connectors.call import Call, Found, Gather, Reply, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Gatherer, Target
@@ -119,8 +119,20 @@ class Ingest:
         """Fetch everything the event speaks about, and apply it."""
         assert isinstance(config.connector, Gatherer)
         began = datetime.now(UTC)
-        founds = await self._ask(config, config.connector.gather(event, config.side(self._flow.ours)))
+        founds = await self._fetched(config, config.connector.gather(event, config.side(self._flow.ours)))
         await findings.take(self._flow, received, config, founds, read_start=began, at_once=_AT_ONCE)
+
+    async def _fetched(self, config: Config, calls: Gather) -> list[Found]:
+        """Every call with a time limit of its own: an event may name many files, and fetching writes nothing there."""
+        try:
+            call = next(calls)
+            while True:
+                call = calls.send(await self._ask(config, _alone(call)))
+        except StopIteration as finished:
+            founds: list[Found] = finished.value
+            return founds
+        finally:
+            calls.close()
 
     async def found(
         self, received: Received, config: Config, founds: Sequence[Found], *, read_start: datetime
@@ -195,6 +207,10 @@ class Ingest:
     async def _config(self, name: str) -> Config:
         directory: Directory = await self._flow.store.query(self._flow.directory)
         return directory.peer(name)
+
+
+def _alone(call: Call) -> Generator[Call, Reply, Reply]:
+    return (yield call)
 
 
 def _shown(row: RecordRow) -> Resource:

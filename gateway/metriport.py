@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from gateway import findings
 from gateway.connectors import event as events
 from gateway.connectors import metriport as connector
 from gateway.connectors import metriport_calls as calls
@@ -21,7 +22,7 @@ from gateway.errors import Conflict, Gone, InvalidInput, Missing
 from gateway.fhir import json, references
 from gateway.fhir.json import Resource
 from gateway.flow import Flow, Received
-from gateway.ingest import Ask, Ingest
+from gateway.ingest import Ask
 from gateway.store import Head, Reader
 from gateway.translators.json import metriport as model
 
@@ -40,12 +41,11 @@ _SECRETS = ("webhookKey",)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the caller gets: JSON, or a file with its media type. `patient` = our id of whom it is about."""
+    """What the caller gets: JSON, or a file with its media type."""
 
     json: Any = None
     data: bytes | None = None
     media: str = "application/json"
-    patient: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,8 @@ class Order:
 class Metriport:
     """The operations over one store. `public` = where others reach us; `ask` makes a connector's calls to its side."""
 
-    def __init__(self, flow: Flow, ingest: Ingest, ask: Ask, *, public: str) -> None:
+    def __init__(self, flow: Flow, ask: Ask, *, public: str) -> None:
         self._flow = flow
-        self._ingest = ingest
         self._ask = ask
         self._public = public
 
@@ -128,7 +127,7 @@ class Metriport:
 
     async def _plain(self, order: Order) -> Answer:
         found = await self._ask(order.config, calls.run(order.operation, order.arguments, order.side))
-        return Answer(_without_secrets(found), patient=order.patient)
+        return Answer(_without_secrets(found))
 
     async def _file(self, order: Order) -> Answer:
         """The file behind a short-lived address, fetched at once."""
@@ -139,7 +138,7 @@ class Metriport:
 
         reply = await self._ask(order.config, fetch())
         media = reply.headers.get("content-type", "application/octet-stream")
-        return Answer(data=reply.body, media=media, patient=order.patient)
+        return Answer(data=reply.body, media=media)
 
     async def _upload(self, order: Order) -> Answer:
         """Ask where a file may go, and put it there."""
@@ -154,7 +153,7 @@ class Metriport:
             calls.answered(Reply(reply.status))
             return {name: value for name, value in found.items() if name != "uploadUrl"}
 
-        return Answer(await self._ask(order.config, put()), patient=order.patient)
+        return Answer(await self._ask(order.config, put()))
 
     async def _set_webhook(self, order: Order) -> Answer:
         """Their key for us is kept before their ping can arrive: with a new key the address is set a second time."""
@@ -176,10 +175,10 @@ class Metriport:
         found = await self._ask(order.config, calls.run(order.operation, order.arguments, order.side))
         listed = founds(found, order.arguments["patient"], order.side.id_system)
         received = Received(order.config.name, order.principal, "read", "application/json", json.encode(found))
-        landed = await self._ingest.found(received, order.config, listed, read_start=began)
+        landed = await findings.take(self._flow, received, order.config, listed, read_start=began)
         taken = sum(one.error is None for one in landed)
         said = {"message": received.message_id, "taken": taken, "refused": len(landed) - taken}
-        return Answer(said, patient=order.patient)
+        return Answer(said)
 
     async def _match(self, order: Order) -> Answer:
         """Whom they hold for our patient; nobody is linked by asking."""
@@ -191,7 +190,7 @@ class Metriport:
             found = await self._ask(order.config, calls.run(order.operation, {}, order.side, wanted.body))
         except Missing:
             found = None
-        return Answer({"match": found}, patient=order.patient)
+        return Answer({"match": found})
 
     async def _contribute(self, order: Order) -> Answer:
         """What others told us of her, in as many Bundles as it takes; what they told us themselves is left out."""
@@ -202,7 +201,7 @@ class Metriport:
             bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in lot]}
             await self._ask(order.config, calls.run(order.operation, order.arguments, order.side, bundle))
             sent += len(lot)
-        return Answer({"sent": sent}, patient=order.patient)
+        return Answer({"sent": sent})
 
     def _known(self, reader: Reader, order: Order) -> list[Resource]:
         """Her clinical resources as they take them, and whom those refer to."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,13 +14,9 @@ from gateway.commands.opening import Json, opened, settings_of
 from gateway.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from gateway.connectors.call import Call, Reply
-    from gateway.connectors.config import Config
     from gateway.metriport import Answer
     from gateway.settings import Settings
     from gateway.store import Store
-
-T = TypeVar("T")
 
 app = typer.Typer(help="Metriport: networks, consolidated data, documents, messages.", no_args_is_help=True)
 
@@ -97,25 +93,11 @@ async def order(
     media: str,
 ) -> Answer:
     """One operation over a store, with an outbound client of its own."""
-    from gateway.delivery.http import Outbound
-    from gateway.delivery.peers import Peers
-    from gateway.flow import Flow
-    from gateway.ingest import Ingest
+    from gateway.commands.calling import calling
     from gateway.metriport import Metriport
-    from gateway.work import Pool
 
-    async def secrets(name: str) -> Mapping[str, str]:
-        return await store.query(lambda reader: reader.secrets(name))
-
-    async with Outbound() as outbound:
-        peers = Peers(secrets, timeout=settings.delivery_timeout)
-
-        async def ask(config: Config, calls: Generator[Call, Reply, T]) -> T:
-            return await outbound.run(calls, await peers.get(config))
-
-        flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance)
-        ingest = Ingest(flow, Pool(0), secret=b"", limit=settings.max_bytes, ask=ask)
-        client = Metriport(flow, ingest, ask, public=settings.public_url)
+    async with calling(store, settings) as caller:
+        client = Metriport(caller.flow, caller.ask, public=settings.public_url)
         return await client.run(connector, operation, arguments, content=content, media=media)
 
 

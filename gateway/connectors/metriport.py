@@ -135,7 +135,9 @@ def _update(item: Item, side: Side, remote_id: str, body: Mapping[str, Any]) -> 
     version = events.text(held.get("eTag"))
     if item.version is not None and version != item.version:
         raise VersionConflict("they changed this patient since it was read")
-    reply = yield from _put(path, model.merge(held, body), version, side)
+    # An externalId that somebody else gave her is not ours to take: the link is by their own id.
+    whole = model.merge(held, body) | {"externalId": events.text(held.get("externalId")) or item.id}
+    reply = yield from _put(path, whole, version, side)
     seen = _seen(_patient_of(reply, "updating a patient"), side)
     return Accepted(remote_id, seen.body, seen.at, seen.version, seen.coverage)
 

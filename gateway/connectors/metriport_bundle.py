@@ -16,6 +16,7 @@ _LEFT_OUT = frozenset({"Patient", "Bundle", "OperationOutcome", "Parameters", "M
 """Her demographics are read where she is edited; the others are no facts about her."""
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+UNNAMED = "https://fhir-gateway.example/StructureDefinition/contained-unnamed"
 _LOCAL = ("relative", "urn", "absolute")
 
 
@@ -71,8 +72,24 @@ def _found(one: Resource, key: tuple[str, str], patient_id: str, system: str, na
     doubt = None
     if owner is not None and owner != f"Patient/{patient_id}":
         doubt = "they sent a resource about another patient than the one that was asked about; a person must look"
-    kept = {name: value for name, value in body.items() if name != "id"}
+    kept = _held_together({name: value for name, value in body.items() if name != "id"})
     return Found(*key, kept, doubt=doubt)
+
+
+def _held_together(body: Resource) -> Resource:
+    """With contained resources that nothing refers to named by an extension: theirs come so (an author beside
+    `author`), and without it they could not be kept (FHIR R4, dom-3)."""
+    contained = [one for one in body.get("contained") or () if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    refs = references.collect(body)
+    named = {ref.value for ref in refs}
+    held = {
+        str(ref.trail[1]) for ref in refs if ref.value == "#" and ref.trail[0] == "contained" and len(ref.trail) > 1
+    }
+    loose = [
+        one["id"] for at, one in enumerate(body.get("contained") or ()) if one in contained and str(at) not in held
+    ]
+    added = [{"url": UNNAMED, "valueReference": {"reference": f"#{name}"}} for name in loose if f"#{name}" not in named]
+    return body | {"extension": [*(body.get("extension") or ()), *added]} if added else body
 
 
 def _marked(one: Resource, system: str, names: Mapping[str, str]) -> Resource:

@@ -189,7 +189,12 @@ def _message(part: Part, _: Part, side: Side) -> Gather:
 
 def _communication(part: Part, _: Part, side: Side) -> Gather:
     """A secure message as it now stands."""
-    reply = yield from file(part.get("url"))
+    url, name = part.get("url"), events.text(part.get("messageId"))
+    reply = (yield Call("GET", address(url), auth=False)) if url else None
+    if (reply is None or not reply.ok) and name is not None:
+        reply = yield Call("GET", f"/medical/v1/message/{segment(name)}")
+    if reply is None or not reply.ok:
+        raise PartnerRejected("a message cannot be fetched: its address may have died")
     body = json.decode(reply.body)
     bundle = body if isinstance(body, dict) and body.get("resourceType") == "Bundle" else _bundle_of(body)
     return founds(bundle, _owner(part), side.id_system)

@@ -6,12 +6,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from gateway.connectors import event as events
 from gateway.connectors.metriport_calls import OPERATIONS
-from gateway.errors import InvalidInput, NotAllowed
+from gateway.errors import GatewayError, InvalidInput, NotAllowed
 from gateway.fhir import json
-from gateway.metriport import Answer, Metriport
-from gateway.routes.context import Context, context_of
+from gateway.metriport import Metriport
+from gateway.routes.context import context_of
 from gateway.routes.http import JSON_TYPES, media_type, plain_json, read_body
+from gateway.routes.oauth import operated
 
 router = APIRouter(prefix="/api/connectors/{name}/metriport")
 
@@ -20,9 +22,9 @@ _HARMLESS = {"x-content-type-options": "nosniff", "content-disposition": "attach
 
 
 @router.get("")
-async def listed(request: Request, name: str) -> Response:  # noqa: ARG001 (the same for every connector)
+async def listed(request: Request, name: str) -> Response:
     """What there is, and which arguments each takes."""
-    await _operator(request)
+    await operated(request, name)
     rows = {
         operation: {
             "about": row.about,
@@ -64,27 +66,22 @@ async def order(request: Request, name: str, operation: str) -> Response:
 async def _run(
     request: Request, name: str, operation: str, arguments: dict[str, Any], content: bytes, media: str
 ) -> Response:
-    context, principal = await _operator(request)
-    client = Metriport(context.flow, context.ingest, context.ask, public=context.settings.public_url)
-    answer = await client.run(name, operation, arguments, principal=principal, content=content, media=media)
-    await _audit(request, answer)
+    context = context_of(request)
+    principal, config = await operated(request, name)
+    client = Metriport(context.flow, context.ask, public=context.settings.public_url)
+    status = 200
+    try:
+        answer = await client.run(
+            config.name, operation, arguments, principal=principal.name, content=content, media=media
+        )
+    except GatewayError as error:
+        status = error.status
+        raise
+    finally:
+        await context.audit_read(principal, "E", "Patient", events.text(arguments.get("patient")), status)
     if answer.data is not None:
         return Response(answer.data, media_type=answer.media, headers=_HARMLESS)
     return plain_json(answer.json)
-
-
-async def _audit(request: Request, answer: Answer) -> None:
-    """What was asked of or about a patient."""
-    context = context_of(request)
-    principal = await context.caller(request)
-    await context.audit_read(principal, "E", "Patient", answer.patient, 200)
-
-
-async def _operator(request: Request) -> tuple[Context, str]:
-    context = context_of(request)
-    principal = await context.caller(request)
-    principal.require_service("operator")
-    return context, principal.name
 
 
 def _typed(query: Any) -> dict[str, Any]:

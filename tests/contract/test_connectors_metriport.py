@@ -156,6 +156,14 @@ async def test_somebody_else_with_her_number_is_held(outbound: Outbound, peer: P
         await push(outbound, peer, item(other, "our-2"))
 
 
+@only_here
+async def test_an_external_id_that_somebody_else_gave_is_kept(outbound: Outbound, peer: Peer) -> None:
+    made = await push(outbound, peer, item(our_id="their-own-7"))
+    changed = await push(outbound, peer, item({**KYLA, "birthDate": "1927-05-24"}, "our-9", made.remote_id))
+    assert changed.body is not None and changed.body["birthDate"] == "1927-05-24"
+    assert (await read(outbound, peer, our_id="their-own-7")).remote_id == made.remote_id
+
+
 @pytest.mark.parametrize(
     ("lacking", "place"),
     [

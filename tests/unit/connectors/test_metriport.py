@@ -17,7 +17,7 @@ from gateway.connectors.metriport_bundle import founds
 from gateway.connectors.metriport_calls import OPERATIONS, Options
 from gateway.connectors.protocol import Answering, Connector, Gatherer, Named, Optioned, Probing, Scanner, Side
 from gateway.errors import BadSignature, InvalidInput, Missing, PartnerRejected
-from gateway.fhir import json
+from gateway.fhir import gate, json
 
 SYSTEM = "https://metriport.example"
 SIDE = Side(ours="https://gateway.example/fhir", id_system=SYSTEM, options=Options(facility_id="f-1"))
@@ -243,6 +243,25 @@ def test_another_patient_than_the_one_asked_for_is_refused() -> None:
         gathered(network(), said({**PATIENT, "id": "p-2"}))
 
 
+def message(**payload: Any) -> dict[str, Any]:
+    return {"meta": {"type": "message.status"}, "payload": {"patientId": "p-1", **payload}}
+
+
+COMMUNICATION = {"resourceType": "Communication", "id": "m-9", "subject": {"reference": "Patient/p-1"}}
+
+
+def test_a_message_is_fetched_by_its_address_else_by_its_id() -> None:
+    asked, found = gathered(message(url="https://f.example/m", messageId="m-9"), said(PATIENT), said(COMMUNICATION))
+    assert asked[-1].path == "https://f.example/m" and found[-1].name == "Communication/m-9"
+    asked, found = gathered(message(messageId="m-9"), said(PATIENT), said(COMMUNICATION))
+    assert asked[-1] == Call("GET", "/medical/v1/message/m-9") and found[-1].name == "Communication/m-9"
+    dead = message(url="https://f.example/m", messageId="m-9")
+    asked, _ = gathered(dead, said(PATIENT), said(b"", 403), said(COMMUNICATION))
+    assert asked[-1].path == "/medical/v1/message/m-9"
+    with pytest.raises(PartnerRejected):
+        gathered(message(url="https://f.example/m"), said(PATIENT), said(b"", 403))
+
+
 # --- a Bundle ---------------------------------------------------------------------------------------------------------
 
 
@@ -294,6 +313,18 @@ def test_a_resource_without_an_id_is_known_by_its_content() -> None:
     condition = {"resourceType": "Condition", "subject": {"reference": "Patient/p-1"}}
     [first], [again] = one_of(condition), one_of(dict(reversed(condition.items())))
     assert first.remote_id == again.remote_id and first.remote_id.startswith("content-")
+
+
+def test_contained_resources_that_nothing_names_are_kept() -> None:
+    author = {"resourceType": "Practitioner", "id": "a", "name": [{"family": "Snow"}]}
+    named = {"resourceType": "Organization", "id": "o", "name": "Hospital"}
+    content = [{"attachment": {"contentType": "text/plain"}}]
+    paper = {"resourceType": "DocumentReference", "id": "d", "status": "current", "content": content}
+    [found] = one_of({**paper, "contained": [author, named], "author": [{"reference": "#o"}]})
+    assert found.body is not None and gate.check(found.body) == []
+    assert [one["valueReference"]["reference"] for one in found.body["extension"]] == ["#a"]
+    [whole] = one_of({**paper, "contained": [named], "author": [{"reference": "#o"}]})
+    assert whole.body is not None and "extension" not in whole.body
 
 
 def test_the_same_resource_twice_is_one() -> None:
