@@ -107,7 +107,7 @@ class Account:
     def _check_version(self, asked: Asked, held: Mapping[str, Any]) -> None:
         body = asked.body if isinstance(asked.body, dict) else {}
         wanted = asked.headers.get("if-match") or body.get("eTag")
-        if wanted and wanted.strip('"') != held["eTag"]:
+        if wanted and wanted.strip('"') != held.get("eTag"):
             raise Refusal(412, "eTags don't match")
 
     def read(self, asked: Asked) -> Patient:
@@ -249,6 +249,7 @@ class Account:
         if held is None:
             raise missing(f"facility {asked.path['id']}")
         if asked.body is not None:
+            self._check_version(asked, held)
             held.update(shapes.facility(asked.object()))
             return _stamped(held)
         return held
@@ -263,6 +264,8 @@ class Account:
     def put_organization(self, asked: Asked) -> Said:
         body = shapes.organization(asked.object())
         created = self.organization is None
+        if self.organization is not None:
+            self._check_version(asked, self.organization)
         held = self.organization or {"id": new_id(), "oid": "2.25.59778615075790855151715354782056170808.20"}
         self.organization = _stamped({**held, **body})
         return Said(self.organization, 201 if created else 200)

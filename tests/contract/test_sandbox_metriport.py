@@ -176,6 +176,27 @@ def test_an_etag_guards_a_change(api: httpx.Client) -> None:
     assert api.delete(path, params=AT).status_code == 204 and api.get(path).status_code == 404
 
 
+def test_facilities_and_the_organization_have_etags_too(api: httpx.Client) -> None:
+    address = JANE["address"][0]
+    body = {"name": "Second", "npi": "1234567893", "address": address}
+    made = api.post("/medical/v1/facility", json=body)
+    assert made.status_code == 201 and made.json()["oid"]
+    path = f"/medical/v1/facility/{made.json()['id']}"
+    assert api.put(path, json=body, headers={"If-Match": "old"}).status_code == 412
+    assert (
+        api.put(path, json={**body, "active": False}, headers={"If-Match": made.json()["eTag"]}).json()["active"]
+        is False
+    )
+    organization = {"name": "Us", "type": "acuteCare", "location": address}
+    assert api.get("/medical/v1/organization").status_code == 404
+    assert api.post("/medical/v1/organization", json=organization).status_code == 201
+    assert api.put("/medical/v1/organization", json={**organization, "eTag": "old"}).status_code == 412
+    assert (
+        api.post("/medical/v1/facility", json={**body, "npi": "1"}).json()["detail"]
+        == "NPI must have 10 digits, on [npi]"
+    )
+
+
 def test_by_external_id(api: httpx.Client) -> None:
     made = create(api, externalId="a").json()
     path = "/medical/v1/patient/external-id"

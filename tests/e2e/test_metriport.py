@@ -403,3 +403,30 @@ async def test_an_edit_there_comes_here_and_an_edit_here_goes_there_and_then_it_
     await until(both)
     owed = meeting.desk.ask(lambda reader: reader.deliveries(("due", "unknown", "rejected"), limit=10))
     assert owed == [] and SYSTEM in str(await meeting.desk.read(f"/Patient/{jane}"))
+
+
+async def test_what_they_write_in_their_own_way_settles_after_one_exchange(meeting: Meeting) -> None:
+    sex = {"url": "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex", "valueCode": "F"}
+    phone = {"system": "phone", "use": "work", "value": "+49 89 1234"}
+    mail = {"system": "email", "use": "work", "value": "J@x.example"}
+    work = {"use": "work", "line": ["9 Way"], "city": "Alder", "state": "OH", "postalCode": "43999"}
+    maiden = {"use": "maiden", "family": "Jones", "given": ["Jane"]}
+    more = {
+        "extension": [sex],
+        "gender": "other",
+        "name": [*JANE["name"], maiden],
+        "telecom": [*JANE["telecom"], phone, mail],
+        "address": [*JANE["address"], work],
+    }
+    jane = await meeting.jane(**more)
+    await meeting.listen()
+    for _ in range(2):
+        await meeting.operate("network-query", patient=jane, sources="lab")
+        await meeting.settled("network-query.lab")
+    read = await meeting.desk.read(f"/Patient/{jane}")
+    assert read["meta"]["versionId"] == "1", "nothing of theirs is an edit"
+    assert {name: read[name] for name in more if name != "telecom"} == {
+        name: more[name] for name in more if name != "telecom"
+    }
+    writes = [entry["method"] for entry in meeting.partner.log if entry["path"].startswith("/medical/v1/patient")]
+    assert writes.count("PUT") == 0 and writes.count("POST") == 2, "a match and a create, no more"
