@@ -180,7 +180,7 @@ def _facility(side: Side) -> tuple[tuple[str, str], ...]:
 
 
 def _seen(held: Mapping[str, Any], side: Side) -> Seen:
-    read = model.from_partner(held, ours=side.ours)
+    read = model.from_partner(held, ours=side.ours, theirs=side.id_system)
     return Seen(events.text(held.get("id")), read.patient, None, events.text(held.get("eTag")), read.coverage)
 
 

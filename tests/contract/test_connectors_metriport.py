@@ -29,6 +29,7 @@ REAL = os.environ.get("METRIPORT_URL")
 KEY = os.environ.get("METRIPORT_KEY", stand_in.API_KEY)
 FACILITY = os.environ.get("METRIPORT_FACILITY", stand_in.FACILITY_ID)
 OURS = "https://gateway.example/fhir"
+OUR_ID = "01a2144a-8ac0-7300-87ab-0caf900395c9"
 SIDE = Side(ours=OURS, id_system="https://metriport.example", options=Options(facility_id=FACILITY, sandbox=True))
 KYLA: dict[str, Any] = {
     "resourceType": "Patient",
@@ -75,12 +76,12 @@ async def outbound() -> AsyncIterator[Outbound]:
 
 
 def item(
-    body: dict[str, Any] = KYLA, our_id: str = "our-1", remote_id: str | None = None, version: str | None = None
+    body: dict[str, Any] = KYLA, our_id: str = OUR_ID, remote_id: str | None = None, version: str | None = None
 ) -> Item:
     return Item("Patient", our_id, body, remote_id, version)
 
 
-async def read(outbound: Outbound, peer: Peer, remote_id: str | None = None, our_id: str = "our-1") -> Seen:
+async def read(outbound: Outbound, peer: Peer, remote_id: str | None = None, our_id: str = OUR_ID) -> Seen:
     return await outbound.run(metriport.read(Target("Patient", our_id, remote_id), SIDE), peer)
 
 
@@ -101,7 +102,7 @@ async def test_a_patient_is_created_found_by_our_id_and_changed(outbound: Outbou
     assert seen.body["address"][0]["line"] == ["332 16th St", "Flat 2"]
     assert (seen.body["address"][0]["state"], seen.body["address"][0]["postalCode"]) == ("ME", "04000")
     assert {one["value"] for one in seen.body["telecom"]} == {"2025550112", "kyla@mail.example"}, "the mobile phone"
-    assert {"system": f"{OURS}/Patient", "value": "our-1"} in seen.body["identifier"]
+    assert {"system": f"{OURS}/Patient", "value": OUR_ID} in seen.body["identifier"]
     assert KYLA["identifier"][0] in seen.body["identifier"]
     moved = {**KYLA, "name": [{"family": "Fields-Quill", "given": ["Kyla"]}]}
     changed = await push(outbound, peer, item(moved, remote_id=made.remote_id, version=made.version))

@@ -46,6 +46,7 @@ FORM = Form(
 _GENDER = {"F": "female", "M": "male", "O": "other", "U": "unknown"}
 _SEX = {"female": "F", "male": "M", "other": "O", "unknown": "U", "F": "F", "M": "M", "OTH": "O", "UNK": "U"}
 _SEX |= {"ASKU": "U"}
+_OUR_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 _ZIP = re.compile(r"(\d{5})(?:-?\d{4})?", re.ASCII)
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _COUNTRY = frozenset({"US", "USA", "UNITED STATES", "UNITED STATES OF AMERICA"})
@@ -75,10 +76,12 @@ class Demographics:
     missing: tuple[str, ...]
 
 
-def from_partner(body: Mapping[str, Any], *, ours: str) -> Model:
-    """Their patient -> Patient; absent keys of a whole patient say "there is none"."""
+def from_partner(body: Mapping[str, Any], *, ours: str, theirs: str) -> Model:
+    """Their patient -> Patient; absent keys of a whole patient say "there is none". `theirs` = the system of their ids:
+    an externalId that cannot be ours is an identifier of `{theirs}/external-id`."""
     patient: Resource = {"resourceType": "Patient"}
-    identifiers = _read_identifiers(body, ours)
+    external = f"{theirs}/external-id"
+    identifiers = _read_identifiers(body, ours, external)
     name, telecom, address = _read_name(body), _read_telecom(body), _read_address(body)
     for element, found in (("identifier", identifiers), ("name", name), ("telecom", telecom)):
         if found:
@@ -89,7 +92,7 @@ def from_partner(body: Mapping[str, Any], *, ours: str) -> Model:
         patient["birthDate"] = body["dob"]
     if address:
         patient["address"] = [address]
-    return Model(patient, Coverage(READS | {f"identifier[{ours}/Patient]"}))
+    return Model(patient, Coverage(READS | {f"identifier[{ours}/Patient]", f"identifier[{external}]"}))
 
 
 def to_partner(patient: Resource, *, our_id: str) -> Demographics:
@@ -203,12 +206,14 @@ def _identifiers(patient: Resource) -> list[dict[str, str]]:
     return found
 
 
-def _read_identifiers(body: Mapping[str, Any], ours: str) -> list[Resource]:
+def _read_identifiers(body: Mapping[str, Any], ours: str, external: str) -> list[Resource]:
     listed = body.get("personalIdentifiers")
     systems = [(_system(one), one.get("value")) for one in _objects(listed)]
     found = [{"system": system, "value": value} for system, value in systems if system and _text(value)]
     own = _text(body.get("externalId"))
-    return found + ([{"system": f"{ours}/Patient", "value": own}] if own else [])
+    return found + (
+        [{"system": f"{ours}/Patient" if _OUR_ID.fullmatch(own) else external, "value": own}] if own else []
+    )
 
 
 def _system(one: Mapping[str, Any]) -> str | None:

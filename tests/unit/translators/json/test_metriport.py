@@ -11,11 +11,13 @@ from gateway.translators.json import metriport as model
 from gateway.translators.json.us_states import LICENSE_SYSTEMS, find_state
 
 OURS = "https://gateway.example/fhir"
+THEIRS = "https://metriport.example"
+OUR_ID = "01a2144a-8ac0-7300-87ab-0caf900395c9"
 CALIFORNIA = "urn:oid:2.16.840.1.113883.4.3.6"
 HELD: dict[str, Any] = {
     "id": "0190-1",
     "eTag": "e-1",
-    "externalId": "our-1",
+    "externalId": OUR_ID,
     "firstName": "Josita, Ana",
     "lastName": "Juarez,Diaz",
     "dob": "1949-06-09",
@@ -40,14 +42,14 @@ HELD: dict[str, Any] = {
 
 
 def test_their_patient_as_fhir() -> None:
-    read = model.from_partner(HELD, ours=OURS)
+    read = model.from_partner(HELD, ours=OURS, theirs=THEIRS)
     assert gate.check(read.patient) == []
     assert read.patient == {
         "resourceType": "Patient",
         "identifier": [
             {"system": CALIFORNIA, "value": "D1"},
             {"system": model.SSN, "value": "000-12-0077"},
-            {"system": f"{OURS}/Patient", "value": "our-1"},
+            {"system": f"{OURS}/Patient", "value": OUR_ID},
         ],
         "name": [{"family": "Juarez Diaz", "given": ["Josita", "Ana"]}],
         "telecom": [{"system": "phone", "value": "2025550123"}, {"system": "email", "value": "j@mail.example"}],
@@ -64,18 +66,24 @@ def test_their_patient_as_fhir() -> None:
     "body", [{}, {"firstName": 7, "address": "x", "contact": {}, "dob": "soon", "genderAtBirth": "X"}]
 )
 def test_what_is_no_patient_says_nothing(body: dict[str, Any]) -> None:
-    assert model.from_partner(body, ours=OURS).patient == {"resourceType": "Patient"}
+    assert model.from_partner(body, ours=OURS, theirs=THEIRS).patient == {"resourceType": "Patient"}
+
+
+def test_an_external_id_of_somebody_else_is_theirs() -> None:
+    read = model.from_partner({"externalId": "chart-7"}, ours=OURS, theirs=THEIRS)
+    assert read.patient["identifier"] == [{"system": f"{THEIRS}/external-id", "value": "chart-7"}]
+    assert read.coverage.covers(f"identifier[{THEIRS}/external-id]")
 
 
 def test_there_and_back_is_the_same() -> None:
-    patient = model.from_partner(HELD, ours=OURS).patient
-    written = model.to_partner(patient, our_id="our-1")
+    patient = model.from_partner(HELD, ours=OURS, theirs=THEIRS).patient
+    written = model.to_partner(patient, our_id=OUR_ID)
     assert written.missing == ()
-    assert model.from_partner(written.body, ours=OURS).patient == patient
+    assert model.from_partner(written.body, ours=OURS, theirs=THEIRS).patient == patient
 
 
 def test_a_full_replace_keeps_what_is_beyond_the_first() -> None:
-    written = model.to_partner(model.from_partner(HELD, ours=OURS).patient, our_id="our-1")
+    written = model.to_partner(model.from_partner(HELD, ours=OURS, theirs=THEIRS).patient, our_id=OUR_ID)
     merged = model.merge(HELD, written.body)
     assert merged["address"][1] == HELD["address"][1]
     assert merged["contact"] == [{"phone": "2025550123", "email": "j@mail.example"}, {"phone": "2025550123"}]
