@@ -112,7 +112,7 @@ class Meeting:
         await until(enabled)
 
     async def settled(self, kind: str, state: str = "applied") -> MessageRow:
-        """The newest message of that type, once it is worked off."""
+        """The newest message of that type, or with that messageId, once it is worked off."""
 
         async def newest() -> MessageRow | None:
             found = [one for one in self.desk.messages() if one.kind == "webhook" and f'"{kind}"'.encode() in one.body]
