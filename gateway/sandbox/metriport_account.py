@@ -25,6 +25,7 @@ FACILITY = {
     "active": True,
     "address": {
         "addressLine1": "9 Tiller Row",
+        "addressLine2": "Suite 2",
         "city": "Hollin Reach",
         "state": "DE",
         "zip": "19999",

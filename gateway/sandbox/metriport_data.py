@@ -22,6 +22,7 @@ _LARGEST, _MOST = 1_000_000, 50
 _OUTCOME = "https://public.metriport.com/fhir/StructureDefinition/operation-outcome"
 _SUBJECTS = ("subject", "patient", "beneficiary")
 _KNOWN_SOURCES = ("hie", "pharmacy", "lab")
+_BEHIND = {"pharmacy": "surescripts", "lab": "quest"}
 _MEDIA = {"pdf": "application/pdf", "html": "text/html"}
 
 Resource = dict[str, Any]
@@ -214,6 +215,7 @@ class Data:
         raw = json.encode(_bundle([personas.demographics(patient), *found]))
         url = self.account.storage.url(base, raw, "application/json", _URL_SECONDS)
         told = {name: source[name] for name in ("type", "status", "completedAt")}
+        told |= {"source": _BEHIND[source["type"]]} if source["type"] in _BEHIND else {}
         payload = {**self.account.names(patient), "consolidatedDataUrl": url, "source": told}
         kind = f"network-query.{source['type']}{suffix}"
         self.account.hooks.tell(kind, {"payload": payload}, request=query["requestId"], data=data)

@@ -47,6 +47,7 @@ class Paper:
     code: str
     title: str
     data: bytes | None
+    indexed: str = field(default_factory=now)
     body: Resource = field(default_factory=dict)
 
 
@@ -136,7 +137,7 @@ class Papers:
         new = new_id()
         name = f"{patient['id']}/{new}"
         title = body.get("description") or "Uploaded document"
-        self.papers[name] = Paper(new, name, "", patient["id"], "34133-9", title, None, dict(body))
+        self.papers[name] = Paper(new, name, "", patient["id"], "34133-9", title, None, body=dict(body))
 
         def put(data: bytes, media: str) -> None:
             paper = self.papers[name]
@@ -233,6 +234,7 @@ def _short(one: Paper) -> dict[str, Any]:
         "fileName": one.name,
         "description": one.title,
         "status": "current",
+        "indexed": one.indexed,
         "mimeType": one.media,
         "size": len(one.data or b""),
         "type": {"coding": [coding], "text": one.title},
