@@ -102,6 +102,9 @@ OPERATIONS: Mapping[str, Operation] = {
     "consolidated-status": Operation("GET", f"{_ONE}/consolidated/query/{{request}}", "one of them"),
     "consolidated-count": Operation("GET", f"{_ONE}/consolidated/count", "how much there is", _LIMITS),
     "consolidated": Operation("GET", f"{_ONE}/consolidated", "take her data in now", _LIMITS, gives="consolidated"),
+    "consolidated-search": Operation(
+        "GET", f"{_ONE}/consolidated/search", "what of it has these words", ("query", *_LIMITS)
+    ),
     "contribute": Operation("PUT", f"{_ONE}/consolidated", "send them what we know of her", gives="contribute"),
     "summary": Operation(
         "GET", f"{_ONE}/medical-record", "her summary", ("conversionType",), needs=("conversionType",), gives="file"

@@ -175,6 +175,7 @@ class Metriport:
             ("GET", f"{one}/consolidated/query/{{request}}", data.one),
             ("GET", f"{one}/consolidated/count", data.count),
             ("GET", f"{one}/consolidated", data.bundle),
+            ("GET", f"{one}/consolidated/search", data.search),
             ("PUT POST", f"{one}/consolidated", data.contribute),
             ("GET", f"{one}/medical-record", data.summary),
             ("GET", f"{one}/medical-record-status", data.summary_status),

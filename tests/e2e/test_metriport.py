@@ -53,6 +53,15 @@ async def test_the_key_is_kept_and_never_shown_and_the_ping_is_answered(meeting:
     assert not [one for one in meeting.desk.messages() if one.kind == "webhook"], "a handshake is no message"
 
 
+async def test_a_new_key_is_made_by_taking_the_address_away(meeting: Meeting) -> None:
+    await meeting.listen()
+    old = (await meeting.theirs("GET", "/settings"))["webhookKey"]
+    await meeting.operate("set-webhook", webhookUrl="")
+    await meeting.listen()
+    new = (await meeting.theirs("GET", "/settings"))["webhookKey"]
+    assert old != new == meeting.desk.ask(lambda reader: reader.secrets("metriport"))["webhook_secret"]
+
+
 async def test_a_network_query_brings_her_data_in_as_fhir_under_our_patient(meeting: Meeting) -> None:
     jane = await meeting.jane()
     await meeting.listen()
@@ -88,6 +97,8 @@ async def test_the_same_data_again_change_nothing(meeting: Meeting) -> None:
     await meeting.listen()
     await meeting.operate("network-query", patient=jane, sources="hie,pharmacy,lab")
     await meeting.settled("network-query.lab")
+    found = (await meeting.operate("consolidated-search", patient=jane, query="sertraline")).json()["entry"]
+    assert [one["resource"]["resourceType"] for one in found] == ["MedicationRequest"]
     before = meeting.desk.sequence()
     taken = await meeting.operate("consolidated", patient=jane)
     assert taken.json()["refused"] == 0 and taken.json()["taken"] == 14
