@@ -23,7 +23,7 @@ from gateway.fhir import json, references
 from gateway.fhir.json import Resource
 from gateway.flow import Flow, Received
 from gateway.ingest import Ask
-from gateway.store import Head, Reader
+from gateway.store import Head, Hit, Reader
 from gateway.translators.json import metriport as model
 
 MOST_BYTES, MOST, MOST_SANDBOX = 1_000_000, 500, 50
@@ -207,8 +207,8 @@ class Metriport:
         """Her clinical resources as they take them, and whom those refer to."""
         rid = _head(reader, order.patient or "").rid
         listed = [hit for type_ in CONTRIBUTED.split() for hit in _all(reader, type_, rid)]
-        spoken = {head.rid for head, _ in listed} - _from(reader, order.config.name, [head.rid for head, _ in listed])
-        bodies = [json.decode(body) for head, body in listed if head.rid in spoken]
+        own = _from(reader, order.config.name, [hit.head.rid for hit in listed])
+        bodies = [json.decode(hit.body) for hit in listed if hit.body and hit.head.rid not in own]
         bodies += _support(reader, bodies)
         names = {f"{one['resourceType']}/{one['id']}" for one in bodies}
         subject = {f"Patient/{order.patient}": f"Patient/{order.arguments['patient']}"}
@@ -256,14 +256,14 @@ def _patient(reader: Reader, ours: str) -> Resource:
     return body
 
 
-def _all(reader: Reader, type_: str, patient: int) -> Iterator[tuple[Head, bytes]]:
+def _all(reader: Reader, type_: str, patient: int) -> Iterator[Hit]:
     after: str | None = None
     while True:
         page = reader.search(type_, patient=patient, after=after, limit=_PAGE)
         yield from page
         if len(page) < _PAGE:
             return
-        after = page[-1][0].id
+        after = page[-1].head.id
 
 
 def _from(reader: Reader, name: str, rids: Sequence[int]) -> set[int]:
