@@ -125,6 +125,7 @@ class Look:
             coverage=found.coverage or self.config.form.reads,
             at=times.from_instant(found.at) if found.at else None,
             read_start=self.read_start,
+            dated=found.dated and found.at is not None,
         )
 
     def _read(self, tx: Tx, found: Found, beside: frozenset[str]) -> Settled:

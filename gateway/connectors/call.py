@@ -87,7 +87,8 @@ class Seen:
 class Found:
     """One of their resources as FHIR, met while looking through what they hold. `body` None = they deleted it; the
     rest as in Seen. References in it to others of theirs are `Type/{their id}`, or as from `theirs`. `doubt` = why a
-    person must look before it is taken."""
+    person must look before it is taken. `dated`: it shows how things stood at `at`, not now, so that it never undoes
+    what is newer."""
 
     type: str
     remote_id: str
@@ -96,6 +97,7 @@ class Found:
     version: str | None = None
     coverage: Coverage | None = None
     doubt: str | None = None
+    dated: bool = False
 
     @property
     def name(self) -> str:

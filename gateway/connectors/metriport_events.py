@@ -12,6 +12,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gateway.connectors import event as events
@@ -88,15 +89,16 @@ def _patient(patient_id: str, side: Side) -> Generator[Call, Reply, Found]:
 # --- by type ----------------------------------------------------------------------------------------------------------
 
 
-def _network(part: Part, _: Part, side: Side) -> Gather:
+def _network(part: Part, told: Part, side: Side) -> Gather:
     """What a source of a network query brought."""
     source = part.get("source")
     if not isinstance(source, dict) or source.get("status") not in _DONE or not part.get("consolidatedDataUrl"):
         return []
-    return (yield from _consolidated(part["consolidatedDataUrl"], part, side, ()))
+    at = events.instant(source.get("completedAt")) or _when(told)
+    return (yield from _consolidated(part["consolidatedDataUrl"], part, side, (), at))
 
 
-def _consolidated_data(part: Part, _: Part, side: Side) -> Gather:
+def _consolidated_data(part: Part, told: Part, side: Side) -> Gather:
     """The answer to a consolidated query: data as JSON (plain or gzip), or a summary to read; none = no data."""
     bundle = part.get("bundle")
     if not isinstance(bundle, dict) or part.get("status") not in _DONE:
@@ -106,7 +108,7 @@ def _consolidated_data(part: Part, _: Part, side: Side) -> Gather:
         data = next((one for one in attachments if _media(one) in ("application/json", "application/fhir+json")), None)
         data = data or next((one for one in attachments if _media(one) in _GZIP), None)
         if data is not None:
-            made += yield from _consolidated(data["url"], part, side, _filters(part))
+            made += yield from _consolidated(data["url"], part, side, _filters(part), _when(told))
         else:
             for one in attachments:
                 made += yield from _summary(one, part, side, at)
@@ -132,15 +134,25 @@ def _filters(part: Part) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in found if isinstance(value, str) and value)
 
 
-def _consolidated(url: Any, part: Part, side: Side, params: tuple[tuple[str, str], ...]) -> Gather:
-    """The Bundle at an address; once that is dead, the data as they stand now."""
+def _consolidated(url: Any, part: Part, side: Side, params: tuple[tuple[str, str], ...], at: str | None) -> Gather:
+    """The Bundle at an address, as it was when that was made; once that is dead, the data as they stand now."""
     patient = _owner(part)
     reply = yield Call("GET", address(url), auth=False)
-    if not reply.ok:
-        reply = yield Call("GET", f"{PATIENTS}/{segment(patient)}/consolidated", params=params)
+    if reply.ok:
+        return _dated(founds(json.decode(plain(reply.body)), patient, side.id_system), at)
+    reply = yield Call("GET", f"{PATIENTS}/{segment(patient)}/consolidated", params=params)
     if not reply.ok:
         raise refused("fetching consolidated data", reply)
     return founds(json.decode(plain(reply.body)), patient, side.id_system)
+
+
+def _dated(listed: list[Found], at: str | None) -> list[Found]:
+    """As they were at that time: an event that comes late undoes nothing newer."""
+    return [replace(one, at=at, dated=True) for one in listed] if at else listed
+
+
+def _when(told: Part) -> str | None:
+    return events.instant(told["meta"].get("when"))
 
 
 def _summary(attachment: Part, part: Part, side: Side, at: int) -> Gather:
@@ -181,13 +193,14 @@ def file(url: Any) -> Fetched:
     return reply
 
 
-def _message(part: Part, _: Part, side: Side) -> Gather:
+def _message(part: Part, told: Part, side: Side) -> Gather:
     """An ADT message: a Bundle of type message, the Encounter first, then everything it refers to."""
     reply = yield from file(part.get("url"))
-    return founds(json.decode(plain(reply.body)), _owner(part), side.id_system)
+    at = events.instant(part.get("whenSourceSent")) or _when(told)
+    return _dated(founds(json.decode(plain(reply.body)), _owner(part), side.id_system), at)
 
 
-def _communication(part: Part, _: Part, side: Side) -> Gather:
+def _communication(part: Part, told: Part, side: Side) -> Gather:
     """A secure message as it now stands."""
     url, name = part.get("url"), events.text(part.get("messageId"))
     reply = (yield Call("GET", address(url), auth=False)) if url else None
@@ -197,7 +210,7 @@ def _communication(part: Part, _: Part, side: Side) -> Gather:
         raise PartnerRejected("a message cannot be fetched: its address may have died")
     body = json.decode(reply.body)
     bundle = body if isinstance(body, dict) and body.get("resourceType") == "Bundle" else _bundle_of(body)
-    return founds(bundle, _owner(part), side.id_system)
+    return _dated(founds(bundle, _owner(part), side.id_system), _when(told))
 
 
 def _bulk(part: Part, _: Part, side: Side) -> Gather:

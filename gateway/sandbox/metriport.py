@@ -96,7 +96,8 @@ class Metriport:
         bundle = {"resourceType": "Bundle", "type": "message", "timestamp": _LEFT, "entry": listed}
         base = str(request.base_url).rstrip("/")
         url = self.account.storage.url(base, json.encode(bundle), "application/json", _EVENT_SECONDS)
-        payload = {"url": url, **self.account.names(patient), "whenSourceSent": _LEFT, "admitTimestamp": _ADMIT}
+        sent_at = {"admit": _ADMIT, "transfer": _MOVED, "discharge": _LEFT}[event]
+        payload = {"url": url, **self.account.names(patient), "whenSourceSent": sent_at, "admitTimestamp": _ADMIT}
         sent = self.account.hooks.tell(f"patient.{event}", {"payload": payload | _times(event)})
         return Response(sent.body, media_type="application/json")
 

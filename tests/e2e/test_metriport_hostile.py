@@ -205,6 +205,20 @@ async def test_what_is_no_bundle_is_refused_whole(meeting: Meeting) -> None:
     assert meeting.desk.counts() == before
 
 
+async def test_what_comes_late_undoes_nothing_newer(meeting: Meeting) -> None:
+    jane = await meeting.jane()
+    theirs = await meeting.their_id(jane)
+    await meeting.operate("set-webhook", webhookUrl="")
+    for name in ("admit", "discharge"):
+        await meeting.play(f"_events/{name}/{theirs}")
+    admit, discharge = [json.decode(row[3]) for row in await meeting.theirs("GET", "/_webhooks")]
+    for payload in (discharge, admit):
+        await tell(meeting, payload)
+        await meeting.settled(payload["meta"]["messageId"])
+    [stay] = await meeting.desk.found(f"/Encounter?patient={jane}")
+    assert (stay["status"], stay["meta"]["versionId"]) == ("finished", "1")
+
+
 async def test_gzip_is_read(meeting: Meeting) -> None:
     jane = await meeting.jane()
     theirs = await meeting.their_id(jane)
