@@ -102,7 +102,7 @@ class Look:
         """What becomes of findings that belong together: all of them, or none."""
         founds = [self.founds[at] for at in lot]
         world = World(tx, self.flow.directory(tx))
-        if len(founds) == 1 and founds[0].body is None:
+        if len(founds) == 1 and founds[0].body is None and not founds[0].doubt:
             end_record(world, self.config.name, founds[0].type, founds[0].remote_id)
             return [Landed(founds[0])], world
         try:

@@ -41,7 +41,7 @@ def founds(bundle: Any, patient_id: str, system: str) -> list[Found]:
 
 
 def _resources(bundle: Resource) -> Iterator[Resource]:
-    for entry in bundle.get("entry") or ():
+    for entry in _list(bundle.get("entry")):
         one = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(one, dict) and isinstance(one.get("resourceType"), str):
             yield one
@@ -51,7 +51,7 @@ def _names(bundle: Resource) -> dict[str, str]:
     """fullUrl -> Type/id, for references by it."""
     return {
         entry["fullUrl"]: f"{entry['resource'].get('resourceType')}/{_id(entry['resource'])}"
-        for entry in bundle.get("entry") or ()
+        for entry in _list(bundle.get("entry"))
         if isinstance(entry, dict) and isinstance(entry.get("fullUrl"), str) and isinstance(entry.get("resource"), dict)
     }
 
@@ -79,17 +79,20 @@ def _found(one: Resource, key: tuple[str, str], patient_id: str, system: str, na
 def _held_together(body: Resource) -> Resource:
     """With contained resources that nothing refers to named by an extension: theirs come so (an author beside
     `author`), and without it they could not be kept (FHIR R4, dom-3)."""
-    contained = [one for one in body.get("contained") or () if isinstance(one, dict) and isinstance(one.get("id"), str)]
     refs = references.collect(body)
     named = {ref.value for ref in refs}
-    held = {
-        str(ref.trail[1]) for ref in refs if ref.value == "#" and ref.trail[0] == "contained" and len(ref.trail) > 1
-    }
+    pointing = {ref.trail[1] for ref in refs if ref.value == "#" and ref.trail[0] == "contained"}
     loose = [
-        one["id"] for at, one in enumerate(body.get("contained") or ()) if one in contained and str(at) not in held
+        f"#{one['id']}"
+        for at, one in enumerate(_list(body.get("contained")))
+        if at not in pointing and isinstance(one, dict) and f"#{one.get('id')}" not in named and one.get("id")
     ]
-    added = [{"url": UNNAMED, "valueReference": {"reference": f"#{name}"}} for name in loose if f"#{name}" not in named]
-    return body | {"extension": [*(body.get("extension") or ()), *added]} if added else body
+    added = [{"url": UNNAMED, "valueReference": {"reference": name}} for name in loose]
+    return body | {"extension": [*_list(body.get("extension")), *added]} if added else body
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _marked(one: Resource, system: str, names: Mapping[str, str]) -> Resource:

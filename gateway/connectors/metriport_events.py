@@ -59,22 +59,40 @@ def event(payload: Any) -> Event:
 
 def gather(event: Event, side: Side) -> Gather:
     """Every patient that the event names, and what it says of her."""
-    kind = kind_of(event.data)
+    parts = list(_parts(event.data))
     made: list[Found] = []
-    for part in _parts(event.data):
-        if kind != _BULK:
-            patient = yield from _patient(_owner(part), side)
-            made.append(patient)
-        made += yield from FETCHES[kind](part, event.data, side)
+    for part in parts:
+        try:
+            made += yield from _of_one(part, event.data, side)
+        except (PartnerRejected, InvalidInput) as error:
+            if len(parts) == 1:
+                raise
+            made.append(_doubtful("Patient", events.text(part.get("patientId")) or "", error.message))
     return made
+
+
+def _of_one(part: Part, told: Part, side: Side) -> Gather:
+    kind = kind_of(told)
+    patient = [] if kind == _BULK else [(yield from _patient(_owner(part), side))]
+    return patient + (yield from FETCHES[kind](part, told, side))
+
+
+def _doubtful(type_: str, remote_id: str, why: str) -> Found:
+    """What cannot be had now: told to a person, while the rest of the event is taken."""
+    return Found(type_, remote_id, {"resourceType": type_}, doubt=f"{why}; a person must look")
 
 
 def _parts(payload: Part) -> Iterator[Part]:
     """The patients of an event: `payload`, `patients[]`, or the bulk create's own part."""
     listed = payload.get("patients")
-    for part in listed if isinstance(listed, list) else [payload.get("payload"), payload.get("bulkPatientCreate")]:
-        if isinstance(part, dict):
-            yield part
+    yield from _objects(
+        listed if isinstance(listed, list) else [payload.get("payload"), payload.get("bulkPatientCreate")]
+    )
+
+
+def _objects(value: Any) -> list[Part]:
+    """The objects of a list; none of what is no list."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _patient(patient_id: str, side: Side) -> Generator[Call, Reply, Found]:
@@ -116,11 +134,9 @@ def _consolidated_data(part: Part, told: Part, side: Side) -> Gather:
 
 
 def _attachments(bundle: Part) -> Iterator[list[Part]]:
-    for entry in bundle.get("entry") or ():
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        contents = resource.get("content") if isinstance(resource, dict) else None
-        listed = [one.get("attachment") for one in contents or () if isinstance(one, dict)]
-        yield [one for one in listed if isinstance(one, dict) and isinstance(one.get("url"), str)]
+    for [resource] in (_objects([entry.get("resource")]) or [{}] for entry in _objects(bundle.get("entry"))):
+        listed = _objects([one.get("attachment") for one in _objects(resource.get("content"))])
+        yield [one for one in listed if isinstance(one.get("url"), str)]
 
 
 def _media(attachment: Part) -> str:
@@ -165,11 +181,14 @@ def _documents(part: Part, _: Part, side: Side) -> Gather:
     """Every document that the event names, unless the connector's options leave documents out."""
     made: list[Found] = []
     listed = part.get("documents") if options_of(side).documents else ()
-    for one in listed if isinstance(listed, list) else ():
-        name = events.text(one.get("id")) if isinstance(one, dict) else None
-        if name is not None:
+    for one in _objects(listed):
+        name = events.text(one.get("id"))
+        try:
             reply = yield from _document(one)
-            made += _paper(name, str(one.get("mimeType") or ""), reply, _owner(part), one, side)
+        except PartnerRejected as error:
+            made.append(_doubtful("DocumentReference", name or "", error.message))
+            continue
+        made += _paper(name or "", str(one.get("mimeType") or ""), reply, _owner(part), one, side) if name else []
     return made
 
 

@@ -223,6 +223,35 @@ def test_a_document_whose_address_died_is_asked_for_by_name() -> None:
     assert asked[3].path == "https://f.example/e" and len(found) == 3
 
 
+def test_a_document_that_cannot_be_had_costs_no_other() -> None:
+    lost = {"id": "d-1", "fileName": "a.pdf", "mimeType": "application/pdf", "url": "https://f.example/d"}
+    kept = {"id": "d-2", "fileName": "b.pdf", "mimeType": "application/pdf", "url": "https://f.example/e"}
+    gone = Reply(404)
+    _, found = gathered(documents(lost, kept), said(PATIENT), said(b"", 403), gone, said(b"%PDF"))
+    assert [one.name for one in found if one.doubt] == ["DocumentReference/d-1"]
+    assert [one.name for one in found if not one.doubt] == ["Patient/p-1", "Binary/d-2", "DocumentReference/d-2"]
+
+
+def test_a_patient_who_is_gone_costs_no_other() -> None:
+    payload = consolidated(("application/json", "https://f.example/b"))
+    payload["patients"].insert(0, {"patientId": "p-0", "status": "completed"})
+    _, found = gathered(payload, Reply(404), said(PATIENT), said(BUNDLE))
+    assert [(one.name, bool(one.doubt)) for one in found] == [
+        ("Patient/p-0", True),
+        ("Patient/p-1", False),
+        ("Condition/c-1", False),
+    ]
+
+
+@pytest.mark.parametrize("odd", [7, "x", [7], {"a": 1}, [[]], [{"resource": [7]}], [{"resource": {"content": 7}}]])
+def test_odd_lists_are_empty(odd: Any) -> None:
+    payload = consolidated()
+    payload["patients"][0]["bundle"]["entry"] = odd
+    _, found = gathered(payload, said(PATIENT))
+    assert [one.type for one in found] == ["Patient"]
+    assert founds({"resourceType": "Bundle", "entry": odd}, "p-1", SYSTEM) == []
+
+
 def test_documents_may_be_left_there() -> None:
     side = Side(ours=SIDE.ours, id_system=SYSTEM, options=Options(documents=False))
     event = metriport.event(documents({"id": "d-1", "fileName": "a.pdf", "url": "https://f.example/d"}))
