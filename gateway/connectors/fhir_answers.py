@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
+from gateway.connectors.call import Reply
 from gateway.fhir.json import Resource
+
+FHIR_JSON = "application/fhir+json"
+
+LOCATION = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([^/]+))?$")
+"""Type, id and version of a Location (FHIR R4 §3.1.0.8)."""
 
 
 class Meta(msgspec.Struct, rename="camel"):
@@ -52,6 +60,22 @@ class Answers(msgspec.Struct, tag_field="resourceType", tag="Bundle"):
         return [one.resource for one in self.entry if one.resource and one.search.mode == "match"]
 
 
+class Link(msgspec.Struct):
+    relation: str = ""
+    url: str = ""
+
+
+class Searchset(Answers, tag_field="resourceType", tag="Bundle"):
+    """A page of a search."""
+
+    meta: Meta = msgspec.field(default_factory=Meta)
+    link: list[Link] = []
+
+    def next_page(self) -> str | None:
+        """The address of the next page (FHIR R4 §3.1.1.4)."""
+        return next((one.url for one in self.link if one.relation == "next" and one.url), None)
+
+
 class Complaint(msgspec.Struct):
     """OperationOutcome.issue."""
 
@@ -63,3 +87,10 @@ class Complaint(msgspec.Struct):
 
 class Outcome(msgspec.Struct, tag_field="resourceType", tag="OperationOutcome"):
     issue: list[Complaint] = []
+
+
+def complaint(reply: Reply) -> Complaint:
+    """Their first error, of whatever else they note."""
+    issues = (reply.find(Outcome) or Outcome()).issue
+    errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
+    return next(iter(errors or issues), Complaint())

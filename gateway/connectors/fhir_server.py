@@ -9,26 +9,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from gateway.connectors import event as events
 from gateway.connectors.call import Accepted, Call, Push, PushGroup, Read, Rejected, Reply, Seen, refused, segment
 from gateway.connectors.event import Event
-from gateway.connectors.fhir_answers import Answer, Answers, Complaint, Held, Identifier, Outcome
+from gateway.connectors.fhir_answers import FHIR_JSON, LOCATION, Answer, Answers, Complaint, Held, Identifier, complaint
 from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, urn
+from gateway.connectors.fhir_each import push_each
+from gateway.connectors.fhir_scan import probe, register, scan
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import AmbiguousMatch, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
 from gateway.fhir.form import FULL
 from gateway.fhir.json import Resource
 
 PROFILE = "fhir"
-FHIR_JSON = "application/fhir+json"
+
+__all__ = ["PROFILE", "Options", "accepts", "event", "form", "probe", "push", "push_bundle", "read", "register", "scan"]
+__all__ += ["translate"]
 
 form = FULL
 
-_LOCATION = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([^/]+))?$")
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`writes` = by transaction Bundles, or each by search, then create or update, where the server has none.
+    `types` = what is looked through and subscribed to; `page` = how many at once."""
+
+    writes: Literal["transaction", "each"] = "transaction"
+    types: tuple[str, ...] = ("Patient",)
+    page: int = 100
+
+
+def _options(side: Side) -> Options:
+    return side.options or Options()
+
+
 _ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
 _LOGIN = (401, 403)
 
@@ -64,6 +81,8 @@ def push_bundle(items: Sequence[Item], side: Side, delivered: Mapping[str, str])
 
     Raises VersionConflict when they changed one of the items meanwhile: nothing was applied then.
     """
+    if _options(side).writes == "each":
+        return (yield from push_each(items, side, delivered))
     names = names_of(items, delivered)
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [_entry(item, side, names) for item in items]}
     headers = {"content-type": FHIR_JSON, "accept": FHIR_JSON, "prefer": "return=representation"}
@@ -139,27 +158,20 @@ def _how(item: Item, side: Side) -> Resource:
 def _refusal(items: Sequence[Item], reply: Reply) -> list[Accepted | Rejected]:
     if reply.status in _LOGIN or reply.status < 400:
         raise refused("a transaction", reply)
-    complaint = _complaint(reply)
-    if reply.status == 412 and complaint.code != "multiple-matches" and any(item.version for item in items):
+    said = complaint(reply)
+    if reply.status == 412 and said.code != "multiple-matches" and any(item.version for item in items):
         raise VersionConflict("they changed one of the resources since it was read; nothing was applied")
-    where, blamed = _blamed(complaint)
+    where, blamed = _blamed(said)
     alone = len(items) == 1
     return [
-        Rejected(reply.status, complaint.code, where if at == blamed else None, alone=alone or at == blamed)
+        Rejected(reply.status, said.code, where if at == blamed else None, alone=alone or at == blamed)
         for at in range(len(items))
     ]
 
 
-def _complaint(reply: Reply) -> Complaint:
-    """Their first error, of whatever else they note."""
-    issues = (reply.find(Outcome) or Outcome()).issue
-    errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
-    return next(iter(errors or issues), Complaint())
-
-
-def _blamed(complaint: Complaint) -> tuple[str | None, int | None]:
+def _blamed(said: Complaint) -> tuple[str | None, int | None]:
     """The FHIRPath they complain about and the entry it is in."""
-    for path in (*complaint.expression, *complaint.location):
+    for path in (*said.expression, *said.location):
         if match := _ENTRY.match(path):
             return path, int(match[1])
     return None, None
@@ -181,7 +193,7 @@ def _results(
 
 def _place(item: Item, answer: Answer) -> tuple[str, str | None]:
     """Their id and the ETag of what they stored."""
-    found = _LOCATION.search(answer.response.location)
+    found = LOCATION.search(answer.response.location)
     remote_id = (found[2] if found else None) or events.text((answer.resource or {}).get("id")) or item.remote_id
     if remote_id is None:
         raise PartnerUnknown("a transaction was answered without the location of what it made")

@@ -122,10 +122,11 @@ class Named(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where our webhooks are, and by which secret they are signed."""
+    """Where our webhooks are, by which secret they are signed, and the header of a scheme that just shows it."""
 
     url: str
     secret: str | None = None
+    header: str = "X-Webhook-Secret"
 
 
 @runtime_checkable

@@ -3,12 +3,10 @@ the gateway, so that client and server cannot err alike."""
 
 from __future__ import annotations
 
-import re
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,6 +16,8 @@ from starlette.routing import Route
 from gateway.errors import Unparsable
 from gateway.fhir import json
 from gateway.sandbox.faults import Sandbox
+from gateway.sandbox.fhir_hooks import Hooks, due
+from gateway.sandbox.fhir_search import Query
 
 BASE = "/fhir"
 MEDIA = "application/fhir+json"
@@ -36,9 +36,12 @@ class OutcomeError(Exception):
 
 @dataclass
 class Server:
-    """`held`: (type, id) -> its versions, oldest first; None = deleted."""
+    """`held`: (type, id) -> its versions, oldest first; None = deleted. `changed`: what nobody was told of yet;
+    `transactions`: whether Bundles are taken at all."""
 
     held: dict[tuple[str, str], list[Resource | None]] = field(default_factory=dict)
+    changed: list[Resource] = field(default_factory=list)
+    transactions: bool = True
 
     def current(self, kind: str, id_: str) -> Resource:
         versions = self.held.get((kind, id_))
@@ -49,12 +52,15 @@ class Server:
         return versions[-1]
 
     def search(self, kind: str, query: str) -> list[Resource]:
-        """By `_id` and `identifier`; a comma means or, a repeated parameter and."""
-        wanted = parse_qs(query, keep_blank_values=True)
-        if unknown := wanted.keys() - {"_id", "identifier", "_count"}:
-            raise OutcomeError(400, "not-supported", f"unknown search parameters: {', '.join(sorted(unknown))}")
-        alive = [versions[-1] for (type_, _), versions in self.held.items() if type_ == kind]
-        return [one for one in alive if one is not None and _fits(one, wanted)]
+        """What `fhir_search` knows to look for; anything else is refused."""
+        asked = Query(query)
+        if asked.unknown:
+            raise OutcomeError(400, "not-supported", f"unknown search parameters: {', '.join(asked.unknown)}")
+        return asked.matches(self.alive(kind))
+
+    def alive(self, kind: str) -> list[Resource]:
+        current = (versions[-1] for (type_, _), versions in self.held.items() if type_ == kind)
+        return [one for one in current if one is not None]
 
     def only(self, kind: str, query: str) -> str | None:
         """The id of a condition's one match."""
@@ -68,6 +74,7 @@ class Server:
         meta = {**resource.get("meta", {}), "versionId": str(len(versions) + 1), "lastUpdated": _now()}
         stored = {**resource, "id": id_, "meta": meta}
         versions.append(stored)
+        self.changed.append(stored)
         return stored
 
     def put(self, kind: str, id_: str, resource: Resource, if_match: str | None) -> tuple[int, Resource]:
@@ -83,24 +90,6 @@ class Server:
 
     def holds(self, kind: str, id_: str) -> bool:
         return self.held.get((kind, id_), [None])[-1] is not None
-
-
-def _fits(resource: Resource, wanted: dict[str, list[str]]) -> bool:
-    ids = all(resource["id"] in one.split(",") for one in wanted.get("_id", ()))
-    return ids and all(any(_has(resource, token) for token in _tokens(one)) for one in wanted.get("identifier", ()))
-
-
-def _tokens(text: str) -> list[str]:
-    return [re.sub(r"\\(.)", r"\1", token) for token in re.split(r"(?<!\\),", text)]
-
-
-def _has(resource: Resource, token: str) -> bool:
-    system, bar, value = token.rpartition("|")
-    listed = resource.get("identifier") or []
-    return any(
-        (not bar or one.get("system", "") == system) and (not value or one.get("value") == value)
-        for one in (listed if isinstance(listed, list) else [listed])
-    )
 
 
 def _now() -> str:
@@ -227,19 +216,25 @@ class Api:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._hooks = Hooks()
 
     async def bundle(self, request: Request) -> Response:
+        if not self.server.transactions:
+            raise OutcomeError(405, "not-supported", "this server takes no Bundles")
         body = await _resource(request)
         kinds = {"transaction": transact, "batch": batch}
         if body.get("resourceType") != "Bundle" or body.get("type") not in kinds:
             raise OutcomeError(400, "invalid", "a Bundle of type transaction or batch is expected here", "Bundle.type")
         full = "return=representation" in request.headers.get("prefer", "")
-        return _answer(200, kinds[body["type"]](self.server, body, full=full))
+        done = kinds[body["type"]](self.server, body, full=full)
+        self._tell()
+        return _answer(200, done)
 
     async def type(self, request: Request) -> Response:
         kind, query = request.path_params["kind"], request.url.query
         if request.method == "GET":
-            return _answer(200, _searchset(kind, self.server.search(kind, query)))
+            base = f"{request.url.scheme}://{request.url.netloc}{BASE}"
+            return _answer(200, Query(query).page(kind, self.server.search(kind, query), base, _now()))
         how = {"method": request.method, "url": f"{kind}?{query}" if query else kind}
         how["ifNoneExist"] = request.headers.get("if-none-exist", "")
         return self._one({"request": how, "resource": await _resource(request)})
@@ -253,14 +248,12 @@ class Api:
 
     def _one(self, entry: Resource) -> Response:
         done = transact(self.server, {"entry": [entry]}, full=True)["entry"][0]
+        self._tell()
         return _answer(int(done["response"]["status"][:3]), done.get("resource"))
 
-
-def _searchset(kind: str, found: list[Resource]) -> Resource:
-    entries = [{"fullUrl": f"{BASE}/{kind}/{one['id']}", "resource": one, "search": {"mode": "match"}} for one in found]
-    return {"resourceType": "Bundle", "type": "searchset", "total": len(found)} | (
-        {"entry": entries} if entries else {}
-    )
+    def _tell(self) -> None:
+        changed, self.server.changed = self.server.changed, []
+        self._hooks.tell(due(self.server.alive("Subscription"), changed))
 
 
 async def _resource(request: Request) -> Resource:
@@ -279,7 +272,11 @@ async def _resource(request: Request) -> Resource:
 def _answer(status: int, resource: Resource | None) -> Response:
     if resource is None:
         return Response(status_code=status)
-    headers = {"etag": _etag(resource), "location": f"{BASE}/{_location(resource)}"} if resource.get("meta") else {}
+    headers = (
+        {"etag": _etag(resource), "location": f"{BASE}/{_location(resource)}"}
+        if "versionId" in resource.get("meta", {})
+        else {}
+    )
     return Response(json.encode(resource), status, headers, MEDIA)
 
 
@@ -288,9 +285,9 @@ async def _refused(_: Request, error: Exception) -> Response:
     return _answer(error.status, error.outcome)
 
 
-def create() -> Sandbox:
+def create(*, transactions: bool = True) -> Sandbox:
     """The server at `{BASE}`, empty."""
-    api = Api(Server())
+    api = Api(Server(transactions=transactions))
     routes = [
         *(Route(base, api.bundle, methods=["POST"]) for base in (BASE, f"{BASE}/")),
         Route(f"{BASE}/{{kind}}", api.type, methods=["GET", "POST", "PUT"]),

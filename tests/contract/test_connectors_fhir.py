@@ -9,10 +9,10 @@ import pytest
 
 from gateway.connectors import fhir_server
 from gateway.connectors.call import Accepted, Rejected, Seen
-from gateway.connectors.protocol import Item, Side, Target
+from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
-from gateway.errors import AmbiguousMatch, PartnerUnknown, VersionConflict
+from gateway.errors import AmbiguousMatch, PartnerRejected, PartnerUnknown, VersionConflict
 from gateway.sandbox import fhir_server as stand_in
 from gateway.sandbox import serve
 from gateway.sandbox.faults import Sandbox
@@ -203,3 +203,141 @@ async def test_types_that_cannot_carry_our_identifier_are_not_taken() -> None:
         assert not fhir_server.accepts(kind)
     for kind in ("Patient", "Encounter", "Observation", "AllergyIntolerance", "DocumentReference"):
         assert fhir_server.accepts(kind)
+
+
+# --- a server without transactions ------------------------------------------------------------------------------------
+
+EACH = Side(OURS, "https://registry.example/Patient", options=fhir_server.Options(writes="each"))
+
+
+@pytest.fixture
+def plain() -> Sandbox:
+    return stand_in.create(transactions=False)
+
+
+@pytest.fixture
+def plain_peer(plain: Sandbox) -> Iterator[Peer]:
+    with serve.running(plain) as url:
+        yield Peer("plain", f"{url}/fhir", {}, networks(["127.0.0.0/8"]), 5.0)
+
+
+async def bring_each(outbound: Outbound, peer: Peer, *items: Item) -> list[Accepted | Rejected]:
+    return await outbound.run(fhir_server.push_bundle(items, EACH, {}), peer)
+
+
+async def test_one_after_the_other_in_the_order_of_reference(
+    outbound: Outbound, plain: Sandbox, plain_peer: Peer
+) -> None:
+    weight = observation("o-1", "Patient/p-1", "Encounter/e-1")
+    results = await bring_each(outbound, plain_peer, item(weight), item(encounter()), item(PATIENT))
+    assert all(isinstance(one, Accepted) for one in results)
+    made = [entry["body"] for entry in plain.log if entry["method"] == "POST"]
+    assert [one["resourceType"] for one in made] == ["Patient", "Encounter", "Observation"]
+    [theirs, visit] = [f"{one.remote_id}" for one in (results[2], results[1]) if isinstance(one, Accepted)]
+    assert made[2]["subject"] == {"reference": f"Patient/{theirs}"}
+    assert made[2]["encounter"] == {"reference": f"Encounter/{visit}"}
+    answered = results[0]
+    assert isinstance(answered, Accepted) and answered.body is not None
+    assert answered.body["subject"] == {"reference": "Patient/p-1"}, "in our words again"
+
+
+async def test_what_it_holds_already_is_updated_by_our_identifier(
+    outbound: Outbound, plain: Sandbox, plain_peer: Peer
+) -> None:
+    [first] = await bring_each(outbound, plain_peer, item(PATIENT))
+    [again] = await bring_each(outbound, plain_peer, item({**PATIENT, "birthDate": "1980-02-22"}))
+    assert isinstance(first, Accepted) and isinstance(again, Accepted)
+    assert again.remote_id == first.remote_id
+    assert [entry["method"] for entry in plain.log] == ["GET", "POST", "GET", "PUT"]
+    assert plain.log[3]["headers"]["if-match"] == 'W/"1"', "only if it is still what was found"
+
+
+async def test_a_lost_answer_to_a_create_makes_no_second_one(
+    outbound: Outbound, plain: Sandbox, plain_peer: Peer
+) -> None:
+    plain.set(drop="after", methods=("POST",), times=1)
+    with pytest.raises(PartnerUnknown):
+        await bring_each(outbound, plain_peer, item(PATIENT))
+    await bring_each(outbound, plain_peer, item(PATIENT))
+    assert [entry["method"] for entry in plain.log if entry["method"] != "GET"] == ["POST", "PUT"]
+
+
+async def test_one_that_is_refused_does_not_stop_the_others(
+    outbound: Outbound, plain: Sandbox, plain_peer: Peer
+) -> None:
+    lost = observation("o-1", "Patient/p-9", "Encounter/e-1")
+    results = await bring_each(outbound, plain_peer, item(PATIENT), item(lost), item(encounter()))
+    assert [type(one).__name__ for one in results] == ["Accepted", "Rejected", "Accepted"]
+
+
+async def test_a_version_that_is_gone_is_a_conflict(outbound: Outbound, plain_peer: Peer) -> None:
+    [first] = await bring_each(outbound, plain_peer, item(PATIENT))
+    assert isinstance(first, Accepted)
+    with pytest.raises(VersionConflict):
+        await bring_each(outbound, plain_peer, item(PATIENT, first.remote_id, 'W/"7"'))
+
+
+# --- looking through it, and being told -------------------------------------------------------------------------------
+
+LOOK = Side(
+    OURS, "https://registry.example/Patient", options=fhir_server.Options(types=("Patient", "Encounter"), page=2)
+)
+
+
+async def look(outbound: Outbound, peer: Peer, cursor: str | None = None) -> tuple[list[str], str | None]:
+    """Everything of one look, and where the next one starts."""
+    met: list[str] = []
+    for _ in range(20):
+        page = await outbound.run(fhir_server.scan(cursor, LOOK), peer)
+        met += [f"{one.type}/{(one.body or {}).get('birthDate', one.type)}" for one in page.found]
+        cursor = page.cursor
+        if not page.more:
+            return met, cursor
+    raise AssertionError("it never ends")
+
+
+async def test_a_look_meets_everything_once_and_the_next_only_what_changed(
+    outbound: Outbound, server: Sandbox, peer: Peer
+) -> None:
+    for day in range(1, 6):
+        patient = {**PATIENT, "id": f"p-{day}", "birthDate": f"1980-01-0{day}"}
+        await outbound.run(fhir_server.push(item(patient), SIDE), peer)
+    await outbound.run(fhir_server.push_bundle([item(PATIENT), item(encounter())], SIDE, {}), peer)
+    met, cursor = await look(outbound, peer)
+    assert sorted(met) == [
+        "Encounter/Encounter",
+        *(f"Patient/1980-01-0{day}" for day in range(2, 6)),
+        "Patient/Patient",
+    ]
+    assert cursor is not None and "since" in cursor
+    server.log.clear()
+    await look(outbound, peer, cursor)
+    asked = [entry["query"] for entry in server.log]
+    assert all("_lastUpdated=ge" in one for one in asked)
+
+
+async def test_what_is_met_has_neither_our_identifier_nor_anything_they_never_said(
+    outbound: Outbound, peer: Peer
+) -> None:
+    await outbound.run(fhir_server.push(item(PATIENT), SIDE), peer)
+    page = await outbound.run(fhir_server.scan(None, LOOK), peer)
+    [found] = page.found
+    assert found.body is not None and found.at is not None and found.version == 'W/"1"'
+    assert found.body["identifier"] == [{"system": "urn:mrn", "value": "M1"}]
+
+
+async def test_registering_asks_once_for_each_type(outbound: Outbound, server: Sandbox, peer: Peer) -> None:
+    hook = Hook("https://gateway.example/api/webhooks/registry", "the-secret")
+    first = await outbound.run(fhir_server.register(hook, LOOK), peer)
+    again = await outbound.run(fhir_server.register(hook, LOOK), peer)
+    assert first == again
+    asked = [entry["body"] for entry in server.log if entry["method"] == "POST"]
+    assert [one["criteria"] for one in asked] == ["Patient?", "Encounter?"]
+    assert asked[0]["channel"]["header"] == ["X-Webhook-Secret: the-secret"]
+
+
+async def test_a_probe_says_what_is_wrong(outbound: Outbound, server: Sandbox, peer: Peer) -> None:
+    await outbound.run(fhir_server.probe(LOOK), peer)
+    server.set(status=401)
+    with pytest.raises(PartnerRejected, match="401"):
+        await outbound.run(fhir_server.probe(LOOK), peer)

@@ -1,0 +1,139 @@
+"""Looking through a FHIR server by `_lastUpdated` (FHIR R4 §3.1.1.3), and asking it to tell us (§2.46)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from gateway.connectors import event as events
+from gateway.connectors.call import Call, Found, Page, Reply, Scan, refused
+from gateway.connectors.fhir_answers import FHIR_JSON, Searchset
+from gateway.connectors.fhir_body import as_ours
+from gateway.connectors.protocol import Hook, Side
+from gateway.errors import InvalidInput
+from gateway.fhir import json, times
+from gateway.fhir.json import Resource
+
+OVERLAP = timedelta(seconds=2)
+"""How far before the last look the next one starts: servers index a resource a little after they date it."""
+
+
+class Place(msgspec.Struct, omit_defaults=True):
+    """Where a look through several types has come to. `since` of the look before, `began` of this one by their clock,
+    `type` the one being read, `next` the address of its next page."""
+
+    since: str | None = None
+    began: str | None = None
+    type: int = 0
+    next: str | None = None
+
+
+def scan(cursor: str | None, side: Side) -> Scan:
+    """One page of one type; deletions are not told by a search."""
+    place = _place(cursor)
+    types = side.options.types
+    if place.type >= len(types):
+        place = Place(place.since)
+    kind = types[place.type]
+    reply = yield Call("GET", place.next or f"/{kind}", headers={"accept": FHIR_JSON}, params=_params(place, side))
+    bundle = reply.find(Searchset) if reply.ok else None
+    if bundle is None:
+        raise refused(f"searching every {kind}", reply)
+    found = tuple(one for body in bundle.matches() if (one := _found(body, kind, side)))
+    return Page(found, *_next(place, bundle, reply, len(types)))
+
+
+def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
+    """A Subscription per type with the resource as payload; those that are there already stay."""
+    there = yield from _registered(hook)
+    for kind in side.options.types:
+        if f"{kind}?" not in there:
+            there[f"{kind}?"] = yield from _subscribe(hook, kind)
+    return ",".join(there.values()) or None
+
+
+def probe(side: Side) -> Generator[Call, Reply, None]:
+    """One search of nothing much."""
+    kind = side.options.types[0]
+    reply = yield Call("GET", f"/{kind}", headers={"accept": FHIR_JSON}, params=(("_count", "1"),))
+    if not reply.ok:
+        raise refused("a first search", reply)
+
+
+def _place(cursor: str | None) -> Place:
+    try:
+        return msgspec.convert(json.decode(cursor.encode()), Place) if cursor else Place()
+    except msgspec.ValidationError:
+        raise InvalidInput("that is no place in a look through a FHIR server") from None
+
+
+def _params(place: Place, side: Side) -> tuple[tuple[str, str], ...]:
+    if place.next:
+        return ()
+    since = (("_lastUpdated", f"ge{place.since}"),) if place.since else ()
+    return (*since, ("_sort", "_lastUpdated"), ("_count", str(side.options.page)))
+
+
+def _found(body: Resource, kind: str, side: Side) -> Found | None:
+    remote_id = events.text(body.get("id"))
+    if body.get("resourceType") != kind or remote_id is None:
+        return None
+    meta = body["meta"] if isinstance(body.get("meta"), dict) else {}
+    version = events.text(meta.get("versionId"))
+    etag = f'W/"{version}"' if version else None
+    return Found(kind, remote_id, as_ours(body, side, {}), events.instant(meta.get("lastUpdated")), etag)
+
+
+def _next(place: Place, bundle: Searchset, reply: Reply, types: int) -> tuple[str, bool]:
+    """Where the look goes on, and whether it does now: the next page, the next type, or the next look."""
+    began = place.began or _their_time(bundle, reply) or place.since
+    url = bundle.next_page()
+    if url:
+        return _text(Place(place.since, began, place.type, url)), True
+    if place.type + 1 < types:
+        return _text(Place(place.since, began, place.type + 1)), True
+    return _text(Place(began)), False
+
+
+def _text(place: Place) -> str:
+    return json.encode(msgspec.to_builtins(place)).decode()
+
+
+def _their_time(bundle: Searchset, reply: Reply) -> str | None:
+    """When the look began, by their clock; nothing where they do not tell: then everything is looked at again."""
+    said = events.instant(bundle.meta.last_updated)
+    if said:
+        return times.to_instant(times.from_instant(said) - OVERLAP)
+    try:
+        return times.to_instant(parsedate_to_datetime(reply.headers.get("date", "")) - OVERLAP)
+    except (ValueError, TypeError):
+        return None
+
+
+def _registered(hook: Hook) -> Generator[Call, Reply, dict[str, str]]:
+    """Criteria -> id of our Subscriptions that they hold."""
+    params = (("url", hook.url), ("_count", "100"))
+    reply = yield Call("GET", "/Subscription", headers={"accept": FHIR_JSON}, params=params)
+    bundle = reply.find(Searchset) if reply.ok else None
+    return {str(one.get("criteria")): str(one.get("id")) for one in bundle.matches()} if bundle else {}
+
+
+def _subscribe(hook: Hook, kind: str) -> Generator[Call, Reply, str]:
+    channel: Resource = {"type": "rest-hook", "endpoint": hook.url, "payload": FHIR_JSON}
+    if hook.secret:
+        channel["header"] = [f"{hook.header}: {hook.secret}"]
+    body = {
+        "resourceType": "Subscription",
+        "status": "requested",
+        "reason": "to keep both sides in step",
+        "criteria": f"{kind}?",
+        "channel": channel,
+    }
+    reply = yield Call("POST", "/Subscription", body, {"content-type": FHIR_JSON, "accept": FHIR_JSON})
+    if not reply.ok:
+        raise refused("registering a Subscription", reply)
+    made = reply.find_object() or {}
+    return events.text(made.get("id")) or reply.headers.get("location", "").rpartition("/")[2]
