@@ -25,8 +25,9 @@ from gateway.fhir import gate
 from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
+from gateway.partner import Partner
 from gateway.reconcile import Reconciler, Result
-from gateway.routes import documents, fhir_api, health, partners
+from gateway.routes import canvas, documents, fhir_api, health, partners
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.settings import Settings
@@ -57,7 +58,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, partners):
+    for routes in (health, documents, canvas, partners):
         app.include_router(routes.router)
     return app
 
@@ -101,7 +102,9 @@ class _Parts:
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._task: asyncio.Task[None] | None = None
-        self.context = Context(settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store))
+        partner = Partner(self._flow)
+        authenticator = Authenticator(store)
+        self.context = Context(settings, store, self._flow, self._ingest, partner, self._inbox, pool, authenticator)
 
     async def start(self) -> None:
         await self._inbox.recover()

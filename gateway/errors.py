@@ -20,6 +20,7 @@ GatewayError
 ├── PartnerError 502 exception          the other side answered with an error
 │   ├── PartnerUnavailable 503 transient   nothing was sent, or they asked us to wait
 │   ├── PartnerUnknown 504 timeout      sent, but no answer: the outcome is unknown
+│   │   └── PartnerPending 504 timeout  they took it, and tell later what became of it
 │   ├── PartnerRejected 502 processing  4xx: a person must look
 │   └── PartnerLoginExpired 502 login   they no longer take our login: somebody must authorise again
 └── StoreBusy 503 transient
@@ -167,6 +168,10 @@ class PartnerUnknown(PartnerError):
     """Sent, but no answer came: it may or may not have taken effect."""
 
     status, code, transient = 504, "timeout", True
+
+
+class PartnerPending(PartnerUnknown):
+    """They took it and carry it out later: until it shows up on their side it is neither done nor sent again."""
 
 
 class PartnerRejected(PartnerError):

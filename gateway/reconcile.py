@@ -139,7 +139,7 @@ class Attempt:
             await self._push_group(group, parts, due, seen)
         else:
             for part in parts:
-                await self._push_one(part, due)
+                await self._push_one(part, due[part.delivery_id], seen[part.delivery_id])
 
     async def _group(self) -> Group:
         def ask(reader: Reader) -> Group:
@@ -194,16 +194,14 @@ class Attempt:
             world.changes.messages.append(row)
         world.tx.write(world.changes)
 
-    async def _push_one(self, part: Part, due: Mapping[int, Due]) -> None:
-        one = due[part.delivery_id]
-        item = Item("Patient", part.id, one.body, one.remote_id)
-        side = self.config.side(self.steps.flow.ours)
+    async def _push_one(self, part: Part, due: Due, read: tuple[Seen, datetime]) -> None:
+        item, side = _item(part, due, read), self.config.side(self.steps.flow.ours)
         try:
             accepted = await self.steps.outbound.run(self.config.connector.push(item, side), self.peer)
         except (VersionConflict, PartnerUnavailable, PartnerRejected):
-            await self._void(part, one)
+            await self._void(part, due)
             raise
-        await self._accept(part, one, accepted)
+        await self._accept(part, due, accepted)
 
     async def _push_group(
         self, group: Group, parts: Sequence[Part], due: Mapping[int, Due], seen: Mapping[int, tuple[Seen, datetime]]
@@ -284,10 +282,9 @@ class Attempt:
 
 
 def _item(part: Part, due: Due | None, read: tuple[Seen, datetime] | None) -> Item:
-    version = read[0].version if read else None
-    if due is not None:
-        return Item(part.type, part.id, due.body, due.remote_id, version)
-    return Item(part.type, part.id, part.body, part.remote_id, version)
+    seen, began = read or (Seen(None, None), None)
+    body, remote_id = (due.body, due.remote_id) if due is not None else (part.body, part.remote_id)
+    return Item(part.type, part.id, body, remote_id, seen.version, seen.raw, began)
 
 
 def _retry(row: Delivery, error: str) -> Done:

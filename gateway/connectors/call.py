@@ -73,13 +73,14 @@ class Reply:
 class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
     as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
-    answer speaks about, None = what the connector's form says."""
+    answer speaks about, None = what the connector's form says. `raw` = what a write there has to repeat of it."""
 
     remote_id: str | None
     body: Resource | None
     at: str | None = None
     version: str | None = None
     coverage: Coverage | None = None
+    raw: Resource | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ API_KEY = "api_key"
 CLIENT_SECRET = "client_secret"  # noqa: S105 (the names of secrets)
 PRIVATE_KEY = "private_key"
 PASSWORD = "password"  # noqa: S105
+OTHER_KEY = "other_key"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 
 

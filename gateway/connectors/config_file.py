@@ -18,6 +18,7 @@ from gateway.connectors import registry, signature
 from gateway.connectors.config import (
     API_KEY,
     CLIENT_SECRET,
+    OTHER_KEY,
     PASSWORD,
     PRIVATE_KEY,
     WEBHOOK_SECRET,
@@ -26,6 +27,7 @@ from gateway.connectors.config import (
     RateLimit,
     Sync,
 )
+from gateway.connectors.protocol import Elsewhere
 from gateway.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -34,7 +36,13 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _IMPLIED_PROFILE = {"FHIR": "fhir", "CCDA": "intake", "REST": "rest"}
 
 _SECRETS: Final = {
-    "auth": {"key": API_KEY, "clientSecret": CLIENT_SECRET, "privateKey": PRIVATE_KEY, "password": PASSWORD},
+    "auth": {
+        "key": API_KEY,
+        "clientSecret": CLIENT_SECRET,
+        "privateKey": PRIVATE_KEY,
+        "password": PASSWORD,
+        "otherKey": OTHER_KEY,
+    },
     "sync": {"secret": WEBHOOK_SECRET},
 }
 """Section and field of the file -> the name under which the secret is kept."""
@@ -126,14 +134,14 @@ def _problems(config: Config, secrets: Secrets, known: frozenset[str]) -> Iterat
         yield "name must be 1 to 64 of A-Z, a-z, 0-9, _ and -"
     if config.type == "FHIR" and config.profile not in ("fhir", "canvas_fhir"):
         yield "profile must be fhir or canvas_fhir for the type FHIR"
-    yield from _profile_problems(config)
+    yield from _profile_problems(config, known)
     yield from _address_problems(config)
     yield from _auth_problems(config, secrets, known)
     yield from _sync_problems(config.sync, secrets)
     yield from _push_problems(config)
 
 
-def _profile_problems(config: Config) -> Iterator[str]:
+def _profile_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
     """What the profile itself says of its options and of the mapping."""
     targets = [json_path for json_path in config.mapping.values() if isinstance(json_path, str)]
     if len(set(targets)) != len(targets):
@@ -143,6 +151,11 @@ def _profile_problems(config: Config) -> Iterator[str]:
         _ = config.form
     except InvalidInput as error:
         yield error.message
+        return
+    connector = config.connector
+    place = connector.elsewhere(config.chosen) if isinstance(connector, Elsewhere) else None
+    if (place is not None) != (OTHER_KEY in known):
+        yield "auth.otherKey is required for an address of the options that takes a key of its own, and for no other"
 
 
 def _address_problems(config: Config) -> Iterator[str]:

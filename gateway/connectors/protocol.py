@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -45,13 +46,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional."""
+    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional;
+    `raw` = their body as it was then read, for a system whose writes must repeat it, `read_at` = when that began."""
 
     type: str
     id: str
     body: Resource
     remote_id: str | None = None
     version: str | None = None
+    raw: Resource | None = None
+    read_at: datetime | None = None
 
 
 @runtime_checkable
@@ -143,6 +147,25 @@ class Probing(Protocol):
 
     def probe(self, side: Side) -> Generator[Call, Reply, None]:
         """The cheapest call that needs our credentials. Raises what is wrong."""
+
+
+@runtime_checkable
+class Delayed(Protocol):
+    """A system that takes a create, carries it out later, and does not say as what: it raises PartnerPending."""
+
+    def settles(self, side: Side) -> float:
+        """Seconds within which it has shown up; until then it is not sent again. 0 = creates are answered at once."""
+
+    def created(self, body: Resource, side: Side) -> Resource:
+        """What such a create holds: perhaps less than an update can."""
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A system with an address beside its endpoint that takes a key of its own (`auth.otherKey`)."""
+
+    def elsewhere(self, options: Any) -> tuple[str, str] | None:
+        """The address and the header its key is sent in; None when the configuration uses none."""
 
 
 @runtime_checkable

@@ -43,7 +43,7 @@ class Login(Protocol):
 @dataclass(frozen=True, slots=True)
 class Peer:
     """Where a connector's calls go. `headers` and `login` are the credentials, kept out of repr and so out of logs;
-    they are sent to the endpoint's own origin only."""
+    they are sent to the endpoint's own origin only. `others`: addresses that get headers of their own instead."""
 
     name: str
     endpoint: str
@@ -52,6 +52,7 @@ class Peer:
     timeout: float = 30.0
     largest_answer: int = LARGEST_ANSWER
     login: Login | None = field(default=None, repr=False)
+    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     def url(self, path: str) -> httpx.URL:
         """The address of a call: below the endpoint, or an absolute one as it is."""
@@ -115,6 +116,8 @@ class Outbound:
     async def _send(self, call: Call, peer: Peer, deadline: float) -> Reply:
         """With the peer's credentials; when they are refused, once more with newer ones (nothing was done there)."""
         url = peer.url(call.path)
+        if call.auth and (other := peer.others.get(call.path)) is not None:
+            return await self._sent(call, peer, url, other, deadline)
         ours = peer.headers if call.auth and peer.is_own(url) else {}
         if peer.login is None or not (call.auth and peer.is_own(url)):
             return await self._sent(call, peer, url, ours, deadline)

@@ -24,5 +24,7 @@ class Peers:
         """Raises PartnerRejected when the connector has no endpoint."""
         if config.endpoint is None:
             raise PartnerRejected(f"the connector {config.name} has no endpoint to call")
-        headers = login.fixed(config, await self._secrets(config.name))
-        return Peer(config.name, config.endpoint, headers, guard.networks(config.allow_networks), self._timeout)
+        secrets = await self._secrets(config.name)
+        headers, networks = login.fixed(config, secrets), guard.networks(config.allow_networks)
+        others = login.elsewhere(config, secrets)
+        return Peer(config.name, config.endpoint, headers, networks, self._timeout, others=others)

@@ -99,6 +99,9 @@ def _sort_in(
     if content is None or (head.deleted and not patient) or (not patient and _is_there(named, content)):
         group.settled.append((row.delivery_id, head.number, remote_id or row.remote_id))
         return
+    if any((part.rid, part.remote_id) == (head.rid, remote_id) for part in group.parts):
+        group.settled.append((row.delivery_id, head.number, remote_id or row.remote_id))  # the same copy, named since
+        return
     keys = tuple(key_identifiers(content, directory.keys)) if patient else ()
     reads = patient or remote_id is not None
     ids = tuple((key.system, key.value) for key in keys)

@@ -13,6 +13,7 @@ from gateway.auth import Authenticator, Principal
 from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
+from gateway.partner import Partner
 from gateway.settings import Settings
 from gateway.store import AuditRow, Changes, Store
 from gateway.work import Pool
@@ -26,6 +27,7 @@ class Context:
     store: Store
     flow: Flow
     ingest: Ingest
+    partner: Partner
     inbox: Inbox
     pool: Pool
     authenticator: Authenticator
