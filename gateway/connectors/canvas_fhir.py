@@ -56,13 +56,13 @@ _LOCATION = re.compile(r"(?:^|/)Patient/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]+
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """`create`: by FHIR, or through the plugin at `pluginUrl`. `partnerSystem`: the identifier system under which
-    Canvas keeps our ids (PARTNER_URL_BASE of its plugin), `{our base}/Patient` by default. `settleSeconds`: within
-    which a patient that the plugin took has shown up."""
+    Canvas keeps our ids (PARTNER_URL_BASE of its plugin), `{our base}/Patient` by default. `settleSeconds`: after
+    which a patient whose creation was not confirmed has shown up, or never will."""
 
     create: Literal["fhir", "plugin"] = "fhir"
     plugin_url: str | None = msgspec.field(default=None, name="pluginUrl")
     partner_system: str | None = msgspec.field(default=None, name="partnerSystem")
-    settle_seconds: float = msgspec.field(default=3600.0, name="settleSeconds")
+    settle_seconds: float = msgspec.field(default=600.0, name="settleSeconds")
 
     def __post_init__(self) -> None:
         """Raises ValueError, which msgspec reports with the field's place."""
@@ -139,12 +139,14 @@ def translate(data: Mapping[str, Any], target: Target, side: Side) -> Seen:
 
 
 def settles(side: Side) -> float:
-    options = _options(side)
-    return options.settle_seconds if options.create == "plugin" else 0.0
+    """There is no conditional create, and the plugin makes duplicates."""
+    return _options(side).settle_seconds
 
 
-def created(body: Resource, side: Side) -> Resource:
+def created(body: Resource, side: Side) -> Resource | None:
     """What the plugin makes of a patient: one given name, a whole birth date, the sex and our identifier."""
+    if _options(side).create == "fhir":
+        return None
     told = plugin_model.to_seed(body, partner_id="")
     name = {"use": "official", "family": told["lastName"], "given": [told["firstName"]]}
     ours = [one for one in body.get("identifier", []) if one.get("system") == systems(side).ours]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -124,7 +125,7 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def to_json(self) -> dict[str, Any]:
         """What is stored: the body it was read from, secrets left out, defaults omitted."""
-        stored: dict[str, Any] = msgspec.to_builtins(self)
+        stored: dict[str, Any] = msgspec.to_builtins(self, builtin_types=(Decimal,))
         return stored
 
 

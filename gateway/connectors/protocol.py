@@ -151,13 +151,13 @@ class Probing(Protocol):
 
 @runtime_checkable
 class Delayed(Protocol):
-    """A system that takes a create, carries it out later, and does not say as what: it raises PartnerPending."""
+    """A system that makes two of what is sent twice, and may carry a create out later than it answers."""
 
     def settles(self, side: Side) -> float:
-        """Seconds within which it has shown up; until then it is not sent again. 0 = creates are answered at once."""
+        """Seconds after which a create whose outcome is unknown has shown up there, or never will."""
 
-    def created(self, body: Resource, side: Side) -> Resource:
-        """What such a create holds: perhaps less than an update can."""
+    def created(self, body: Resource, side: Side) -> Resource | None:
+        """What a create holds where that is less than an update can; None = the same."""
 
 
 @runtime_checkable

@@ -66,17 +66,18 @@ def prepare(
 
 
 def _announced(world: World, record: Record, config: Config, due: Due, timeout: timedelta) -> Record:
-    """The record with the send announced. A create that is carried out later stays open until it must have shown up,
-    and is not sent a second time before."""
-    connector, side = config.connector, config.side(world.directory.ours)
-    patience = connector.settles(side) if isinstance(connector, Delayed) and due.remote_id is None else 0.0
-    if not (isinstance(connector, Delayed) and patience):
-        until = world.now + timeout
-        return deliver.intend(record, due.slots, due.stamps, sent_at=world.now, until=until, carried=due.carried)
-    if record.intents:
-        raise PartnerPending(f"{config.name} took it and has not told yet what became of it")
-    until = world.now + timeout + timedelta(seconds=patience)
-    return deliver.intend(record, split(connector.created(due.body, side)), due.stamps, sent_at=world.now, until=until)
+    """The record with the send announced. Where a create may be carried out late it stays open until it must have
+    shown up, and is not sent a second time before."""
+    slots, carried, until = due.slots, due.carried, world.now + timeout
+    connector = config.connector
+    if isinstance(connector, Delayed) and due.remote_id is None:
+        if record.intents:
+            raise PartnerPending(f"{config.name} was sent it and has not shown yet what became of it")
+        side = config.side(world.directory.ours)
+        until += timedelta(seconds=connector.settles(side))
+        held = connector.created(due.body, side)
+        slots, carried = (slots, carried) if held is None else (split(held), None)
+    return deliver.intend(record, slots, due.stamps, sent_at=world.now, until=until, carried=carried)
 
 
 def accepted(
