@@ -10,7 +10,7 @@ from functools import wraps
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Unparsable
 from gateway.routes.context import context_of
 from gateway.routes.http import headers_of, plain_json, read_json
 
@@ -18,6 +18,8 @@ router = APIRouter()
 
 PLUGIN = "/plugin-io/api/example_patient_sync/patients"
 PATIENTS = "/patients/v2"
+NOT_AN_OBJECT = "Invalid JSON body."
+"""The plugin's own answer: a JSON string."""
 
 Handler = Callable[..., Awaitable[Response]]
 
@@ -43,7 +45,12 @@ async def plugin_patients(request: Request) -> Response:
     context = context_of(request)
     principal = await context.caller(request, raw_authorization=True)
     principal.require("c", "Patient")
-    raw, body = await read_json(request, context.settings.max_bytes)
+    try:
+        raw, body = await read_json(request, context.settings.max_bytes)
+    except Unparsable:
+        return plain_json(NOT_AN_OBJECT, 400)
+    if not isinstance(body, dict):
+        return plain_json(NOT_AN_OBJECT, 400)
     outcome = await context.ingest.seed(context.received(request, principal, "canvas-patient", raw), body)
     return Response(outcome.body, outcome.status, outcome.headers, media_type="application/json")
 
