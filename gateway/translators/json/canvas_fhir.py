@@ -92,8 +92,7 @@ def from_canvas(body: Mapping[str, Any], systems: Systems) -> Model:
     patient: Resource = {"resourceType": "Patient", **_plain(raw), **{name: _LISTED[name](raw) for name in _LISTED}}
     patient["identifier"] = _distinct([_identifier_of_ours(one, systems) for one in patient["identifier"]])
     elements = ELEMENTS | EXTENSIONS | {"deceased"}
-    if any(one["url"] == IDENTITY for one in raw.get("extension", [])):
-        # There gender says how she identifies, whatever was written to it.
+    if _is_overridden(raw):
         elements -= {"gender"}
         patient.pop("gender", None)
     kept = {name: value for name, value in patient.items() if value not in (None, [])}
@@ -155,6 +154,15 @@ def whole_date(text: Any) -> Any:
 
 
 # What Canvas shows -> ours.
+
+
+def _is_overridden(raw: Resource) -> bool:
+    """A gender identity is shown as the gender, whatever was written to that; only with the sex at birth behind it
+    does the gender tell more."""
+    extensions = raw.get("extension", [])
+    sex = next((one.get("valueCode") for one in extensions if one["url"] == BIRTH_SEX), None)
+    confirmed = {"F": "female", "M": "male"}.get(sex or "") == raw.get("gender")
+    return not confirmed and any(one["url"] == IDENTITY for one in extensions)
 
 
 def _mended(identifiers: Any) -> Any:
