@@ -17,6 +17,7 @@ from gateway import __version__
 from gateway.auth import Authenticator
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
+from gateway.consolidated.tickets import Tickets
 from gateway.delivery.http import Outbound
 from gateway.delivery.peers import Peers
 from gateway.delivery.worker import Worker
@@ -25,18 +26,23 @@ from gateway.fhir import gate
 from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
-from gateway.partner import Partner
 from gateway.reconcile import Reconciler, Result
-from gateway.routes import canvas, documents, fhir_api, health, partners
+from gateway.routes import canvas, documents, fhir_api, health, partners, subscribers
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
+from gateway.routes.metriport import account, medical
 from gateway.settings import Settings
 from gateway.store import Claim, Store, open_store, secret_key
+from gateway.store.subscribers import Turn
+from gateway.telling.teller import Sent, Teller
 from gateway.work import Pool
 
 T = TypeVar("T")
 
 _GC_THRESHOLD = 50_000
+TOLD_AT_ONCE = 8
+"""Subscribers that are sent webhooks at the same time."""
+
 _WARM = ("Patient", "Observation", "Encounter", "Bundle")
 
 
@@ -58,7 +64,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, canvas, partners):
+    for routes in (health, documents, canvas, partners, subscribers, account, medical):
         app.include_router(routes.router)
     return app
 
@@ -84,6 +90,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             store.close()
 
 
+def _derived(settings: Settings, purpose: bytes) -> bytes:
+    """A key of its own for each purpose, from the one secret."""
+    return hashlib.sha256(purpose + b"\n" + secret_key(settings)).digest()
+
+
 class _Parts:
     """What runs in one process, and how it is started and stopped."""
 
@@ -98,27 +109,31 @@ class _Parts:
         self._worker: Worker[Claim, Result] = Worker(
             reconciler, concurrency=settings.delivery_concurrency, lease=settings.lease
         )
-        secret = hashlib.sha256(b"document ids\n" + secret_key(settings)).digest()
+        teller = Teller(store, outbound, settings.retry_schedule, settings.lease)
+        self._teller: Worker[Turn, Sent] = Worker(teller, concurrency=TOLD_AT_ONCE, lease=settings.lease)
+        secret = _derived(settings, b"document ids")
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
-        self._task: asyncio.Task[None] | None = None
-        partner = Partner(self._flow)
-        authenticator = Authenticator(store)
-        self.context = Context(settings, store, self._flow, self._ingest, partner, self._inbox, pool, authenticator)
+        self._tasks: list[asyncio.Task[None]] = []
+        tickets = Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download")
+        self.context = Context(
+            settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store), tickets
+        )
 
     async def start(self) -> None:
         await self._inbox.recover()
         if self._settings.deliver:
-            self._task = asyncio.create_task(self._worker.run())
+            self._tasks = [asyncio.create_task(worker.run()) for worker in (self._worker, self._teller)]
 
     async def stop(self) -> None:
         await self._inbox.stop()
-        if self._task is not None:
-            await self._worker.stop()
-            await self._task
+        if self._tasks:
+            await asyncio.gather(self._worker.stop(), self._teller.stop())
+            await asyncio.gather(*self._tasks)
 
     def _wake(self) -> None:
         self._worker.wake()
+        self._teller.wake()
 
     async def _work(self, received: Received) -> None:
         directory = await self._flow.store.query(self._flow.directory)

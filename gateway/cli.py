@@ -4,18 +4,15 @@ quick."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from gateway.errors import GatewayError, InvalidInput
-
-if TYPE_CHECKING:
-    from gateway.settings import Settings
-    from gateway.store import Store
+from gateway.commands import subscribers
+from gateway.commands.opening import Json, opened, settings_of
+from gateway.errors import GatewayError
 
 app = typer.Typer(
     help="A gateway that keeps health systems in step. Settings come from the environment (GATEWAY_...).",
@@ -29,8 +26,7 @@ messages_app = typer.Typer(help="What came in, as it came in.", no_args_is_help=
 app.add_typer(keys_app, name="keys")
 app.add_typer(connectors_app, name="connectors")
 app.add_typer(messages_app, name="messages")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+app.add_typer(subscribers.app, name="subscribers")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,7 +50,7 @@ def serve(
     """Run the gateway until it is stopped."""
     from gateway.commands.serve import serve as run
 
-    run(_settings(host=host, port=port))
+    run(settings_of(host=host, port=port))
 
 
 @app.command()
@@ -82,7 +78,7 @@ def convert(
     from gateway.commands import terminal
 
     outcomes = []
-    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=_settings().max_bytes)
+    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=settings_of().max_bytes)
     with terminal.progress(len(files), "converting") as bar:
         for outcome in found:
             bar.advance(bar.task_ids[0])
@@ -106,7 +102,7 @@ def snapshot(
     from gateway import snapshots
     from gateway.commands import terminal
 
-    with _store() as store, terminal.progress(0, "reading") as bar:
+    with opened() as store, terminal.progress(0, "reading") as bar:
         manifest = snapshots.write(
             store, out, progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
         )
@@ -129,8 +125,8 @@ def plan(
     from gateway.commands import plan as planning
     from gateway.commands import terminal
 
-    settings = _settings()
-    with _store(settings) as store:
+    settings = settings_of()
+    with opened(settings) as store:
         found = planning.lines(store, settings, connector)
     if as_json:
         terminal.print_json([line.to_json(values=values) for line in found])
@@ -165,7 +161,7 @@ def create_key(
     """Make a key and print it, and nothing else, on standard output. It cannot be shown again."""
     from gateway.commands import keys, terminal
 
-    with _store() as store:
+    with opened() as store:
         terminal.print_line(keys.create(store, name, connector, scope))
 
 
@@ -174,7 +170,7 @@ def list_keys(as_json: Json = False) -> None:
     """Who has a key, for what; never the key."""
     from gateway.commands import keys, terminal
 
-    with _store() as store:
+    with opened() as store:
         rows = keys.listed(store)
     if as_json:
         terminal.print_json([keys.to_json(row) for row in rows])
@@ -187,7 +183,7 @@ def revoke_key(key: Annotated[str, typer.Argument(help="Its id or, if only one i
     """End a key at once."""
     from gateway.commands import keys, terminal
 
-    with _store() as store:
+    with opened() as store:
         terminal.print_line(f"revoked: {keys.revoke(store, key)}")
 
 
@@ -198,7 +194,7 @@ def apply_connectors(
     """Create or change the connectors of a file. Its secrets are stored encrypted and never shown again."""
     from gateway.commands import connectors, terminal
 
-    with _store() as store:
+    with opened() as store:
         for line in connectors.apply(store, file.read_bytes()):
             terminal.print_line(line)
 
@@ -208,7 +204,7 @@ def list_connectors(as_json: Json = False) -> None:
     """The connectors, without their secrets."""
     from gateway.commands import connectors, terminal
 
-    with _store() as store:
+    with opened() as store:
         rows = connectors.listed(store)
     if as_json:
         terminal.print_json([connectors.to_json(row) for row in rows])
@@ -227,7 +223,7 @@ def list_messages(
     """What came in, oldest first, without its text."""
     from gateway.commands import messages, terminal
 
-    with _store() as store:
+    with opened() as store:
         rows = messages.listed(store, state, connector, limit, after)
     if as_json:
         terminal.print_json([messages.to_json(row) for row in rows])
@@ -244,7 +240,7 @@ def show_message(
     """One message: where it came from and what became of it. Its text only with --body."""
     from gateway.commands import messages, terminal
 
-    with _store() as store:
+    with opened() as store:
         message = messages.get(store, message_id)
     if body:
         terminal.print_bytes(message.body)
@@ -252,29 +248,3 @@ def show_message(
         terminal.print_json(messages.to_json(message))
     else:
         terminal.print_pairs(messages.pairs(message))
-
-
-def _settings(**given: Any) -> Settings:
-    """From the environment, with the options of the command line over it."""
-    from pydantic import ValidationError
-
-    from gateway.settings import Settings
-
-    try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]).upper()
-        raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {first['msg']}") from None
-
-
-@contextmanager
-def _store(settings: Settings | None = None) -> Iterator[Store]:
-    settings = settings or _settings()
-    from gateway.store import open_store
-
-    store = open_store(settings)
-    try:
-        yield store
-    finally:
-        store.close()

@@ -275,7 +275,7 @@ EMPTY: Schema = fault(
     "invariant",
     "",
     "An element must have a value or children (ele-1).",
-    {"anyOf": [{"minProperties": 2}, {"minProperties": 1, "properties": {"id": False}}]},
+    {"minProperties": 1, "dependentSchemas": {"id": {"minProperties": 2}}},
 )
 
 

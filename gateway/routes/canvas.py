@@ -11,6 +11,7 @@ from functools import wraps
 from fastapi import APIRouter, Request, Response
 
 from gateway.errors import GatewayError, Unparsable
+from gateway.partner import Partner
 from gateway.routes.context import context_of
 from gateway.routes.http import headers_of, plain_json, read_json
 
@@ -62,7 +63,7 @@ async def partner_read(request: Request, asked: str) -> Response:
     context = context_of(request)
     principal = await context.caller(request)
     principal.require("r", "Patient")
-    known, shown = await context.partner.find(principal.connector, asked)
+    known, shown = await Partner(context.flow).find(principal.connector, asked)
     await context.audit_read(principal, "R", "Patient", known.id, 200)
     return plain_json(shown)
 
@@ -75,7 +76,7 @@ async def partner_create(request: Request) -> Response:
     principal = await context.caller(request)
     principal.require("c", "Patient")
     raw, body = await read_json(request, context.settings.max_bytes)
-    outcome = await context.partner.create(context.received(request, principal, "canvas-call", raw), body)
+    outcome = await Partner(context.flow).create(context.received(request, principal, "canvas-call", raw), body)
     return Response(outcome.body, outcome.status, outcome.headers, media_type="application/json")
 
 
@@ -88,5 +89,5 @@ async def partner_update(request: Request, asked: str) -> Response:
     principal = await context.caller(request)
     principal.require("u", "Patient")
     raw, body = await read_json(request, context.settings.max_bytes)
-    outcome = await context.partner.update(context.received(request, principal, "canvas-call", raw), asked, body)
+    outcome = await Partner(context.flow).update(context.received(request, principal, "canvas-call", raw), asked, body)
     return Response(outcome.body, outcome.status, outcome.headers, media_type="application/json")

@@ -10,10 +10,10 @@ from fastapi import Request
 
 from gateway import auth
 from gateway.auth import Authenticator, Principal
+from gateway.consolidated.tickets import Tickets
 from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
-from gateway.partner import Partner
 from gateway.settings import Settings
 from gateway.store import AuditRow, Changes, Store
 from gateway.work import Pool
@@ -27,10 +27,10 @@ class Context:
     store: Store
     flow: Flow
     ingest: Ingest
-    partner: Partner
     inbox: Inbox
     pool: Pool
     authenticator: Authenticator
+    tickets: Tickets
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
         """Raises NotAuthenticated."""

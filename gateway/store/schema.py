@@ -309,6 +309,8 @@ subscriber = Table(
 )
 """Who is told of changes: `config` as JSON without secrets, `seq` = how far into the feed it was told."""
 
+OUTSTANDING = text("state IN ('due', 'unknown', 'exhausted')")
+
 outgoing = Table(
     "outgoing",
     metadata,
@@ -322,14 +324,14 @@ outgoing = Table(
     _number("attempt"),
     _number("due_at"),
     _number("lease_until", null=True),
-    _number("fence", null=True),
+    _number("fence"),
     _number("status", null=True),
     _text("error", null=True),
     _number("created_at"),
     _number("at"),
     Index("outgoing_event", "subscriber_id", "event_id", unique=True),
-    Index("outgoing_due", "due_at", sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE),
     Index("outgoing_order", "subscriber_id", "outgoing_id"),
+    Index("outgoing_open", "subscriber_id", "outgoing_id", sqlite_where=OUTSTANDING, postgresql_where=OUTSTANDING),
 )
 """An event for a subscriber, with what became of the attempts to tell it."""
 

@@ -14,9 +14,9 @@ from gateway.fhir import observe as hearing
 from gateway.fhir.consolidate import Consolidated, Policy
 from gateway.fhir.form import ONE_NAME, ONE_PHONE, Form
 from gateway.fhir.record import Coverage, Record
-from tests.simulation.systems import Blind, Five, Full, Refused, Resource
+from tests.simulation.systems import Blind, Five, Full, Lists, Refused, Resource
 
-System = Full | Five | Blind
+System = Full | Five | Lists | Blind
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LIMIT = 30
@@ -30,6 +30,8 @@ FIVE_FORM = Form(
     parts={"name": frozenset({"family", "given"})},
     rewriting=("upper", "unaccented", "digits", "first-given"),
 )
+LISTED = frozenset({"name", "telecom", "birthDate", "address"})
+LISTS_FORM = Form(reads=Coverage(LISTED), writes=LISTED)
 BLIND_FORM = Form(reads=Coverage(frozenset()))
 PAPER_COVERAGE = Coverage(frozenset({"name", "birthDate", "telecom", "address"}), absence=False)
 
@@ -53,6 +55,7 @@ class Core:
     unchanged: Callable[[int, int], bool] = operator.eq
     full: Form = FULL_FORM
     five: Form = FIVE_FORM
+    lists: Form = LISTS_FORM
     papers: Coverage = PAPER_COVERAGE
 
 
@@ -126,7 +129,7 @@ class Gateway:
 
     # What comes in
 
-    def hear(self, system: Full | Five, heard: Any, start: datetime, revision: int) -> bool:
+    def hear(self, system: Full | Five | Lists, heard: Any, start: datetime, revision: int) -> bool:
         """Apply a read, unless the record changed since it began: then it has to be read again."""
         versions, number = heard
         if not self.core.unchanged(self.revision.get(system.name, 0), revision):
@@ -196,6 +199,8 @@ class Gateway:
     def form(self, system: System) -> Form:
         if isinstance(system, Blind):
             return BLIND_FORM
+        if isinstance(system, Lists):
+            return self.core.lists
         return self.core.full if isinstance(system, Full) else self.core.five
 
     def due(self, system: System) -> tuple[dict[str, Any], Consolidated]:
@@ -262,7 +267,8 @@ class Gateway:
 
     def _carried(self, system: System) -> dict[str, Any]:
         """What a write holds besides: a form that cannot leave anything out sends what was just read."""
-        if not isinstance(system, Five) or system.patches:
+        partial = system.patches if isinstance(system, Five) else self.form(system).partial
+        if not isinstance(system, (Five, Lists)) or partial:
             return {}
         shown = self.load(system.name).shown
         return {slot: one.value for slot, one in shown.items() if one.value is not None}

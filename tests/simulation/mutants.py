@@ -11,7 +11,7 @@ from gateway.fhir.consolidate import Consolidated, Policy
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage, Record
 from gateway.fhir.spelling import same
-from tests.simulation.gateway import FIVE_FORM, FULL_FORM, Core
+from tests.simulation.gateway import FIVE_FORM, FULL_FORM, LISTS_FORM, Core
 
 
 def _own_lost_on_adoption(record: Record, answered: Any, due: Any, stamps: Any, form: Any, **times: Any) -> Record:
@@ -131,5 +131,6 @@ MUTANTS: dict[str, Core] = {
     "absence in a document counts": Core(papers=Coverage()),
     "absence in a full model counts for nothing": Core(full=replace(FULL_FORM, reads=Coverage(absence=False))),
     "rewriting is not declared": Core(five=replace(FIVE_FORM, rewriting=())),
+    "a list is sent without what is not due": Core(lists=replace(LISTS_FORM, partial=True)),
     "old reads are applied": Core(unchanged=lambda now, then: True, observe_versions=_any_read),
 }

@@ -7,12 +7,12 @@ from random import Random
 
 from tests.simulation.gateway import Core
 from tests.simulation.oracle import faults
-from tests.simulation.systems import Blind, Five, Full, Papers
+from tests.simulation.systems import Blind, Five, Full, Lists, Papers
 from tests.simulation.values import NAME, SLOTS
 from tests.simulation.world import Setting, Step, World
 
 _FAULTS = ("", "", "", "before", "after", "late")
-_READABLE = ("full", "other", "five")
+_READABLE = ("full", "other", "five", "lists")
 _NAMES = (*_READABLE, "blind")
 
 
@@ -75,7 +75,8 @@ def _step(random: Random, number: Callable[[], int]) -> Step:
 
 def _edit(random: Random, number: Callable[[], int]) -> Step:
     name = random.choice((*_NAMES, "papers"))
-    slot = random.choice({"five": Five.slots, "papers": Papers.slots, "blind": Blind.slots}.get(name, Full.slots))
+    partial = {"five": Five.slots, "lists": Lists.slots, "papers": Papers.slots, "blind": Blind.slots}
+    slot = random.choice(partial.get(name, Full.slots))
     deletes = name != "papers" and slot != NAME and random.random() < 0.2
     return ("edit", name, slot, None if deletes else number())
 

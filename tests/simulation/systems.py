@@ -187,6 +187,72 @@ class Five:
                 edit.unseen = True
 
 
+GRAIN = 5
+"""Ticks that a lock by date cannot tell apart."""
+
+
+@dataclass
+class Lists:
+    """No versions and no dates of its own; a PUT replaces whole lists and is answered with nothing; locked by a date
+    of coarse grain, so that an edit shortly before a write is overwritten unseen."""
+
+    name: str
+    slots = (NAME, HOME, MOBILE, EMAIL, BIRTH, ADDRESS)
+    locks = True
+    hidden = True
+    body: Resource | None = None
+    changed: int = 0
+    edits: list[Edit] = field(default_factory=list)
+    writes: list[set[str]] = field(default_factory=list)
+    read_up_to: list[int] = field(default_factory=lambda: [0, 0])
+
+    def type_in(self, slot: str, number: int | None, now: int) -> Edit:
+        kind = values.kind_of(slot)
+        body = deepcopy(self.body) or {"resourceType": "Patient"}
+        before = frozenset(values.numbers(body).get(kind, ()))
+        values.put(body, slot, None if number is None else values.typed(slot, number))
+        gone = before - values.numbers(body).get(kind, set())
+        self.body, self.changed = body, now
+        edit = Edit(self.name, kind, number, now, gone, unsure=number is None and kind in self._unconfirmed())
+        self.edits.append(edit)
+        return edit
+
+    def read(self) -> tuple[list[tuple[Resource, int | None]], Any]:
+        seen = [position for position, edit in enumerate(self.edits) if not edit.unseen]
+        marker = (len(self.edits), len(self.writes), seen, self.changed)
+        return ([(deepcopy(self.body), None)] if self.body is not None else []), marker
+
+    def write(self, changes: dict[str, Any], version: Any, now: int) -> Resource | None:
+        if version and self.changed // GRAIN > version[3] // GRAIN:
+            raise Refused
+        body = deepcopy(self.body) or {"resourceType": "Patient"}
+        for element in {slot.partition("[")[0] for slot in (*changes, *self.slots)}:
+            body.pop(element, None)
+        for slot, value in changes.items():
+            values.put(body, slot, value)
+        self._note_overwritten(body)
+        self.body, self.changed = body, now
+        self.writes.append({values.kind_of(slot) for slot in changes})
+        return None
+
+    def was_read(self, version: Any) -> None:
+        *self.read_up_to, captured, _ = version
+        for position in captured:
+            self.edits[position].unseen = False
+
+    def was_answered(self) -> None:
+        """Its answers say nothing."""
+
+    def _unconfirmed(self) -> set[str]:
+        return {kind for kinds in self.writes[self.read_up_to[1] :] for kind in kinds}
+
+    def _note_overwritten(self, body: Resource) -> None:
+        before, after = values.numbers(self.body), values.numbers(body)
+        for edit in self.edits[self.read_up_to[0] :]:
+            if before.get(edit.kind, set()) != after.get(edit.kind, set()):
+                edit.unseen = True
+
+
 @dataclass
 class Blind:
     """Takes writes but cannot be read; tells each change of a slot, its own and ours, in an event with its own time."""

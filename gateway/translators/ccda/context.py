@@ -12,7 +12,7 @@ from gateway.fhir.json import Resource
 
 from .ids import name_based
 from .narrative import Ids
-from .node import Element, Node, xpath
+from .node import Element, Node, children, xpath
 from .times import Interval, moment
 
 Reference = dict[str, Any]
@@ -100,16 +100,19 @@ class Context:
 
     def keep(self, kind: str, resource: Resource, identity: tuple[str, ...], source: Element) -> Reference:
         """As `add`, for a resource whose identity the caller knows."""
-        same = self._same.setdefault(identity, [])
-        for made in same:
-            if made.body == resource:
-                return made.reference
-        if same:
+        same = self._same.get(identity)
+        if same is None:
+            same = self._same[identity] = []
+        else:
+            for made in same:
+                if made.body == resource:
+                    return made.reference
             identity = (*identity, _content(resource))
-        made = Made(kind, resource, identity, {"reference": f"{kind}/{name_based(*identity)}"}, source)
+        reference = {"reference": f"{kind}/{name_based(*identity)}"}
+        made = Made(kind, resource, identity, reference, source)
         self.made.append(made)
         same.append(made)
-        return made.reference
+        return reference
 
     def within(self, section: SectionReport) -> Context:
         """The same context; from now on the handlers are in this section."""
@@ -125,7 +128,7 @@ class Context:
                 first.identity = (*first.identity, _content(first.body))
                 first.reference["reference"] = f"{first.type}/{name_based(*first.identity)}"
         for made in self.made:
-            made.body["id"] = made.reference["reference"].rpartition("/")[2]
+            made.body["id"] = made.reference["reference"][len(made.type) + 1 :]
 
     def issue(self, severity: Any, code: str, text: str, element: Element | None = None) -> None:
         self.issues.append(Issue(severity, code, text, None if element is None else xpath(element)))
@@ -161,7 +164,7 @@ def _identity(node: Node, code: Element | None) -> tuple[str, ...]:
 
 
 def _time(time: Element) -> str:
-    return time.get("value") or "..".join([f"{end.tag[16:]}={end.get('value')}" for end in time])
+    return time.get("value") or "..".join([f"{end.tag[16:]}={end.get('value')}" for end in children(time)])
 
 
 def _content(body: Resource) -> str:

@@ -109,14 +109,13 @@ def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
     merge_nameless(ctx)
     ctx.settle()
     leave_out_invalid(ctx)
-    entries = [_put(ctx.person, full_url(ctx.patient_id))]
-    entries += [_put(made.body, f"urn:uuid:{made.body['id']}") for made in ctx.made]
+    entries = [_put(ctx.person, full_url(ctx.patient_id), ctx.patient)]
+    entries += [_put(made.body, f"urn:uuid:{made.body['id']}", made.reference) for made in ctx.made]
     return {"resourceType": "Bundle", "type": "batch", "entry": entries}
 
 
-def _put(resource: Resource, url: str) -> Resource:
-    request = {"method": "PUT", "url": f"{resource['resourceType']}/{resource['id']}"}
-    return {"fullUrl": url, "resource": resource, "request": request}
+def _put(resource: Resource, url: str, reference: Reference) -> Resource:
+    return {"fullUrl": url, "resource": resource, "request": {"method": "PUT", "url": reference["reference"]}}
 
 
 def _patient_role(document: Node, ctx: Context) -> Node | None:

@@ -6,7 +6,7 @@ import re
 
 from .codes import CONCEPTS
 from .context import Context
-from .node import V3, Element, folded, plain_text
+from .node import V3, Element, children, folded, plain_text
 from .values import Value, kept, period
 
 _NAME_PARTS = {V3 + "given": "given", V3 + "prefix": "prefix", V3 + "suffix": "suffix"}
@@ -34,7 +34,7 @@ def human_name(element: Element | None, ctx: Context) -> Value | None:
         return None
     family: list[str] = []
     found: Value = {}
-    for child in element:
+    for child in children(element):
         tag = str(child.tag)
         if tag == _VALID:
             found["period"] = period(child, ctx)
@@ -103,7 +103,7 @@ def _guessed(written: str) -> str:
 
 
 def _during(element: Element, ctx: Context) -> Value | None:
-    for child in element:
+    for child in children(element):
         if child.tag in _USEABLE:
             return period(child, ctx)
     return None
@@ -119,7 +119,7 @@ def address(element: Element | None, ctx: Context) -> Value | None:
         return None
     found: Value = {}
     lines: list[str] = []
-    for child in element:
+    for child in children(element):
         tag = str(child.tag)
         text = None if tag in _USEABLE else plain_text(child)
         if text and tag in _LINE_PARTS:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 
 from .context import Context
-from .node import V3, XSI_TYPE, Element, Node
-from .statement import Relations, is_kind
+from .node import V3, XSI_TYPE, Element, Node, child_of, children
+from .statement import Relations, of_kind
 from .values import Value, bounds, codeable, kept, number, period, quantity, quantity_range, resolved
-
-FREE_TEXT_SIG = "76662-6"
 
 _PERIOD, _EVENT, _OFFSET, _PHASE = V3 + "period", V3 + "event", V3 + "offset", V3 + "phase"
 _UNITS = frozenset(["s", "min", "h", "d", "wk", "mo", "a"])
 _WHEN = frozenset(["HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV"])
 _MINUTES = {"s": Decimal(1) / 60, "min": Decimal(1), "h": Decimal(60)}
-_INSTRUCTION = ("2.16.840.1.113883.10.20.22.4.20", "2.16.840.1.113883.10.20.1.49")
+_FREE_TEXT_SIG = frozenset(["76662-6", "2.16.840.1.113883.10.20.22.4.147"])
+_INSTRUCTION = frozenset(["2.16.840.1.113883.10.20.22.4.20", "2.16.840.1.113883.10.20.1.49"])
 
 
 def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
@@ -38,17 +37,15 @@ def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
 
 def _sig(relations: Relations, ctx: Context) -> str | None:
     """Medication Free Text Sig; else nothing: the activity's own text is the whole row of the narrative."""
-    for _, one in relations:
-        if is_kind(one, FREE_TEXT_SIG, "2.16.840.1.113883.10.20.22.4.147"):
-            return resolved(one.get("text"), ctx)
-    return None
+    return _first_text(of_kind(_FREE_TEXT_SIG, relations), ctx)
 
 
 def _instruction(relations: Relations, ctx: Context) -> str | None:
-    for _, act in relations:
-        if any(root in _INSTRUCTION for root in act.templates()):
-            return resolved(act.get("text"), ctx)
-    return None
+    return _first_text(of_kind(_INSTRUCTION, relations), ctx)
+
+
+def _first_text(statements: list[Node], ctx: Context) -> str | None:
+    return resolved(statements[0].get("text"), ctx) if statements else None
 
 
 def _as_needed(needed: Node, ctx: Context) -> Value:
@@ -86,9 +83,9 @@ def _timing(times: list[Element], ctx: Context) -> Value | None:
     repeat: Value = {}
     for time in times:
         kind = (time.get(XSI_TYPE) or "").rpartition(":")[2]
-        if kind == "PIVL_TS" or any(child.tag == _PERIOD for child in time):
+        if kind == "PIVL_TS" or child_of(time, _PERIOD) is not None:
             repeat.update(_frequency(time))
-        elif kind == "EIVL_TS" or any(child.tag == _EVENT for child in time):
+        elif kind == "EIVL_TS" or child_of(time, _EVENT) is not None:
             repeat.update(_at_event(time))
         elif point := ctx.moment(time):
             events.append(point)
@@ -100,7 +97,7 @@ def _timing(times: list[Element], ctx: Context) -> Value | None:
 
 def _frequency(time: Element) -> Value:
     """PIVL: every `period`. FHIR wants a number and a unit of time (tim-1, tim-2)."""
-    every = next((child for child in time if child.tag == _PERIOD), None)
+    every = child_of(time, _PERIOD)
     if every is None:
         return {}
     low, high = bounds(every)
@@ -116,7 +113,7 @@ def _frequency(time: Element) -> Value:
 def _at_event(time: Element) -> Value:
     """EIVL: at a meal or bedtime, with an offset in minutes."""
     found: Value = {}
-    for child in time:
+    for child in children(time):
         if child.tag == _EVENT and child.get("code") in _WHEN:
             found["when"] = [child.get("code")]
         elif child.tag == _OFFSET:

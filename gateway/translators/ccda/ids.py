@@ -7,7 +7,7 @@ from hashlib import sha1
 from uuid import UUID
 
 NAMESPACE = UUID("5b0b7f6c-6a5e-5d2c-9a57-0f6f0f0c1a61")
-_SEED = NAMESPACE.bytes
+_SEEDED = sha1(NAMESPACE.bytes, usedforsecurity=False)
 _VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -16,7 +16,9 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 def name_based(*parts: str) -> str:
     """The UUIDv5 of the parts; written out because `uuid.uuid5` and its `str` take three times as long."""
     name = "\x1f".join(parts).encode("utf-8", "surrogatepass")
-    digest = sha1(_SEED + name, usedforsecurity=False).hexdigest()
+    seeded = _SEEDED.copy()
+    seeded.update(name)
+    digest = seeded.hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from .node import V3, Element, folded
+from .node import V3, Element, children, folded
 
 Ids = dict[str, Element]
 
@@ -32,7 +32,7 @@ _VOID = {V3 + "br": "<br/>", V3 + "col": "<col/>"}
 _CAPTION, _TABLE, _LIST = V3 + "caption", V3 + "table", V3 + "list"
 _CELLS, _LINK, _PARAGRAPH = (V3 + "td", V3 + "th"), V3 + "linkHtml", V3 + "paragraph"
 _CAPTIONS = {_TABLE: "caption", _LIST: "li"}
-_XML_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
+_is_xml_name = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*").fullmatch
 _WORDS = re.compile(r"(?:^|>)\s*[^<\s]")
 """Text that is not blank, outside of the tags."""
 
@@ -65,30 +65,25 @@ def xhtml(text: Element, ids: Ids) -> str | None:
 
 
 def _inside(element: Element, write: Write, ids: Ids) -> None:
-    """The text and the children of an element, in order."""
+    """The text and the children of an element, in order; between the rows of a table there are only blanks."""
     if text := element.text:
-        write(escape(text))
-    for child in element:
-        _one(child, write, ids)
-        if tail := child.tail:
-            write(escape(tail))
-
-
-def _one(child: Element, write: Write, ids: Ids) -> None:
-    tag: Any = child.tag
-    name = _PLAIN.get(tag) or _name(tag, child)
-    if name is None:
-        write(_VOID.get(tag, ""))
-        return
-    attributes: Any = child.items()
-    opening = f"{name}{_attributes(tag, child, attributes, ids)}" if attributes else name
-    if len(child):
-        write(f"<{opening}>")
-        _inside(child, write, ids)
-        write(f"</{name}>")
-    else:
-        text = child.text
-        write(f"<{opening}>{escape(text) if text else ''}</{name}>")
+        write(" " if text.isspace() else escape(text))
+    for child in children(element):
+        tag: Any = child.tag
+        name = _PLAIN.get(tag) or _name(tag, child)
+        tail = child.tail
+        after = "" if tail is None else " " if tail.isspace() else escape(tail)
+        if name is None:
+            write(_VOID.get(tag, "") + after)
+            continue
+        attributes: Any = child.items()
+        opening = name + _attributes(tag, child, attributes, ids) if attributes else name
+        if len(child):
+            write(f"<{opening}>")
+            _inside(child, write, ids)
+            write(f"</{name}>{after}")
+        else:
+            write(f"<{opening}>{escape(text) if (text := child.text) else ''}</{name}>{after}")
 
 
 def _name(tag: str, element: Element) -> str | None:
@@ -100,7 +95,7 @@ def _name(tag: str, element: Element) -> str | None:
     if tag == _LIST:
         return "ol" if element.get("listType") == "ordered" else "ul"
     if tag == _PARAGRAPH:
-        return "div" if any(child.tag in _BLOCKS for child in element) else "p"
+        return "div" if any(child.tag in _BLOCKS for child in children(element)) else "p"
     return None if tag in _VOID or _is_code(tag) else "span"
 
 
@@ -114,7 +109,7 @@ def _attributes(tag: str, element: Element, attributes: list[tuple[str, str]], i
     for name, value in attributes:
         if name == "ID":
             ids.setdefault(value, element)
-            if _XML_NAME.fullmatch(value):
+            if _is_xml_name(value):
                 written += f' id="{value}"'
         elif name == "styleCode":
             written += _style(value)
@@ -152,7 +147,7 @@ def _words(element: Element, write: Write) -> None:
     if apart:
         write(" ")
     write(element.text or "")
-    for child in element:
+    for child in children(element):
         _words(child, write)
         write(child.tail or "")
     if apart:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import Any
 
 from lxml import etree
@@ -13,6 +14,9 @@ V3 = "{urn:hl7-org:v3}"
 SDTC = "{urn:hl7-org:sdtc}"
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 NONE: list[Element] = []
+
+children: Callable[[Element], list[Element]] = itemgetter(slice(None))
+"""The children of an element (`element[:]`). lxml gives the list at once; its iterator over few takes twice as long."""
 
 _STATEMENT_NAMES = (
     "act",
@@ -50,13 +54,14 @@ def local_name(tag: Any) -> str:
 class Node(dict[str, Element]):
     """Name -> the first child with that name (`effectiveTime`, `sdtc:raceCode`); `all` has the others too."""
 
-    __slots__ = ("_repeated", "element")
+    __slots__ = ("_kinds", "_repeated", "element")
 
     def __init__(self, element: Element) -> None:
         self.element = element
+        self._kinds: frozenset[str | None] | None = None
         self._repeated: dict[str, list[Element]] = {}
         names: Any = NAMES
-        for child in element:
+        for child in children(element):
             name = names[child.tag]
             if name not in self:
                 self[name] = child
@@ -93,13 +98,31 @@ class Node(dict[str, Element]):
                 yield root
 
     @property
+    def kinds(self) -> frozenset[str | None]:
+        """What tells which statement it is: its code, as older documents have other templates, and the roots of its
+        templates, as some have another code."""
+        found = self._kinds
+        if found is None:
+            roots = [template.get("root") for template in self.all("templateId")]
+            found = self._kinds = frozenset([*roots, self.attribute("code", "code")])
+        return found
+
+    @property
     def negated(self) -> bool:
         return self.element.get("negationInd") in ("true", "1")
 
 
+def child_of(element: Element, tag: str) -> Element | None:
+    """The first child with that tag, where a Node of all of them is not worth its while."""
+    for child in children(element):
+        if child.tag == tag:
+            return child
+    return None
+
+
 def statement_in(wrapper: Element) -> Node | None:
     """The clinical statement that an entry, component or relationship holds; some have a templateId before it."""
-    for child in wrapper:
+    for child in children(wrapper):
         if child.tag in STATEMENTS:
             return Node(child)
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .context import Context, Reference
-from .node import Element, Node
+from .node import V3, Element, Node, child_of
 from .people import fits, performers
 from .statement import concepts, mapped, notes, related
 from .values import (
@@ -24,6 +24,7 @@ from .values import (
 
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
+_RANGE = V3 + "observationRange"
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS"])
 
 
@@ -47,7 +48,6 @@ def observation_body(
         ctx.issue("warning", "not-supported", "a negated observation stays in the narrative only", observation.element)
         return None
     own_time = observation.get("effectiveTime")
-    by = performers(observation, ctx) if "performer" in observation else []
     body = {
         "identifier": identifiers(observation.all("id")),
         "status": _status(observation),
@@ -55,10 +55,10 @@ def observation_body(
         "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
         **(timed("effective", own_time, ctx) or timed("effective", time, ctx)),
-        "performer": [one for one in by if fits(one, *_PERFORMERS)],
+        "performer": [one for one in performers(observation, ctx) if fits(one, *_PERFORMERS)],
         **(value or _absent(observation)),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
-        "note": notes(related(observation), ctx) if "entryRelationship" in observation else None,
+        "note": notes(related(observation), ctx),
         "bodySite": codeable(observation.get("targetSiteCode"), ctx),
         "method": codeable(observation.get("methodCode"), ctx),
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
@@ -141,9 +141,10 @@ def _ratio(element: Element) -> Value:
 
 def reference_ranges(observation: Node, ctx: Context) -> list[Value]:
     """The normal one where several have an interpretation: FHIR expects what is normal (CF-results)."""
-    ranges = [found for one in observation.nodes("referenceRange") if (found := one.node("observationRange"))]
-    normal = [one for one in ranges if one.attribute("interpretationCode", "code") == "N"]
-    return [made for one in (normal or ranges) if (made := _reference_range(one, ctx))]
+    ranges = [Node(found) for one in observation.all("referenceRange") if (found := child_of(one, _RANGE)) is not None]
+    if len(ranges) > 1:
+        ranges = [one for one in ranges if one.attribute("interpretationCode", "code") == "N"] or ranges
+    return [made for one in ranges if (made := _reference_range(one, ctx))]
 
 
 def _reference_range(observed: Node, ctx: Context) -> Value | None:

@@ -10,9 +10,10 @@ from lxml import etree
 
 from .context import Context, Made, Reference
 from .demographics import addresses, human_names, telecoms
-from .node import Element, Node
+from .node import V3, Element, Node, child_of
 from .values import Value, absent, codeable, identifiers, kept
 
+_TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
 _TAXONOMY = "2.16.840.1.113883.6.101"
 _UNITED = ("identifier", "telecom", "address")
 
@@ -175,15 +176,16 @@ def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
     """The last author and the earliest time of authoring of an entry: recorder, recordedDate and so on."""
     if "author" not in node:
         return None, None
-    found = [
-        (ctx.moment(author.get("time")) or "", agent(author.get("assignedAuthor"), ctx))
-        for author in node.nodes("author")
-    ]
+    found = [_authoring(author, ctx) for author in node.all("author")]
     if len(found) == 1:
         return found[0][1], found[0][0] or None
     times = [time for time, _ in found if time]
     last = max(range(len(found)), key=lambda at: (found[at][0], at))
     return found[last][1], min(times, default=None)
+
+
+def _authoring(author: Element, ctx: Context) -> tuple[str, Reference | None]:
+    return ctx.moment(child_of(author, _TIME)) or "", agent(child_of(author, _AUTHOR), ctx)
 
 
 def fits(reference: Reference | None, *types: str) -> Reference | None:
@@ -194,8 +196,8 @@ def fits(reference: Reference | None, *types: str) -> Reference | None:
 def performers(node: Node, ctx: Context) -> list[Reference]:
     """`performer/assignedEntity` of an entry, each once."""
     found: list[Reference] = []
-    for performer in node.nodes("performer") if "performer" in node else ():
-        reference = agent(performer.get("assignedEntity"), ctx)
+    for performer in node.all("performer"):
+        reference = agent(child_of(performer, _ENTITY), ctx)
         if reference and reference not in found:
             found.append(reference)
     return found

@@ -9,9 +9,8 @@ from .people import agent, fits
 from .values import Value, codeable, kept, resolved, typed
 
 STATUS = "33999-4"
-CRITICALITY = "82606-5"
-COMMENT = "48767-8"
 
+_COMMENT = frozenset(["48767-8", "2.16.840.1.113883.10.20.22.4.64", "2.16.840.1.113883.10.20.1.40"])
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS", "BL"])
 
 
@@ -20,6 +19,8 @@ Relations = list[tuple[str | None, Node]]
 
 def related(node: Node) -> Relations:
     """The statement of every `entryRelationship`, with the relationship's typeCode."""
+    if "entryRelationship" not in node:
+        return []
     return [
         (relationship.get("typeCode"), statement)
         for relationship in node.all("entryRelationship")
@@ -27,12 +28,9 @@ def related(node: Node) -> Relations:
     ]
 
 
-def is_kind(statement: Node, code: str, *templates: str) -> bool:
-    """By its code, as older documents have other templates; by its templates, as some have another code."""
-    coded = statement.get("code")
-    if coded is not None and coded.get("code") == code:
-        return True
-    return any(template.get("root") in templates for template in statement.all("templateId"))
+def of_kind(kinds: frozenset[str], relations: Relations) -> list[Node]:
+    """The related statements whose code or template is one of these."""
+    return [statement for _, statement in relations if not kinds.isdisjoint(statement.kinds)]
 
 
 def value_code(statement: Node) -> str | None:
@@ -45,12 +43,7 @@ def mapped(table: str, code: str | None) -> Concept | None:
 
 def notes(relations: Relations, ctx: Context) -> list[Value]:
     """Comment Activities -> Annotation."""
-    return [
-        note
-        for _, act in relations
-        if is_kind(act, COMMENT, "2.16.840.1.113883.10.20.22.4.64", "2.16.840.1.113883.10.20.1.40")
-        if (note := _note(act, ctx))
-    ]
+    return [note for act in of_kind(_COMMENT, relations) if (note := _note(act, ctx))]
 
 
 def _note(act: Node, ctx: Context) -> Value | None:

@@ -6,7 +6,7 @@ import re
 from base64 import b64encode
 
 from .context import Context, Reference
-from .node import V3, Element, Node
+from .node import V3, Element, Node, children
 from .values import Value, codeable, identifier, kept
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
@@ -45,7 +45,7 @@ def _taken(document: Node, body: Node, text: Element, ctx: Context) -> None:
 def _attachment(text: Element, ctx: Context) -> Value | None:
     """Where the bytes are: in a Binary of our own, or under the URL that the document names."""
     kind = text.get("mediaType") or "text/plain"
-    for child in text:
+    for child in children(text):
         if child.tag == V3 + "reference" and child.get("value"):
             return kept({"contentType": text.get("mediaType"), "url": child.get("value")})
     data = _data(text)

@@ -15,7 +15,7 @@ from typing import Any
 from .codes import CONCEPTS, system_uri
 from .context import Context
 from .narrative import text_of
-from .node import V3, XSI_TYPE, Element, folded, plain_text
+from .node import V3, XSI_TYPE, Element, children, folded, plain_text
 from .times import Interval, runs_backwards
 from .ucum import is_ucum
 
@@ -35,11 +35,7 @@ _NEVER = Interval()
 
 def kept(fields: Value) -> Value:
     """The fields that have a value: FHIR has no empty elements, and False and 0 are values."""
-    return {
-        name: value
-        for name, value in fields.items()
-        if value or (value is not None and (value is False or value.__class__ is Decimal))
-    }
+    return {name: value for name, value in fields.items() if value or (value is not None and value == 0)}
 
 
 def absent(reason: str = "unknown") -> Value:
@@ -77,7 +73,7 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
         return _codeable(code, element.get("codeSystem"), element.get("displayName"))
     codings = [own] if (own := coding(element)) else []
     text = None
-    for child in element:
+    for child in children(element):
         if child.tag == _TRANSLATION:
             other = coding(child)
             if other and other not in codings:
@@ -123,7 +119,7 @@ def resolved(element: Element | None, ctx: Context) -> str | None:
         return folded(element.text)
     if not _only_refers(element) and (own := plain_text(element)):
         return own
-    for child in element:
+    for child in children(element):
         if child.tag == _REFERENCE:
             target = ctx.ids.get((child.get("value") or "").removeprefix("#").strip())
             return None if target is None else text_of(target)
@@ -143,22 +139,27 @@ def identifier(element: Element) -> Value | None:
     root, extension = element.get("root"), folded(element.get("extension"))
     if element.get("nullFlavor") or not (root or extension):
         return None
-    system = system_uri(root)
+    system = system_uri(root) if root else None
     if extension:
-        found = {"system": system, "value": extension} if system else {"value": extension}
+        found: Value = {"system": system, "value": extension} if system else {"value": extension}
     elif system and system.startswith((_UUID_URI, _OID_URI)):
         found = {"system": URI, "value": system}
     else:
         return None
-    if authority := folded(element.get("assigningAuthorityName")):
-        return {**found, "assigner": {"display": authority}}
+    authority = element.get("assigningAuthorityName")
+    if authority and (name := folded(authority)):
+        found["assigner"] = {"display": name}
     return found
 
 
 def identifiers(elements: list[Element]) -> list[Value]:
     """All of them, each once."""
-    found = [one for one in map(identifier, elements) if one]
-    return found if len(found) < 2 else [one for at, one in enumerate(found) if one not in found[:at]]
+    found: list[Value] = []
+    for element in elements:
+        one = identifier(element)
+        if one is not None and one not in found:
+            found.append(one)
+    return found
 
 
 def number(text: str | None) -> Decimal | None:
@@ -189,7 +190,7 @@ def _quantity(digits: str | None, written: str | None) -> Value | None:
 def bounds(element: Element) -> tuple[Element | None, Element | None]:
     """The low and high of an interval."""
     low = high = None
-    for child in element:
+    for child in children(element):
         if child.tag == _LOW:
             low = child
         elif child.tag == _HIGH:
@@ -219,7 +220,7 @@ def _interval(element: Element, ctx: Context) -> Interval:
         return _NEVER
     low, high = bounds(element)
     if low is None and high is None:
-        return Interval(value=next((ctx.moment(child) for child in element if child.tag == _CENTER), None))
+        return Interval(value=next((ctx.moment(child) for child in children(element) if child.tag == _CENTER), None))
     ended = high is not None and (high.get("nullFlavor") == "UNK" or bool(high.get("value")))
     found = Interval(None, ctx.moment(low), ctx.moment(high), ended)
     if runs_backwards(found.low, found.high):

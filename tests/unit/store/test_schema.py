@@ -14,13 +14,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 import gateway.store
-from gateway.store import Store, claims, partners, resources, search, traffic
+from gateway.store import Store, claims, partners, resources, search, subscribers, traffic
 from gateway.store.schema import REVISION, metadata
 from gateway.store.search import Shape
 from gateway.store.source import Build
 from gateway.store.sqlite import SqliteFlavour
 
-LISTS = {"_connectors", "_principals", "_conflicts", "_deliveries_in", "_audits", "_last"}
+LISTS = {"_connectors", "_principals", "_conflicts", "_deliveries_in", "_audits", "_last", "_subscribers"}
 """Small tables, or a limit and an order that walks the key."""
 
 COUNTS = {"_messages", "_resources", "_message_states", "_delivery_states"}
@@ -74,7 +74,7 @@ def test_downgrading_and_upgrading_again(path: Path):
 
 
 def _reads() -> Iterator[tuple[str, Build]]:
-    for module in (resources, partners, claims, traffic):
+    for module in (resources, partners, claims, traffic, subscribers):
         for name, value in vars(module).items():
             if getattr(value, "__annotations__", {}).get("return") == "Select[Any]" and name not in LISTS | COUNTS:
                 yield name, value

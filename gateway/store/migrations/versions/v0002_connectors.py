@@ -12,7 +12,7 @@ down_revision: str | None = "0001"
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-CLAIMABLE = sa.text("state IN ('due', 'unknown')")
+OUTSTANDING = sa.text("state IN ('due', 'unknown', 'exhausted')")
 OPEN = sa.text("closed_at IS NULL")
 
 
@@ -44,7 +44,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("incident_id"),
     )
     op.create_index(
-        "incident_open", "incident", ["connector", "cause"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN
+        "incident_open",
+        "incident",
+        ["connector", "cause"],
+        unique=True,
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
     )
     op.create_table(
         "run",
@@ -62,7 +67,12 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("run_id"),
     )
-    op.create_index("run_connector", "run", ["connector", "started_at"], unique=False)
+    op.create_index(
+        "run_connector",
+        "run",
+        ["connector", "started_at"],
+        unique=False,
+    )
     op.create_table(
         "poll_digest",
         sa.Column("connector", KEY, nullable=False),
@@ -91,7 +101,12 @@ def upgrade() -> None:
         sa.Column("at", NUMBER, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("subscriber_id"),
     )
-    op.create_index("subscriber_name", "subscriber", ["name"], unique=True)
+    op.create_index(
+        "subscriber_name",
+        "subscriber",
+        ["name"],
+        unique=True,
+    )
     op.create_table(
         "outgoing",
         sa.Column("outgoing_id", NUMBER, autoincrement=False, nullable=False),
@@ -104,7 +119,7 @@ def upgrade() -> None:
         sa.Column("attempt", NUMBER, autoincrement=False, nullable=False),
         sa.Column("due_at", NUMBER, autoincrement=False, nullable=False),
         sa.Column("lease_until", NUMBER, autoincrement=False, nullable=True),
-        sa.Column("fence", NUMBER, autoincrement=False, nullable=True),
+        sa.Column("fence", NUMBER, autoincrement=False, nullable=False),
         sa.Column("status", NUMBER, autoincrement=False, nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", NUMBER, autoincrement=False, nullable=False),
@@ -112,10 +127,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("outgoing_id"),
     )
     op.create_index(
-        "outgoing_due", "outgoing", ["due_at"], unique=False, sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE
+        "outgoing_event",
+        "outgoing",
+        ["subscriber_id", "event_id"],
+        unique=True,
     )
-    op.create_index("outgoing_event", "outgoing", ["subscriber_id", "event_id"], unique=True)
-    op.create_index("outgoing_order", "outgoing", ["subscriber_id", "outgoing_id"], unique=False)
+    op.create_index(
+        "outgoing_open",
+        "outgoing",
+        ["subscriber_id", "outgoing_id"],
+        unique=False,
+        sqlite_where=OUTSTANDING,
+        postgresql_where=OUTSTANDING,
+    )
+    op.create_index(
+        "outgoing_order",
+        "outgoing",
+        ["subscriber_id", "outgoing_id"],
+        unique=False,
+    )
     op.create_table(
         "request",
         sa.Column("request_id", KEY, nullable=False),
@@ -129,7 +159,12 @@ def upgrade() -> None:
         sa.Column("expires_at", NUMBER, autoincrement=False, nullable=True),
         sa.PrimaryKeyConstraint("request_id"),
     )
-    op.create_index("request_subject", "request", ["kind", "principal", "subject"], unique=False)
+    op.create_index(
+        "request_subject",
+        "request",
+        ["kind", "principal", "subject"],
+        unique=False,
+    )
 
 
 def downgrade() -> None:

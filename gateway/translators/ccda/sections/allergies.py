@@ -10,13 +10,12 @@ from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry
 from gateway.translators.ccda.statement import (
-    CRITICALITY,
     STATUS,
     Relations,
     coded_value,
-    is_kind,
     mapped,
     notes,
+    of_kind,
     related,
     value_code,
 )
@@ -39,10 +38,10 @@ ABATEMENT = "http://hl7.org/fhir/StructureDefinition/allergyintolerance-abatemen
 EXPOSURE_RISK = "http://hl7.org/fhir/StructureDefinition/allergyintolerance-substanceExposureRisk"
 RISK_CODES = "http://terminology.hl7.org/CodeSystem/allerg-intol-substance-exp-risk"
 
-_STATUS = ("2.16.840.1.113883.10.20.22.4.28", "2.16.840.1.113883.10.20.1.39")
-_REACTION = ("2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54")
-_SEVERITY = ("2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55")
-_CRITICALITY = "2.16.840.1.113883.10.20.22.4.145"
+_STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.28", "2.16.840.1.113883.10.20.1.39"])
+_REACTION = frozenset(["2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54"])
+_SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
+_CRITICALITY = frozenset(["82606-5", "2.16.840.1.113883.10.20.22.4.145"])
 _LATEX = "1003774007"
 _LATEX_CODES = frozenset(["111088007", "1003755004", "1314"])
 
@@ -88,7 +87,7 @@ def allergy(observation: Node, ctx: Context, *, concern: Node | None = None) -> 
         mapped("allergy-category", value_code(observation)),
     )
     abated = [{"url": ABATEMENT, "valueDateTime": when.high}] if when.high else []
-    criticality = next((value_code(one) for _, one in relations if is_kind(one, CRITICALITY, _CRITICALITY)), None)
+    criticality = next(map(value_code, of_kind(_CRITICALITY, relations)), None)
     body = {
         "extension": [*what.pop("extension", []), *abated],
         "identifier": identifiers(observation.all("id")),
@@ -165,7 +164,7 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations) -> 
     code = concern.attribute("statusCode", "code") if concern else None
     if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
         return {"verificationStatus": concept("entered-in-error", VERIFICATION)}
-    status = next((value_code(one) for _, one in relations if is_kind(one, STATUS, *_STATUS)), None)
+    status = next(map(value_code, of_kind(_STATUS, relations)), None)
     found = mapped("allergy-status", status) or mapped("allergy-clinical", code)
     return {"clinicalStatus": concept(found.code, CLINICAL) if found else absent()}
 
@@ -175,7 +174,7 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
     overall = _severity(relations)
     found = []
     for kind, one in relations:
-        if kind == "MFST" or any(root in _REACTION for root in one.templates()):
+        if kind == "MFST" or not _REACTION.isdisjoint(one.kinds):
             inner = related(one)
             found.append(_reaction(one, _severity(inner) or overall, inner, ctx))
     if overall and not found:
@@ -200,7 +199,7 @@ def _reaction(observation: Node, severity: str | None, inner: Relations, ctx: Co
 
 
 def _severity(relations: Relations) -> str | None:
-    for _, one in relations:
-        if is_kind(one, "SEV", *_SEVERITY) and (found := mapped("severity", value_code(one))):
+    for one in of_kind(_SEVERITY, relations):
+        if found := mapped("severity", value_code(one)):
             return found.code
     return None

@@ -9,11 +9,10 @@ from gateway.translators.ccda.encounter import add_encounter, encounter_body, lo
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.registry import entry
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import Relations, reasons, related
+from gateway.translators.ccda.statement import Relations, of_kind, reasons, related
 from gateway.translators.ccda.values import Value, kept
 
-_DIAGNOSIS = "29308-4"
-_DIAGNOSES = ("2.16.840.1.113883.10.20.22.4.80",)
+_DIAGNOSIS = frozenset(["29308-4", "2.16.840.1.113883.10.20.22.4.80"])
 
 
 @entry(
@@ -41,12 +40,11 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
 
 
 def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Reference]:
-    for _, act in relations:
-        if act.attribute("code", "code") == _DIAGNOSIS or any(root in _DIAGNOSES for root in act.templates()):
-            for _, observation in related(act):
-                made = condition(observation, ctx, concern=act, category="encounter-diagnosis")
-                if made is not None:
-                    yield made
+    for act in of_kind(_DIAGNOSIS, relations):
+        for _, observation in related(act):
+            made = condition(observation, ctx, concern=act, category="encounter-diagnosis")
+            if made is not None:
+                yield made
 
 
 def _locations(activity: Node, ctx: Context) -> Iterator[Value]:

@@ -89,7 +89,7 @@ def _refusal(relations: Relations, ctx: Context) -> Value | None:
     for kind, one in relations:
         code = one.get("code")
         system = code.get("codeSystem") if code is not None else None
-        refusal = _REFUSAL in one.templates() or system in _REASON_CODES
+        refusal = _REFUSAL in one.kinds or system in _REASON_CODES
         if refusal and kind == "RSON":
             return codeable(code, ctx)
     return None
@@ -99,7 +99,7 @@ def _reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications: their value says what the immunization is for."""
     found: list[Value] = []
     for kind, one in relations:
-        if kind == "RSON" and _REFUSAL not in one.templates():
+        if kind == "RSON" and _REFUSAL not in one.kinds:
             reason = codeable(one.get("value"), ctx)
             if reason and reason not in found:
                 found.append(reason)

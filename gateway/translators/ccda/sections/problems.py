@@ -13,9 +13,9 @@ from gateway.translators.ccda.statement import (
     Relations,
     coded_value,
     concepts,
-    is_kind,
     mapped,
     notes,
+    of_kind,
     related,
     value_code,
 )
@@ -38,10 +38,10 @@ CORE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/condition-category"
 ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
 SNOMED = "http://snomed.info/sct"
 
-_STATUS = ("2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113883.10.20.1.50")
-_AGE = ("2.16.840.1.113883.10.20.22.4.31", "2.16.840.1.113883.10.20.1.38")
-_SEVERITY = ("2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55")
-_ASSERTED = "77975-1"
+_STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113883.10.20.1.50"])
+_AGE = frozenset(["445518008", "2.16.840.1.113883.10.20.22.4.31", "2.16.840.1.113883.10.20.1.38"])
+_SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
+_ASSERTED = frozenset(["77975-1", "2.16.840.1.113883.10.20.22.4.502"])
 _ONGOING = frozenset(["active", "recurrence", "relapse"])
 _ANY_PROBLEM = frozenset(["55607006", "404684003", "64572001", "282291009", "248536006"])
 """SNOMED CT Problem, Clinical finding, Disease, Diagnosis, Finding of function: negated they mean there is none."""
@@ -57,7 +57,7 @@ _ANY_PROBLEM = frozenset(["55607006", "404684003", "64572001", "282291009", "248
 def problem_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Problem Concern Act: a wrapper, the observations carry the content."""
     for _, observation in related(act):
-        if observation.element.tag.endswith("}observation") and not is_kind(observation, STATUS, *_STATUS):
+        if observation.element.tag.endswith("}observation") and _STATUS.isdisjoint(observation.kinds):
             yield condition(observation, ctx, concern=act)
 
 
@@ -121,7 +121,7 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations, whe
     code = concern.attribute("statusCode", "code") if concern else None
     if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
         return {"verificationStatus": concept("entered-in-error", VERIFICATION)}
-    status = next((value_code(one) for _, one in relations if is_kind(one, STATUS, *_STATUS)), None)
+    status = next(map(value_code, of_kind(_STATUS, relations)), None)
     found = mapped("problem-status", status) or mapped("condition-clinical", code)
     clinical = found.code if found else None
     if when.ended and (clinical is None or clinical in _ONGOING):
@@ -146,15 +146,16 @@ def _categories(observation: Node, ctx: Context, category: str | None) -> list[V
 
 
 def _severity(relations: Relations, ctx: Context) -> Value | None:
-    return next((coded_value(one, ctx) for _, one in relations if is_kind(one, "SEV", *_SEVERITY)), None)
+    found = of_kind(_SEVERITY, relations)
+    return coded_value(found[0], ctx) if found else None
 
 
 def _onset(relations: Relations, when: Interval) -> Value:
     """The date, else the age at onset: R4 has room for one."""
     if when.start:
         return {"onsetDateTime": when.start}
-    for _, one in relations:
-        if is_kind(one, "445518008", *_AGE) and (age := quantity(one.get("value"))) and "system" in age:
+    for one in of_kind(_AGE, relations):
+        if (age := quantity(one.get("value"))) and "system" in age:
             return {"onsetAge": age}
     return {}
 
@@ -167,9 +168,7 @@ def _abatement(when: Interval) -> Value:
 
 def _asserted(relations: Relations, ctx: Context) -> list[Value]:
     """Date of Diagnosis Act -> condition-assertedDate."""
-    for _, act in relations:
-        if is_kind(act, _ASSERTED, "2.16.840.1.113883.10.20.22.4.502"):
-            date = interval(act.get("effectiveTime"), ctx).start
-            if date:
-                return [{"url": ASSERTED, "valueDateTime": date}]
+    for act in of_kind(_ASSERTED, relations):
+        if date := interval(act.get("effectiveTime"), ctx).start:
+            return [{"url": ASSERTED, "valueDateTime": date}]
     return []

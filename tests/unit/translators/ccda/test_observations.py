@@ -43,6 +43,8 @@ def test_a_report_with_its_results() -> None:
         ('<value xsi:type="PQ" value="5" unit="Puffs"/>', {"valueQuantity": {"value": 5, "unit": "Puffs"}}),
         ('<value xsi:type="PQ" value="10-20" unit="mg"/>', {"valueString": "10-20 mg"}),
         ('<value xsi:type="INT" value="7"/>', {"valueInteger": 7}),
+        ('<value xsi:type="INT" value="0"/>', {"valueInteger": 0}),
+        ('<value xsi:type="REAL" value="0.0"/>', {"valueQuantity": {"value": Decimal("0.0")}}),
         ('<value xsi:type="REAL" value="7.10"/>', {"valueQuantity": {"value": Decimal("7.10")}}),
         ('<value xsi:type="ST">clear</value>', {"valueString": "clear"}),
         ('<value xsi:type="ED">clear</value>', {"valueString": "clear"}),

@@ -226,6 +226,15 @@ def test_an_order_and_one_that_must_not_be_given() -> None:
     assert order["doNotPerform"] is True
 
 
+def test_a_single_dispense_has_no_repeats() -> None:
+    supply = """<entryRelationship typeCode="REFR"><supply classCode="SPLY" moodCode="INT"><repeatNumber value="1"/>
+    <quantity value="30"/></supply></entryRelationship>"""
+
+    order = only(converted(section("10160-0", medication(mood="INT", more=supply))), "MedicationRequest")
+
+    assert order["dispenseRequest"] == {"numberOfRepeatsAllowed": 0, "quantity": {"value": 30}}
+
+
 def test_a_vehicle_needs_a_medication_of_its_own() -> None:
     vehicle = """<participant typeCode="CSM"><participantRole classCode="MANU"><playingEntity classCode="MMAT">
     <code code="324049" codeSystem="2.16.840.1.113883.6.88"/></playingEntity></participantRole></participant>"""

@@ -1,0 +1,43 @@
+"""What commands open: the settings of the environment, and the store they name. Imports nothing that is slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gateway.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+    from gateway.store import Store
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+
+def settings_of(**given: Any) -> Settings:
+    """From the environment, with the options of the command line over it."""
+    from pydantic import ValidationError
+
+    from gateway.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]).upper()
+        raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {first['msg']}") from None
+
+
+@contextmanager
+def opened(settings: Settings | None = None) -> Iterator[Store]:
+    settings = settings or settings_of()
+    from gateway.store import open_store
+
+    store = open_store(settings)
+    try:
+        yield store
+    finally:
+        store.close()

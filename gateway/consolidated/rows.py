@@ -1,0 +1,166 @@
+"""A patient's record as tables for people: one per kind of fact, each row its date, what, detail and status.
+
+Nothing is worked out here: every cell is what the resource says, and what it does not say stays empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.fhir.json import Resource
+
+from .dates import date_of
+
+Row = tuple[str, str, str, str]
+COLUMNS = ("Date", "What", "Detail", "Status")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    title: str
+    rows: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`who`: what identifies the patient, as pairs."""
+
+    title: str
+    who: list[tuple[str, str]]
+    tables: list[Table]
+
+
+_TITLES: Mapping[str, str] = {
+    "AllergyIntolerance": "Allergies and intolerances",
+    "Condition": "Problems",
+    "MedicationStatement": "Medications",
+    "MedicationRequest": "Prescriptions",
+    "MedicationDispense": "Dispensed medications",
+    "MedicationAdministration": "Administered medications",
+    "Immunization": "Immunizations",
+    "Procedure": "Procedures",
+    "DiagnosticReport": "Reports",
+    "Observation": "Observations",
+    "Encounter": "Encounters",
+    "EpisodeOfCare": "Episodes of care",
+    "Appointment": "Appointments",
+    "CarePlan": "Care plans",
+    "Goal": "Goals",
+    "FamilyMemberHistory": "Family history",
+    "Coverage": "Coverage",
+    "DocumentReference": "Documents",
+}
+_LEFT_OUT = frozenset({"Patient", "Composition", "Provenance", "Binary", "AuditEvent"})
+
+
+def summary(found: Sequence[Resource]) -> Summary:
+    """`found` as from `gather.resources`: the Patient first."""
+    patient, rest = found[0], found[1:]
+    names = {f"{one['resourceType']}/{one.get('id')}": one for one in rest}
+    kinds = sorted({one["resourceType"] for one in rest} - _LEFT_OUT, key=_place)
+    by_kind = {kind: [one for one in rest if one["resourceType"] == kind] for kind in kinds}
+    tables = [Table(_TITLES.get(kind, kind), _rows(ones, names)) for kind, ones in by_kind.items()]
+    return Summary("Medical record summary", list(_who(patient)), tables)
+
+
+def _place(kind: str) -> tuple[int, str]:
+    known = list(_TITLES)
+    return (known.index(kind) if kind in known else len(known), kind)
+
+
+def _rows(found: Iterable[Resource], names: Mapping[str, Resource]) -> list[Row]:
+    made = [(date_of(one) or "", _what(one, names), _detail(one), _status(one)) for one in found]
+    return sorted(made, key=lambda row: row[0], reverse=True)
+
+
+def _who(patient: Resource) -> Iterator[tuple[str, str]]:
+    for name in patient.get("name") or ():
+        yield f"Name ({name['use']})" if name.get("use") else "Name", _name(name)
+    for label, key in (("Born", "birthDate"), ("Gender", "gender"), ("Died", "deceasedDateTime")):
+        if patient.get(key):
+            yield label, str(patient[key])
+    for one in patient.get("address") or ():
+        yield "Address", _address(one)
+    for one in patient.get("telecom") or ():
+        yield str(one.get("system", "Contact")).capitalize(), str(one.get("value", ""))
+    for one in patient.get("identifier") or ():
+        yield "Identifier", " ".join(str(one[key]) for key in ("value", "system") if one.get(key))
+
+
+def _name(name: Resource) -> str:
+    if name.get("text") and not name.get("family"):
+        return str(name["text"])
+    parts = [*(name.get("prefix") or ()), *(name.get("given") or ()), name.get("family"), *(name.get("suffix") or ())]
+    return " ".join(str(part) for part in parts if part)
+
+
+def _address(address: Resource) -> str:
+    parts = [*(address.get("line") or ()), *(address.get(key) for key in ("city", "state", "postalCode", "country"))]
+    return ", ".join(str(part) for part in parts if part) or str(address.get("text", ""))
+
+
+_CODES = ("code", "vaccineCode", "medicationCodeableConcept", "type", "category", "serviceType", "description", "class")
+
+
+def _what(resource: Resource, names: Mapping[str, Resource]) -> str:
+    for key in _CODES:
+        text = _concept(resource.get(key))
+        if text:
+            return text
+    reference = (resource.get("medicationReference") or {}).get("reference")
+    named = names.get(str(reference))
+    return _concept(named.get("code")) if named else ""
+
+
+def _concept(value: Any) -> str:
+    """A CodeableConcept, a Coding, a list of either, or a text."""
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_concept, value)))
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, dict):
+        return ""
+    codings = value.get("coding") or [value]
+    shown = next((one for one in codings if isinstance(one, dict) and one.get("display")), None)
+    coded = next((one for one in codings if isinstance(one, dict) and one.get("code")), None)
+    return str(value.get("text") or (shown or {}).get("display") or (coded or {}).get("code") or "")
+
+
+_VALUES: Mapping[str, Callable[[Any], str]] = {
+    "valueQuantity": lambda value: _quantity(value),
+    "valueCodeableConcept": _concept,
+    "valueString": str,
+    "valueInteger": str,
+    "valueBoolean": lambda value: "yes" if value else "no",
+    "valueDateTime": str,
+    "valueRange": lambda value: f"{_quantity(value.get('low'))} to {_quantity(value.get('high'))}",
+    "doseQuantity": lambda value: _quantity(value),
+    "dosage": lambda value: "; ".join(str(one["text"]) for one in value if one.get("text")),
+    "dosageInstruction": lambda value: "; ".join(str(one["text"]) for one in value if one.get("text")),
+    "reaction": lambda value: "; ".join(_concept(one.get("manifestation")) for one in value),
+    "conclusion": str,
+    "lotNumber": lambda value: f"lot {value}",
+    "dataAbsentReason": lambda value: f"not known: {_concept(value)}",
+}
+
+
+def _detail(resource: Resource) -> str:
+    parts = [show(resource[key]) for key, show in _VALUES.items() if resource.get(key) is not None]
+    parts += [f"{_concept(one.get('code'))}: {_detail(one)}" for one in resource.get("component") or ()]
+    attachments = [one.get("attachment") or {} for one in resource.get("content") or () if isinstance(one, dict)]
+    parts += [str(one["title"]) for one in attachments if one.get("title")]
+    return "; ".join(filter(None, parts))
+
+
+def _quantity(value: Any) -> str:
+    if not isinstance(value, dict):
+        return ""
+    unit = value.get("unit") or value.get("code") or ""
+    return f"{value.get('comparator', '')}{value.get('value', '')} {unit}".strip()
+
+
+def _status(resource: Resource) -> str:
+    said = [_concept(resource.get(key)) for key in ("clinicalStatus", "verificationStatus", "status")]
+    return ", ".join(filter(None, said))

@@ -1,0 +1,172 @@
+"""Metriport's consolidated data and medical record summary, of our own patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from gateway.auth import Principal
+from gateway.consolidated import adt, gather, queries
+from gateway.consolidated.queries import Asked, Caller
+from gateway.errors import Conflict, Missing
+from gateway.fhir import times
+from gateway.fhir.json import Resource
+from gateway.routes.context import Context, context_of
+from gateway.routes.http import plain_json, read_body, read_json
+from gateway.routes.metriport.errors import Route
+from gateway.store import Reader
+from gateway.store.requests import find_request
+from gateway.telling import settings
+
+router = APIRouter(prefix="/medical/v1", route_class=Route)
+
+_LARGEST = 100_000
+_MESSAGE = "Trigger a new query by POST /patient/:id/consolidated/query; data will be sent through Webhook"
+
+
+@router.post("/patient/{patient_id}/consolidated/query")
+async def start(request: Request, patient_id: str) -> Response:
+    """Asked for now, answered by webhook."""
+    context, principal = await _reader(request)
+    body = await _optional_json(request)
+    asked = queries.parse(request.query_params, body, principal.scopes)
+
+    def job(tx: Any) -> Resource:
+        caller = _caller(tx, principal)
+        return queries.start(tx, caller, patient_id, asked, context.tickets)
+
+    said = await context.store.write(job)
+    context.flow.ordered()
+    return plain_json(said)
+
+
+@router.get("/patient/{patient_id}/consolidated/query")
+async def listed(request: Request, patient_id: str) -> Response:
+    context, principal = await _reader(request)
+    found = await context.store.query(lambda reader: queries.listed(reader, _caller(reader, principal), patient_id))
+    return plain_json({"queries": found, "message": _MESSAGE})
+
+
+@router.get("/patient/{patient_id}/consolidated/query/{request_id}")
+async def one(request: Request, patient_id: str, request_id: str) -> Response:
+    context, principal = await _reader(request)
+    said = await context.store.query(
+        lambda reader: queries.get(reader, _caller(reader, principal), patient_id, request_id)
+    )
+    return plain_json(said)
+
+
+@router.get("/patient/{patient_id}/consolidated/count")
+async def count(request: Request, patient_id: str) -> Response:
+    context, principal = await _reader(request)
+    asked = queries.parse(request.query_params, None, principal.scopes)
+    numbers = await context.store.query_aside(
+        lambda reader: gather.count(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
+    )
+    await context.audit_read(principal, "R", "Patient", patient_id, 200)
+    return plain_json({"total": sum(numbers.values()), "resources": numbers, "filter": _shown(asked)})
+
+
+@router.get("/patient/{patient_id}/consolidated")
+async def now(request: Request, patient_id: str) -> Response:
+    """The Bundle at once."""
+    context, principal = await _reader(request)
+    asked = queries.parse(request.query_params, None, principal.scopes)
+    found = await context.store.query_aside(
+        lambda reader: gather.resources(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
+    )
+    await context.audit_read(principal, "R", "Patient", patient_id, 200)
+    return plain_json({"bundle": gather.bundle(found)})
+
+
+@router.get("/patient/{patient_id}/medical-record")
+async def summary(request: Request, patient_id: str) -> Response:
+    """The address of the last summary that was asked for, for 180 s."""
+    context, principal = await _reader(request)
+    form = request.query_params.get("conversionType", "pdf")
+    row = await context.store.query(lambda reader: queries.newest(reader, _caller(reader, principal), patient_id, form))
+    if row is None:
+        raise Missing("Could not find a medical record summary: ask for one by a consolidated query first")
+    return plain_json({"url": context.tickets.url(row.request_id, form, datetime.now(UTC))})
+
+
+@router.get("/patient/{patient_id}/medical-record-status")
+async def summary_status(request: Request, patient_id: str) -> Response:
+    context, principal = await _reader(request)
+
+    def ask(reader: Reader) -> Resource:
+        caller = _caller(reader, principal)
+        gather.patient_rid(reader, patient_id)
+        found = {form: queries.newest(reader, caller, patient_id, form) for form in ("html", "pdf")}
+        return {f"{form}CreatedAt": times.to_instant(row.at) for form, row in found.items() if row is not None}
+
+    return plain_json(await context.store.query(ask))
+
+
+@router.get("/download/{ticket}")
+async def download(request: Request, ticket: str) -> Response:
+    """What a ticket stands for; it needs no key, and is over after a few minutes."""
+    context = context_of(request)
+    request_id, form = context.tickets.open(ticket, datetime.now(UTC))
+
+    def ask(reader: Reader) -> tuple[str, str, bytes]:
+        row = find_request(reader, request_id)
+        if row is None:
+            raise Missing("nothing is here, or no longer")
+        if form == "adt":
+            return row.principal, row.subject or "", adt.content(reader, row)
+        holder = Principal("ticket", row.principal, queries.scopes_of(row))
+        content = queries.content(reader, context.flow.directory, row, form, _may(holder))
+        return row.principal, row.subject or "", content
+
+    connector, subject, content = await context.store.query_aside(ask)
+    await context.audit_read(Principal("ticket", connector, frozenset()), "R", "Patient", subject, 200)
+    return Response(content, media_type=queries.MEDIA[form], headers={"cache-control": "no-store"})
+
+
+@router.post("/test-event")
+async def test_event(request: Request) -> Response:
+    """`?patientId=&type=admit|transfer|discharge`: a webhook about a made-up stay, to try a receiver with."""
+    context, principal = await _reader(request)
+    patient_id, stage = (request.query_params.get(name, "") for name in ("patientId", "type"))
+
+    def job(tx: Any) -> Resource:
+        subscriber = settings.find(tx, principal.connector)
+        if subscriber is None:
+            raise Conflict("there is no webhook URL yet: POST /settings first")
+        return {"messageId": adt.send(tx, subscriber, patient_id, stage, context.tickets)}
+
+    said = await context.store.write(job)
+    context.flow.ordered()
+    return plain_json(said)
+
+
+async def _reader(request: Request) -> tuple[Context, Principal]:
+    context = context_of(request)
+    principal = await context.caller(request)
+    principal.require("r", "Patient")
+    return context, principal
+
+
+def _caller(reader: Reader, principal: Principal) -> Caller:
+    return Caller(principal.connector, principal.scopes, settings.find(reader, principal.connector))
+
+
+def _may(principal: Principal) -> Callable[[str], bool]:
+    return lambda type_: principal.may("r", type_)
+
+
+def _shown(asked: Asked) -> Resource:
+    said: Resource = {"resources": ",".join(asked.types) or "all"}
+    return said | {
+        name: value for name, value in (("dateFrom", asked.date_from), ("dateTo", asked.date_to)) if value is not None
+    }
+
+
+async def _optional_json(request: Request) -> Any:
+    if not request.headers.get("content-type") and not await read_body(request, _LARGEST, empty=True):
+        return None
+    return (await read_json(request, _LARGEST))[1]

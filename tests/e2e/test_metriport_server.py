@@ -1,0 +1,297 @@
+"""What we serve in Metriport's shape: consolidated data by webhook, settings with ping and retry, summaries."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gateway.fhir import json
+from gateway.sandbox import serve
+from gateway.sandbox.faults import Sandbox
+
+from .desk import MRN, PUBLIC, Desk, bundle, entry, opened, patient
+
+pytestmark = pytest.mark.anyio
+
+CONDITION = {
+    "resourceType": "Condition",
+    "clinicalStatus": {
+        "coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]
+    },
+    "code": {"coding": [{"system": "http://snomed.info/sct", "code": "38341003", "display": "Hypertension"}]},
+    "onsetDateTime": "2021-03-04",
+}
+WEIGHT = {
+    "resourceType": "Observation",
+    "status": "final",
+    "code": {"text": "Body <weight>"},
+    "effectiveDateTime": "2023-05-06T08:00:00Z",
+    "valueQuantity": {"value": 70.50, "unit": "kg"},
+}
+
+
+@dataclass
+class Partner:
+    """A client of Metriport's shape: answers pings, keeps the rest."""
+
+    url: str
+    app: Sandbox
+    received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+    def told(self, kind: str) -> list[dict[str, Any]]:
+        return [body for body in map(json.decode, (raw for _, raw in self.received)) if body["meta"]["type"] == kind]
+
+
+@pytest.fixture
+def partner() -> Iterator[Partner]:
+    received: list[tuple[dict[str, str], bytes]] = []
+
+    async def receive(request: Request) -> Response:
+        raw = await request.body()
+        received.append((dict(request.headers), raw))
+        said = json.decode(raw)
+        return JSONResponse({"pong": said["ping"]} if "ping" in said else {})
+
+    app = Sandbox(Starlette(routes=[Route("/hook", receive, methods=["POST"])]))
+    with serve.running(app) as url:
+        yield Partner(f"{url}/hook", app, received)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Desk]:
+    async with opened(tmp_path, deliver=True) as desk:
+        desk.connect({"name": "clinic", "profile": "intake", "push": False, "allow_networks": ["127.0.0.0/8"]})
+        desk.made["clinic"] = desk.add_key("clinic", "clinic", "system/*.rs")
+        yield desk
+
+
+async def medical(desk: Desk, method: str, path: str, body: Any = None, *, key: str | None = None) -> Any:
+    given = desk.made["clinic"] if key is None else key
+    return await desk.call(method, path, body, key=given, kind="application/json")
+
+
+async def ada(desk: Desk) -> str:
+    subject = {"reference": "urn:uuid:00000000-0000-4000-8000-000000000001"}
+    entries = [
+        entry("PUT", f"Patient?identifier={MRN}|1", patient("Quill", (MRN, "1")), full_url=subject["reference"]),
+        entry("POST", "Condition", {**CONDITION, "subject": subject}),
+        entry("POST", "Observation", {**WEIGHT, "subject": subject}),
+    ]
+    answer = await desk.call("POST", "/fhir", bundle("transaction", *entries))
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["entry"][0]["response"]["location"]).split("/")[1]
+
+
+async def until(reached: Callable[[], Any], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not reached():
+            await asyncio.sleep(0.02)
+
+
+async def settled(desk: Desk, partner: Partner) -> str:
+    """The webhook key, once the ping was answered."""
+    answer = await medical(desk, "POST", "/settings", {"webhookUrl": partner.url})
+    assert answer.status_code == 200, answer.text
+    async with asyncio.timeout(10):
+        while not (await medical(desk, "GET", "/settings/webhook")).json().get("webhookEnabled"):
+            await asyncio.sleep(0.02)
+    return str(answer.json()["webhookKey"])
+
+
+async def test_a_url_is_tried_by_a_signed_ping(desk: Desk, partner: Partner) -> None:
+    key = await settled(desk, partner)
+    [(headers, raw)] = partner.received
+    assert headers["x-metriport-signature"] == hmac.new(key.encode(), raw, hashlib.sha256).hexdigest()
+    assert headers["user-agent"] == "Metriport API"
+    assert (await medical(desk, "GET", "/settings")).json() == {
+        "id": "clinic",
+        "webhookUrl": partner.url,
+        "webhookKey": key,
+    }
+
+
+async def test_a_wrong_pong_is_told(desk: Desk, partner: Partner) -> None:
+    async def deaf(_: Request) -> Response:
+        return JSONResponse({"pong": "something else"})
+
+    with serve.running(Sandbox(Starlette(routes=[Route("/hook", deaf, methods=["POST"])]))) as url:
+        await medical(desk, "POST", "/settings", {"webhookUrl": f"{url}/hook"})
+        async with asyncio.timeout(10):
+            while not (said := (await medical(desk, "GET", "/settings/webhook")).json()).get("webhookRequestsFailed"):
+                await asyncio.sleep(0.02)
+    assert said["webhookEnabled"] is False and "pong" in said["webhookStatusDetail"]
+
+
+async def test_consolidated_data_arrive_by_webhook_as_json_and_gzip(desk: Desk, partner: Partner) -> None:
+    await settled(desk, partner)
+    id_ = await ada(desk)
+    path = f"/medical/v1/patient/{id_}/consolidated/query"
+    started = (await medical(desk, "POST", path, {"metadata": {"visit": "42"}})).json()
+    assert started["status"] == "processing"
+    await until(lambda: partner.told("medical.consolidated-data"))
+    [told] = partner.told("medical.consolidated-data")
+    assert told["meta"]["requestId"] == started["requestId"] and told["meta"]["data"] == {"visit": "42"}
+    [about] = told["patients"]
+    assert about["patientId"] == id_ and about["status"] == "completed"
+    attachments = [one["attachment"] for one in about["bundle"]["entry"][0]["resource"]["content"]]
+    assert [one["contentType"] for one in attachments] == ["application/json", "application/gzip"]
+    plain, packed = [await desk.client.get(one["url"].removeprefix(PUBLIC)) for one in attachments]
+    assert gzip.decompress(packed.content) == plain.content
+    found = json.decode(plain.content)
+    assert found["type"] == "searchset"
+    assert [one["resource"]["resourceType"] for one in found["entry"]] == ["Patient", "Condition", "Observation"]
+    assert b"70.5" in plain.content
+    done = (await medical(desk, "GET", f"{path}/{started['requestId']}")).json()
+    assert done["status"] == "completed"
+
+
+async def test_the_same_query_while_it_runs_is_the_running_one(desk: Desk, partner: Partner) -> None:
+    await settled(desk, partner)
+    id_ = await ada(desk)
+    partner.app.set(delay=1.0)
+    path = f"/medical/v1/patient/{id_}/consolidated/query?resources=Condition"
+    first, again = [(await medical(desk, "POST", path)).json()["requestId"] for _ in range(2)]
+    other = (await medical(desk, "POST", path.replace("Condition", "Observation"))).json()["requestId"]
+    assert first == again != other
+
+
+async def test_types_and_days_narrow_it_down(desk: Desk) -> None:
+    id_ = await ada(desk)
+    base = f"/medical/v1/patient/{id_}/consolidated"
+    assert (await medical(desk, "GET", f"{base}/count")).json() == {
+        "total": 2,
+        "resources": {"Condition": 1, "Observation": 1},
+        "filter": {"resources": "all"},
+    }
+    windowed = (await medical(desk, "GET", f"{base}/count?dateFrom=2022-01-01&dateTo=2023-05-06")).json()
+    assert windowed["resources"] == {"Observation": 1}
+    only = (await medical(desk, "GET", f"{base}?resources=Condition")).json()["bundle"]
+    assert [one["resource"]["resourceType"] for one in only["entry"]] == ["Patient", "Condition"]
+
+
+async def test_nobody_gets_types_that_its_key_may_not_read(desk: Desk) -> None:
+    id_ = await ada(desk)
+    key = desk.add_key("narrow", "clinic", "system/Patient.r system/Observation.r")
+    path = f"/medical/v1/patient/{id_}/consolidated"
+    found = (await medical(desk, "GET", path, key=key)).json()["bundle"]
+    assert [one["resource"]["resourceType"] for one in found["entry"]] == ["Patient", "Observation"]
+    assert (await medical(desk, "GET", f"{path}/count", key=key)).json()["resources"] == {"Observation": 1}
+    other = desk.add_key("writer", "clinic", "system/Patient.c")
+    refused = await medical(desk, "GET", path, key=other)
+    assert refused.status_code == 403 and refused.json()["name"] == "NOT_PERMITTED"
+
+
+async def test_a_summary_to_read_shows_what_is_known_and_nothing_as_markup(desk: Desk, partner: Partner) -> None:
+    await settled(desk, partner)
+    id_ = await ada(desk)
+    base = f"/medical/v1/patient/{id_}"
+    assert (await medical(desk, "GET", f"{base}/medical-record?conversionType=html")).status_code == 404
+    for form in ("html", "pdf"):
+        await medical(desk, "POST", f"{base}/consolidated/query?conversionType={form}")
+    pages = {}
+    for form in ("html", "pdf"):
+        url = (await medical(desk, "GET", f"{base}/medical-record?conversionType={form}")).json()["url"]
+        pages[form] = await desk.client.get(url.removeprefix(PUBLIC))
+    text = pages["html"].text
+    assert "Hypertension" in text and "2021-03-04" in text and "70.5 kg" in text and "Quill" in text
+    assert "Body &lt;weight&gt;" in text and "<weight>" not in text
+    assert pages["pdf"].content.startswith(b"%PDF-") and pages["pdf"].headers["content-type"] == "application/pdf"
+    status = (await medical(desk, "GET", f"{base}/medical-record-status")).json()
+    assert set(status) == {"htmlCreatedAt", "pdfCreatedAt"}
+
+
+async def test_an_address_is_over_after_three_minutes_and_cannot_be_made_up(desk: Desk) -> None:
+    id_ = await ada(desk)
+    base = f"/medical/v1/patient/{id_}"
+    await medical(desk, "POST", f"{base}/consolidated/query?conversionType=html")
+    url = (await medical(desk, "GET", f"{base}/medical-record?conversionType=html")).json()["url"].removeprefix(PUBLIC)
+    said, _, signature = url.rpartition(".")
+    request_id, _, until_ = said.rpartition(".")
+    for forged in (
+        f"{request_id}.{int(until_) + 999}.{signature}",
+        f"{said}.{signature[:-1]}x",
+        f"{said}.",
+        "/medical/v1/download/x",
+    ):
+        assert (await desk.client.get(forged)).status_code == 404
+    assert (await desk.client.get(url)).status_code == 200
+
+
+async def test_what_failed_is_sent_again_as_it_was(desk: Desk, partner: Partner) -> None:
+    await settled(desk, partner)
+    id_ = await ada(desk)
+    partner.app.set(status=404)
+    for kind in ("Condition", "Observation"):
+        await medical(desk, "POST", f"/medical/v1/patient/{id_}/consolidated/query?resources={kind}")
+    async with asyncio.timeout(10):
+        while (said := (await medical(desk, "GET", "/settings/webhook")).json())["webhookRequestsFailed"] < 2:
+            await asyncio.sleep(0.02)
+    assert said["webhookEnabled"] is False and said["webhookStatusDetail"] == "Request failed with status code 404"
+    lost = [call["body"]["meta"]["messageId"] for call in partner.app.log if "ping" not in call["body"]]
+    partner.app.set()
+    assert (await medical(desk, "POST", "/settings/webhook/retry")).status_code == 200
+    await until(lambda: len(partner.told("medical.consolidated-data")) == 2)
+    assert [one["meta"]["messageId"] for one in partner.told("medical.consolidated-data")] == lost
+
+
+@pytest.mark.parametrize(
+    ("stage", "keys"),
+    [
+        ("admit", {"admitTimestamp"}),
+        ("transfer", {"admitTimestamp", "transfers"}),
+        ("discharge", {"admitTimestamp", "transfers", "dischargeTimestamp"}),
+    ],
+)
+async def test_a_test_event_of_a_stay(desk: Desk, partner: Partner, stage: str, keys: set[str]) -> None:
+    await settled(desk, partner)
+    id_ = await ada(desk)
+    answer = await medical(desk, "POST", f"/medical/v1/test-event?patientId={id_}&type={stage}")
+    assert answer.status_code == 200, answer.text
+    await until(lambda: partner.told(f"patient.{stage}"))
+    [told] = partner.told(f"patient.{stage}")
+    assert keys <= told["payload"].keys() and told["payload"]["patientId"] == id_
+    stay = json.decode((await desk.client.get(told["payload"]["url"].removeprefix(PUBLIC))).content)
+    assert stay["type"] == "message"
+    first = stay["entry"][0]["resource"]
+    assert first["resourceType"] == "Encounter" and first["meta"]["security"][0]["code"] == "HTEST"
+    assert ("end" in first["period"]) == (stage == "discharge")
+    nothing = await desk.call("GET", f"/fhir/Encounter?patient={id_}")
+    assert nothing.json()["total"] == 0, "a test is no fact"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "detail"),
+    [
+        ("consolidated/query?conversionType=docx", 400, "on [conversionType]"),
+        ("consolidated/query?dateFrom=yesterday", 400, "on [dateFrom]"),
+        ("consolidated/query?resources=%3Cscript%3E", 400, "on [resources]"),
+    ],
+)
+async def test_what_is_wrong_is_said_as_metriport_says_it(desk: Desk, path: str, status: int, detail: str) -> None:
+    id_ = await ada(desk)
+    answer = await medical(desk, "POST", f"/medical/v1/patient/{id_}/{path}")
+    body = answer.json()
+    assert answer.status_code == body["status"] == status
+    assert body["title"] == "Missing or invalid parameters" and detail in body["detail"]
+
+
+async def test_a_patient_who_is_not_here_is_not_found(desk: Desk) -> None:
+    answer = await medical(desk, "POST", "/medical/v1/patient/nobody/consolidated/query")
+    assert answer.json() == {
+        "status": 404,
+        "name": "NOT_FOUND",
+        "title": "NotFoundError",
+        "detail": "Could not find patient nobody",
+    }
