@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+import httpx
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -172,10 +173,10 @@ async def _unknown(request: Request, error: Exception) -> Response:
     return await _refused(request, CanvasError(error.status_code, "not-found", "Unknown resource"))
 
 
-def create() -> Sandbox:
+def create(*, transport: httpx.AsyncBaseTransport | None = None) -> Sandbox:
     """Canvas without a patient; nobody is told of new ones until `/_knobs` says whom."""
     chart, logins = Chart(), Logins()
-    plugin = Plugin(chart)
+    plugin = Plugin(chart, transport)
     api, desk = Api(chart, logins, plugin), Desk(chart, logins, plugin)
     routes = [
         Route(PATH, plugin.receive, methods=["POST"]),

@@ -56,9 +56,11 @@ class Knobs:
 
 @dataclass
 class Plugin:
-    """`calls`: what B sent, with the status it was answered. `failures`: why a handler of the example stopped."""
+    """`calls`: what B sent, with the status it was answered. `failures`: why a handler of the example stopped.
+    `transport`: how the partner is reached, None = over the network."""
 
     chart: Chart
+    transport: httpx.AsyncBaseTransport | None = None
     knobs: Knobs = field(default_factory=Knobs)
     calls: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -154,7 +156,7 @@ class Plugin:
 
     async def _call(self, method: str, path: str, body: Any = None) -> httpx.Response:
         headers = {"X-API-Key": self.knobs.partner_key}
-        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=TIMEOUT, transport=self.transport) as client:
             answer = await client.request(method, self.knobs.partner_url + path, json=body, headers=headers)
         self.calls.append({"method": method, "path": path, "body": body, "status": answer.status_code})
         return answer

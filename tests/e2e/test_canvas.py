@@ -262,7 +262,8 @@ async def test_a_change_between_read_and_write_is_kept(fhir: Stage) -> None:
     await changed(fhir, made, gender="male")
     await fhir.quiet()
     assert (await only(fhir))["gender"] == "male"
-    assert [one[0] for one in fhir.writes(fhir.canvas)].count("PUT") == 2
+    assert [one[0] for one in fhir.writes(fhir.canvas)].count("PUT") == 1
+    assert next(one["status"] for one in fhir.canvas.log if one["method"] == "PUT") == 412
 
 
 # Created in Canvas.
