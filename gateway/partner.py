@@ -76,9 +76,7 @@ class Partner:
             known, _ = await self.find(received.connector, asked)
             shown = await self._flow.store.query(lambda reader: _displayed(reader, received.connector, known))
             told = canvas.from_call(body, ours=self._flow.ours, known=shown)
-            canvas_id = told.canvas_id or next((one for one in known.canvas_ids if one == asked), None)
-            if canvas_id is None or (asked in known.canvas_ids and canvas_id != asked):
-                raise NotConformant("externalId must be Canvas' id of this patient", expression="externalId")
+            canvas_id = _meant(known, asked, told.canvas_id)
             # Who is meant, as a key: name or birth date must agree as well.
             ours = {"system": f"{self._flow.ours}/Patient", "value": known.id}
             resource = {**told.patient, "identifier": [ours]}
@@ -144,6 +142,16 @@ def _known(reader: Reader, directory: Directory, connector: str, rid: int, publi
     given = [link.remote_id for link in links if directory.id_system(link.connector) == system]
     partner_ids = [one for one in given if one not in canvas_ids and one != public_id]
     return Known(rid, public_id, next(iter(partner_ids), public_id), canvas_ids)
+
+
+def _meant(known: Known, asked: str, given: str | None) -> str:
+    """Canvas' id of her: the one given, else the one in the path, else her only one. Raises NotConformant."""
+    by_path = asked if asked in known.canvas_ids else None
+    only = known.canvas_ids[0] if len(known.canvas_ids) == 1 else None
+    found = given or by_path or only
+    if found is None or (by_path is not None and found != by_path):
+        raise NotConformant("externalId must be Canvas' id of this patient", expression="externalId")
+    return found
 
 
 def _displayed(reader: Reader, connector: str, known: Known) -> Resource:

@@ -92,11 +92,15 @@ class Stage:
         """A user of Canvas creates a patient; her id there."""
         return str((await self._post(f"{self.canvas_url}/_create", fields))["id"])
 
+    async def event(self, canvas_id: str) -> None:
+        """PATIENT_CREATED once more."""
+        await self._post(f"{self.canvas_url}/_event/{canvas_id}", {})
+
     async def edit_in_canvas(self, canvas_id: str, **elements: Any) -> None:
         await self._post(f"{self.canvas_url}/_edit/{canvas_id}", elements)
 
-    async def edit_elsewhere(self, other_id: str, **fields: Any) -> None:
-        await self._post(f"{self.other_url}/_edit/{other_id}", {"set": fields})
+    async def edit_elsewhere(self, other_id: str, *, tell: bool = True, **fields: Any) -> None:
+        await self._post(f"{self.other_url}/_edit/{other_id}", {"set": fields, "tell": tell})
 
     async def in_canvas(self) -> list[Resource]:
         """Everybody Canvas holds, as its API shows them."""

@@ -289,6 +289,34 @@ async def test_the_event_twice_makes_one(fhir: Stage) -> None:
     assert fhir.desk.counts()["Patient"] == 1 and len(await fhir.elsewhere()) == 1
 
 
+async def test_a_duplicate_at_the_other_partner_is_linked_under_the_id_it_names(fhir: Stage) -> None:
+    """It holds her under our id, but does not find her when first asked: the 409 says where she is."""
+    fhir.other.set(down=True)
+    made = await fhir.desk.made_id(FULL)
+    same = {"externalId": made, "firstName": "Samantha Ann", "lastName": "Jones", "dateOfBirth": "1980-11-13"}
+    await fhir.edit_elsewhere("pat_12345678", tell=False, **same)
+    fhir.other.set(status=404, methods=["GET"], times=1)
+    await fhir.quiet()
+    assert [one["status"] for one in fhir.other.log][:2] == [404, 409]
+    assert await fhir.elsewhere() == []
+    shown = (await fhir.desk.read(f"/Patient/{made}"))["identifier"]
+    assert ("https://other.example/patients", "pat_12345678") in {(one["system"], one["value"]) for one in shown}
+
+
+async def test_a_409_is_linked_once_canvas_asks_again(fhir: Stage) -> None:
+    """Two events at once: the one that came second is answered 409, and links nothing; the next one finds her."""
+    canvas_id = await fhir.register(firstName="Alice", lastName="Example", dateOfBirth="1980-02-22")
+    await fhir.quiet()
+    held = await only(fhir)
+    without = [one for one in held["identifier"] if one.get("id") and one["system"] != OURS]
+    await fhir.edit_in_canvas(canvas_id, identifier=without)
+    await fhir.turn(partner_system=OURS)
+    await fhir.event(canvas_id)
+    asked, told = (await fhir.told())[-2:]
+    assert asked["path"] == f"/patients/v2/{canvas_id}" and told["status"] == 200
+    assert len(values(await only(fhir), OURS)) == 1 and fhir.desk.counts()["Patient"] == 1
+
+
 # Created through the plugin.
 
 

@@ -104,6 +104,28 @@ async def test_what_a_call_leaves_out_stays(desk: Desk, key: str) -> None:
     assert (await desk.read(f"/Patient/{ours}"))["meta"]["versionId"] == "1"
 
 
+async def test_who_has_one_id_there_need_not_be_told_it_again(desk: Desk, key: str) -> None:
+    ours = await made(desk, key)
+    for asked in (ours, CANVAS_ID):
+        answer = await call(desk, key, "PATCH", f"/{asked}", {"firstName": "Alice", "lastName": "Example"})
+        assert (answer.status_code, answer.json()) == (200, {"id": ours, **ALICE})
+    other = await call(desk, key, "POST", f"/{CANVAS_ID}", {**ALICE, "externalId": OTHER_ID})
+    assert other.status_code == 422, "the path says somebody else"
+    unlinked = await desk.made_id(patient("Nobody"))
+    assert (await call(desk, key, "PATCH", f"/{unlinked}", {"lastName": "Nobody"})).status_code == 422
+
+
+async def test_canvas_may_hold_one_patient_twice(desk: Desk, key: str) -> None:
+    """Its plugin makes duplicates: both are hers, and she stays one."""
+    ours = await made(desk, key)
+    second = await call(desk, key, "POST", f"/{ours}", {**ALICE, "externalId": OTHER_ID})
+    assert (second.status_code, second.json()["externalId"]) == (200, OTHER_ID)
+    for asked in (CANVAS_ID, OTHER_ID):
+        found = (await call(desk, key, "GET", f"/{asked}")).json()
+        assert (found["id"], found["externalId"]) == (ours, asked)
+    assert desk.counts()["Patient"] == 1
+
+
 async def test_a_patient_of_ours_is_linked_by_the_id_we_gave(desk: Desk, key: str) -> None:
     ours = await desk.made_id(patient("Example", name=[{"family": "Example", "given": ["Alice", "Ann"]}]))
     assert (await call(desk, key, "GET", f"/{CANVAS_ID}")).status_code == 404
