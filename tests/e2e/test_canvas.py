@@ -343,6 +343,18 @@ async def test_a_call_before_the_answer_links_too(plugin: Stage) -> None:
     assert plugin.writes(plugin.canvas).count(("POST", PATH)) == 1
 
 
+async def test_the_call_starts_what_is_left_to_send(tmp_path: Path) -> None:
+    """Nobody waits for the next attempt at the create, which may be minutes away."""
+    async with staged(tmp_path, retry_schedule=(0.0, 60.0, 60.0)) as stage:
+        await stage.connect(create="plugin")
+        await stage.desk.made_id(FULL)
+
+        async def complete() -> bool:
+            return [len(one.get("telecom", [])) for one in await stage.in_canvas()] == [2]
+
+        await until(complete, seconds=8)
+
+
 async def test_a_late_creation_is_waited_for(plugin: Stage) -> None:
     await plugin.turn(delay=0.6)
     made = await plugin.desk.made_id(FULL)
