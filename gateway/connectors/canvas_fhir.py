@@ -40,6 +40,7 @@ from gateway.translators.json.canvas_fhir import Systems
 PROFILE = "canvas_fhir"
 PATIENTS = "/Patient"
 LARGEST_PAGE = "100"
+SCOPE = "user/Patient.read user/Patient.write"
 
 form = Form(
     reads=Coverage(model.ELEMENTS | model.EXTENSIONS | {"deceased"}),
@@ -70,6 +71,15 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
             raise ValueError("pluginUrl must be an http or https address where create is plugin")
         if not self.settle_seconds > 0:
             raise ValueError("settleSeconds must be more than 0")
+
+
+def defaults(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Logins stand on the instance's own host, which the FHIR host names (`fumage-{instance}.canvasmedical.com`)."""
+    host = (urlsplit(str(body.get("endpoint") or "")).hostname or "").removeprefix("fumage-")
+    login = {"clientIn": "form", "scope": SCOPE, "tokenUrl": "/auth/token/", "authorizeUrl": "/auth/authorize/"}
+    if host.endswith(".canvasmedical.com"):
+        login |= {name: f"https://{host}{path}" for name, path in login.items() if name.endswith("Url")}
+    return {"auth": login}
 
 
 def accepts(resource_type: str) -> bool:

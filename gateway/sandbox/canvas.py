@@ -1,11 +1,13 @@
 """Canvas itself: its plugin endpoint, its calls to a partner, its FHIR API and its logins (canvas.md).
 
 One address serves what Canvas spreads over two hosts: `/plugin-io/...`, `/auth/...` and `/Patient`. For whoever plays
-its user or operator: `/_knobs`, `/_patients`, `/_create`, `/_edit/{id}`, `/_event/{id}`, `/_calls`, `/_expire`.
+its user or operator: `/_knobs`, `/_patients`, `/_create`, `/_edit/{id}`, `/_event/{id}`, `/_calls`; of the logins
+`/_oauth`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -19,10 +21,12 @@ from starlette.routing import Route
 
 from gateway.errors import Unparsable
 from gateway.fhir import json
+from gateway.sandbox import canvas_login
 from gateway.sandbox.canvas_chart import BIRTH_SEX, CanvasError, Chart, Patient
-from gateway.sandbox.canvas_login import Logins
+from gateway.sandbox.canvas_login import check
 from gateway.sandbox.canvas_plugin import PATH, Plugin
 from gateway.sandbox.faults import Sandbox
+from gateway.sandbox.oauth import OAuthServer
 
 MEDIA = "application/fhir+json"
 DEFAULT_COUNT = 10
@@ -32,11 +36,11 @@ LARGEST_COUNT = 100
 class Api:
     """The FHIR side ("Fumage")."""
 
-    def __init__(self, chart: Chart, logins: Logins, plugin: Plugin) -> None:
+    def __init__(self, chart: Chart, logins: OAuthServer, plugin: Plugin) -> None:
         self.chart, self.logins, self.plugin = chart, logins, plugin
 
     async def search(self, request: Request) -> Response:
-        self.logins.check(request, "read")
+        check(self.logins, request, "read")
         wanted = parse_qs(request.url.query, keep_blank_values=True)
         found = self.chart.search(wanted)
         count = min(_number(wanted, "_count", DEFAULT_COUNT), LARGEST_COUNT)
@@ -47,17 +51,17 @@ class Api:
         return _answer(200, {**bundle, **links, **({"entry": page} if page else {})})
 
     async def create(self, request: Request) -> Response:
-        self.logins.check(request, "write")
+        check(self.logins, request, "write")
         patient_id = self.chart.create(await _body(request))
         self.plugin.announce(patient_id)
         return _answer(201, None, {"location": f"{request.base_url}Patient/{patient_id}/_history/1"})
 
     async def read(self, request: Request) -> Response:
-        self.logins.check(request, "read")
+        check(self.logins, request, "read")
         return _answer(200, self.chart.read(request.path_params["id"]))
 
     async def update(self, request: Request) -> Response:
-        self.logins.check(request, "write")
+        check(self.logins, request, "write")
         since = request.headers.get("if-unmodified-since")
         self.chart.update(request.path_params["id"], await _body(request), since)
         return _answer(200, None)
@@ -66,8 +70,8 @@ class Api:
 class Desk:
     """For whoever plays a user or the operator of Canvas."""
 
-    def __init__(self, chart: Chart, logins: Logins, plugin: Plugin) -> None:
-        self.chart, self.logins, self.plugin = chart, logins, plugin
+    def __init__(self, chart: Chart, plugin: Plugin) -> None:
+        self.chart, self.plugin = chart, plugin
 
     async def knobs(self, request: Request) -> Response:
         """`{"partner_url","delay",..}`: turned from now on."""
@@ -102,12 +106,6 @@ class Desk:
 
     async def calls(self, _: Request) -> Response:
         return Response(json.encode(self.plugin.calls), media_type="application/json")
-
-    async def expire(self, request: Request) -> Response:
-        """`{"refresh": true}` withdraws the refresh tokens as well."""
-        asked = json.decode(await request.body() or b"{}")
-        (self.logins.revoke if asked.get("refresh") else self.logins.expire)()
-        return Response(status_code=204)
 
 
 def _registered(asked: dict[str, Any]) -> Patient:
@@ -173,15 +171,17 @@ async def _unknown(request: Request, error: Exception) -> Response:
     return await _refused(request, CanvasError(error.status_code, "not-found", "Unknown resource"))
 
 
-def create(*, transport: httpx.AsyncBaseTransport | None = None) -> Sandbox:
-    """Canvas without a patient; nobody is told of new ones until `/_knobs` says whom."""
-    chart, logins = Chart(), Logins()
+def create(
+    *, redirects: Iterable[str] = canvas_login.REDIRECTS, transport: httpx.AsyncBaseTransport | None = None
+) -> Sandbox:
+    """Canvas without a patient; nobody is told of new ones until `/_knobs` says whom. `transport`: how the partner is
+    reached, None = over the network."""
+    chart, logins = Chart(), canvas_login.create(redirects)
     plugin = Plugin(chart, transport)
-    api, desk = Api(chart, logins, plugin), Desk(chart, logins, plugin)
+    api, desk = Api(chart, logins, plugin), Desk(chart, plugin)
     routes = [
         Route(PATH, plugin.receive, methods=["POST"]),
-        Route("/auth/token/", logins.token, methods=["POST"]),
-        Route("/auth/authorize/", logins.authorize, methods=["GET"]),
+        *logins.routes(authorize="/auth/authorize/", token="/auth/token/"),  # noqa: S106 (an address)
         Route("/Patient", api.search, methods=["GET"]),
         Route("/Patient", api.create, methods=["POST"]),
         Route("/Patient/{id}", api.read, methods=["GET"]),
@@ -192,6 +192,5 @@ def create(*, transport: httpx.AsyncBaseTransport | None = None) -> Sandbox:
         Route("/_edit/{id}", desk.edit, methods=["POST"]),
         Route("/_event/{id}", desk.event, methods=["POST"]),
         Route("/_calls", desk.calls, methods=["GET"]),
-        Route("/_expire", desk.expire, methods=["POST"]),
     ]
     return Sandbox(Starlette(routes=routes, exception_handlers={CanvasError: _refused, HTTPException: _unknown}))

@@ -44,7 +44,7 @@ class Stage:
     other_url: str
     url: str
 
-    async def connect(self, *, create: str = "fhir", **more: Any) -> None:
+    async def connect(self, *, create: str = "fhir", grant: str = "client_credentials", **more: Any) -> None:
         """Both sides, and Canvas told where its partner is. `create` as in the options."""
         through = {
             "create": create,
@@ -57,7 +57,14 @@ class Stage:
                 "name": "canvas",
                 "profile": "canvas_fhir",
                 "endpoint": self.canvas_url,
-                "auth": {**await self._login(), **secrets},
+                "auth": {
+                    "scheme": "OAuth2",
+                    "clientId": canvas_login.CLIENT_ID,
+                    "clientSecret": canvas_login.CLIENT_SECRET,
+                    "grant": grant,
+                    "redirectUri": canvas_login.REDIRECTS[0],
+                    **secrets,
+                },
                 "idSystem": CANVAS_SYSTEM,
                 "allow_networks": LOOPBACK,
                 "options": options,
@@ -77,12 +84,10 @@ class Stage:
         key = self.desk.add_key(f"canvas-{id(self)}", "canvas", "system/Patient.cru")
         await self.turn(partner_url=self.url, partner_key=key, partner_system=more.get("partnerSystem", OURS))
 
-    async def _login(self) -> dict[str, str]:
-        form = {"grant_type": "client_credentials", "client_id": canvas_login.CLIENT_ID}
-        form["client_secret"] = canvas_login.CLIENT_SECRET
-        async with httpx.AsyncClient(trust_env=False) as client:
-            token = (await client.post(f"{self.canvas_url}/auth/token/", data=form)).json()["access_token"]
-        return {"scheme": "apiKey", "header": "Authorization", "key": f"Bearer {token}"}
+    async def logins(self, **asked: Any) -> dict[str, int]:
+        """The knobs of Canvas' logins (`expire`, `revoke`, `lifetime`), and how they stand."""
+        found: dict[str, int] = await self._post(f"{self.canvas_url}/_oauth", asked)
+        return found
 
     async def turn(self, **knobs: Any) -> None:
         """Knobs of the stand-in Canvas."""

@@ -178,6 +178,17 @@ def test_a_next_link_leads_nowhere_else() -> None:
 # The connector file.
 
 
+def test_logins_follow_from_the_endpoint() -> None:
+    bare = {name: value for name, value in FILE["auth"].items() if name != "tokenUrl"}
+    [(found, _)] = parse({**FILE, "endpoint": "https://fumage-demo.canvasmedical.com", "auth": bare})
+    assert found.auth.token_url == "https://demo.canvasmedical.com/auth/token/"
+    assert found.auth.authorize_url == "https://demo.canvasmedical.com/auth/authorize/"
+    assert (found.auth.client_in, found.auth.scope) == ("form", "user/Patient.read user/Patient.write")
+    [(other, _)] = parse({**FILE, "endpoint": "http://127.0.0.1:9100", "auth": bare})
+    assert other.auth.token_url == "http://127.0.0.1:9100/auth/token/"
+    assert config().auth.token_url == FILE["auth"]["tokenUrl"], "what the file says is kept"
+
+
 def test_options_are_kept_as_they_are() -> None:
     found = config(create="plugin", pluginUrl=URL, settleSeconds=0.5)
     stored = from_json(json.decode(json.encode(found.to_json())))
