@@ -35,6 +35,7 @@ from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 from gateway.translators.json import canvas as plugin_model
 from gateway.translators.json import canvas_fhir as model
+from gateway.translators.json.canvas_entries import displays
 from gateway.translators.json.canvas_fhir import Systems
 
 PROFILE = "canvas_fhir"
@@ -48,7 +49,7 @@ form = Form(
     never=frozenset({f"identifier[{model.MRN}]", "identifier[-]"}),
     fields=(Field("name[official]", ("name[official]", "name[usual]"), apart=frozenset({"name[nickname]"})),),
     parts={"name": plugin_model.NAME_PARTS},
-    displays=model.displays,
+    displays=displays,
     silent=model.SILENT,
 )
 

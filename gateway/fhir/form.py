@@ -50,8 +50,8 @@ class Form:
     among them that cannot.
 
     `parts`: per element the keys that the form shows. `rewriting`: names in REWRITING, `displays`: a system's own way
-    of showing one value of an element. `silent`: per slot the value that only says that nothing is known. `partial`:
-    a write may name some slots only and leaves the others alone.
+    of showing one value of an element, None = not at all. `silent`: per slot the value that only says that nothing is
+    known. `partial`: a write may name some slots only and leaves the others alone.
     """
 
     reads: Coverage = EVERYTHING
@@ -139,7 +139,8 @@ def reflect(form: Form, slot: str, value: Value) -> Value:
     if not isinstance(plain, list):
         return wrap(form.displays(element, plain), twin, contained) if form.displays and plain is not None else value
     items = plain[:1] if form.field_of(slot) else plain
-    return wrap([_reflected(form, element, item) for item in items], twin, contained)
+    shown = [_reflected(form, element, item) for item in items]
+    return wrap([item for item in shown if item is not None], twin, contained)
 
 
 def _reflected(form: Form, element: str, item: Any) -> Any:

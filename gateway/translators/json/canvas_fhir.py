@@ -20,10 +20,21 @@ from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage, Value
 from gateway.fhir.spelling import same
 from gateway.translators.json.canvas import BIRTH_SEX, one_name
-from gateway.translators.json.usps import find_state
+from gateway.translators.json.canvas_entries import (
+    OWN,
+    displays,
+    name_text,
+    only,
+    to_address,
+    to_contact,
+    to_telecom,
+    unbounded,
+    without,
+    without_consent,
+    without_flags,
+)
 
 MRN: Final = "http://canvasmedical.com"
-OWN: Final = "http://schemas.canvasmedical.com/fhir/extensions/"
 US_CORE: Final = "http://hl7.org/fhir/us/core/StructureDefinition/"
 IDENTITY: Final = f"{US_CORE}us-core-genderIdentity"
 CARRIED: Final = (
@@ -53,11 +64,7 @@ SILENT: Final[Mapping[str, Value]] = {
 
 _READ: Final = ("resourceType", "id", "extension", "deceasedBoolean", "deceasedDateTime", *sorted(ELEMENTS))
 _NO_DATE: Final = "0001-01-01"
-_DEFAULT_PERIOD: Final = {"start": "1970-01-01", "end": "2100-12-31"}
 _OUR_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_CONSENT: Final = f"{OWN}has-consent"
-_CATEGORY: Final = "http://schemas.canvasmedical.com/fhir/contact-category"
-_UNITED_STATES: Final = ("us", "usa", "united states", "united states of america", "")
 _USES: Final = ("official", "nickname")
 
 
@@ -114,7 +121,8 @@ def to_canvas(patient: Resource, systems: Systems, *, raw: Resource | None = Non
     payload["name"] = _names_to(patient, held)
     payload["gender"] = patient.get("gender") or held.get("gender") or "unknown"
     payload["birthDate"] = patient.get("birthDate") or held.get("birthDate")
-    payload |= {name: [to(one) for one in patient.get(name, [])] for name, to in _TO.items()}
+    for name, to in _TO.items():
+        payload[name] = [made for one in patient.get(name, []) if (made := to(one))]
     _check(payload)
     if raw is not None:
         payload |= {name: merged(name, held.get(name, []), payload.get(name, [])) for name in LISTS}
@@ -132,7 +140,12 @@ def merged(element: str, theirs: list[Resource], wanted: list[Resource]) -> list
     for at, one in enumerate(wanted):
         if at not in entries and (found := _taken(left, element, one, _is_meant)):
             entries[at] = {"id": found["id"], **one}
-    return [entries.get(at, one) for at, one in enumerate(wanted)]
+    return [*(entries.get(at, one) for at, one in enumerate(wanted)), *_unspoken(element, left)]
+
+
+def _unspoken(element: str, left: list[Resource]) -> list[Resource]:
+    """What Canvas holds and we could not send ourselves is no reason to take it away."""
+    return [one for one in left if element == "identifier" and not (one.get("system") and one.get("value"))]
 
 
 def _taken(left: list[Resource], element: str, wanted: Resource, test: Test) -> Resource | None:
@@ -140,17 +153,6 @@ def _taken(left: list[Resource], element: str, wanted: Resource, test: Test) -> 
     if found is not None:
         left.remove(found)
     return found
-
-
-def displays(element: str, item: Any) -> Any:
-    """One value of an element as Canvas shows it, as far as it changes what it is given."""
-    change = _DISPLAYS.get(element)
-    return change(item) if change else item
-
-
-def whole_date(text: Any) -> Any:
-    """Partial birth dates become the 1st there."""
-    return text + "-01" * ((10 - len(text)) // 3) if isinstance(text, str) and len(text) in (4, 7) else text
 
 
 # What Canvas shows -> ours.
@@ -198,11 +200,7 @@ def _extensions_of(raw: Resource) -> list[Resource]:
 
 
 def _identifiers_of(raw: Resource) -> list[Resource]:
-    return [_without(one, "id", *_unbounded(one)) for one in raw.get("identifier", [])]
-
-
-def _unbounded(one: Resource) -> tuple[str, ...]:
-    return ("period",) if one.get("period") == _DEFAULT_PERIOD else ()
+    return [without(one, "id", *unbounded(one)) for one in raw.get("identifier", [])]
 
 
 def _identifier_of_ours(one: Resource, systems: Systems) -> Resource:
@@ -217,30 +215,19 @@ def _distinct(items: list[Resource]) -> list[Resource]:
 
 
 def _names_of(raw: Resource) -> list[Resource]:
-    return [_without(one, "id", "period") for one in raw.get("name", []) if one.get("use") in _USES]
+    return [without(one, "id", "period") for one in raw.get("name", []) if one.get("use") in _USES]
 
 
 def _telecoms_of(raw: Resource) -> list[Resource]:
-    return [_without_consent(_without(one, "id")) for one in raw.get("telecom", [])]
-
-
-def _without_consent(one: Resource) -> Resource:
-    """Consent that was not given is what it shows of everybody."""
-    kept = [each for each in one.get("extension", []) if each["url"] != _CONSENT or each.get("valueBoolean")]
-    return {**_without(one, "extension"), **({"extension": kept} if kept else {})}
+    return [without_consent(without(one, "id")) for one in raw.get("telecom", [])]
 
 
 def _addresses_of(raw: Resource) -> list[Resource]:
-    return [_without(one, "id") for one in raw.get("address", [])]
+    return [without(one, "id") for one in raw.get("address", [])]
 
 
 def _contacts_of(raw: Resource) -> list[Resource]:
-    return [_without_flags(_without(one, "id")) for one in raw.get("contact", [])]
-
-
-def _without_flags(one: Resource) -> Resource:
-    kept = [each for each in one.get("extension", []) if each.get("valueBoolean") is not False]
-    return {**_without(one, "extension"), **({"extension": kept} if kept else {})}
+    return [without_flags(without(one, "id")) for one in raw.get("contact", [])]
 
 
 _LISTED: Final[Mapping[str, Callable[[Resource], list[Resource]]]] = {
@@ -251,14 +238,6 @@ _LISTED: Final[Mapping[str, Callable[[Resource], list[Resource]]]] = {
     "address": _addresses_of,
     "contact": _contacts_of,
 }
-
-
-def _without(one: Resource, *names: str) -> Resource:
-    return {name: value for name, value in one.items() if name not in names}
-
-
-def _only(one: Resource, *names: str) -> Resource:
-    return {name: one[name] for name in names if name in one}
 
 
 # Ours -> what Canvas takes.
@@ -281,54 +260,22 @@ def _identifiers_to(patient: Resource, systems: Systems) -> list[Resource]:
     named = [
         {**one, "system": systems.partner} if one["system"] == systems.ours and not taken else one for one in listed
     ]
-    return [_only(one, "use", "system", "value", "period") for one in named if one["system"] != MRN]
+    return [only(one, "use", "system", "value", "period") for one in named if one["system"] != MRN]
 
 
 def _names_to(patient: Resource, held: Resource) -> list[Resource]:
     names = patient.get("name", [])
     official = one_name({"name": [one for one in names if one.get("use") != "nickname"] or [{}]})
-    shown = [{"use": "official", **_only(official, "family", "given")}] if official else []
-    shown += [{"use": "nickname", **_only(one, "family", "given")} for one in names if one.get("use") == "nickname"]
+    shown = [{"use": "official", **only(official, "family", "given")}] if official else []
+    shown += [{"use": "nickname", **only(one, "family", "given")} for one in names if one.get("use") == "nickname"]
     uses = {one["use"] for one in shown}
-    return [*shown, *(_without(one, "period") for one in held.get("name", []) if one.get("use") not in uses)]
+    return [*shown, *(without(one, "period") for one in held.get("name", []) if one.get("use") not in uses)]
 
 
-def _telecom_to(one: Resource) -> Resource:
-    return _only(one, "extension", "system", "value", "use", "rank")
-
-
-def _address_to(one: Resource) -> Resource:
-    """Two lines at most, the state as two letters or not at all."""
-    kept = _only(one, "use", "type", "line", "city", "state", "postalCode", "country")
-    state = find_state(kept.pop("state", "") or "")
-    return kept | ({"state": state} if state else {})
-
-
-def _contact_to(one: Resource) -> Resource:
-    telecoms = [kept for each in one.get("telecom", []) if (kept := _contact_telecom(each))]
-    shown = _only(one, "extension") | {"name": {"text": _name_text(one.get("name", {}))}}
-    if relationship := [_only(each, "coding", "text") for each in one.get("relationship", [])]:
-        shown["relationship"] = relationship
-    return shown | ({"telecom": telecoms} if telecoms else {})
-
-
-def _contact_telecom(one: Resource) -> Resource | None:
-    """A contact's phone has exactly 10 digits there; another one cannot be kept there."""
-    if one.get("system") != "phone":
-        return _only(one, "system", "value") if one.get("value") else None
-    digits = re.sub(r"\D", "", one.get("value", ""))
-    national = digits[1:] if len(digits) == 11 and digits.startswith("1") else digits
-    return {"system": "phone", "value": national} if len(national) == 10 else None
-
-
-def _name_text(name: Resource) -> str:
-    return name.get("text") or " ".join([*name.get("given", []), *([name["family"]] if name.get("family") else [])])
-
-
-_TO: Final[Mapping[str, Callable[[Resource], Resource]]] = {
-    "telecom": _telecom_to,
-    "address": _address_to,
-    "contact": _contact_to,
+_TO: Final[Mapping[str, Callable[[Resource], Resource | None]]] = {
+    "telecom": to_telecom,
+    "address": to_address,
+    "contact": to_contact,
 }
 
 
@@ -353,54 +300,5 @@ def _is_meant(element: str, theirs: Resource, wanted: Resource) -> bool:
     """It fills the same place, so it is changed instead of replaced."""
     keys = {"identifier": ("system",), "telecom": ("system", "use"), "address": ("use",)}.get(element)
     if keys is None:
-        return bool(_name_text(theirs.get("name", {})) == _name_text(wanted.get("name", {})))
+        return bool(name_text(theirs.get("name", {})) == name_text(wanted.get("name", {})))
     return all(theirs.get(key) == wanted.get(key) for key in keys)
-
-
-# What Canvas shows of what it was given.
-
-
-def _identifier_shown(one: Any) -> Any:
-    shown = _without(one, "type", "assigner", *_unbounded(one))
-    return _without(shown, "use") if shown.get("use") == "usual" else shown
-
-
-def _telecom_shown(one: Any) -> Any:
-    shown = _without_consent(_only(one, "extension", "system", "value", "use", "rank"))
-    return _without(shown, "rank") if shown.get("rank") == 1 else shown
-
-
-def _address_shown(one: Any) -> Any:
-    shown = _address_to(one)
-    lines = shown.get("line") or []
-    country = str(shown.pop("country", "")).strip()
-    shown |= {"line": [*lines[:1], ", ".join(lines[1:])]} if len(lines) > 2 else {}
-    shown = _without(shown, "type") if shown.get("type") == "both" else shown
-    return shown | ({} if country.lower() in _UNITED_STATES else {"country": country})
-
-
-def _contact_shown(one: Any) -> Any:
-    return _without_flags(_contact_to(one))
-
-
-def _communication_shown(one: Any) -> Any:
-    return [coding.get("code") for coding in one.get("language", {}).get("coding", [])] or one
-
-
-def _extension_shown(one: Any) -> Any:
-    """Race and ethnicity get a text and displays of its own."""
-    parts = [each["valueCoding"] for each in one.get("extension", []) if "valueCoding" in each]
-    if not parts or not one["url"].endswith(("us-core-race", "us-core-ethnicity")):
-        return one
-    return {"url": one["url"], "codes": [[part.get("system"), part.get("code")] for part in parts]}
-
-
-_DISPLAYS: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "identifier": _identifier_shown,
-    "telecom": _telecom_shown,
-    "address": _address_shown,
-    "contact": _contact_shown,
-    "communication": _communication_shown,
-    "extension": _extension_shown,
-    "birthDate": whole_date,
-}

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from gateway.connectors import canvas_fhir
 from gateway.errors import NotConformant
 from gateway.fhir import gate
+from gateway.fhir.form import echoes
 from gateway.fhir.json import Resource
 from gateway.translators.json import canvas_fhir as model
 from gateway.translators.json.canvas import BIRTH_SEX
-from gateway.translators.json.canvas_fhir import CARRIED, IDENTITY, MRN, OWN, Systems
+from gateway.translators.json.canvas_entries import OWN, displays
+from gateway.translators.json.canvas_fhir import CARRIED, IDENTITY, MRN, Systems
 from gateway.translators.json.usps import find_state
 
 OURS = "https://gateway.example/fhir/Patient"
@@ -244,6 +247,19 @@ def test_a_contacts_phone_has_ten_digits_or_stays_here(given: str, sent: str | N
     assert one.get("telecom") == ([{"system": "phone", "value": sent}] if sent else None)
 
 
+def test_a_contact_without_a_name_stays_here() -> None:
+    nameless = {"relationship": [{"text": "Mother"}], "telecom": [{"system": "email", "value": "m@example.com"}]}
+    named = {"name": {"text": "Dan"}}
+    assert model.to_canvas(ours(contact=[nameless, named]), SAME)["contact"] == [named]
+    assert echoes(canvas_fhir.form, "contact", [named, nameless], [named]), "and is not taken for removed"
+
+
+def test_an_entry_of_theirs_that_we_could_not_send_stays_there() -> None:
+    odd = {"id": "i-2", "value": "no system"}
+    raw = model.from_canvas(theirs(identifier=[*THEIRS["identifier"], odd]), SAME).raw
+    assert model.to_canvas(ours(), SAME, raw=raw)["identifier"] == [THEIRS["identifier"][1], odd]
+
+
 @pytest.mark.parametrize(
     "lacking", [{"name": None}, {"name": [{"family": "Bell"}]}, {"name": [{"given": ["Ann"]}]}, {"birthDate": None}]
 )
@@ -314,7 +330,7 @@ def test_what_we_do_not_know_stays_as_they_have_it() -> None:
     ],
 )
 def test_what_they_make_of_it_is_no_edit(element: str, sent: Any, shown: Any) -> None:
-    assert model.displays(element, sent) == model.displays(element, shown)
+    assert displays(element, sent) == displays(element, shown)
 
 
 @pytest.mark.parametrize(
@@ -329,7 +345,7 @@ def test_what_they_make_of_it_is_no_edit(element: str, sent: Any, shown: Any) ->
     ],
 )
 def test_an_edit_is_an_edit(element: str, sent: Any, shown: Any) -> None:
-    assert model.displays(element, sent) != model.displays(element, shown)
+    assert displays(element, sent) != displays(element, shown)
 
 
 def test_race_gets_a_text_of_theirs() -> None:
@@ -343,8 +359,8 @@ def test_race_gets_a_text_of_theirs() -> None:
             {"url": "text", "valueString": "Other Race"},
         ],
     }
-    assert model.displays("extension", sent) == model.displays("extension", shown)
-    assert model.displays("extension", {**sent, "extension": []}) != model.displays("extension", shown)
+    assert displays("extension", sent) == displays("extension", shown)
+    assert displays("extension", {**sent, "extension": []}) != displays("extension", shown)
 
 
 @pytest.mark.parametrize(
