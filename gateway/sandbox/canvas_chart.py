@@ -276,17 +276,15 @@ def _telecom(one: Patient) -> Patient:
     if one.get("system") == "phone" and len(digits := re.sub(r"\D", "", value).removeprefix("1")) == 10:
         value = digits
     shown = {"extension": [consent or {"url": CONSENT, "valueBoolean": False}], "system": one["system"], "value": value}
-    return shown | {"use": one.get("use", "home"), "rank": one.get("rank", 1)}
+    return shown | {name: one[name] for name in ("use", "rank") if name in one}
 
 
 def _address(one: Patient) -> Patient:
     lines = one.get("line", [])
     joined = [lines[0], ", ".join(lines[1:])] if len(lines) > 1 else lines
-    shown = {"use": one.get("use", "home"), "type": one.get("type", "both"), "line": joined}
-    for name in ("city", "state", "postalCode"):
-        if name in one:
-            shown[name] = one[name]
-    return shown | {"country": _COUNTRY.get(one.get("country", "").lower(), one.get("country", ""))}
+    shown = {name: one[name] for name in ("use", "type", "city", "state", "postalCode") if name in one}
+    country = one.get("country", "")
+    return shown | ({"line": joined} if joined else {}) | {"country": _COUNTRY.get(country.lower(), country)}
 
 
 def _contact(one: Patient) -> Patient:

@@ -27,6 +27,15 @@ def only(one: Resource, *names: str) -> Resource:
     return {name: one[name] for name in names if name in one}
 
 
+def filled(value: Any) -> Any:
+    """Without what is null or empty, which FHIR leaves out (FHIR R4 §2.6.2)."""
+    if isinstance(value, dict):
+        return {name: made for name, one in value.items() if (made := filled(one)) not in (None, [], {})}
+    if isinstance(value, list):
+        return [made for one in value if (made := filled(one)) not in (None, [], {})]
+    return value
+
+
 def displays(element: str, item: Any) -> Any:
     """One value of an element as Canvas shows it, as far as it changes what it is given."""
     change = _DISPLAYS.get(element)

@@ -23,6 +23,7 @@ from gateway.translators.json.canvas import BIRTH_SEX, one_name
 from gateway.translators.json.canvas_entries import (
     OWN,
     displays,
+    filled,
     name_text,
     only,
     to_address,
@@ -91,13 +92,13 @@ class Model:
 
 def from_canvas(body: Mapping[str, Any], systems: Systems) -> Model:
     """Canvas' Patient -> ours. Raises NotConformant when it is none."""
-    raw = {name: body[name] for name in _READ if name in body}
+    raw = {name: filled(body[name]) for name in _READ if name in body}
     raw["identifier"] = _mended(raw.get("identifier", []))
     if raw.get("resourceType") != "Patient" or not isinstance(raw.get("id"), str) or not raw["id"]:
         raise NotConformant("not a Patient with an id")
     gate.require({name: value for name, value in raw.items() if value != []})
     patient: Resource = {"resourceType": "Patient", **_plain(raw), **{name: _LISTED[name](raw) for name in _LISTED}}
-    patient["identifier"] = _distinct([_identifier_of_ours(one, systems) for one in patient["identifier"]])
+    patient["identifier"] = _identifiers_of_ours(patient["identifier"], systems)
     elements = ELEMENTS | EXTENSIONS | {"deceased"}
     if _is_overridden(raw):
         elements -= {"gender"}
@@ -203,15 +204,17 @@ def _identifiers_of(raw: Resource) -> list[Resource]:
     return [without(one, "id", *unbounded(one)) for one in raw.get("identifier", [])]
 
 
-def _identifier_of_ours(one: Resource, systems: Systems) -> Resource:
-    """Our own id, under whichever system Canvas keeps it."""
-    if one.get("system") in (systems.partner, systems.ours) and _OUR_ID.fullmatch(one.get("value", "")):
-        return {"system": systems.ours, "value": one["value"]}
-    return one
-
-
-def _distinct(items: list[Resource]) -> list[Resource]:
-    return [one for at, one in enumerate(items) if one not in items[:at]]
+def _identifiers_of_ours(listed: list[Resource], systems: Systems) -> list[Resource]:
+    """Our own id once, under whichever system Canvas keeps it, perhaps twice."""
+    ours = [
+        {"system": systems.ours, "value": one["value"]}
+        for one in listed
+        if one.get("system") in (systems.partner, systems.ours) and _OUR_ID.fullmatch(one.get("value", ""))
+    ]
+    known = {one["value"] for one in ours}
+    others = [one for one in listed if one.get("system") not in (systems.partner, systems.ours)]
+    others += [one for one in listed if one not in others and one.get("value") not in known]
+    return [*others, *(one for at, one in enumerate(ours) if one not in ours[:at])]
 
 
 def _names_of(raw: Resource) -> list[Resource]:
