@@ -97,7 +97,10 @@ def render(resource: Resource, form: Form, record: Record) -> dict[str, Value]:
 
 
 def _is_silent(form: Form, slot: str, value: Value) -> bool:
-    return slot in form.silent and same(slot, value, form.silent[slot])
+    """Whether sending it would say nothing there: what is not known, or what they do not show at all."""
+    if slot in form.silent and same(slot, value, form.silent[slot]):
+        return True
+    return form.displays is not None and value is not None and unwrap(reflect(form, slot, value))[0] == []
 
 
 def choose(single: Field, slots: Slots, record: Record) -> str | None:

@@ -72,11 +72,12 @@ def to_telecom(one: Resource) -> Resource:
     return only(one, "extension", "system", "value", "use", "rank")
 
 
-def to_address(one: Resource) -> Resource:
-    """The state as two letters or not at all."""
+def to_address(one: Resource) -> Resource | None:
+    """The state as two letters or not at all; what is only a text cannot be kept there."""
     kept = only(one, "use", "type", "line", "city", "state", "postalCode", "country")
     state = find_state(kept.pop("state", "") or "")
-    return kept | ({"state": state} if state else {})
+    filled_in = kept | ({"state": state} if state else {})
+    return filled_in if filled_in.keys() - {"use", "type"} else None
 
 
 def to_contact(one: Resource) -> Resource | None:
@@ -119,6 +120,8 @@ def _telecom_shown(one: Any) -> Any:
 
 def _address_shown(one: Any) -> Any:
     shown = to_address(one)
+    if shown is None:
+        return None
     lines = shown.get("line") or []
     country = str(shown.pop("country", "")).strip()
     shown |= {"line": [*lines[:1], ", ".join(lines[1:])]} if len(lines) > 2 else {}

@@ -193,6 +193,11 @@ class TestAWayOfShowingOfItsOwn:
         assert render(patient(gender="unknown"), self.FORM, copy({"gender": "male"})) == {}
         assert render(patient(gender="male"), self.FORM, copy()) == {"gender": "male"}
 
+    def test_what_they_do_not_show_at_all_is_never_sent(self):
+        form = Form(displays=lambda _, item: item if item.get("city") else None)
+        listed = [{"use": "home", "text": "by the lake"}, {"use": "work", "city": "Larkfield"}]
+        assert set(render(patient(address=listed), form, copy())) == {"address[work]"}
+
     def test_what_they_make_of_a_plain_value_is_an_echo(self):
         assert echoes(self.FORM, "birthDate", "1980-02-22", "1980")
         assert not echoes(self.FORM, "birthDate", "1980-02-22", "1981")

@@ -181,16 +181,21 @@ def test_free_text_as_a_system_becomes_a_uri() -> None:
         {"name": "Jones"},
         {"identifier": "x"},
         {"identifier": [{"system": 5}]},
-        {"telecom": [None]},
         {"birthDate": "yesterday"},
         {"gender": "F"},
-        {"extension": [{}]},
+        {"extension": [{"valueCode": "x"}]},
     ],
     ids=str,
 )
 def test_what_is_no_patient_is_refused(broken: Resource) -> None:
     with pytest.raises(NotConformant):
         model.from_canvas(theirs(**broken), SAME)
+
+
+def test_what_is_null_or_empty_is_left_out() -> None:
+    odd = {"telecom": [None, {}], "address": [{"line": [], "city": "Larkfield"}], "contact": None, "extension": [{}]}
+    patient = model.from_canvas(theirs(**odd), SAME).patient
+    assert patient["address"] == [{"city": "Larkfield"}] and not {"telecom", "contact", "extension"} & patient.keys()
 
 
 # Ours -> theirs.
@@ -232,6 +237,7 @@ def test_an_address_fits_their_fields() -> None:
     given = {"use": "home", "line": ["1", "2", "3"], "state": "new york", "period": {"start": "2020"}, "text": "x"}
     [address] = model.to_canvas(ours(address=[given]), SAME)["address"]
     assert address == {"use": "home", "line": ["1", "2", "3"], "state": "NY"}
+    assert "address" not in model.to_canvas(ours(address=[{"use": "home", "text": "by the lake"}]), SAME)
     [abroad] = model.to_canvas(ours(address=[{"state": "Bavaria", "country": "DE"}]), SAME)["address"]
     assert abroad == {"country": "DE"}
 
