@@ -232,7 +232,7 @@ def _update(item: Item, side: Side, remote_id: str) -> Push:
     raw, since = item.raw, item.version or _read_date(item.read_at)
     if raw is None:
         seen = yield from read(Target("Patient", item.id, remote_id), side)
-        raw, since = seen.raw, seen.version
+        raw, since = seen.raw, since or seen.version
     if raw is None:
         raise PartnerRejected("updating a patient: they do not hold this patient any more")
     headers = {"if-unmodified-since": since} if since else {}
