@@ -7,14 +7,18 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
 
+from gateway import findings
+from gateway.connectors import canvas_fhir
 from gateway.fhir import json
 from gateway.fhir.json import Resource
+from gateway.flow import Received
 from gateway.sandbox import canvas, canvas_login, canvas_partner, canvas_plugin, serve
 from gateway.sandbox.faults import Sandbox
 
@@ -106,6 +110,15 @@ class Stage:
 
     async def edit_elsewhere(self, other_id: str, *, tell: bool = True, **fields: Any) -> None:
         await self._post(f"{self.other_url}/_edit/{other_id}", {"set": fields, "tell": tell})
+
+    async def looked_through(self) -> list[findings.Landed]:
+        """One look at all that Canvas holds, as the poller takes it."""
+        context = self.desk.context
+        config = await context.store.query(lambda reader: context.flow.directory(reader).peer("canvas"))
+        began = datetime.now(UTC)
+        page = await context.ask(config, canvas_fhir.scan(None, config.side(context.flow.ours)))
+        received = Received("canvas", None, "poll", "application/json", findings.message_body(page.found))
+        return await context.ingest.found(received, config, page.found, read_start=began)
 
     async def in_canvas(self) -> list[Resource]:
         """Everybody Canvas holds, as its API shows them."""

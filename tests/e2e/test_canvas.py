@@ -317,6 +317,24 @@ async def test_a_409_is_linked_once_canvas_asks_again(fhir: Stage) -> None:
     assert len(values(await only(fhir), OURS)) == 1 and fhir.desk.counts()["Patient"] == 1
 
 
+async def test_a_look_at_canvas_finds_new_patients_and_edits(fhir: Stage) -> None:
+    """As the poller takes it; Canvas tells nobody of later edits."""
+    made = await fhir.desk.made_id(FULL)
+    await fhir.quiet()
+    await fhir.turn(events=0)
+    await fhir.register(firstName="Bob", lastName="Builder", dateOfBirth="1970-05-06")
+    await fhir.edit_in_canvas(await linked(fhir, made), birthDate="1980-11-14")
+    landed = await fhir.looked_through()
+    assert [one.error for one in landed] == [None, None]
+    await fhir.quiet()
+    assert (await fhir.desk.read(f"/Patient/{made}"))["birthDate"] == "1980-11-14"
+    assert {one["lastName"] for one in await fhir.elsewhere()} == {"Jones", "Builder"}
+    before = fhir.desk.sequence()
+    await fhir.looked_through()
+    await fhir.quiet()
+    assert fhir.desk.sequence() == before, "a second look changes nothing"
+
+
 # Created through the plugin.
 
 
@@ -374,6 +392,27 @@ async def test_without_a_call_the_search_links(plugin: Stage) -> None:
     await plugin.quiet()
     assert (await only(plugin))["id"] == await linked(plugin, made)
     assert plugin.writes(plugin.canvas).count(("POST", PATH)) == 1
+
+
+async def test_a_look_links_what_the_plugin_made(tmp_path: Path) -> None:
+    """No call came, and the next search is minutes away: the poll finds her under our id."""
+    async with staged(tmp_path, retry_schedule=(0.0, 60.0, 60.0)) as stage:
+        await stage.connect(create="plugin")
+        await stage.turn(events=0)
+        made = await stage.desk.made_id(FULL)
+
+        async def there() -> bool:
+            return bool(await stage.in_canvas())
+
+        await until(there)
+        await stage.looked_through()
+        assert (await only(stage))["id"] == await linked(stage, made)
+
+        async def complete() -> bool:
+            return len((await only(stage)).get("telecom", [])) == 2
+
+        await until(complete, seconds=8)
+        assert stage.desk.counts()["Patient"] == 1
 
 
 @pytest.mark.parametrize("fault", [{"drop": "after"}, {"status": 500, "html": True}, {"drop": "before"}])
