@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from bench import convert, databases, fsyncs, memory, reads, transactions
+from bench import convert, databases, deliveries, fsyncs, memory, reads, transactions
 from bench.transactions import Figure
 
 PARTS: dict[str, tuple[Callable[[], Iterator[Figure]], Callable[[], Iterator[Figure]]]] = {
@@ -18,6 +18,7 @@ PARTS: dict[str, tuple[Callable[[], Iterator[Figure]], Callable[[], Iterator[Fig
     "fsyncs": (lambda: fsyncs.measure(1000), lambda: fsyncs.measure(300)),
     "databases": (lambda: databases.measure(1000), lambda: databases.measure(300)),
     "reads": (lambda: reads.measure(10_000), lambda: reads.measure(2000)),
+    "deliveries": (lambda: deliveries.measure(2000, 100_000), lambda: deliveries.measure(500, 3_000)),
     "memory": (lambda: memory.measure(10_000), lambda: memory.measure(1000)),
 }
 

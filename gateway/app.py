@@ -14,10 +14,13 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
+from gateway.attempt import Result
 from gateway.auth import Authenticator
+from gateway.comparing import Comparer
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
 from gateway.consolidated.tickets import Tickets
+from gateway.delivery.health import Breaker
 from gateway.delivery.http import Outbound
 from gateway.delivery.logins import Logins
 from gateway.delivery.peers import Peers
@@ -27,9 +30,10 @@ from gateway.fhir import gate
 from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
+from gateway.planning.directory import Directory
 from gateway.priming import CALLBACK, Priming
-from gateway.reconcile import Reconciler, Result
-from gateway.routes import campdoc, canvas, documents, fhir_api, health, oauth, partners, subscribers
+from gateway.reconcile import Pace, Reconciler
+from gateway.routes import campdoc, canvas, deliveries, documents, fhir_api, health, oauth, partners, subscribers
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.routes.metriport import account, medical
@@ -66,7 +70,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, canvas, partners, oauth, campdoc, subscribers, account, medical):
+    for routes in (health, deliveries, documents, canvas, partners, oauth, campdoc, subscribers, account, medical):
         app.include_router(routes.router)
     return app
 
@@ -92,9 +96,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             store.close()
 
 
+def _pace(settings: Settings) -> Pace:
+    breaker = Breaker(settings.breaker_failures, settings.breaker_pause)
+    at_once = settings.delivery_concurrency
+    return Pace(settings.retry_schedule, settings.lease, at_once, settings.loop_writes, breaker)
+
+
 def _derived(settings: Settings, purpose: bytes) -> bytes:
     """A key of its own for each purpose, from the one secret."""
     return hashlib.sha256(purpose + b"\n" + secret_key(settings)).digest()
+
+
+@asynccontextmanager
+async def comparer(settings: Settings) -> AsyncIterator[tuple[Comparer, Directory]]:
+    """What `gateway reconcile` works with: everything wired, nothing running."""
+    store, pool = open_store(settings), Pool(0)
+    try:
+        async with Outbound() as outbound:
+            parts = _Parts(settings, store, pool, outbound)
+            yield Comparer(parts.context.flow, parts.ask), store.query_now(parts.context.flow.directory)
+    finally:
+        pool.close()
+        store.close()
 
 
 class _Parts:
@@ -105,18 +128,16 @@ class _Parts:
         self._outbound = outbound
         self._flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance, ordered=self._wake)
         callback = settings.public_url + CALLBACK
-        self._logins = Logins(store, outbound, callback=callback, timeout=settings.delivery_timeout)
+        self._logins = Logins(
+            store, outbound, callback=callback, timeout=settings.delivery_timeout, restored=self._flow.ordered
+        )
         self._peers = Peers(self._secrets, logins=self._logins, timeout=settings.delivery_timeout)
-        reconciler = Reconciler(
-            self._flow, outbound, self._peers, settings.retry_schedule, settings.lease, settings.delivery_timeout
-        )
-        self._worker: Worker[Claim, Result] = Worker(
-            reconciler, concurrency=settings.delivery_concurrency, lease=settings.lease
-        )
+        reconciler = Reconciler(self._flow, outbound, self._peers, _pace(settings))
+        self._worker: Worker[Claim, Result] = Worker(reconciler, lease=settings.lease)
         teller = Teller(store, outbound, settings.retry_schedule, settings.lease)
         self._teller: Worker[Turn, Sent] = Worker(teller, concurrency=TOLD_AT_ONCE, lease=settings.lease)
         secret = _derived(settings, b"document ids")
-        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
+        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self.ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._tasks: list[asyncio.Task[None]] = []
         self._refreshing: asyncio.Task[None] | None = None
@@ -130,7 +151,7 @@ class _Parts:
             Authenticator(store),
             tickets=Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download"),
             priming=Priming(self._flow, self._logins),
-            ask=self._ask,
+            ask=self.ask,
         )
 
     async def start(self) -> None:
@@ -163,6 +184,6 @@ class _Parts:
     async def _secrets(self, connector: str) -> Mapping[str, str]:
         return await self._flow.store.query(lambda reader: reader.secrets(connector))
 
-    async def _ask(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
+    async def ask(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
         """A connector's calls to its side."""
         return await self._outbound.run(calls, await self._peers.get(config))

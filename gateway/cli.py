@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands import campdoc, subscribers
+from gateway.commands import campdoc, deliveries, incidents, subscribers
 from gateway.commands.opening import Json, opened, settings_of
 from gateway.errors import GatewayError
 
@@ -26,6 +26,8 @@ messages_app = typer.Typer(help="What came in, as it came in.", no_args_is_help=
 app.add_typer(keys_app, name="keys")
 app.add_typer(connectors_app, name="connectors")
 app.add_typer(messages_app, name="messages")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(subscribers.app, name="subscribers")
 app.add_typer(campdoc.app, name="campdoc")
 
@@ -136,8 +138,33 @@ def plan(
 
 
 @app.command()
+def reconcile(
+    connector: Annotated[str, typer.Argument(help="Whose side is read and compared.")],
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Take in what they say themselves, and order what they lack.")
+    ] = False,
+    values: Annotated[
+        bool, typer.Option("--values", help="With --json: the values too; they are patient data.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Read everything a system holds, compare it field by field, and report; with --repair, mend it."""
+    import asyncio
+
+    from gateway.commands import reconcile as reconciling
+    from gateway.commands import terminal
+
+    found = asyncio.run(reconciling.differences(settings_of(), connector, repair=repair))
+    if as_json:
+        terminal.print_json([one.to_json(values=values) for one in found])
+    else:
+        rows = [reconciling.cells(one) for one in found]
+        terminal.print_table(f"differences of {connector}", reconciling.COLUMNS, rows, reconciling.EMPTY)
+
+
+@app.command()
 def sandbox(
-    name: Annotated[str, typer.Argument(help="Which stand-in: canvas_partner or fhir_server.")],
+    name: Annotated[str, typer.Argument(help="Which stand-in; an unknown name lists what there is.")],
     port: Annotated[int, typer.Option(help="Port of the loopback address to listen on.", min=1, max=65535)],
 ) -> None:
     """Run a stand-in of a partner system on loopback until it is stopped."""

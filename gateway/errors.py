@@ -19,6 +19,7 @@ GatewayError
 │   └── AmbiguousMatch 412 multiple-matches
 ├── PartnerError 502 exception          the other side answered with an error
 │   ├── PartnerUnavailable 503 transient   nothing was sent, or they asked us to wait
+│   │   └── HeldBack 503 transient  we wait ourselves: their rate limit, or what has to be there first
 │   ├── PartnerUnknown 504 timeout      sent, but no answer: the outcome is unknown
 │   │   └── PartnerPending 504 timeout  they took it, and tell later what became of it
 │   ├── PartnerRejected 502 processing  4xx: a person must look
@@ -155,13 +156,21 @@ class PartnerError(GatewayError):
 
 
 class PartnerUnavailable(PartnerError):
-    """Nothing was done there, or they asked us to wait; `retry_after` in seconds when they said so."""
+    """Nothing was done there, or they asked us to wait; `retry_after` in seconds when they said so. `reached`: whether
+    there was a connection at all."""
 
     status, code, transient = 503, "transient", True
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, reached: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.reached = reached
+
+
+class HeldBack(PartnerUnavailable):
+    """We wait ourselves, for their rate limit or for what has to be there first: no attempt is used up."""
+
+    status, code, transient = 503, "transient", True
 
 
 class PartnerUnknown(PartnerError):
@@ -171,7 +180,14 @@ class PartnerUnknown(PartnerError):
 
 
 class PartnerPending(PartnerUnknown):
-    """They took it and carry it out later: until it shows up on their side it is neither done nor sent again."""
+    """They took it and carry it out later: until it shows up on their side it is neither done nor sent again.
+
+    `sent` False: it was sent before, and is waited for.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class PartnerRejected(PartnerError):

@@ -32,7 +32,14 @@ class Settings(BaseSettings):
     retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(SCHEDULE, description="Waits before each attempt, s")
     lease: float = Field(30.0, description="How long a worker may hold a delivery without renewing, seconds")
     delivery_timeout: float = Field(30.0, description="How long a partner may take to answer, seconds")
-    delivery_concurrency: int = Field(16, description="Patients worked on at once by the delivery worker")
+    delivery_concurrency: int = Field(16, description="Patients worked on at once on each system")
+    breaker_failures: int = Field(
+        5, description="Failures in a row after which a system is left alone for a while", ge=1
+    )
+    breaker_pause: float = Field(5.0, description="The first such while, seconds; doubled up to 300 by failed probes")
+    loop_writes: int = Field(
+        50, description="Writes of one resource to one system in an hour that stop its patient there"
+    )
     deliver: bool = Field(True, description="Whether this process runs the delivery worker")
     convert_processes: int = Field(1, description="Worker processes for documents; 0 converts in the server process")
     audit_strict: bool = Field(False, description="Whether a read waits for its audit row")

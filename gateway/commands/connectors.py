@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.connectors.config import Config, from_json
 from gateway.connectors.config_file import parse
+from gateway.delivery import incidents
 from gateway.errors import Conflict, Missing
 from gateway.fhir import json
 from gateway.store import ConnectorRow, Store, Tx
@@ -62,6 +63,8 @@ def _put(tx: Tx, known: ConnectorRow | None, config: Config, secrets: dict[str, 
     tx.put_connector(config.name, text)
     for name, value in secrets.items():
         tx.put_secret(config.name, name, value)
+    if known:
+        incidents.reauthorised(tx, config.name)  # with what is configured now it may work again
     return f"{config.name}: {'changed' if known else 'created'}"
 
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.connectors import registry
-from gateway.connectors.protocol import Connector, Formed, Optioned, Side
+from gateway.connectors.event import Event
+from gateway.connectors.protocol import Connector, GroupConnector, Optioned, Side
 from gateway.connectors.signature import Signature
 from gateway.errors import InvalidInput
 from gateway.fhir import json
@@ -20,6 +21,7 @@ CLIENT_SECRET = "client_secret"  # noqa: S105 (the names of secrets)
 PRIVATE_KEY = "private_key"
 PASSWORD = "password"  # noqa: S105
 OTHER_KEY = "other_key"
+IDENTIFIER_KEY = "identifier_key"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 
 
@@ -97,7 +99,7 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def form(self) -> Form:
         """What its payloads can carry."""
-        if isinstance(self.connector, Formed):
+        if registry.formed(self.profile) is not None:
             return _form(self.profile, json.encode([self.mapping, self.options]))
         return self.connector.form
 
@@ -105,6 +107,11 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     def chosen(self) -> Any:
         """`options` as the profile's own type; None when it has none. Raises InvalidInput naming the field."""
         return _options(self.profile, json.encode(self.options))
+
+    @property
+    def groups(self) -> GroupConnector | None:
+        """The module, where it takes several resources in one call."""
+        return registry.groups(self.profile)
 
     @property
     def webhook_path(self) -> str | None:
@@ -118,12 +125,23 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def side(self, ours: str) -> Side:
         """What the connector's calls need to know; `ours` = our FHIR base."""
-        return Side(ours, self.remote_system, self.update, self.name, self.mapping, self.chosen)
+        kept = (self.mapping, self.chosen, self.content_type, self.sync.read)
+        return Side(ours, self.remote_system, self.update, self.name, *kept)
+
+    def told(self, body: bytes, ours: str) -> Event:
+        """What a webhook's body means. Raises InvalidInput when it is not theirs."""
+        module = registry.mapped(self.profile)
+        return self.connector.event(json.decode(body)) if module is None else module.told(body, self.side(ours))
+
+    def accepts(self, resource_type: str) -> bool:
+        """Whether their side takes resources of that type."""
+        module = registry.mapped(self.profile)
+        return self.connector.accepts(resource_type) if module is None else module.takes(resource_type, self.mapping)
 
     def pushes(self, resource_type: str) -> bool:
         """Whether resources of that type are sent there."""
         wanted = resource_type in self.push if isinstance(self.push, tuple) else self.push
-        return wanted and self.endpoint is not None and self.connector.accepts(resource_type)
+        return wanted and self.endpoint is not None and self.accepts(resource_type)
 
     def to_json(self) -> dict[str, Any]:
         """What is stored: the body it was read from, secrets left out, defaults omitted."""
@@ -141,8 +159,8 @@ def from_json(stored: Any) -> Config:
 
 @lru_cache(maxsize=256)  # asked for with every comparison; the text of a configuration is its name
 def _form(profile: str, configured: bytes) -> Form:
-    module = registry.get(profile)
-    assert isinstance(module, Formed)
+    module = registry.formed(profile)
+    assert module is not None
     mapping, options = json.decode(configured)
     return module.form_for(mapping, _options(profile, json.encode(options)))
 

@@ -18,6 +18,7 @@ from gateway.connectors import registry, signature
 from gateway.connectors.config import (
     API_KEY,
     CLIENT_SECRET,
+    IDENTIFIER_KEY,
     OTHER_KEY,
     PASSWORD,
     PRIVATE_KEY,
@@ -44,6 +45,7 @@ _SECRETS: Final = {
         "otherKey": OTHER_KEY,
     },
     "sync": {"secret": WEBHOOK_SECRET},
+    "options": {"identifierKey": IDENTIFIER_KEY},
 }
 """Section and field of the file -> the name under which the secret is kept."""
 
@@ -158,7 +160,11 @@ def _profile_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
     targets = [json_path for json_path in config.mapping.values() if isinstance(json_path, str)]
     if len(set(targets)) != len(targets):
         yield "mapping must be one to one: two fields name the same remote path"
+    if config.options.get("identifier_strategy") == "hmac-sha256" and IDENTIFIER_KEY not in known:
+        yield "options.identifierKey is required for the identifier_strategy hmac-sha256"
     try:
+        if (module := registry.mapped(config.profile)) is not None:
+            module.check(config.mapping, both_ways=config.push is not False)
         config.side("")
         _ = config.form
     except InvalidInput as error:
@@ -239,9 +245,9 @@ def _sync_problems(sync: Sync, secrets: Secrets) -> Iterator[str]:
 
 def _push_problems(config: Config) -> Iterator[str]:
     for resource_type in config.push if isinstance(config.push, tuple) else ():
-        if not config.connector.accepts(resource_type):
+        if not config.accepts(resource_type):
             yield f"push lists {resource_type!r}, which the profile {config.profile} cannot take"
-    if config.endpoint is None and config.push and config.connector.accepts("Patient"):
+    if config.endpoint is None and config.push and config.accepts("Patient"):
         yield "endpoint is required, unless push is false"
     limit: RateLimit | None = config.rate_limit
     if limit is not None and not (limit.requests > 0 and limit.seconds > 0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from gateway.connectors.config import Config
+from gateway.connectors.config import IDENTIFIER_KEY, Config
 from gateway.delivery import guard, login
 from gateway.delivery.http import Peer
 from gateway.delivery.logins import Logins
@@ -35,4 +35,6 @@ class Peers:
             self._timeout,
             login=self._logins.find(config) if self._logins else None,
             others=login.elsewhere(config, secrets),
+            identifier_key=secrets.get(IDENTIFIER_KEY),
+            rate=config.rate_limit,
         )

@@ -10,7 +10,7 @@ from gateway.connectors.call import Accepted, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.protocol import Delayed
 from gateway.errors import AmbiguousMatch, Conflict, PartnerPending
-from gateway.fhir import deliver, observe, times
+from gateway.fhir import deliver, form, observe, times
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage, Record, Value
 from gateway.fhir.slots import split
@@ -72,7 +72,7 @@ def _announced(world: World, record: Record, config: Config, due: Due, timeout: 
     connector = config.connector
     if isinstance(connector, Delayed) and due.remote_id is None:
         if record.intents:
-            raise PartnerPending(f"{config.name} was sent it and has not shown yet what became of it")
+            raise PartnerPending(f"{config.name} was sent it and has not shown yet what became of it", sent=False)
         side = config.side(world.directory.ours)
         until += timedelta(seconds=connector.settles(side))
         held = connector.created(due.body, side)
@@ -173,7 +173,8 @@ def _due(world: World, state: State, key: tuple[str, str], config: Config) -> Du
     state.records[key] = replace(known, record=compared.record)
     remote_id = None if is_pending(key[1]) else key[1]
     carried = None if config.form.partial else compared.wanted
-    return Due(body, compared.due, carried, result.stamps, remote_id, max(state.number, _number(world, state)))
+    narrowed = form.narrow(body, config.form, compared.wanted)
+    return Due(narrowed, compared.due, carried, result.stamps, remote_id, max(state.number, _number(world, state)))
 
 
 def _number(world: World, state: State) -> int:

@@ -5,6 +5,7 @@ from .opening import open_store, secret_key
 from .reader import Reader
 from .rows import (
     AuditRow,
+    Backlog,
     Changes,
     ConflictRow,
     ConnectorRow,
@@ -12,8 +13,10 @@ from .rows import (
     FeedEntry,
     Head,
     HeadUpdate,
+    HealthRow,
     Hit,
     Identifier,
+    IncidentRow,
     Key,
     LinkRow,
     MessageRow,
@@ -31,6 +34,7 @@ from .vault import Vault, load_or_create_key
 
 __all__ = [
     "AuditRow",
+    "Backlog",
     "Changes",
     "Claim",
     "ConflictRow",
@@ -39,8 +43,10 @@ __all__ = [
     "FeedEntry",
     "Head",
     "HeadUpdate",
+    "HealthRow",
     "Hit",
     "Identifier",
+    "IncidentRow",
     "Key",
     "LinkRow",
     "MessageRow",

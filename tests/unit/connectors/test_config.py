@@ -111,7 +111,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (with_("name", 5), r"name"),
     (with_("type", "SOAP"), r"connector\.type must be one of FHIR, REST, CCDA"),
     (with_("profile", "canvsa"), r"connector\.profile must be one of .*canvas, .*fhir"),
-    (with_("profile", ...), r"connector\.profile must be one of"),
+    (with_("profile", ...), r"connector\.mapping is required"),
     ({**FHIR, "profile": "canvas"}, r"profile must be fhir"),
     (with_("endpoint", "partner.example"), r"connector\.endpoint"),
     (with_("endpoint", "ftp://partner.example"), r"connector\.endpoint"),
