@@ -21,6 +21,7 @@ GatewayError
 │   ├── PartnerUnavailable 503 transient   nothing was sent, or they asked us to wait
 │   │   └── HeldBack 503 transient  we wait ourselves: their rate limit, or what has to be there first
 │   ├── PartnerUnknown 504 timeout      sent, but no answer: the outcome is unknown
+│   │   └── PartnerPending 504 timeout  they took it, and tell later what became of it
 │   ├── PartnerRejected 502 processing  4xx: a person must look
 │   └── PartnerLoginExpired 502 login   they no longer take our login: somebody must authorise again
 └── StoreBusy 503 transient
@@ -176,6 +177,17 @@ class PartnerUnknown(PartnerError):
     """Sent, but no answer came: it may or may not have taken effect."""
 
     status, code, transient = 504, "timeout", True
+
+
+class PartnerPending(PartnerUnknown):
+    """They took it and carry it out later: until it shows up on their side it is neither done nor sent again.
+
+    `sent` False: it was sent before, and is waited for.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class PartnerRejected(PartnerError):
