@@ -148,19 +148,17 @@ class Reconciler:
         self, tx: Tx, claimed: Claim, result: Result, *, probe: bool, alarmed: bool
     ) -> tuple[list[IncidentRow], bool]:
         """What became known about the system and the patient, and the deliveries; whether the system answers again."""
-        news: list[IncidentRow] = []
-        before = tx.health(claimed.connector)
+        before = incidents.health_of(tx, claimed.connector)
+        noted = incidents.Noted(before)
         if result.sign is not None:
-            news += incidents.note(tx, claimed.connector, result.sign, self.pace.breaker, probe=probe)
-        after = tx.health(claimed.connector)
-        rest = after.open_until if after is not None and after.state in health.BROKEN else None
+            noted = incidents.note(tx, before, result.sign, self.pace.breaker, probe=probe)
+        broken = noted.health.state in health.BROKEN
+        rest = noted.health.open_until if broken else None
         rows = [self._settled(tx, row, result.done, rest) for row in claimed.deliveries]
         if settle(tx, claimed, rows) and result.orders:
             tx.write(Changes(deliveries=list(result.orders)))
-        if alarmed:
-            news += self._stop(tx, claimed)
-        was, now = (row is not None and row.state in health.BROKEN for row in (before, after))
-        return news, was and not now
+        stopped = self._stop(tx, claimed) if alarmed else []
+        return [*noted.news, *stopped], before.state in health.BROKEN and not broken
 
     def _stop(self, tx: Tx, claimed: Claim) -> list[IncidentRow]:
         """The loop alarm: nothing more about this patient goes there until an operator releases her."""

@@ -5,7 +5,8 @@ All of it runs in a writer's job; `tell` writes the events into the log after th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import structlog
 
@@ -22,13 +23,24 @@ LOOP = "loop"
 """Cause of the loop alarm, followed by the Patient."""
 
 
-def note(tx: Tx, connector: str, sign: Sign, breaker: Breaker, *, probe: bool = False) -> list[IncidentRow]:
-    """Write down what an attempt told about its system; the incidents that this opened or closed."""
-    before = tx.health(connector) or health.fresh(connector, tx.now)
+class Noted(NamedTuple):
+    """How a connector is doing by now, and the incidents that an attempt opened or closed."""
+
+    health: HealthRow
+    news: Sequence[IncidentRow] = ()
+
+
+def note(tx: Tx, before: HealthRow, sign: Sign, breaker: Breaker, *, probe: bool = False) -> Noted:
+    """Write down what an attempt told about its system."""
     row = health.after(before, sign, tx.now, breaker, probe=probe)
     if row == before:
-        return []
+        return Noted(row)
     tx.put_health(row)
+    return Noted(row, _news(tx, before, row, sign))
+
+
+def _news(tx: Tx, before: HealthRow, row: HealthRow, sign: Sign) -> list[IncidentRow]:
+    connector = row.connector
     if row.state == health.CONNECTED and before.state != health.CONNECTED:
         return [*end(tx, connector, health.UNREACHABLE), *end(tx, connector, health.LOGIN)]
     if sign.kind == "up" or row.state not in health.BROKEN:
