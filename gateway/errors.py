@@ -22,7 +22,7 @@ GatewayError
 │   │   └── HeldBack 503 transient  we wait ourselves: their rate limit, or what has to be there first
 │   ├── PartnerUnknown 504 timeout      sent, but no answer: the outcome is unknown
 │   ├── PartnerRejected 502 processing  4xx: a person must look
-│   └── PartnerLoginExpired 502 login   they no longer take our login: somebody must authorise again
+│   └── PartnerLoginExpired 502 login transient   they no longer take our login: somebody must authorise again
 └── StoreBusy 503 transient
 
 A class fixes three facts, so that no call site decides them: the HTTP `status`, the OperationOutcome `code`
@@ -187,7 +187,7 @@ class PartnerRejected(PartnerError):
 class PartnerLoginExpired(PartnerError):
     """They no longer take our login: it has to be authorised again, and everything waits until it is."""
 
-    status, code = 502, "login"
+    status, code, transient = 502, "login", True
 
 
 class StoreBusy(GatewayError):

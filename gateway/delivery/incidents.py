@@ -12,7 +12,8 @@ import structlog
 
 from gateway.delivery import health
 from gateway.delivery.health import Breaker, Sign
-from gateway.store import HealthRow, IncidentRow, Tx
+from gateway.errors import PartnerLoginExpired
+from gateway.store import HealthRow, IncidentRow, Store, Tx
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,15 @@ def _news(tx: Tx, before: HealthRow, row: HealthRow, sign: Sign) -> list[Inciden
         return []
     cause = health.LOGIN if sign.kind == "login" else health.UNREACHABLE
     return begin(tx, connector, cause, sign.error.message if sign.error else "")
+
+
+async def lose_login(store: Store, connector: str, error: PartnerLoginExpired, breaker: Breaker) -> None:
+    """A call that was no delivery told that the login is gone: deliveries wait for it as well."""
+
+    def job(tx: Tx) -> Sequence[IncidentRow]:
+        return note(tx, health_of(tx, connector), Sign("login", error), breaker).news
+
+    tell(await store.write(job))
 
 
 def health_of(tx: Tx, connector: str) -> HealthRow:
