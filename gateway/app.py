@@ -130,7 +130,9 @@ class _Parts:
         self._outbound = outbound
         self._flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance, ordered=self._wake)
         callback = settings.public_url + CALLBACK
-        self._logins = Logins(store, outbound, callback=callback, timeout=settings.delivery_timeout)
+        self._logins = Logins(
+            store, outbound, callback=callback, timeout=settings.delivery_timeout, restored=self._flow.ordered
+        )
         self._peers = Peers(self._secrets, logins=self._logins, timeout=settings.delivery_timeout)
         reconciler = Reconciler(self._flow, outbound, self._peers, _pace(settings))
         self._worker: Worker[Claim, Result] = Worker(reconciler, lease=settings.lease)

@@ -150,7 +150,7 @@ class Attempt:
 
     async def _read(self, part: Part) -> tuple[Seen, datetime]:
         began = datetime.now(UTC)
-        target = Target(part.type, part.id, part.remote_id, part.identifiers, local=part.local)
+        target = Target(part.type, part.id, part.remote_id, part.identifiers, local=part.local, body=part.body)
         seen = await self.outbound.run(self.config.connector.read(target, self._side()), self.peer)
         self.answered = True
         if seen.body is not None and part.type == "Patient":
@@ -351,7 +351,7 @@ def _item(part: Part, due: Due | None, read: tuple[Seen, datetime] | None) -> It
     seen = read[0] if read else None
     version = seen.version if seen else None
     if due is not None:
-        return Item(part.type, part.id, due.body, due.remote_id, version)
+        return Item(part.type, part.id, due.body, due.remote_id, version, due=frozenset(due.slots))
     remote_id = part.remote_id or (seen.remote_id if seen else None)
     return Item(part.type, part.id, part.body, remote_id, version)
 

@@ -164,7 +164,7 @@ def reconcile(
 
 @app.command()
 def sandbox(
-    name: Annotated[str, typer.Argument(help="Which stand-in: canvas_partner or fhir_server.")],
+    name: Annotated[str, typer.Argument(help="Which stand-in; an unknown name lists what there is.")],
     port: Annotated[int, typer.Option(help="Port of the loopback address to listen on.", min=1, max=65535)],
 ) -> None:
     """Run a stand-in of a partner system on loopback until it is stopped."""

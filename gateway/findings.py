@@ -14,6 +14,7 @@ from gateway.connectors.call import Found
 from gateway.connectors.config import Config
 from gateway.errors import Conflict, GatewayError, NotConformant
 from gateway.fhir import gate, json, references, times
+from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.flow import Flow, Received, audits_of
 from gateway.planning import provenance
@@ -40,6 +41,11 @@ class Landed:
 def message_body(founds: Sequence[Found]) -> bytes:
     """What is kept of a look that came without a message of its own."""
     return json.encode([{"type": one.type, "id": one.remote_id, "at": one.at, "resource": one.body} for one in founds])
+
+
+def issues_json(issues: Sequence[Issue]) -> bytes | None:
+    """What could not be translated, as it is kept beside the message."""
+    return json.encode([issue.to_fhir() for issue in issues]) if issues else None
 
 
 async def take(
@@ -144,8 +150,9 @@ def _close(flow: Flow, tx: Tx, received: Received, landed: Sequence[Landed], wor
     last = World(tx, flow.directory(tx))
     speaker = Speaker(received.connector, "system", received.message_id, received.principal)
     provenance.add_for(last, worlds, speaker)
+    noted = issues_json([issue for one in landed for issue in one.found.issues])
     if tx.message(received.message_id) is None:
-        last.changes.messages.append(received.row(state, tx.now, error=why))
+        last.changes.messages.append(received.row(state, tx.now, error=why)._replace(issues=noted))
     else:
-        last.changes.message_updates.append(MessageUpdate(received.message_id, state, error=why))
+        last.changes.message_updates.append(MessageUpdate(received.message_id, state, error=why, issues=noted))
     tx.write(last.changes)

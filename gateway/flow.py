@@ -197,14 +197,23 @@ class Flow:
 
         return await self.store.write(job)
 
-    async def apply_stored(self, received: Received, item: Item, speaker: Speaker, fresh: Callable[[Tx], bool]) -> bool:
-        """The same for a message that was committed before; False, and nothing done, when it is no longer `fresh`."""
+    async def apply_stored(
+        self,
+        received: Received,
+        item: Item,
+        speaker: Speaker,
+        fresh: Callable[[Tx], bool],
+        *,
+        issues: bytes | None = None,
+    ) -> bool:
+        """The same for a message that was committed before; False, and nothing done, when it is no longer `fresh`.
+        `issues`: what in it could not be translated."""
 
         def job(tx: Tx) -> bool:
             if not fresh(tx):
                 return False
             self._applied(tx, received, [item], speaker)
-            tx.write(Changes(message_updates=[MessageUpdate(received.message_id, "applied")]))
+            tx.write(Changes(message_updates=[MessageUpdate(received.message_id, "applied", issues=issues)]))
             return True
 
         done = await self.store.write(job)

@@ -103,7 +103,7 @@ class Ingest:
         Raises PartnerUnavailable while their side cannot be read: the message stays received and is tried again.
         """
         async with self._flow.accepted(received):
-            event = config.connector.event(json.decode(received.body))
+            event = config.told(received.body, self._flow.ours)
             if event.kind == "gather":
                 await self._gather(received, config, event)
             elif event.kind == "ignored" or event.type is None or event.remote_id is None:
@@ -117,7 +117,8 @@ class Ingest:
         """Fetch everything the event speaks about, and apply it."""
         assert isinstance(config.connector, Gatherer)
         began = datetime.now(UTC)
-        founds = await self._ask(config, config.connector.gather(event, config.side(self._flow.ours)))
+        calls = config.connector.gather(event, config.side(self._flow.ours))
+        founds = await self._ask(config, calls) if config.sync.read else _uncalled(calls)
         await findings.take(self._flow, received, config, founds, read_start=began)
 
     async def found(
@@ -165,7 +166,7 @@ class Ingest:
             now = tx.records_of(config.name, [(item.type, item.remote_id or "")])
             return (next(iter(now.values())).revision if now else 0) == revision
 
-        return await self._flow.apply_stored(received, item, speaker, fresh)
+        return await self._flow.apply_stored(received, item, speaker, fresh, issues=findings.issues_json(seen.issues))
 
     def _target(self, reader: Reader, config: Config, event: Event) -> tuple[Target, RecordRow | None]:
         assert event.type is not None and event.remote_id is not None
@@ -193,6 +194,16 @@ class Ingest:
     async def _config(self, name: str) -> Config:
         directory: Directory = await self._flow.store.query(self._flow.directory)
         return directory.peer(name)
+
+
+def _uncalled(calls: Generator[Call, Reply, T]) -> T:
+    """What comes of an event that is believed as it is: nothing is asked for."""
+    try:
+        next(calls)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise InvalidInput("this event cannot be used without reading their side: set sync.read true")
 
 
 def _shown(row: RecordRow) -> Resource:

@@ -11,10 +11,14 @@ import msgspec
 
 from gateway.errors import InvalidInput, PartnerRejected, Unparsable
 from gateway.fhir import json
+from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 
 T = TypeVar("T")
+
+KEYED = "KEYED"
+"""The method of a call that never leaves (see `keyed`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Call:
 
     @property
     def safe(self) -> bool:
-        return self.method in ("GET", "HEAD")
+        return self.method in ("GET", "HEAD", KEYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +77,14 @@ class Reply:
 class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
     as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
-    answer speaks about, None = what the connector's form says."""
+    answer speaks about, None = what the connector's form says. `issues` = what in it could not be translated."""
 
     remote_id: str | None
     body: Resource | None
     at: str | None = None
     version: str | None = None
     coverage: Coverage | None = None
+    issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class Found:
     at: str | None = None
     version: str | None = None
     coverage: Coverage | None = None
+    issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,13 @@ Push = Generator[Call, Reply, Accepted]
 PushGroup = Generator[Call, Reply, list[Accepted | Rejected]]
 Scan = Generator[Call, Reply, Page]
 Gather = Generator[Call, Reply, list[Found]]
+
+
+def keyed(value: str) -> Generator[Call, Reply, str]:
+    """The value hashed with the connector's identifier key (hex HMAC-SHA256). Whoever makes the calls answers this one
+    itself, so that a connector holds no secret."""
+    reply = yield Call(KEYED, value)
+    return reply.body.decode()
 
 
 def segment(value: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.connectors import registry
+from gateway.connectors.event import Event
 from gateway.connectors.protocol import Connector, GroupConnector, Optioned, Side
 from gateway.connectors.signature import Signature
 from gateway.errors import InvalidInput
@@ -18,6 +19,7 @@ API_KEY = "api_key"
 CLIENT_SECRET = "client_secret"  # noqa: S105 (the names of secrets)
 PRIVATE_KEY = "private_key"
 PASSWORD = "password"  # noqa: S105
+IDENTIFIER_KEY = "identifier_key"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 
 
@@ -121,12 +123,23 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def side(self, ours: str) -> Side:
         """What the connector's calls need to know; `ours` = our FHIR base."""
-        return Side(ours, self.remote_system, self.update, self.name, self.mapping, self.chosen)
+        kept = (self.mapping, self.chosen, self.content_type, self.sync.read)
+        return Side(ours, self.remote_system, self.update, self.name, *kept)
+
+    def told(self, body: bytes, ours: str) -> Event:
+        """What a webhook's body means. Raises InvalidInput when it is not theirs."""
+        module = registry.mapped(self.profile)
+        return self.connector.event(json.decode(body)) if module is None else module.told(body, self.side(ours))
+
+    def accepts(self, resource_type: str) -> bool:
+        """Whether their side takes resources of that type."""
+        module = registry.mapped(self.profile)
+        return self.connector.accepts(resource_type) if module is None else module.takes(resource_type, self.mapping)
 
     def pushes(self, resource_type: str) -> bool:
         """Whether resources of that type are sent there."""
         wanted = resource_type in self.push if isinstance(self.push, tuple) else self.push
-        return wanted and self.endpoint is not None and self.connector.accepts(resource_type)
+        return wanted and self.endpoint is not None and self.accepts(resource_type)
 
     def to_json(self) -> dict[str, Any]:
         """What is stored: the body it was read from, secrets left out, defaults omitted."""

@@ -18,6 +18,7 @@ from gateway.connectors import registry, signature
 from gateway.connectors.config import (
     API_KEY,
     CLIENT_SECRET,
+    IDENTIFIER_KEY,
     PASSWORD,
     PRIVATE_KEY,
     WEBHOOK_SECRET,
@@ -37,6 +38,7 @@ _IMPLIED_PROFILE = {"FHIR": "fhir", "CCDA": "intake", "REST": "rest"}
 _SECRETS: Final = {
     "auth": {"key": API_KEY, "clientSecret": CLIENT_SECRET, "privateKey": PRIVATE_KEY, "password": PASSWORD},
     "sync": {"secret": WEBHOOK_SECRET},
+    "options": {"identifierKey": IDENTIFIER_KEY},
 }
 """Section and field of the file -> the name under which the secret is kept."""
 
@@ -139,19 +141,23 @@ def _problems(config: Config, secrets: Secrets, known: frozenset[str]) -> Iterat
         yield "name must be 1 to 64 of A-Z, a-z, 0-9, _ and -"
     if config.type == "FHIR" and config.profile not in ("fhir", "canvas_fhir"):
         yield "profile must be fhir or canvas_fhir for the type FHIR"
-    yield from _profile_problems(config)
+    yield from _profile_problems(config, known)
     yield from _address_problems(config)
     yield from _auth_problems(config, secrets, known)
     yield from _sync_problems(config.sync, secrets)
     yield from _push_problems(config)
 
 
-def _profile_problems(config: Config) -> Iterator[str]:
+def _profile_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
     """What the profile itself says of its options and of the mapping."""
     targets = [json_path for json_path in config.mapping.values() if isinstance(json_path, str)]
     if len(set(targets)) != len(targets):
         yield "mapping must be one to one: two fields name the same remote path"
+    if config.options.get("identifier_strategy") == "hmac-sha256" and IDENTIFIER_KEY not in known:
+        yield "options.identifierKey is required for the identifier_strategy hmac-sha256"
     try:
+        if (module := registry.mapped(config.profile)) is not None:
+            module.check(config.mapping, both_ways=config.push is not False)
         config.side("")
         _ = config.form
     except InvalidInput as error:
@@ -227,9 +233,9 @@ def _sync_problems(sync: Sync, secrets: Secrets) -> Iterator[str]:
 
 def _push_problems(config: Config) -> Iterator[str]:
     for resource_type in config.push if isinstance(config.push, tuple) else ():
-        if not config.connector.accepts(resource_type):
+        if not config.accepts(resource_type):
             yield f"push lists {resource_type!r}, which the profile {config.profile} cannot take"
-    if config.endpoint is None and config.push and config.connector.accepts("Patient"):
+    if config.endpoint is None and config.push and config.accepts("Patient"):
         yield "endpoint is required, unless push is false"
     limit: RateLimit | None = config.rate_limit
     if limit is not None and not (limit.requests > 0 and limit.seconds > 0):

@@ -19,7 +19,7 @@ class Side:
     """What a connector must know of the two sides. `ours` = our FHIR base: `{ours}/Patient` is the identifier system
     of our Patient ids. `id_system` = the identifier system of their ids. `update` = the method of their updates.
     `mapping` and `options` are the connector file's; `options` an instance of the module's `Options`, where it has
-    any."""
+    any. `content_type`: how they write; `read` False: events are believed as they are."""
 
     ours: str
     id_system: str
@@ -27,13 +27,15 @@ class Side:
     name: str = ""
     mapping: Mapping[str, Any] = field(default_factory=dict)
     options: Any = None
+    content_type: str = "json"
+    read: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whose copy is meant: our resource `type`/`id`, their `remote_id` once linked, before that the identifiers to
-    look for. `known` = what they were last seen to show, so that half a name can be completed.
-    `local` = their `Type/id` -> ours, for the references in what is read."""
+    look for. `known` = what they were last seen to show, so that half a name can be completed; `body` = ours, of which
+    the identifier to look for may be made. `local` = their `Type/id` -> ours, for the references in what is read."""
 
     type: str
     id: str
@@ -41,11 +43,13 @@ class Target:
     identifiers: tuple[tuple[str, str], ...] = ()
     known: Resource | None = None
     local: Mapping[str, str] = field(default_factory=dict)
+    body: Resource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
     """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional.
+    `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known.
 
     `held`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already. For
     `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
@@ -56,6 +60,7 @@ class Item:
     body: Resource
     remote_id: str | None = None
     version: str | None = None
+    due: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
 
 
@@ -156,6 +161,20 @@ class Formed(Protocol):
 
     def form_for(self, mapping: Mapping[str, Any], options: Any) -> Form:
         """Raises InvalidInput for a mapping that cannot be used; asked when the connector file is read."""
+
+
+@runtime_checkable
+class Mapped(Protocol):
+    """A system of which the mapping says everything: which types it takes, and what its events mean."""
+
+    def check(self, mapping: Mapping[str, Any], *, both_ways: bool) -> None:
+        """Raises InvalidInput naming the field that cannot be used."""
+
+    def takes(self, resource_type: str, mapping: Mapping[str, Any]) -> bool:
+        """Whether the mapping sends resources of that type."""
+
+    def told(self, body: bytes, side: Side) -> Event:
+        """What a webhook's body means. Raises InvalidInput when it is not theirs."""
 
 
 @runtime_checkable

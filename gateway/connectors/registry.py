@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 
 import gateway.connectors
-from gateway.connectors.protocol import Connector, Formed, GroupConnector
+from gateway.connectors.protocol import Connector, Formed, GroupConnector, Mapped
 from gateway.errors import InvalidInput
 
 
@@ -35,6 +35,13 @@ def formed(profile: str) -> Formed | None:
     """The module, where its form depends on its configuration."""
     module = get(profile)
     return module if isinstance(module, Formed) else None
+
+
+@cache
+def mapped(profile: str) -> Mapped | None:
+    """The module, where the mapping says which types it takes and what its events mean."""
+    module = get(profile)
+    return module if isinstance(module, Mapped) else None
 
 
 def profiles() -> list[str]:

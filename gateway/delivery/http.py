@@ -7,6 +7,8 @@ every address is checked first (`guard`). Nothing of a payload or a credential i
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +17,13 @@ from urllib.parse import urlencode
 
 import httpx
 
-from gateway.connectors.call import Call, Reply
+from gateway.connectors.call import KEYED, Call, Reply
 from gateway.connectors.config import RateLimit
 from gateway.delivery import guard, transport
 from gateway.delivery.guard import Address, Network
 from gateway.delivery.limits import Limits
 from gateway.delivery.retry import parse_retry_after
-from gateway.errors import PartnerError, PartnerLoginExpired, PartnerUnavailable, PartnerUnknown
+from gateway.errors import PartnerError, PartnerLoginExpired, PartnerRejected, PartnerUnavailable, PartnerUnknown
 from gateway.fhir import json
 
 T = TypeVar("T")
@@ -54,6 +56,7 @@ class Peer:
     timeout: float = 30.0
     largest_answer: int = LARGEST_ANSWER
     login: Login | None = field(default=None, repr=False)
+    identifier_key: str | None = field(default=None, repr=False)
     rate: RateLimit | None = None
 
     def url(self, path: str) -> httpx.URL:
@@ -119,6 +122,8 @@ class Outbound:
 
     async def _send(self, call: Call, peer: Peer, deadline: float) -> Reply:
         """With the peer's credentials; when they are refused, once more with newer ones (nothing was done there)."""
+        if call.method == KEYED:
+            return _keyed(call, peer)
         url = peer.url(call.path)
         own = call.auth and peer.is_own(call.path)
         ours = peer.headers if own else {}
@@ -186,6 +191,13 @@ class Outbound:
         if reply.status >= 500:
             raise _lost(call, peer, f"failed with status {reply.status}")
         return reply
+
+
+def _keyed(call: Call, peer: Peer) -> Reply:
+    if peer.identifier_key is None:
+        raise PartnerRejected(f"the connector {peer.name} has no identifier key")
+    digest = hmac.new(peer.identifier_key.encode(), call.path.encode(), hashlib.sha256)
+    return Reply(200, body=digest.hexdigest().encode())
 
 
 def _request(call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], address: Address) -> httpx.Request:

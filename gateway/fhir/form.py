@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage, Record, Shown, Slots, Value
-from gateway.fhir.slots import element_of, labelled, order, split, unwrap, wrap
+from gateway.fhir.slots import element_of, join, labelled, order, split, unwrap, wrap
 from gateway.fhir.spelling import fold, same
 
 
@@ -56,7 +56,10 @@ class Form:
     partial: bool = False
 
     def carries(self, slot: str) -> bool:
-        return self.writes is None or slot in self.writes or element_of(slot) in self.writes
+        if self.writes is None or slot in self.writes or element_of(slot) in self.writes:
+            return True
+        single = self.field_of(slot)
+        return single is not None and single.slot in self.writes
 
     @property
     def readable(self) -> bool:
@@ -84,6 +87,14 @@ def render(resource: Resource, form: Form, record: Record) -> dict[str, Value]:
         for slot in [slot for slot in rendered if single.holds(slot) and slot != filled_by]:
             del rendered[slot]
     return {slot: value for slot, value in rendered.items() if form.carries(slot)}
+
+
+def narrow(resource: Resource, form: Form, rendered: Slots) -> Resource:
+    """The resource with that value only which fills each single-valued field, as `rendered` has chosen."""
+    if not form.fields:
+        return resource
+    kept = {slot: value for slot, value in split(resource).items() if form.field_of(slot) is None or slot in rendered}
+    return join(resource["resourceType"], kept)
 
 
 def choose(single: Field, slots: Slots, record: Record) -> str | None:
@@ -203,6 +214,14 @@ def _first_given(element: str, item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "given": item["given"][:1]} if element == "name" and item.get("given") else item
 
 
+def _name_text(element: str, item: dict[str, Any]) -> dict[str, Any]:
+    """A name that is shown as one text."""
+    if element != "name":
+        return item
+    text = item.get("text") or " ".join([*(item.get("given") or []), item.get("family") or ""]).strip()
+    return {key: part for key, part in item.items() if key == "use"} | ({"text": text} if text else {})
+
+
 def _each_text(item: dict[str, Any], rewrite: Callable[[str], str]) -> dict[str, Any]:
     return {key: _rewritten(part, rewrite) if key in _TEXTS else part for key, part in item.items()}
 
@@ -223,4 +242,5 @@ REWRITING: Final[Mapping[str, Callable[[str, dict[str, Any]], dict[str, Any]]]] 
     "unaccented": _unaccented,
     "digits": _digits,
     "first-given": _first_given,
+    "name-text": _name_text,
 }

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from gateway.connectors.call import Accepted, Seen
 from gateway.connectors.config import Config
 from gateway.errors import AmbiguousMatch, Conflict
-from gateway.fhir import deliver, observe, times
+from gateway.fhir import deliver, form, observe, times
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage, Record, Value
 from gateway.identity.agree import agrees
@@ -160,7 +160,8 @@ def _due(world: World, state: State, key: tuple[str, str], config: Config) -> Du
     state.records[key] = replace(known, record=compared.record)
     remote_id = None if is_pending(key[1]) else key[1]
     carried = None if config.form.partial else compared.wanted
-    return Due(body, compared.due, carried, result.stamps, remote_id, max(state.number, _number(world, state)))
+    narrowed = form.narrow(body, config.form, compared.wanted)
+    return Due(narrowed, compared.due, carried, result.stamps, remote_id, max(state.number, _number(world, state)))
 
 
 def _number(world: World, state: State) -> int:

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.connectors import signature
-from gateway.connectors.config import WEBHOOK_SECRET
+from gateway.connectors import registry, signature
+from gateway.connectors.config import WEBHOOK_SECRET, Config
 from gateway.connectors.protocol import Answering, Named
-from gateway.errors import NotPermitted
+from gateway.errors import InvalidInput, NotPermitted
 from gateway.fhir import json
 from gateway.flow import Received, dedupe_key
 from gateway.routes.context import context_of
@@ -60,6 +60,8 @@ async def webhook(request: Request, path: str) -> Response:
         return plain_json(pong)
     if event_id is None and isinstance(connector, Named):
         event_id = connector.event_id(json.decode(body))
+    elif event_id is None and registry.mapped(config.profile) is not None:
+        event_id = _told_id(config, body, flow.ours)
     media = request.headers.get("content-type", "")
     received = Received(config.name, None, "webhook", media, body, dedupe_key("event", event_id))
     kept = await flow.store_first(received)
@@ -67,3 +69,11 @@ async def webhook(request: Request, path: str) -> Response:
     if fresh:
         context.inbox.put(received)
     return plain_json({"received": True, "message": kept, "duplicate": not fresh})
+
+
+def _told_id(config: Config, body: bytes, ours: str) -> str | None:
+    """The event's own id, where the mapping says it stands. What is no event is kept all the same, and fails later."""
+    try:
+        return config.told(body, ours).id
+    except InvalidInput:
+        return None

@@ -57,8 +57,8 @@ async def test_a_knob_that_does_not_exist_is_named(client: httpx.AsyncClient, kn
 
 
 def test_the_stand_ins_there_are() -> None:
-    assert serve.names() == ["canvas_partner", "fhir_server"]
-    with pytest.raises(InvalidInput, match="canvas_partner, fhir_server"):
+    assert {"canvas_partner", "fhir_server"} <= set(serve.names())
+    with pytest.raises(InvalidInput, match=r"canvas_partner, .*fhir_server"):
         serve.create("campus")
 
 
