@@ -153,7 +153,7 @@ class Reconciler:
         before = incidents.health_of(tx, claimed.connector)
         noted = incidents.Noted(before)
         if result.sign is not None:
-            noted = incidents.note(tx, before, result.sign, self.pace.breaker, probe=probe)
+            noted = incidents.judge(tx, before, result.sign, self.pace.breaker, probe=probe)
         broken = noted.health.state in health.BROKEN
         rest = noted.health.open_until if broken else None
         rows = [self._settled(tx, row, result.done, rest) for row in claimed.deliveries]

@@ -31,8 +31,13 @@ class Noted(NamedTuple):
     news: Sequence[IncidentRow] = ()
 
 
-def note(tx: Tx, before: HealthRow, sign: Sign, breaker: Breaker, *, probe: bool = False) -> Noted:
-    """Write down what an attempt told about its system."""
+def note(tx: Tx, connector: str, sign: Sign, breaker: Breaker) -> list[IncidentRow]:
+    """Write down what a call told about its system; the incidents that this opened or closed."""
+    return list(judge(tx, health_of(tx, connector), sign, breaker).news)
+
+
+def judge(tx: Tx, before: HealthRow, sign: Sign, breaker: Breaker, *, probe: bool = False) -> Noted:
+    """The same after an attempt at a delivery, with how the system is doing by now."""
     row = health.after(before, sign, tx.now, breaker, probe=probe)
     if row == before:
         return Noted(row)
@@ -53,10 +58,7 @@ def _news(tx: Tx, before: HealthRow, row: HealthRow, sign: Sign) -> list[Inciden
 async def lose_login(store: Store, connector: str, error: PartnerLoginExpired, breaker: Breaker) -> None:
     """A call that was no delivery told that the login is gone: deliveries wait for it as well."""
 
-    def job(tx: Tx) -> Sequence[IncidentRow]:
-        return note(tx, health_of(tx, connector), Sign("login", error), breaker).news
-
-    tell(await store.write(job))
+    tell(await store.write(lambda tx: note(tx, connector, Sign("login", error), breaker)))
 
 
 def health_of(tx: Tx, connector: str) -> HealthRow:

@@ -18,7 +18,7 @@ DOWN = Sign("down", PartnerUnavailable("rest cannot be reached", reached=False))
 
 def note(store: Store, sign: Sign, *, probe: bool = False) -> list[IncidentRow]:
     def job(tx):
-        return list(incidents.note(tx, incidents.health_of(tx, "rest"), sign, BREAKER, probe=probe).news)
+        return list(incidents.judge(tx, incidents.health_of(tx, "rest"), sign, BREAKER, probe=probe).news)
 
     return store.write_now(job)
 
