@@ -77,7 +77,8 @@ class Reply:
 class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
     as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
-    answer speaks about, None = what the connector's form says. `issues` = what in it could not be translated."""
+    answer speaks about, None = what the connector's form says. `issues` = what in it could not be translated.
+    `raw` = what a write there has to repeat of it."""
 
     remote_id: str | None
     body: Resource | None
@@ -85,6 +86,7 @@ class Seen:
     version: str | None = None
     coverage: Coverage | None = None
     issues: tuple[Issue, ...] = ()
+    raw: Resource | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
@@ -48,7 +49,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional.
+    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional;
+    `raw` = their body as it was then read, for a system whose writes must repeat it, `read_at` = when that began.
     `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known.
 
     `held`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already. For
@@ -60,6 +62,8 @@ class Item:
     body: Resource
     remote_id: str | None = None
     version: str | None = None
+    raw: Resource | None = None
+    read_at: datetime | None = None
     due: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
 

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from gateway.errors import GatewayError, HeldBack, PartnerLoginExpired, PartnerUnavailable, PartnerUnknown
+from gateway.errors import (
+    GatewayError,
+    HeldBack,
+    PartnerLoginExpired,
+    PartnerPending,
+    PartnerUnavailable,
+    PartnerUnknown,
+)
 from gateway.fhir import json
 from gateway.store import HealthRow
 
@@ -63,6 +70,8 @@ def sign_of(error: GatewayError, *, repeated: bool) -> Sign | None:
     if isinstance(error, PartnerUnavailable):
         silent = error.retry_after is not None or not error.reached or not repeated
         return Sign("down", error, error.retry_after) if silent else None
+    if isinstance(error, PartnerPending):
+        return Sign("up")
     if isinstance(error, PartnerUnknown):
         return None if repeated else Sign("down", error)
     return None
