@@ -350,16 +350,17 @@ def _extras_for(group: Group, ready: Sequence[Part]) -> list[Part]:
 
 def _item(part: Part, due: Due | None, read: tuple[Seen, datetime] | None) -> Item:
     seen, began = read or (Seen(None, None), None)
-    was = (seen.version, seen.raw, began)
     if due is not None:
-        return Item(part.type, part.id, due.body, due.remote_id, *was, due=frozenset(due.slots))
-    return Item(part.type, part.id, part.body, part.remote_id or seen.remote_id, *was)
+        item = Item(part.type, part.id, due.body, due.remote_id, due=frozenset(due.slots))
+    else:
+        item = Item(part.type, part.id, part.body, part.remote_id or seen.remote_id)
+    return replace(item, version=seen.version, raw=seen.raw, read_at=began)
 
 
 def _failed(row: Delivery, error: GatewayError) -> Done:
     if isinstance(error, PartnerUnknown):
-        sent = not isinstance(error, PartnerPending)  # while it is pending nothing is sent again
-        return Done("unknown", row.want, row.remote_id, error.message, wrote=sent)
+        wrote = not isinstance(error, PartnerPending) or error.sent
+        return Done("unknown", row.want, row.remote_id, error.message, wrote=wrote)
     if isinstance(error, PartnerUnavailable):
         held = isinstance(error, HeldBack)
         return Done("due", row.want, row.remote_id, error.message, error.retry_after, counts=not held)

@@ -180,7 +180,14 @@ class PartnerUnknown(PartnerError):
 
 
 class PartnerPending(PartnerUnknown):
-    """They took it and carry it out later: until it shows up on their side it is neither done nor sent again."""
+    """They took it and carry it out later: until it shows up on their side it is neither done nor sent again.
+
+    `sent` False: it was sent before, and is waited for.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class PartnerRejected(PartnerError):

@@ -78,16 +78,16 @@ class Reply:
 class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
     as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
-    answer speaks about, None = what the connector's form says. `issues` = what in it could not be translated.
-    `raw` = what a write there has to repeat of it."""
+    answer speaks about, None = what the connector's form says. `raw` = what a write there has to repeat of it, `issues`
+    = what in it could not be translated."""
 
     remote_id: str | None
     body: Resource | None
     at: str | None = None
     version: str | None = None
     coverage: Coverage | None = None
-    issues: tuple[Issue, ...] = ()
     raw: Resource | None = None
+    issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,9 +49,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional;
-    `raw` = their body as it was then read, for a system whose writes must repeat it, `read_at` = when that began.
-    `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known.
+    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional.
+    `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known. `raw` = their
+    body as it was read, for a system whose writes must repeat it; `read_at` = when that read began.
 
     `held`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already. For
     `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
@@ -62,10 +62,10 @@ class Item:
     body: Resource
     remote_id: str | None = None
     version: str | None = None
-    raw: Resource | None = None
-    read_at: datetime | None = None
     due: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
+    raw: Resource | None = None
+    read_at: datetime | None = None
 
 
 @runtime_checkable

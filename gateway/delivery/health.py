@@ -71,7 +71,7 @@ def sign_of(error: GatewayError, *, repeated: bool) -> Sign | None:
         silent = error.retry_after is not None or not error.reached or not repeated
         return Sign("down", error, error.retry_after) if silent else None
     if isinstance(error, PartnerPending):
-        return Sign("up")
+        return Sign("up")  # it answered, even if only that it will
     if isinstance(error, PartnerUnknown):
         return None if repeated else Sign("down", error)
     return None
