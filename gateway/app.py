@@ -7,6 +7,7 @@ import gc
 import hashlib
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from fastapi import FastAPI
@@ -20,12 +21,13 @@ from gateway.comparing import Comparer
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
 from gateway.consolidated.tickets import Tickets
-from gateway.delivery.health import Breaker
+from gateway.delivery import incidents
+from gateway.delivery.health import Breaker, waits_for_login
 from gateway.delivery.http import Outbound
 from gateway.delivery.logins import Logins
 from gateway.delivery.peers import Peers
 from gateway.delivery.worker import Worker
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, PartnerLoginExpired
 from gateway.fhir import gate
 from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
@@ -198,8 +200,15 @@ class _Parts:
         self._teller.wake()
 
     async def _work(self, received: Received) -> None:
-        directory = await self._flow.store.query(self._flow.directory)
-        await self._ingest.event(received, directory.peer(received.connector))
+        name, store = received.connector, self._flow.store
+        if waits_for_login(await store.query(lambda reader: reader.health(name)), datetime.now(UTC)):
+            raise PartnerLoginExpired(f"{name} waits for a new login")
+        directory = await store.query(self._flow.directory)
+        try:
+            await self._ingest.event(received, directory.peer(name))
+        except PartnerLoginExpired as error:
+            await incidents.lose_login(store, name, error, _pace(self._settings).breaker)
+            raise
 
     async def _configs(self) -> Iterable[Config]:
         return (await self._flow.store.query(self._flow.directory)).peers.values()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, PartnerLoginExpired
 from gateway.flow import Flow, Received
 
 log = structlog.get_logger(__name__)
@@ -85,7 +85,11 @@ class Inbox:
             await self._work(received)
         except GatewayError as error:
             log.warning("message not applied", message=received.message_id, error=type(error).__name__)
-            if error.transient:
+            if isinstance(error, PartnerLoginExpired):
+                self._later(
+                    received, min(1, len(self._waits) - 1)
+                )  # until somebody authorises us, however long it takes
+            elif error.transient:
                 await self._again(received, tries + 1)
         except Exception as error:  # a defect of ours concerns this message only
             log.error("message failed unexpectedly", message=received.message_id, error=type(error).__name__)
