@@ -25,8 +25,6 @@ from gateway.errors import PartnerRejected
 from gateway.flow import Flow
 from gateway.store import Changes, Claim, Delivery, IncidentRow, Settled, Tx, claim, renew, settle
 
-_STILL = (health.PAUSED, health.PENDING, "deleted")
-"""States that an operator gave a connector: nothing is sent there."""
 _WOKEN = 500
 """How many waiting deliveries are made due in one transaction once their system answers again."""
 
@@ -83,7 +81,8 @@ class Reconciler:
         lease = timedelta(seconds=self.pace.lease)
         claims: list[Claim] = []
         probes: set[int] = set()
-        running = [row.name for row in tx.connectors() if row.state not in _STILL]
+        directory = self.flow.directory(tx)
+        running = [name for name in directory.peers if name not in directory.still]
         for name in sorted(running, key=lambda name: -free.get(name, 0)):  # who has least to do comes first
             most = min(limit - len(claims), free.get(name, 0))
             most = health.allowance(states.get(name), tx.now, most)
