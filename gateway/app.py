@@ -37,6 +37,7 @@ from gateway.priming import CALLBACK, Priming
 from gateway.reconcile import Pace, Reconciler
 from gateway.routes import (
     campdoc,
+    canvas,
     deliveries,
     documents,
     fhir_api,
@@ -86,6 +87,7 @@ def create(settings: Settings) -> FastAPI:
         health,
         deliveries,
         documents,
+        canvas,
         partners,
         oauth,
         campdoc,

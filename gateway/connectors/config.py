@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ API_KEY = "api_key"
 CLIENT_SECRET = "client_secret"  # noqa: S105 (the names of secrets)
 PRIVATE_KEY = "private_key"
 PASSWORD = "password"  # noqa: S105
+OTHER_KEY = "other_key"
 IDENTIFIER_KEY = "identifier_key"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 
@@ -143,7 +145,7 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def to_json(self) -> dict[str, Any]:
         """What is stored: the body it was read from, secrets left out, defaults omitted."""
-        stored: dict[str, Any] = msgspec.to_builtins(self)
+        stored: dict[str, Any] = msgspec.to_builtins(self, builtin_types=(Decimal,))
         return stored
 
 

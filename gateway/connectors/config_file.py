@@ -19,6 +19,7 @@ from gateway.connectors.config import (
     API_KEY,
     CLIENT_SECRET,
     IDENTIFIER_KEY,
+    OTHER_KEY,
     PASSWORD,
     PRIVATE_KEY,
     WEBHOOK_SECRET,
@@ -27,7 +28,7 @@ from gateway.connectors.config import (
     RateLimit,
     Sync,
 )
-from gateway.connectors.protocol import Defaulting
+from gateway.connectors.protocol import Defaulting, Elsewhere
 from gateway.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -36,7 +37,13 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _IMPLIED_PROFILE = {"FHIR": "fhir", "CCDA": "intake", "REST": "rest"}
 
 _SECRETS: Final = {
-    "auth": {"key": API_KEY, "clientSecret": CLIENT_SECRET, "privateKey": PRIVATE_KEY, "password": PASSWORD},
+    "auth": {
+        "key": API_KEY,
+        "clientSecret": CLIENT_SECRET,
+        "privateKey": PRIVATE_KEY,
+        "password": PASSWORD,
+        "otherKey": OTHER_KEY,
+    },
     "sync": {"secret": WEBHOOK_SECRET},
     "options": {"identifierKey": IDENTIFIER_KEY},
 }
@@ -162,6 +169,11 @@ def _profile_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
         _ = config.form
     except InvalidInput as error:
         yield error.message
+        return
+    connector = config.connector
+    place = connector.elsewhere(config.chosen) if isinstance(connector, Elsewhere) else None
+    if (place is not None) != (OTHER_KEY in known):
+        yield "auth.otherKey is required for an address of the options that takes a key of its own, and for no other"
 
 
 def _address_problems(config: Config) -> Iterator[str]:

@@ -160,6 +160,25 @@ class Probing(Protocol):
 
 
 @runtime_checkable
+class Delayed(Protocol):
+    """A system that makes two of what is sent twice, and may carry a create out later than it answers."""
+
+    def settles(self, side: Side) -> float:
+        """Seconds after which a create whose outcome is unknown has shown up there, or never will."""
+
+    def created(self, body: Resource, side: Side) -> Resource | None:
+        """What a create holds where that is less than an update can; None = the same."""
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A system with an address beside its endpoint that takes a key of its own (`auth.otherKey`)."""
+
+    def elsewhere(self, options: Any) -> tuple[str, str] | None:
+        """The address and the header its key is sent in; None when the configuration uses none."""
+
+
+@runtime_checkable
 class Formed(Protocol):
     """A system whose form depends on its configuration."""
 

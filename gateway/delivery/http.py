@@ -47,7 +47,7 @@ class Login(Protocol):
 @dataclass(frozen=True, slots=True)
 class Peer:
     """Where a connector's calls go. `headers` and `login` are the credentials, kept out of repr and so out of logs;
-    they are sent to the endpoint's own origin only."""
+    they are sent to the endpoint's own origin only. `others`: addresses that get headers of their own instead."""
 
     name: str
     endpoint: str
@@ -56,6 +56,7 @@ class Peer:
     timeout: float = 30.0
     largest_answer: int = LARGEST_ANSWER
     login: Login | None = field(default=None, repr=False)
+    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     identifier_key: str | None = field(default=None, repr=False)
     rate: RateLimit | None = None
 
@@ -125,6 +126,8 @@ class Outbound:
         if call.method == KEYED:
             return _keyed(call, peer)
         url = peer.url(call.path)
+        if call.auth and (other := peer.others.get(call.path)) is not None:
+            return await self._sent(call, peer, url, other, deadline)
         own = call.auth and peer.is_own(call.path)
         ours = peer.headers if own else {}
         if peer.login is None or not own:

@@ -1,4 +1,4 @@
-"""Partners: the Canvas plugin's endpoint, played by us, and the webhooks of every system."""
+"""Partners: the webhooks of every system."""
 
 from __future__ import annotations
 
@@ -13,22 +13,11 @@ from gateway.errors import InvalidInput, NotPermitted
 from gateway.fhir import json
 from gateway.flow import Received, dedupe_key
 from gateway.routes.context import context_of
-from gateway.routes.http import plain_json, read_body, read_json
+from gateway.routes.http import plain_json, read_body
 
 router = APIRouter()
 
 WEBHOOK_LIMIT = 5_000_000
-
-
-@router.post("/plugin-io/api/example_patient_sync/patients")
-async def canvas_patients(request: Request) -> Response:
-    """A partner's new patient (Canvas plugin example_patient_sync): 202 with the external identifier."""
-    context = context_of(request)
-    principal = await context.caller(request, raw_authorization=True)
-    principal.require("c", "Patient")
-    raw, body = await read_json(request, context.settings.max_bytes)
-    outcome = await context.ingest.seed(context.received(request, principal, "canvas-patient", raw), body)
-    return Response(outcome.body, outcome.status, outcome.headers, media_type="application/json")
 
 
 @router.post("/api/webhooks/{path:path}")
