@@ -21,6 +21,7 @@ from gateway.errors import (
     GatewayError,
     HeldBack,
     PartnerLoginExpired,
+    PartnerPending,
     PartnerRejected,
     PartnerUnavailable,
     PartnerUnknown,
@@ -348,17 +349,18 @@ def _extras_for(group: Group, ready: Sequence[Part]) -> list[Part]:
 
 
 def _item(part: Part, due: Due | None, read: tuple[Seen, datetime] | None) -> Item:
-    seen = read[0] if read else None
-    version = seen.version if seen else None
+    seen, began = read or (Seen(None, None), None)
     if due is not None:
-        return Item(part.type, part.id, due.body, due.remote_id, version, due=frozenset(due.slots))
-    remote_id = part.remote_id or (seen.remote_id if seen else None)
-    return Item(part.type, part.id, part.body, remote_id, version)
+        item = Item(part.type, part.id, due.body, due.remote_id, due=frozenset(due.slots))
+    else:
+        item = Item(part.type, part.id, part.body, part.remote_id or seen.remote_id)
+    return replace(item, version=seen.version, raw=seen.raw, read_at=began)
 
 
 def _failed(row: Delivery, error: GatewayError) -> Done:
     if isinstance(error, PartnerUnknown):
-        return Done("unknown", row.want, row.remote_id, error.message, wrote=True)
+        wrote = not isinstance(error, PartnerPending) or error.sent
+        return Done("unknown", row.want, row.remote_id, error.message, wrote=wrote)
     if isinstance(error, PartnerUnavailable):
         held = isinstance(error, HeldBack)
         return Done("due", row.want, row.remote_id, error.message, error.retry_after, counts=not held)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from gateway.connectors.call import Call, Gather, Push, PushGroup, Read, Reply, Scan, Seen
 from gateway.connectors.event import Event
+from gateway.connectors.signature import Signature
 from gateway.fhir.form import Form
 from gateway.fhir.json import Resource
 
@@ -49,7 +51,8 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Item:
     """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional.
-    `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known.
+    `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known. `raw` = their
+    body as it was read, for a system whose writes must repeat it; `read_at` = when that read began.
 
     `held`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already. For
     `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
@@ -62,6 +65,8 @@ class Item:
     version: str | None = None
     due: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
+    raw: Resource | None = None
+    read_at: datetime | None = None
 
 
 @runtime_checkable
@@ -156,6 +161,25 @@ class Probing(Protocol):
 
 
 @runtime_checkable
+class Delayed(Protocol):
+    """A system that makes two of what is sent twice, and may carry a create out later than it answers."""
+
+    def settles(self, side: Side) -> float:
+        """Seconds after which a create whose outcome is unknown has shown up there, or never will."""
+
+    def created(self, body: Resource, side: Side) -> Resource | None:
+        """What a create holds where that is less than an update can; None = the same."""
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A system with an address beside its endpoint that takes a key of its own (`auth.otherKey`)."""
+
+    def elsewhere(self, options: Any) -> tuple[str, str] | None:
+        """The address and the header its key is sent in; None when the configuration uses none."""
+
+
+@runtime_checkable
 class Formed(Protocol):
     """A system whose form depends on its configuration."""
 
@@ -182,6 +206,13 @@ class Optioned(Protocol):
     """A module with options of its own in the connector file."""
 
     Options: type[msgspec.Struct]
+
+
+@runtime_checkable
+class Signing(Protocol):
+    """A system whose webhooks may be signed in another way than by Standard Webhooks, or in several."""
+
+    SIGNATURES: tuple[Signature, ...]
 
 
 @runtime_checkable

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from gateway.errors import GatewayError, HeldBack, PartnerLoginExpired, PartnerUnavailable, PartnerUnknown
+from gateway.errors import (
+    GatewayError,
+    HeldBack,
+    PartnerLoginExpired,
+    PartnerPending,
+    PartnerUnavailable,
+    PartnerUnknown,
+)
 from gateway.fhir import json
 from gateway.store import HealthRow
 
@@ -63,6 +70,8 @@ def sign_of(error: GatewayError, *, repeated: bool) -> Sign | None:
     if isinstance(error, PartnerUnavailable):
         silent = error.retry_after is not None or not error.reached or not repeated
         return Sign("down", error, error.retry_after) if silent else None
+    if isinstance(error, PartnerPending):
+        return Sign("up")  # it answered, even if only that it will
     if isinstance(error, PartnerUnknown):
         return None if repeated else Sign("down", error)
     return None
@@ -80,6 +89,11 @@ def allowance(row: HealthRow | None, now: datetime, most: int) -> int:
     if row.open_until is not None and row.open_until > now:
         return 0
     return min(most, 1) if row.state in BROKEN else most
+
+
+def waits_for_login(row: HealthRow | None, now: datetime) -> bool:
+    """Whether it is useless to call: nobody has authorised us again yet."""
+    return row is not None and row.state == NEEDS_REAUTH and row.open_until is not None and row.open_until > now
 
 
 def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker, *, probe: bool = False) -> HealthRow:

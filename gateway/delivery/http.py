@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
@@ -47,7 +47,7 @@ class Login(Protocol):
 @dataclass(frozen=True, slots=True)
 class Peer:
     """Where a connector's calls go. `headers` and `login` are the credentials, kept out of repr and so out of logs;
-    they are sent to the endpoint's own origin only."""
+    they are sent to the endpoint's own origin only. `others`: addresses that get headers of their own instead."""
 
     name: str
     endpoint: str
@@ -56,6 +56,7 @@ class Peer:
     timeout: float = 30.0
     largest_answer: int = LARGEST_ANSWER
     login: Login | None = field(default=None, repr=False)
+    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     identifier_key: str | None = field(default=None, repr=False)
     rate: RateLimit | None = None
 
@@ -72,9 +73,13 @@ class Peer:
 
 
 class Outbound:
-    """The shared client; open once per process (`async with Outbound() as outbound`)."""
+    """The shared client; open once per process (`async with Outbound() as outbound`). `allowed`: private networks where
+    any system may be."""
 
-    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, *, allowed: Sequence[str] = (), clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._allowed = guard.networks(allowed)
         self._clock = clock
         self.limits = Limits()
         self._transport: httpx.AsyncBaseTransport | None = None
@@ -125,6 +130,8 @@ class Outbound:
         if call.method == KEYED:
             return _keyed(call, peer)
         url = peer.url(call.path)
+        if call.auth and (other := peer.others.get(call.path)) is not None:
+            return await self._sent(call, peer, url, other, deadline)
         own = call.auth and peer.is_own(call.path)
         ours = peer.headers if own else {}
         if peer.login is None or not own:
@@ -140,7 +147,9 @@ class Outbound:
         self, call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], deadline: float
     ) -> Reply:
         encrypted = url.scheme == "https"
-        addresses = await guard.resolve(url.host, url.port or 443, allowed=peer.networks, encrypted=encrypted)
+        addresses = await guard.resolve(
+            url.host, url.port or 443, allowed=(*self._allowed, *peer.networks), encrypted=encrypted
+        )
         await self.limits.take(peer.name, peer.rate, deadline)
         if asyncio.get_running_loop().time() >= deadline:
             raise PartnerUnavailable(f"{peer.name} was too slow for another call")

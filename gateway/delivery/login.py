@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from gateway.connectors.call import Call, Reply
-from gateway.connectors.config import API_KEY, PASSWORD, Config
+from gateway.connectors.config import API_KEY, OTHER_KEY, PASSWORD, Config
+from gateway.connectors.protocol import Elsewhere
 from gateway.delivery import login_tokens
 from gateway.delivery.http import Outbound, Peer
 from gateway.delivery.login_places import Places, find_places
@@ -50,6 +51,12 @@ def fixed(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:
         pair = f"{config.auth.username}:{secrets[PASSWORD]}".encode()
         return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
     return {}
+
+
+def elsewhere(config: Config, secrets: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The headers for an address beside the endpoint that takes a key of its own."""
+    place = config.connector.elsewhere(config.chosen) if isinstance(config.connector, Elsewhere) else None
+    return {place[0]: {place[1]: secrets[OTHER_KEY]}} if place and OTHER_KEY in secrets else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ class Peers:
             guard.networks(config.allow_networks),
             self._timeout,
             login=self._logins.find(config) if self._logins else None,
+            others=login.elsewhere(config, secrets),
             identifier_key=secrets.get(IDENTIFIER_KEY),
             rate=config.rate_limit,
         )

@@ -74,10 +74,14 @@ def load(reader: Reader, directory: Directory, config: Config, claimed: Claim) -
     local = {theirs: ours for ours, theirs in group.delivered.items()}
     for row in sorted(claimed.deliveries, key=lambda row: _rank(heads[row.rid].type)):
         part = _part(row, heads[row.rid], contents.get(row.rid), records.get(row.rid, ()), directory, config)
-        if isinstance(part, Part):
-            group.parts.append(replace(part, local=local, needs=needs.get(row.rid, frozenset())))
-        else:
+        if not isinstance(part, Part):
             group.settled.append(part)
+        elif any((one.rid, one.remote_id) == (part.rid, part.remote_id) for one in group.parts):
+            group.settled.append(
+                (row.delivery_id, part.number, part.remote_id or "")
+            )  # a copy that was named meanwhile
+        else:
+            group.parts.append(replace(part, local=local, needs=needs.get(row.rid, frozenset())))
     return group
 
 

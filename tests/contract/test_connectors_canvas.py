@@ -108,6 +108,14 @@ async def test_a_patient_they_link_to_ours_already_is_updated_not_doubled(outbou
     assert again.body is not None and again.body["birthDate"] == "1971-05-06"
 
 
+async def test_a_duplicate_who_is_somebody_else_is_held(outbound: Outbound, peer: Peer) -> None:
+    first = await push(outbound, peer, item())
+    with pytest.raises(Conflict):
+        await push(outbound, peer, item(ALICE))
+    seen = await read(outbound, peer, first.remote_id)
+    assert seen.body is not None and seen.body["name"][0]["family"] == "Builder", "nothing was overwritten"
+
+
 async def test_a_409_without_an_id_is_looked_up_by_ours(outbound: Outbound) -> None:
     silent = canvas_partner.create(names_duplicates=False)
     with serve.running(silent) as url:
