@@ -198,8 +198,8 @@ class Sandbox:
             answer.append(message)
 
         scope = dict(request.scope)
-        scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"content-length"]
-        scope["headers"].append((b"content-length", str(len(body)).encode()))
+        length = (b"content-length", str(len(body)).encode())
+        scope["headers"] = [length if pair[0] == length[0] else pair for pair in request.scope["headers"]]
         await self.app(scope, _replay(body), keep)
         return answer
 

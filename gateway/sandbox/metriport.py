@@ -2,7 +2,7 @@
 
 Beside its API, for whoever plays its user or its dashboard: `POST /_events/{admit|transfer|discharge}/{patient}`,
 `POST /_message/{patient}`, `POST /_edit/{patient}` (a user's change), and `POST /_knobs` with any of `ahead` (seconds
-that its clock is ahead), `pace`, `closed` (sources), `twice` (webhooks), `patientLimit`.
+that its clock is ahead), `pace`, `closed` (sources), `patientLimit`.
 """
 
 from __future__ import annotations
@@ -123,7 +123,6 @@ class Metriport:
         self.account.clock.ahead = float(asked.get("ahead", self.account.clock.ahead))
         self.data.pace = float(asked.get("pace", self.data.pace))
         self.data.closed = set(asked.get("closed", self.data.closed))
-        self.account.hooks.twice = bool(asked.get("twice", self.account.hooks.twice))
         self.account.patient_limit = int(asked.get("patientLimit", self.account.patient_limit))
         return JSONResponse({"ahead": self.account.clock.ahead, "closed": sorted(self.data.closed)})
 
@@ -241,4 +240,7 @@ async def _lost(request: Request, _: Exception) -> Response:
 
 def create(*, key: str = API_KEY, patient_limit: int = 100) -> Sandbox:
     """The sandbox of one account, with one facility and nobody in it."""
-    return Sandbox(Starlette(routes=Metriport(key, patient_limit).routes(), exception_handlers={404: _lost}))
+    metriport = Metriport(key, patient_limit)
+    sandbox = Sandbox(Starlette(routes=metriport.routes(), exception_handlers={404: _lost}))
+    metriport.account.hooks.relay = sandbox.tell
+    return sandbox

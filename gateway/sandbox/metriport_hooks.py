@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -32,6 +32,13 @@ class Sent:
     tries: int = 0
 
 
+Relay = Callable[[Callable[[], Awaitable[int]]], Awaitable[list[int]]]
+
+
+async def _at_once(send: Callable[[], Awaitable[int]]) -> list[int]:
+    return [await send()]
+
+
 @dataclass(slots=True)
 class Hooks:
     """The account's settings and everything that was sent by them."""
@@ -42,8 +49,8 @@ class Hooks:
     enabled: bool = False
     detail: str | None = None
     sent: list[Sent] = field(default_factory=list)
-    twice: bool = False
-    """Every webhook is sent twice, as senders that never saw the answer do."""
+    relay: Relay = field(default=_at_once)
+    """How a webhook goes out: the knobs for duplicates and order are the middleware's."""
 
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -99,10 +106,14 @@ class Hooks:
         if self.url is None or self.key is None:
             one.state = "failure"
             return
-        for _ in range(2 if self.twice else 1):
+
+        async def send() -> int:
             _, problem = await self._post(one.body, _TIMEOUT)
-        one.state = "failure" if problem else "success"
-        self._note(problem)
+            one.state = "failure" if problem else "success"
+            self._note(problem)
+            return 0 if problem else 200
+
+        await self.relay(send)
 
     async def _ping(self) -> None:
         ping = secrets.token_urlsafe(12)

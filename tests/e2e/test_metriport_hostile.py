@@ -219,6 +219,18 @@ async def test_what_comes_late_undoes_nothing_newer(meeting: Meeting) -> None:
     assert (stay["status"], stay["meta"]["versionId"]) == ("finished", "1")
 
 
+async def test_webhooks_that_come_twice_or_out_of_order_make_one_of_each(meeting: Meeting) -> None:
+    jane = await meeting.jane()
+    theirs = await meeting.their_id(jane)
+    meeting.partner.set(duplicate_webhooks=True, reorder_webhooks=True)
+    for name in ("admit", "discharge"):
+        await meeting.play(f"_events/{name}/{theirs}")
+    for name in ("admit", "discharge"):
+        await meeting.settled(f"patient.{name}")
+    [stay] = await meeting.desk.found(f"/Encounter?patient={jane}")
+    assert stay["status"] == "finished" and len(webhooks(meeting)) == 2
+
+
 async def test_gzip_is_read(meeting: Meeting) -> None:
     jane = await meeting.jane()
     theirs = await meeting.their_id(jane)
