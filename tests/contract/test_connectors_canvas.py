@@ -12,7 +12,7 @@ from gateway.connectors.call import Accepted, Seen
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
-from gateway.errors import Conflict, PartnerRejected, PartnerUnavailable, PartnerUnknown
+from gateway.errors import Conflict, PartnerLoginExpired, PartnerRejected, PartnerUnavailable, PartnerUnknown
 from gateway.sandbox import canvas_partner, serve
 from gateway.sandbox.faults import Sandbox
 
@@ -156,7 +156,7 @@ async def test_a_create_that_never_arrived_is_unknown_too(outbound: Outbound, pe
 
 
 async def test_a_wrong_key_is_rejected(outbound: Outbound, peer: Peer) -> None:
-    with pytest.raises(PartnerRejected, match="401"):
+    with pytest.raises(PartnerLoginExpired, match="401"):
         await push(outbound, to(peer.endpoint, key="guessed"), item())
 
 
