@@ -33,7 +33,18 @@ from gateway.ingest import Ingest
 from gateway.planning.directory import Directory
 from gateway.priming import CALLBACK, Priming
 from gateway.reconcile import Pace, Reconciler
-from gateway.routes import campdoc, canvas, deliveries, documents, fhir_api, health, oauth, partners, subscribers
+from gateway.routes import (
+    campdoc,
+    canvas,
+    deliveries,
+    documents,
+    fhir_api,
+    health,
+    metriport_client,
+    oauth,
+    partners,
+    subscribers,
+)
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.routes.metriport import account, medical
@@ -70,7 +81,19 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, deliveries, documents, canvas, partners, oauth, campdoc, subscribers, account, medical):
+    for routes in (
+        health,
+        deliveries,
+        documents,
+        canvas,
+        partners,
+        oauth,
+        campdoc,
+        subscribers,
+        account,
+        medical,
+        metriport_client,
+    ):
         app.include_router(routes.router)
     return app
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands import campdoc, deliveries, incidents, subscribers
+from gateway.commands import campdoc, deliveries, incidents, metriport, subscribers
 from gateway.commands.opening import Json, opened, settings_of
 from gateway.errors import GatewayError
 
@@ -29,6 +29,7 @@ app.add_typer(messages_app, name="messages")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(incidents.app, name="incidents")
 app.add_typer(subscribers.app, name="subscribers")
+app.add_typer(metriport.app, name="metriport")
 app.add_typer(campdoc.app, name="campdoc")
 
 

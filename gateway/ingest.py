@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from gateway import findings
-from gateway.connectors.call import Call, Found, Reply, Seen
+from gateway.connectors.call import Call, Found, Gather, Reply, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Gatherer, Target
@@ -32,6 +32,8 @@ NOTHING_BY_ABSENCE = Coverage(absence=False)
 """A document says what it says; what it leaves out, it leaves open."""
 
 _TRIES = 5
+_AT_ONCE = 100
+"""Findings in one commit: what an event speaks of may be thousands."""
 
 T = TypeVar("T")
 
@@ -118,8 +120,20 @@ class Ingest:
         assert isinstance(config.connector, Gatherer)
         began = datetime.now(UTC)
         calls = config.connector.gather(event, config.side(self._flow.ours))
-        founds = await self._ask(config, calls) if config.sync.read else _uncalled(calls)
-        await findings.take(self._flow, received, config, founds, read_start=began)
+        founds = await self._fetched(config, calls) if config.sync.read else _uncalled(calls)
+        await findings.take(self._flow, received, config, founds, read_start=began, at_once=_AT_ONCE)
+
+    async def _fetched(self, config: Config, calls: Gather) -> list[Found]:
+        """Every call with a time limit of its own: an event may name many files, and fetching writes nothing there."""
+        try:
+            call = next(calls)
+            while True:
+                call = calls.send(await self._ask(config, _alone(call)))
+        except StopIteration as finished:
+            founds: list[Found] = finished.value
+            return founds
+        finally:
+            calls.close()
 
     async def found(
         self, received: Received, config: Config, founds: Sequence[Found], *, read_start: datetime
@@ -204,6 +218,10 @@ def _uncalled(calls: Generator[Call, Reply, T]) -> T:
         result: T = finished.value
         return result
     raise InvalidInput("this event cannot be used without reading their side: set sync.read true")
+
+
+def _alone(call: Call) -> Generator[Call, Reply, Reply]:
+    return (yield call)
 
 
 def _shown(row: RecordRow) -> Resource:

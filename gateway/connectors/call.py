@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -92,7 +93,9 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Found:
     """One of their resources as FHIR, met while looking through what they hold. `body` None = they deleted it; the
-    rest as in Seen. References in it to others of theirs are `Type/{their id}`."""
+    rest as in Seen. References in it to others of theirs are `Type/{their id}`, or as from `theirs`. `doubt` = why a
+    person must look before it is taken. `dated`: it shows how things stood at `at`, not now, so that it never undoes
+    what is newer."""
 
     type: str
     remote_id: str
@@ -101,6 +104,24 @@ class Found:
     version: str | None = None
     coverage: Coverage | None = None
     issues: tuple[Issue, ...] = ()
+    doubt: str | None = None
+    dated: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.type}/{self.remote_id}"
+
+    @property
+    def urn(self) -> str:
+        """By which others found with it may speak of it where no reference can stand (Attachment.url)."""
+        return uuid.uuid5(uuid.NAMESPACE_URL, self.name).urn
+
+
+def theirs(type_: str, remote_id: str, system: str) -> Resource:
+    """A Reference to another of theirs, surely never to one of ours: where nothing here is linked to it, its
+    identifier stays as a logical reference (FHIR R4 §2.3.0.2). `system` = the identifier system of their ids."""
+    name = f"{type_}/{remote_id}"
+    return {"reference": name, "type": type_, "identifier": {"system": system, "value": name}}
 
 
 @dataclass(frozen=True, slots=True)
