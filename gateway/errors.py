@@ -22,8 +22,8 @@ GatewayError
 │   │   └── HeldBack 503 transient  we wait ourselves: their rate limit, or what has to be there first
 │   ├── PartnerUnknown 504 timeout      sent, but no answer: the outcome is unknown
 │   │   └── PartnerPending 504 timeout  they took it, and tell later what became of it
-│   ├── PartnerRejected 502 processing  4xx: a person must look
-│   └── PartnerLoginExpired 502 login   they no longer take our login: somebody must authorise again
+│   └── PartnerRejected 502 processing  4xx: a person must look
+│       └── PartnerLoginExpired 502 login transient   401: our login is no longer taken, somebody must authorise again
 └── StoreBusy 503 transient
 
 A class fixes three facts, so that no call site decides them: the HTTP `status`, the OperationOutcome `code`
@@ -196,10 +196,10 @@ class PartnerRejected(PartnerError):
     status, code = 502, "processing"
 
 
-class PartnerLoginExpired(PartnerError):
+class PartnerLoginExpired(PartnerRejected):
     """They no longer take our login: it has to be authorised again, and everything waits until it is."""
 
-    status, code = 502, "login"
+    status, code, transient = 502, "login", True
 
 
 class StoreBusy(GatewayError):

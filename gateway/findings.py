@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 
@@ -22,8 +22,9 @@ from gateway.flow import Flow, Received, audits_of
 from gateway.planning import provenance
 from gateway.planning.apply import Applied, apply
 from gateway.planning.records import end_record
+from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, World
-from gateway.store import MessageUpdate, Reader, Tx
+from gateway.store import MessageRow, MessageUpdate, Reader, Tx
 from gateway.theirs import Settled
 
 _FIRST = ("Organization", "Location", "Practitioner", "Patient", "Encounter", "Medication")
@@ -35,12 +36,15 @@ _THEIRS = re.compile(r"([A-Z][A-Za-z]{1,63})/([^/?#]+)", re.ASCII)
 @dataclass(frozen=True, slots=True)
 class Landed:
     """What became of one finding: `applied` None when their copy ended or when there is an `error`. `kept` = how many
-    of its references stay logical, as nothing here is linked to what they name."""
+    of its references stay logical, as nothing here is linked to what they name. `conflicts`: the slots in which it and
+    others disagree; `revision`: of its record, as it is left."""
 
     found: Found
     applied: Applied | None = None
     error: GatewayError | None = None
     kept: int = 0
+    conflicts: tuple[str, ...] = ()
+    revision: int = 0
 
 
 def message_body(founds: Sequence[Found]) -> bytes:
@@ -66,7 +70,7 @@ async def take(
 
     `at_once`: of a message that is stored already, so many in one commit, so that others get their turn.
     """
-    order = _in_order(founds)
+    order = in_order(founds)
     size = at_once or len(order) or 1
     look = Look(flow, received, config, founds, read_start)
     for start in range(0, len(order) or 1, size):
@@ -120,7 +124,7 @@ class Look:
             return [Landed(one, error=error) for one in founds], None
         world.changes.audits += audits_of(self.received, applied, tx.now)
         rows = zip(founds, applied, read, strict=True)
-        return [Landed(one, done, None, said.kept) for one, done, said in rows], world
+        return [_landed(world, self.config, one, done, said.kept) for one, done, said in rows], world
 
     def _speaker(self, found: Found) -> Speaker:
         return Speaker(
@@ -163,7 +167,7 @@ async def foresee(flow: Flow, received: Received, config: Config, founds: Sequen
     return await flow.store.write(job)
 
 
-def _in_order(founds: Sequence[Found]) -> list[list[int]]:
+def in_order(founds: Sequence[Found]) -> list[list[int]]:
     """What others refer to first; what refers to each other together."""
     ranked = sorted(range(len(founds)), key=lambda at: _rank(founds[at].type))
     return [[ranked[at] for at in lot] for lot in theirs.lots([founds[at] for at in ranked])]
@@ -171,6 +175,21 @@ def _in_order(founds: Sequence[Found]) -> list[list[int]]:
 
 def _rank(type_: str) -> int:
     return _FIRST.index(type_) if type_ in _FIRST else len(_FIRST)
+
+
+def _landed(world: World, config: Config, found: Found, applied: Applied, kept: int) -> Landed:
+    """With what `world` is about to write of it."""
+    disagreed = world.changes.conflicts.get(applied.state.rid, ()) if applied.state else ()
+    slots = tuple(slot for slot, _ in disagreed)
+    return Landed(found, applied, None, kept, slots, _revision(world, applied, config, found))
+
+
+def _revision(world: World, applied: Applied, config: Config, found: Found) -> int:
+    """Of the record once `world` is written; 0 = not known."""
+    key = (config.name, found.type, found.remote_id)
+    written = [row.revision + 1 for row in world.changes.records if (row.connector, row.type, row.remote_id) == key]
+    known = applied.state.records.get((config.name, found.remote_id)) if applied.state else None
+    return written[-1] if written else known.row.revision if known else 0
 
 
 def _item(found: Found, said: Settled, *, alone: bool) -> Item:
@@ -209,20 +228,36 @@ def _linked(reader: Reader, connector: str, pairs: Iterable[tuple[str, str]]) ->
 
 
 def _close(flow: Flow, tx: Tx, received: Received, landed: Sequence[Landed], worlds: Sequence[World]) -> None:
-    """The message, held when any finding is, else failed when any could not be used; one Provenance for all."""
-    errors = [one.error for one in landed if one.error is not None]
-    held = next((error.message for error in errors if isinstance(error, Conflict)), None)
-    state = "held" if held else "failed" if errors else "applied"
-    why = held or next((error.message for error in errors), None) or _note(landed)
+    """The message, with one Provenance for all that it changed. A finding that is held, or cannot be used, of a look at
+    several gets a message of its own, for whoever has to decide about it."""
     last = World(tx, flow.directory(tx))
     speaker = Speaker(received.connector, "system", received.message_id, received.principal)
     provenance.add_for(last, worlds, speaker)
     noted = issues_json([issue for one in landed for issue in one.found.issues])
+    apart = [one for one in landed if one.error] if tx.message(received.message_id) is None and len(landed) > 1 else []
+    state, why = _outcome([] if apart else landed)
+    why = why or _note(landed)
     if tx.message(received.message_id) is None:
         last.changes.messages.append(received.row(state, tx.now, error=why)._replace(issues=noted))
     else:
         last.changes.message_updates.append(MessageUpdate(received.message_id, state, error=why, issues=noted))
+    last.changes.messages += [_alone(received, one, tx.now) for one in apart]
     tx.write(last.changes)
+
+
+def _outcome(landed: Sequence[Landed]) -> tuple[str, str | None]:
+    """The state of their message: held when any is, else failed when any could not be used; and why."""
+    errors = [one.error for one in landed if one.error is not None]
+    held = next((error.message for error in errors if isinstance(error, Conflict)), None)
+    state = "held" if held else "failed" if errors else "applied"
+    return state, held or next((error.message for error in errors), None)
+
+
+def _alone(received: Received, landed: Landed, now: datetime) -> MessageRow:
+    """The message of one finding."""
+    own = replace(received, body=message_body([landed.found]), dedupe=None, message_id=new_id(now))
+    state, why = _outcome([landed])
+    return own.row(state, now, error=why)
 
 
 def _note(landed: Sequence[Landed]) -> str | None:

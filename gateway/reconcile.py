@@ -21,12 +21,10 @@ from gateway.delivery.http import Outbound
 from gateway.delivery.loop import LoopAlarm
 from gateway.delivery.peers import Peers
 from gateway.delivery.retry import next_attempt
-from gateway.errors import GatewayError
+from gateway.errors import PartnerRejected
 from gateway.flow import Flow
 from gateway.store import Changes, Claim, Delivery, IncidentRow, Settled, Tx, claim, renew, settle
 
-_STILL = (health.PAUSED, health.PENDING, "deleted")
-"""States that an operator gave a connector: nothing is sent there."""
 _WOKEN = 500
 """How many waiting deliveries are made due in one transaction once their system answers again."""
 
@@ -83,7 +81,8 @@ class Reconciler:
         lease = timedelta(seconds=self.pace.lease)
         claims: list[Claim] = []
         probes: set[int] = set()
-        running = [row.name for row in tx.connectors() if row.state not in _STILL]
+        directory = self.flow.directory(tx)
+        running = [name for name in directory.peers if name not in directory.still]
         for name in sorted(running, key=lambda name: -free.get(name, 0)):  # who has least to do comes first
             most = min(limit - len(claims), free.get(name, 0))
             most = health.allowance(states.get(name), tx.now, most)
@@ -101,11 +100,17 @@ class Reconciler:
 
     async def reconcile(self, claimed: Claim) -> Result:
         """Bring everything of the claim there, as far as it goes now."""
+        try:
+            return await self._attempt(claimed)
+        finally:  # whatever ends it, another lease taking it over too
+            self._at_work[claimed.connector] -= 1
+
+    async def _attempt(self, claimed: Claim) -> Result:
         directory = await self.flow.store.query(self.flow.directory)
         config = directory.peer(claimed.connector)
         try:
             peer = await self.peers.get(config)
-        except GatewayError as error:
+        except PartnerRejected as error:
             return Result({row.delivery_id: _refused(row, error) for row in claimed.deliveries})
         return await Attempt(self.flow, self.outbound, claimed, config, peer).run()
 
@@ -118,7 +123,7 @@ class Reconciler:
             return self._settle(tx, claimed, result, probe=probe, alarmed=alarmed)
 
         news, recovered = await self.flow.store.write(job)
-        self._forget(claimed)
+        self._probes.discard(claimed.fence)
         incidents.tell(news)
         if recovered:
             await self._wake(claimed.connector)
@@ -129,14 +134,10 @@ class Reconciler:
         """After an unexpected error it counts as an attempt; unfinished because we stop, it is given back as it was."""
         done = {row.delivery_id: _retry(row, type(error).__name__) for row in claimed.deliveries} if error else {}
         rows = [row for row in claimed.deliveries if row.delivery_id in done]
-        self._forget(claimed)
+        self._probes.discard(claimed.fence)
         await self.flow.store.write(
             lambda tx: settle(tx, claimed, [self._settled(tx, row, done, None) for row in rows])
         )
-
-    def _forget(self, claimed: Claim) -> None:
-        self._at_work[claimed.connector] -= 1
-        self._probes.discard(claimed.fence)
 
     def _alarmed(self, claimed: Claim, result: Result) -> bool:
         """Whether one resource was written there too often; many resources of one patient are no loop."""
@@ -148,19 +149,17 @@ class Reconciler:
         self, tx: Tx, claimed: Claim, result: Result, *, probe: bool, alarmed: bool
     ) -> tuple[list[IncidentRow], bool]:
         """What became known about the system and the patient, and the deliveries; whether the system answers again."""
-        news: list[IncidentRow] = []
-        before = tx.health(claimed.connector)
+        before = incidents.health_of(tx, claimed.connector)
+        noted = incidents.Noted(before)
         if result.sign is not None:
-            news += incidents.note(tx, claimed.connector, result.sign, self.pace.breaker, probe=probe)
-        after = tx.health(claimed.connector)
-        rest = after.open_until if after is not None and after.state in health.BROKEN else None
+            noted = incidents.judge(tx, before, result.sign, self.pace.breaker, probe=probe)
+        broken = noted.health.state in health.BROKEN
+        rest = noted.health.open_until if broken else None
         rows = [self._settled(tx, row, result.done, rest) for row in claimed.deliveries]
         if settle(tx, claimed, rows) and result.orders:
             tx.write(Changes(deliveries=list(result.orders)))
-        if alarmed:
-            news += self._stop(tx, claimed)
-        was, now = (row is not None and row.state in health.BROKEN for row in (before, after))
-        return news, was and not now
+        stopped = self._stop(tx, claimed) if alarmed else []
+        return [*noted.news, *stopped], before.state in health.BROKEN and not broken
 
     def _stop(self, tx: Tx, claimed: Claim) -> list[IncidentRow]:
         """The loop alarm: nothing more about this patient goes there until an operator releases her."""
@@ -197,5 +196,5 @@ def _retry(row: Delivery, error: str) -> Done:
     return Done("due", row.want, row.remote_id, error)
 
 
-def _refused(row: Delivery, error: GatewayError) -> Done:
+def _refused(row: Delivery, error: PartnerRejected) -> Done:
     return Done("rejected", row.want, row.remote_id, error.message)

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.connectors import registry
 from gateway.connectors.event import Event
-from gateway.connectors.protocol import Connector, GroupConnector, Optioned, Side
+from gateway.connectors.protocol import Connector, GroupConnector, Optioned, Side, Signing
 from gateway.connectors.signature import Signature
 from gateway.errors import InvalidInput
 from gateway.fhir import json
@@ -23,6 +23,8 @@ PASSWORD = "password"  # noqa: S105
 OTHER_KEY = "other_key"
 IDENTIFIER_KEY = "identifier_key"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
+WEBHOOK_SECRET_BEFORE = "webhook_secret_before"  # noqa: S105
+BROKER_PASSWORD = "broker_password"  # noqa: S105
 
 
 class Auth(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,19 +48,24 @@ class Auth(msgspec.Struct, frozen=True, omit_defaults=True):
 class Sync(msgspec.Struct, frozen=True, omit_defaults=True):
     """How we learn of their changes. `read` False: an event's own data are taken instead of reading their side.
 
-    `interval` seconds between two polls; `broker`, `address`, `topic` and `group` of a queue.
+    `interval` seconds between two polls, of which the first starts at `cursor`; `broker`, `address`, `topic` and
+    `group` of a queue, `vhost` of RabbitMQ; `username` and whether it is reached by `tls`.
     """
 
     mode: Literal["webhook", "polling", "queue", "manual"] = "manual"
     path: str | None = None
-    signature: Signature = "standard"
+    signature: Signature | None = None
     header: str = "X-Webhook-Secret"
     read: bool = True
     interval: float = msgspec.field(default=300.0, name="intervalSeconds")
+    cursor: str | None = None
     broker: Literal["kafka", "rabbitmq"] | None = None
     address: str | None = None
     topic: str | None = None
     group: str = "gateway"
+    vhost: str = "/"
+    username: str | None = None
+    tls: bool = False
 
 
 class RateLimit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,6 +124,18 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     def webhook_path(self) -> str | None:
         """Where their webhooks arrive, None when they send none."""
         return (self.sync.path or f"/api/webhooks/{self.name}") if self.sync.mode == "webhook" else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether its first contact waits for an operator's go."""
+        return self.first == "plan"
+
+    @property
+    def signatures(self) -> tuple[Signature, ...]:
+        """How their webhooks may be signed."""
+        if self.sync.signature is not None:
+            return (self.sync.signature,)
+        return self.connector.SIGNATURES if isinstance(self.connector, Signing) else ("standard",)
 
     @property
     def remote_system(self) -> str:

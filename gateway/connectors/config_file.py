@@ -14,9 +14,10 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
-from gateway.connectors import registry, signature
+from gateway.connectors import hms_words, registry, signature
 from gateway.connectors.config import (
     API_KEY,
+    BROKER_PASSWORD,
     CLIENT_SECRET,
     IDENTIFIER_KEY,
     OTHER_KEY,
@@ -32,7 +33,8 @@ from gateway.connectors.protocol import Defaulting, Elsewhere
 from gateway.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_WEBHOOK_PATH = re.compile(r"/api/webhooks(?:/[A-Za-z0-9_-]+)+")
+_WEBHOOK_PATH = re.compile(r"/api/webhooks(?:/[a-z0-9_-]+)+")
+_HOST_AND_PORT = re.compile(r"[^\s:/@,]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _IMPLIED_PROFILE = {"FHIR": "fhir", "CCDA": "intake", "REST": "rest"}
 
@@ -44,7 +46,7 @@ _SECRETS: Final = {
         "password": PASSWORD,
         "otherKey": OTHER_KEY,
     },
-    "sync": {"secret": WEBHOOK_SECRET},
+    "sync": {"secret": WEBHOOK_SECRET, "password": BROKER_PASSWORD},
     "options": {"identifierKey": IDENTIFIER_KEY},
 }
 """Section and field of the file -> the name under which the secret is kept."""
@@ -72,7 +74,7 @@ def parse_one(body: Any, where: str = "connector", *, kept: frozenset[str] = fro
     """One connector with its secrets; `kept` = the names of secrets that are stored already."""
     if not isinstance(body, dict):
         raise InvalidInput(f"{where} must be a JSON object")
-    plain, secrets = _split_secrets(body, where)
+    plain, secrets = _split_secrets(hms_words.as_ours(body, registry.profiles(), where), where)
     plain.setdefault("profile", _IMPLIED_PROFILE.get(str(plain.get("type"))))
     if plain["profile"] not in registry.profiles():
         raise InvalidInput(f"{where}.profile must be one of {', '.join(registry.profiles())}")
@@ -151,7 +153,7 @@ def _problems(config: Config, secrets: Secrets, known: frozenset[str]) -> Iterat
     yield from _profile_problems(config, known)
     yield from _address_problems(config)
     yield from _auth_problems(config, secrets, known)
-    yield from _sync_problems(config.sync, secrets)
+    yield from _sync_problems(config, secrets)
     yield from _push_problems(config)
 
 
@@ -230,15 +232,19 @@ def _oauth_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
         yield "auth.authorizeUrl is required for the grant authorization_code"
 
 
-def _sync_problems(sync: Sync, secrets: Secrets) -> Iterator[str]:
+def _sync_problems(config: Config, secrets: Secrets) -> Iterator[str]:
+    sync = config.sync
     if sync.path is not None and not _WEBHOOK_PATH.fullmatch(sync.path):
-        yield "sync.path must start with /api/webhooks/ and hold A-Z, a-z, 0-9, _, - and / only"
+        yield "sync.path must start with /api/webhooks/ and hold a-z, 0-9, _, - and / only"
     if not _HEADER.fullmatch(sync.header):
         yield "sync.header must be the name of an HTTP header"
-    if sync.signature == "standard" and WEBHOOK_SECRET in secrets and not signature.is_key(secrets[WEBHOOK_SECRET]):
+    given = secrets.get(WEBHOOK_SECRET)
+    if config.signatures == ("standard",) and given is not None and not signature.is_key(given):
         yield "sync.secret must be base64, with or without the prefix whsec_, for the signature standard"
     if sync.mode == "queue" and not (sync.broker and sync.address and sync.topic):
         yield "sync.broker, sync.address and sync.topic are required for the mode queue"
+    if sync.address is not None and not all(_HOST_AND_PORT.fullmatch(one.strip()) for one in sync.address.split(",")):
+        yield "sync.address must be host:port, several separated by commas"
     if not sync.interval > 0:
         yield "sync.intervalSeconds must be more than 0"
 

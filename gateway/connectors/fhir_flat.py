@@ -43,8 +43,10 @@ def gather(told_of: Event, side: Side) -> Gather:
     if not side.read:
         return [_mapped(told_of, told_of.data, side, absence=False)]
     reply = yield Call("GET", f"/{told_of.type}/{segment(told_of.remote_id)}", headers={"accept": FHIR_JSON})
-    if reply.status in (404, 410):
+    if reply.status == 410:
         return [Found(told_of.type, told_of.remote_id, None)]
+    if reply.status == 404:  # deleted would be 410 (FHIR R4 §3.1.0.7): they do not serve it, so their word counts
+        return [_mapped(told_of, told_of.data, side, absence=False)]
     body = reply.find_object() if reply.ok else None
     if body is None:
         raise refused(f"reading a {told_of.type}", reply)

@@ -23,15 +23,18 @@ from gateway.connectors.fhir_each import push_each
 from gateway.connectors.fhir_flat import check, gather
 from gateway.connectors.fhir_scan import probe, register, scan
 from gateway.connectors.protocol import Item, Side, Target
+from gateway.connectors.signature import Signature
 from gateway.errors import AmbiguousMatch, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
 from gateway.fhir import json
 from gateway.fhir.form import FULL
 from gateway.fhir.json import Resource
 
 PROFILE = "fhir"
+SIGNATURES: tuple[Signature, ...] = ("standard", "header")
+"""A Subscription cannot sign, it shows the secret in a header; who can sign may."""
 
-__all__ = ["PROFILE", "Options", "accepts", "check", "event", "form", "gather", "probe", "push", "push_bundle", "read"]
-__all__ += ["register", "scan", "takes", "told", "translate"]
+__all__ = ["PROFILE", "SIGNATURES", "Options", "accepts", "check", "event", "form", "gather", "probe", "push"]
+__all__ += ["push_bundle", "read", "register", "scan", "takes", "told", "translate"]
 
 form = FULL
 

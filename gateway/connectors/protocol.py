@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.connectors.call import Call, Gather, Push, PushGroup, Read, Reply, Scan, Seen
 from gateway.connectors.event import Event
+from gateway.connectors.signature import Signature
 from gateway.fhir.form import Form
 from gateway.fhir.json import Resource
 
@@ -205,6 +206,13 @@ class Optioned(Protocol):
     """A module with options of its own in the connector file."""
 
     Options: type[msgspec.Struct]
+
+
+@runtime_checkable
+class Signing(Protocol):
+    """A system whose webhooks may be signed in another way than by Standard Webhooks, or in several."""
+
+    SIGNATURES: tuple[Signature, ...]
 
 
 @runtime_checkable

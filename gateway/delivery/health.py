@@ -91,6 +91,11 @@ def allowance(row: HealthRow | None, now: datetime, most: int) -> int:
     return min(most, 1) if row.state in BROKEN else most
 
 
+def waits_for_login(row: HealthRow | None, now: datetime) -> bool:
+    """Whether it is useless to call: nobody has authorised us again yet."""
+    return row is not None and row.state == NEEDS_REAUTH and row.open_until is not None and row.open_until > now
+
+
 def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker, *, probe: bool = False) -> HealthRow:
     """The health after an attempt; the row itself when there is nothing to write down: what was under way when the
     circuit opened tells nothing new, only a `probe` does."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
@@ -73,9 +73,13 @@ class Peer:
 
 
 class Outbound:
-    """The shared client; open once per process (`async with Outbound() as outbound`)."""
+    """The shared client; open once per process (`async with Outbound() as outbound`). `allowed`: private networks where
+    any system may be."""
 
-    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, *, allowed: Sequence[str] = (), clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._allowed = guard.networks(allowed)
         self._clock = clock
         self.limits = Limits()
         self._transport: httpx.AsyncBaseTransport | None = None
@@ -143,7 +147,9 @@ class Outbound:
         self, call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], deadline: float
     ) -> Reply:
         encrypted = url.scheme == "https"
-        addresses = await guard.resolve(url.host, url.port or 443, allowed=peer.networks, encrypted=encrypted)
+        addresses = await guard.resolve(
+            url.host, url.port or 443, allowed=(*self._allowed, *peer.networks), encrypted=encrypted
+        )
         await self.limits.take(peer.name, peer.rate, deadline)
         if asyncio.get_running_loop().time() >= deadline:
             raise PartnerUnavailable(f"{peer.name} was too slow for another call")

@@ -5,13 +5,15 @@ All of it runs in a writer's job; `tell` writes the events into the log after th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import structlog
 
 from gateway.delivery import health
 from gateway.delivery.health import Breaker, Sign
-from gateway.store import HealthRow, IncidentRow, Tx
+from gateway.errors import PartnerLoginExpired
+from gateway.store import HealthRow, IncidentRow, Store, Tx
 
 log = structlog.get_logger(__name__)
 
@@ -22,19 +24,41 @@ LOOP = "loop"
 """Cause of the loop alarm, followed by the Patient."""
 
 
-def note(tx: Tx, connector: str, sign: Sign, breaker: Breaker, *, probe: bool = False) -> list[IncidentRow]:
-    """Write down what an attempt told about its system; the incidents that this opened or closed."""
-    before = tx.health(connector) or health.fresh(connector, tx.now)
+class Noted(NamedTuple):
+    """How a connector is doing by now, and the incidents that an attempt opened or closed."""
+
+    health: HealthRow
+    news: Sequence[IncidentRow] = ()
+
+
+def note(tx: Tx, connector: str, sign: Sign, breaker: Breaker) -> list[IncidentRow]:
+    """Write down what a call told about its system; the incidents that this opened or closed."""
+    return list(judge(tx, health_of(tx, connector), sign, breaker).news)
+
+
+def judge(tx: Tx, before: HealthRow, sign: Sign, breaker: Breaker, *, probe: bool = False) -> Noted:
+    """The same after an attempt at a delivery, with how the system is doing by now."""
     row = health.after(before, sign, tx.now, breaker, probe=probe)
     if row == before:
-        return []
+        return Noted(row)
     tx.put_health(row)
+    return Noted(row, _news(tx, before, row, sign))
+
+
+def _news(tx: Tx, before: HealthRow, row: HealthRow, sign: Sign) -> list[IncidentRow]:
+    connector = row.connector
     if row.state == health.CONNECTED and before.state != health.CONNECTED:
         return [*end(tx, connector, health.UNREACHABLE), *end(tx, connector, health.LOGIN)]
     if sign.kind == "up" or row.state not in health.BROKEN:
         return []
     cause = health.LOGIN if sign.kind == "login" else health.UNREACHABLE
     return begin(tx, connector, cause, sign.error.message if sign.error else "")
+
+
+async def lose_login(store: Store, connector: str, error: PartnerLoginExpired, breaker: Breaker) -> None:
+    """A call that was no delivery told that the login is gone: deliveries wait for it as well."""
+
+    tell(await store.write(lambda tx: note(tx, connector, Sign("login", error), breaker)))
 
 
 def health_of(tx: Tx, connector: str) -> HealthRow:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
 from gateway.connectors import registry, signature
-from gateway.connectors.config import WEBHOOK_SECRET, Config
+from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Config
 from gateway.connectors.protocol import Answering, Named
-from gateway.errors import InvalidInput, NotPermitted
+from gateway.errors import BadSignature, InvalidInput, NotPermitted
 from gateway.fhir import json
 from gateway.flow import Received, dedupe_key
 from gateway.routes.context import context_of
@@ -26,22 +28,13 @@ async def webhook(request: Request, path: str) -> Response:
     context = context_of(request)
     body = await read_body(request, min(WEBHOOK_LIMIT, context.settings.max_bytes))
     flow = context.flow
-    config, secret = await context.store.query(
+    config, secrets = await context.store.query(
         lambda reader: (
             found := flow.directory(reader).by_path(f"/api/webhooks/{path}"),
-            reader.secrets(found.name).get(WEBHOOK_SECRET),
+            reader.secrets(found.name),
         )
     )
-    tolerance = context.settings.webhook_tolerance
-    event_id = signature.verify(
-        config.sync.signature,
-        secret,
-        request.headers,
-        body,
-        now=datetime.now(UTC),
-        header=config.sync.header,
-        tolerance=tolerance,
-    )
+    event_id = _verified(config, secrets, request, body, context.settings.webhook_tolerance)
     if not config.endpoint and config.sync.read:
         raise NotPermitted(f"the connector {config.name} has no endpoint to read from, nor sync.read false")
     connector = config.connector
@@ -58,6 +51,23 @@ async def webhook(request: Request, path: str) -> Response:
     if fresh:
         context.inbox.put(received)
     return plain_json({"received": True, "message": kept, "duplicate": not fresh})
+
+
+def _verified(
+    config: Config, secrets: Mapping[str, str], request: Request, body: bytes, tolerance: float
+) -> str | None:
+    """The event's id, where its signature carries one. The secret before the last rotation still counts.
+
+    Raises BadSignature.
+    """
+    scheme = signature.choose(config.signatures, request.headers)
+    known = [secrets[name] for name in (WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE) if name in secrets]
+    now, header = datetime.now(UTC), config.sync.header
+    for secret in known[:-1]:
+        with suppress(BadSignature):
+            return signature.verify(scheme, secret, request.headers, body, now=now, header=header, tolerance=tolerance)
+    last = known[-1] if known else None
+    return signature.verify(scheme, last, request.headers, body, now=now, header=header, tolerance=tolerance)
 
 
 def _told_id(config: Config, body: bytes, ours: str) -> str | None:

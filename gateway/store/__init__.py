@@ -3,6 +3,7 @@
 from .claims import Claim, Settled, claim, renew, settle
 from .opening import open_store, secret_key
 from .reader import Reader
+from .repeats import RepeatRow
 from .rows import (
     AuditRow,
     Backlog,
@@ -28,6 +29,7 @@ from .rows import (
     RecordRow,
     Version,
 )
+from .runs import RunRow
 from .store import Store
 from .tx import Tx
 from .vault import Vault, load_or_create_key
@@ -57,6 +59,8 @@ __all__ = [
     "PrincipalRow",
     "Reader",
     "RecordRow",
+    "RepeatRow",
+    "RunRow",
     "Settled",
     "Store",
     "Tx",

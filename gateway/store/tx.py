@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from gateway.errors import InvalidInput
@@ -12,7 +12,9 @@ from .health import from_health
 from .incidents import from_incident
 from .keys import Keys
 from .mutations import Mutations
+from .partners import Remote
 from .reader import Reader
+from .repeats import RepeatRow
 from .rows import (
     AuditRow,
     Changes,
@@ -26,6 +28,7 @@ from .rows import (
     PrincipalRow,
     RecordRow,
 )
+from .runs import RunRow, to_run
 from .schema import LIVE
 from .source import Statements
 from .sql import Row, Session, Step
@@ -161,6 +164,23 @@ class Tx(Reader):
         """Encrypted, bound to this connector. Raises Missing."""
         token = self._keeper().seal(self.connector_id(connector), name, value)
         self.apply([Step(self.mutations.secrets, [(connector, name, token)])])
+
+    def remove_secret(self, connector: str, name: str) -> None:
+        self.apply([Step(self.mutations.secrets_removed, [(connector, name)])])
+
+    def put_run(self, row: RunRow) -> None:
+        """Make or change it."""
+        self.apply([Step(self.mutations.runs, [to_run(row)])])
+
+    def put_repeat(self, row: RepeatRow) -> None:
+        """What an Idempotency-Key was used for."""
+        kept = (row.repeat_id, "repeat", row.principal, row.made, "done", row.asked, None, to_micros(self.now), None)
+        self.apply([Step(self.mutations.requests_new, [kept])])
+
+    def put_digests(self, connector: str, digests: Mapping[Remote, bytes]) -> None:
+        """What their resources are like now."""
+        rows = [(connector, *remote, digest) for remote, digest in digests.items()]
+        self.apply([Step(self.mutations.digests, rows)])
 
     def put_health(self, row: HealthRow) -> None:
         """How a connector is doing from now on."""

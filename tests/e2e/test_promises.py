@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.connectors.signature import sign
 from gateway.delivery import health
+from gateway.fhir import json
 from gateway.sandbox import canvas_partner, fhir_server, serve
 from gateway.sandbox.canvas_partner import API_KEY
 
@@ -390,3 +393,34 @@ async def rename_birth(three: Three, made: str, day: str) -> None:
     body = {**decoded(read), "birthDate": day}
     answer = await three.desk.fhir("PUT", f"/Patient/{made}", body, headers={"if-match": read.headers["etag"]})
     assert answer.status_code == 200, answer.text
+
+
+async def test_a_webhook_that_comes_while_the_login_is_gone_is_applied_when_it_is_back(tmp_path: Path) -> None:
+    async with three_of(tmp_path) as three:
+        secret = "whsec_dGhlIGxvZ2luJ3Mgb3duIGtleSBmb3Igd2ViaG9va3M="
+        webhooks = {"sync": {"mode": "webhook", "secret": secret}}
+        three.connect(**webhooks)
+        made = await three.desk.made_id(patient("Doe", (MRN, "1")))
+        await three.quiet()
+        [theirs] = await three.at_partner()
+        three.connect(auth={"scheme": "apiKey", "key": "an old one"}, **webhooks)
+        await three.edit_at_partner(theirs["id"], lastName="Roe")
+        content = json.encode({"id": "evt_1", "type": "patient.updated", "data": {"id": theirs["id"]}})
+        headers = sign(secret, "evt_1", content, now=datetime.now(UTC))
+        hook = three.desk.call("POST", "/api/webhooks/partner", content, kind="application/json", headers=headers)
+        assert (await hook).status_code == 200
+
+        async def login_is_gone() -> bool:
+            return state(three, "partner") == health.NEEDS_REAUTH
+
+        await until(login_is_gone)
+        calls = len(three.partner.log)
+        await asyncio.sleep(0.4)
+        assert len(three.partner.log) == calls and len(three.desk.messages("received")) == 1
+        three.connect(auth={"scheme": "apiKey", "key": API_KEY}, **webhooks)
+
+        async def renamed() -> bool:
+            return family(await three.desk.read(f"/Patient/{made}")) == "Roe"
+
+        await until(renamed)
+        assert not three.desk.messages("failed") and not opened_causes(three, "partner")

@@ -138,7 +138,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (with_("sync.path", "/api/webhooks/a/../b"), r"sync\.path"),
     (with_("sync.path", "/api/webhooks/"), r"sync\.path"),
     (with_("sync.secret", "no base64!"), r"sync\.secret must be base64"),
-    (with_("sync.signature", "md5"), r"sync\.signature must be one of standard, metriport, header, none"),
+    (with_("sync.signature", "md5"), r"sync\.signature must be one of standard, metriport, hmac, header, none"),
     (with_("mapping", {"a": "id", "b": "id"}), r"mapping must be one to one"),
     (with_("push", ["Observation"]), r"push lists 'Observation'"),
     (with_("push", "Patient"), r"push"),

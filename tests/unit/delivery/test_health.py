@@ -12,6 +12,7 @@ from gateway.errors import (
     Conflict,
     HeldBack,
     PartnerLoginExpired,
+    PartnerPending,
     PartnerRejected,
     PartnerUnavailable,
     PartnerUnknown,
@@ -103,6 +104,7 @@ def test_a_lost_login_stays_lost_until_somebody_authorises_again() -> None:
         (HeldBack("rate"), False, None),
         (PartnerLoginExpired("401"), True, "login"),
         (PartnerRejected("422"), False, None),
+        (PartnerPending("202"), False, "up"),
         (Conflict("held"), False, None),
     ],
 )
