@@ -24,6 +24,7 @@ from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import (
     AmbiguousMatch,
     NotConformant,
+    PartnerLoginExpired,
     PartnerPending,
     PartnerRejected,
     PartnerUnknown,
@@ -260,6 +261,8 @@ def _ask_plugin(item: Item, side: Side) -> Push:
     _payload(item, side)  # what FHIR would refuse is not created by another way
     partner_id = _partner_id(item, side)
     reply = yield Call("POST", str(_options(side).plugin_url), plugin_model.to_seed(item.body, partner_id=partner_id))
+    if reply.status == 401:
+        raise PartnerLoginExpired("the plugin does not take its key (auth.otherKey)")
     if not reply.ok:
         raise refused("creating a patient through the plugin", reply)
     raise PartnerPending("the plugin took the patient, who is linked as soon as Canvas tells its id")

@@ -43,7 +43,7 @@ def read(body: Any, remote_id: str | None = "7162fd82487e4dc8aa2581ddbca91892") 
 
 def update(seen: Seen, **changes: Any) -> Call:
     assert seen.body is not None
-    item = Item("Patient", "p", {**seen.body, **changes}, seen.remote_id, seen.version, seen.raw)
+    item = Item("Patient", "p", {**seen.body, **changes}, seen.remote_id, seen.version, raw=seen.raw)
     return next(canvas_fhir.push(item, SIDE))
 
 
@@ -101,7 +101,7 @@ def test_a_documented_request_is_what_we_send_for_such_a_patient(name: str) -> N
 def test_a_412_is_a_version_conflict() -> None:
     seen = read(EXAMPLES["fhir.patient-read-response"])
     assert seen.body is not None
-    calls = canvas_fhir.push(Item("Patient", "p", seen.body, seen.remote_id, seen.version, seen.raw), SIDE)
+    calls = canvas_fhir.push(Item("Patient", "p", seen.body, seen.remote_id, seen.version, raw=seen.raw), SIDE)
     next(calls)
     with pytest.raises(VersionConflict):
         calls.send(Reply(412, {}, json.encode(EXAMPLES["fhir.error.412"])))

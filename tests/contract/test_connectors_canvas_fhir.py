@@ -24,6 +24,7 @@ from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
 from gateway.errors import (
     AmbiguousMatch,
+    PartnerLoginExpired,
     PartnerPending,
     PartnerRejected,
     PartnerUnavailable,
@@ -186,7 +187,7 @@ async def test_a_page_of_what_they_hold(there: There) -> None:
 async def test_the_probe_needs_a_login(there: There) -> None:
     await there.run(canvas_fhir.probe(there.side))
     stranger = replace(there, peer=replace(there.peer, headers={"authorization": "Bearer guessed"}))
-    with pytest.raises(PartnerRejected, match="401"):
+    with pytest.raises(PartnerLoginExpired, match="401"):
         await stranger.run(canvas_fhir.probe(there.side))
 
 
@@ -327,8 +328,9 @@ async def test_the_plugin_takes_a_patient_and_tells_no_id(stand_in: There) -> No
         "dateOfBirth": "1949-11-13",
         "partnerId": id_,
     }
-    with pytest.raises(PartnerRejected, match="401"):
-        await stand_in.outbound.run(canvas_fhir.push(item(id_), side), stand_in.peer)
+    wrong = replace(keyed, others={side.options.plugin_url: {"authorization": "guessed"}})
+    with pytest.raises(PartnerLoginExpired):
+        await stand_in.outbound.run(canvas_fhir.push(item(id_), side), wrong)
 
 
 @pytest.mark.skipif(not EXAMPLES.exists(), reason="needs the reference corpora in GATEWAY_SHARED")

@@ -48,14 +48,21 @@ class Stage:
     other_url: str
     url: str
 
-    async def connect(self, *, create: str = "fhir", grant: str = "client_credentials", **more: Any) -> None:
+    async def connect(
+        self,
+        *,
+        create: str = "fhir",
+        grant: str = "client_credentials",
+        plugin_key: str = canvas_plugin.KEY,
+        **more: Any,
+    ) -> None:
         """Both sides, and Canvas told where its partner is. `create` as in the options."""
         through = {
             "create": create,
             **({"pluginUrl": self.canvas_url + canvas_plugin.PATH} if create == "plugin" else {}),
         }
         options = {**through, "settleSeconds": 30.0, **more}
-        secrets = {"otherKey": canvas_plugin.KEY} if create == "plugin" else {}
+        secrets = {"otherKey": plugin_key} if create == "plugin" else {}
         self.desk.connect(
             {
                 "name": "canvas",
@@ -85,7 +92,7 @@ class Stage:
         )
         hook = {"url": f"{self.url}/api/webhooks/other", "secret": WEBHOOK_SECRET}
         await self._post(f"{self.other_url}/_webhook", hook)
-        key = self.desk.add_key(f"canvas-{id(self)}", "canvas", "system/Patient.cru")
+        key = self.desk.add_key(f"canvas-{self.desk.sequence()}-{len(self.canvas.log)}", "canvas", "system/Patient.cru")
         await self.turn(partner_url=self.url, partner_key=key, partner_system=more.get("partnerSystem", OURS))
 
     async def logins(self, **asked: Any) -> dict[str, int]:
@@ -110,6 +117,11 @@ class Stage:
 
     async def edit_elsewhere(self, other_id: str, *, tell: bool = True, **fields: Any) -> None:
         await self._post(f"{self.other_url}/_edit/{other_id}", {"set": fields, "tell": tell})
+
+    def health(self) -> str:
+        """How the connector of Canvas is doing."""
+        row = self.desk.ask(lambda reader: reader.health("canvas"))
+        return str(row.state) if row else ""
 
     async def looked_through(self) -> list[findings.Landed]:
         """One look at all that Canvas holds, as the poller takes it."""

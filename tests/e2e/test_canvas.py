@@ -441,10 +441,15 @@ async def test_what_the_plugin_lost_is_sent_again_after_a_search(stage: Stage) -
     assert values(await only(stage), OURS) == [made]
 
 
-async def test_a_wrong_plugin_key_is_rejected(plugin: Stage) -> None:
-    await plugin.turn(key="another")
-    await plugin.desk.made_id(FULL)
-    await plugin.quiet()
-    assert await plugin.in_canvas() == []
-    rejected = plugin.desk.ask(lambda reader: reader.deliveries(["rejected"], limit=9))
-    assert [one.connector for one in rejected] == ["canvas"] and "401" in str(rejected[0].error)
+async def test_a_wrong_plugin_key_waits_for_somebody_to_mend_it(stage: Stage) -> None:
+    await stage.connect(create="plugin", plugin_key="another")
+    made = await stage.desk.made_id(FULL)
+
+    async def noticed() -> bool:
+        return stage.health() == "needs_reauth"
+
+    await until(noticed)
+    assert await stage.in_canvas() == []
+    await stage.connect(create="plugin")
+    await stage.quiet()
+    assert values(await only(stage), OURS) == [made], "it was never given up"

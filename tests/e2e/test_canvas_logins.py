@@ -78,8 +78,7 @@ async def test_a_withdrawn_application_loses_nothing(stage: Stage) -> None:
     await stage.desk.fhir("PUT", f"/Patient/{made}", {**read, "gender": "female"})
 
     async def refused() -> bool:
-        rows = stage.desk.ask(lambda reader: reader.connectors())
-        return any(row.name == "canvas" and row.state == "needs_reauth" for row in rows)
+        return stage.health() == "needs_reauth"
 
     await until(refused)
     assert [one["gender"] for one in await stage.in_canvas()] == ["unknown"]
