@@ -441,3 +441,19 @@ async def test_what_they_write_in_their_own_way_settles_after_one_exchange(meeti
     }
     writes = [entry["method"] for entry in meeting.partner.log if entry["path"].startswith("/medical/v1/patient")]
     assert writes.count("PUT") == 0 and writes.count("POST") == 2, "a match and a create, no more"
+
+
+async def test_looking_through_their_patients_finds_those_who_are_not_here(meeting: Meeting) -> None:
+    jane = await meeting.jane()
+    await meeting.make({**theirs_of(JANE), "firstName": "Nora", "dob": "1970-01-01", "externalId": "chart-7"})
+    meeting.connect(sync={"mode": "polling", "signature": "metriport", "intervalSeconds": 0.1})
+
+    async def both() -> bool:
+        return meeting.desk.counts().get("Patient") == 2
+
+    await until(both)
+    [nora] = [one for one in await meeting.desk.found("/Patient") if one["name"][0]["given"] == ["Nora"]]
+    assert {"system": f"{SYSTEM}/external-id", "value": "chart-7"} in nora["identifier"]
+    assert (await meeting.desk.read(f"/Patient/{jane}"))["meta"]["versionId"] == "1"
+    held = {one["firstName"]: one.get("externalId") for one in await meeting.patients()}
+    assert held == {"Jane": jane, "Nora": "chart-7"}, "an externalId that somebody else gave is theirs"
