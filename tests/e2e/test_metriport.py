@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from gateway.commands import reconcile
 from gateway.fhir.json import Resource
 
 from .desk import observation, patient
@@ -457,3 +458,12 @@ async def test_looking_through_their_patients_finds_those_who_are_not_here(meeti
     assert (await meeting.desk.read(f"/Patient/{jane}"))["meta"]["versionId"] == "1"
     held = {one["firstName"]: one.get("externalId") for one in await meeting.patients()}
     assert held == {"Jane": jane, "Nora": "chart-7"}, "an externalId that somebody else gave is theirs"
+
+
+async def test_a_comparison_of_both_sides_finds_what_differs_and_nothing_else(meeting: Meeting) -> None:
+    jane = await meeting.jane()
+    settings = meeting.desk.context.settings
+    assert await reconcile.differences(settings, "metriport", repair=False) == []
+    await meeting.play(f"_edit/{await meeting.their_id(jane)}", {"lastName": "Smith-Quill"})
+    found = await reconcile.differences(settings, "metriport", repair=False)
+    assert [(one.kind, one.field) for one in found] == [("take", "name[official]")]
