@@ -12,8 +12,10 @@ from gateway.fhir.json import Resource
 
 from .ids import name_based
 from .narrative import Ids
-from .node import Element, Node, children, xpath
+from .node import V3, Element, Node, children, xpath
 from .times import Interval, moment
+
+_ID = V3 + "id"
 
 Reference = dict[str, Any]
 """`{"reference": "Type/id"}`: one dict per resource, shared by all who refer to it, so that an id can still change."""
@@ -32,12 +34,14 @@ class Made:
 
 @dataclass(slots=True)
 class SectionReport:
-    """One row of the report: what became of the entries of a section."""
+    """One row of the report: what became of the entries of a section. `kind` is the LOINC code by which its entries
+    are read: its own, or that of its template or title."""
 
     code: str | None
     title: str | None
+    kind: str | None = None
     entries: list[tuple[Element, list[Reference]]] = field(default_factory=list)
-    fallback: int = 0
+    fell_back: list[tuple[Element, str]] = field(default_factory=list)
     not_understood: list[dict[str, str]] = field(default_factory=list)
 
     def forget(self, gone: set[str]) -> None:
@@ -48,12 +52,15 @@ class SectionReport:
             references[:] = [reference for reference in references if reference["reference"] not in gone]
 
     def to_json(self) -> dict[str, Any]:
+        made = {entry for entry, references in self.entries if references}
+        fallback = len({element.getparent() for element, _ in self.fell_back} & made)
         return {
             "code": self.code,
             "title": self.title,
             "seen": len(self.entries),
-            "converted": sum(1 for _, references in self.entries if references),
-            "fallback": self.fallback,
+            "converted": len(made) - fallback,
+            "fallback": fallback,
+            "fellBack": [{"xpath": xpath(element), "reason": reason} for element, reason in self.fell_back],
             "notUnderstood": self.not_understood,
         }
 
@@ -77,7 +84,10 @@ class Context:
         self.encounters: dict[tuple[str | None, str | None], Made] = {}
         self._same: dict[tuple[str, ...], list[Made]] = {}
         self._said: set[str] = set()
-        self.section: SectionReport | None = None
+        self.section = SectionReport(None, None)
+        self.encounter: Reference | None = None
+        self.beside: list[Reference] = []
+        self.awaited: dict[tuple[str, str | None, str | None], Reference] = {}
         self.narratives: list[tuple[Resource, Resource]] = []
 
     def add(
@@ -129,6 +139,41 @@ class Context:
                 first.reference["reference"] = f"{first.type}/{name_based(*first.identity)}"
         for made in self.made:
             made.body["id"] = made.reference["reference"][len(made.type) + 1 :]
+
+    def meant(self, kind: str, node: Node) -> Reference | None:
+        """The reference to the resource of that type (any: "") that is made, before or after, of the statement with
+        one of these ids; `link` fills it in, or it is taken out again."""
+        for one in node.all("id"):
+            if root := one.get("root"):
+                key = (kind, root, one.get("extension"))
+                name = f"{kind}?{root}^{one.get('extension')}"
+                return self.awaited.setdefault(key, {"reference": name})
+        return None
+
+    def link(self) -> set[str]:
+        """Fill in what was meant, when all ids are settled; gives the names of what nobody made."""
+        if not self.awaited:
+            return set()
+        found = self._by_id()
+        for (kind, *key), reference in self.awaited.items():
+            named = {name for name in found.get(tuple(key), ()) if name.startswith(f"{kind}/" if kind else "")}
+            if len(named) == 1:
+                reference["reference"] = named.pop()
+        return {reference["reference"] for reference in self.awaited.values() if "?" in reference["reference"]}
+
+    def _by_id(self) -> dict[tuple[str | None, ...], set[str]]:
+        """The ids of statements, and the references of what was made of them."""
+        found: dict[tuple[str | None, ...], set[str]] = {}
+        said = [(made.source, made.reference) for made in self.made]
+        for section in self.sections:
+            said += [(entry[0], references[0]) for entry, references in section.entries if references and len(entry)]
+        for key, encounter in self.encounters.items():
+            found.setdefault(key, set()).add(encounter.reference["reference"])
+        for source, reference in said:
+            for one in children(source):
+                if one.tag == _ID and (root := one.get("root")):
+                    found.setdefault((root, one.get("extension")), set()).add(reference["reference"])
+        return found
 
     def issue(self, severity: Any, code: str, text: str, element: Element | None = None) -> None:
         self.issues.append(Issue(severity, code, text, None if element is None else xpath(element)))

@@ -100,15 +100,15 @@ def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
             (one.get("root"), one.get("extension")) for one in role.all("id") if one.get("root")
         )
     ctx.person = _patient(role, ctx)
-    encounter = _encounter(document, ctx)
-    composition = {**header(document, encounter, ctx)}
+    ctx.encounter = _encounter(document, ctx)
+    composition = {**header(document, ctx.encounter, ctx)}
     if found := sections(document, ctx):
         composition["section"] = found
     ctx.add("Composition", composition, document)
     unstructured(document, ctx)
     merge_nameless(ctx)
     ctx.settle()
-    leave_out_invalid(ctx)
+    leave_out_invalid(ctx, ctx.link())
     entries = [_put(ctx.person, full_url(ctx.patient_id), ctx.patient)]
     entries += [_put(made.body, f"urn:uuid:{made.body['id']}", made.reference) for made in ctx.made]
     return {"resourceType": "Bundle", "type": "batch", "entry": entries}

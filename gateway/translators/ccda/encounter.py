@@ -5,6 +5,8 @@ The same encounter in the header and in an entry (they share an id) is one resou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .codes import CONCEPTS
 from .context import Context, Reference
 from .demographics import address, telecoms
@@ -122,6 +124,15 @@ def participant(node: Node, role: str, ctx: Context) -> Value | None:
     return kept(
         {"type": [function] if function else None, "period": period(node.get("time"), ctx), "individual": individual}
     )
+
+
+def places(node: Node, ctx: Context) -> Iterator[Value]:
+    """The Service Delivery Locations of an entry -> Encounter.location."""
+    for one in node.nodes("participant"):
+        role = one.node("participantRole") if one.element.get("typeCode") == "LOC" else None
+        where = location(role, role.node("playingEntity"), ctx) if role else None
+        if where:
+            yield {"location": where}
 
 
 def location(role: Node, place: Node | None, ctx: Context) -> Reference | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from .context import Context, Reference
 from .node import V3, Element, Node, child_of
 from .people import fits, performers
-from .statement import concepts, mapped, notes, related
+from .registry import others
+from .statement import Relations, concepts, encounter, mapped, notes, of_another, related
 from .values import (
     Value,
     absent_concept,
@@ -42,12 +43,13 @@ def observation_body(
     """
     codes = codeable(observation.get("code"), ctx)
     value = value_of(observation.get("value"), ctx)
-    if codes is None and not value:
+    if (codes is None and not value) or of_another(observation, ctx):
         return None
     if observation.negated:
         ctx.issue("warning", "not-supported", "a negated observation stays in the narrative only", observation.element)
         return None
     own_time = observation.get("effectiveTime")
+    relations = related(observation)
     body = {
         "identifier": identifiers(observation.all("id")),
         "status": _status(observation),
@@ -58,12 +60,21 @@ def observation_body(
         "performer": [one for one in performers(observation, ctx) if fits(one, *_PERFORMERS)],
         **(value or _absent(observation)),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
-        "note": notes(related(observation), ctx),
+        "encounter": encounter(relations, ctx),
+        "note": notes(relations, ctx),
         "bodySite": codeable(observation.get("targetSiteCode"), ctx),
         "method": codeable(observation.get("methodCode"), ctx),
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
+        "hasMember": _members(relations, ctx) if relations else None,
     }
     return kept(body)
+
+
+def _members(relations: Relations, ctx: Context) -> list[Reference]:
+    """The observations that it consists of; what else is related stands beside it."""
+    parts = [one for one in relations if one[0] == "COMP"]
+    others([one for one in relations if one[0] != "COMP"], ctx)
+    return [one for one in others(parts, ctx) if fits(one, "Observation")]
 
 
 def _status(observation: Node) -> str:

@@ -24,8 +24,8 @@ def unstructured(document: Node, ctx: Context) -> None:
 
 
 def _taken(document: Node, body: Node, text: Element, ctx: Context) -> None:
-    attachment = _attachment(text, ctx)
-    if attachment is None:
+    content = attachment(text, ctx)
+    if content is None:
         ctx.issue("warning", "incomplete", "nonXMLBody holds no data", body.element)
         return
     own = document.get("id")
@@ -37,12 +37,12 @@ def _taken(document: Node, body: Node, text: Element, ctx: Context) -> None:
         "subject": ctx.patient,
         "date": date if len(date) > _INSTANT else None,
         "description": document.text("title"),
-        "content": [{"attachment": attachment}],
+        "content": [{"attachment": content}],
     }
     ctx.add("DocumentReference", kept(reference), document)
 
 
-def _attachment(text: Element, ctx: Context) -> Value | None:
+def attachment(text: Element, ctx: Context) -> Value | None:
     """Where the bytes are: in a Binary of our own, or under the URL that the document names."""
     kind = text.get("mediaType") or "text/plain"
     for child in children(text):

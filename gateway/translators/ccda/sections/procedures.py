@@ -9,7 +9,7 @@ from gateway.translators.ccda.encounter import location
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers, recording
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import concepts, mapped, notes, reasons, related
+from gateway.translators.ccda.statement import concepts, encounter, mapped, notes, of_another, reasons, related
 from gateway.translators.ccda.values import absent, codeable, identifiers, kept, resolved, timed
 
 _SECTIONS = ("47519-4",)
@@ -43,7 +43,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
     code = codeable(activity.get("code"), ctx)
     if code is None and (text := resolved(activity.get("text"), ctx)):
         code = {"text": text}
-    if code is None:
+    if code is None or of_another(activity, ctx):
         return None
     relations = related(activity)
     recorder, _ = recording(activity, ctx)
@@ -52,6 +52,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "status": _status(activity),
         "code": code,
         "subject": ctx.patient,
+        "encounter": encounter(relations, ctx),
         **(timed("performed", activity.get("effectiveTime"), ctx) or {"_performedDateTime": absent()}),
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
         "performer": [
