@@ -179,11 +179,22 @@ def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Refere
     if ctx.beside:
         references += [one for one in ctx.beside if one not in references]
         ctx.beside.clear()
+    if ctx.labels:
+        _label(references, ctx)
     if not references:
         report.fell_back = [one for one in report.fell_back if one[0] is not statement.element]
         reason = f"{described(statement)}: says nothing that a resource could hold"
         _not_understood(statement.element, reason, report)
     return references
+
+
+def _label(references: list[Reference], ctx: Context) -> None:
+    """Put the security labels of an entry on what it became, so that who must not see it does not."""
+    for made in ctx.made:
+        if made.reference in references:
+            labels = made.body.setdefault("meta", {}).setdefault("security", [])
+            labels += [label for label in ctx.labels if label not in labels]
+    ctx.labels.clear()
 
 
 def _not_understood(element: Element, reason: str, report: SectionReport) -> None:

@@ -86,6 +86,7 @@ class Context:
         self._said: set[str] = set()
         self.section = SectionReport(None, None)
         self.encounter: Reference | None = None
+        self.labels: list[Resource] = []
         self.beside: list[Reference] = []
         self.awaited: dict[tuple[str, str | None, str | None], Reference] = {}
         self.narratives: list[tuple[Resource, Resource]] = []

@@ -10,7 +10,17 @@ from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.problems import CLINICAL, CORE_CATEGORY, PROBLEM, condition
-from gateway.translators.ccda.statement import PARTS, ROOT, Relations, encounter, mapped, notes, referenced, related
+from gateway.translators.ccda.statement import (
+    PARTS,
+    PRIORITY,
+    ROOT,
+    Relations,
+    encounter,
+    mapped,
+    notes,
+    referenced,
+    related,
+)
 from gateway.translators.ccda.values import codeable, concept, identifiers, interval, kept, resolved
 
 _GENERIC = frozenset(["75310-3", "281694009", "CONC", None])
@@ -27,9 +37,9 @@ def health_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     for kind, one in relations:
         if not PROBLEM.isdisjoint(one.kinds):
             made.append(condition(one, ctx, concern=act, category="health-concern", where=where))
-        elif PARTS.isdisjoint(one.kinds):
+        elif (PARTS - PRIORITY).isdisjoint(one.kinds):
             rest.append((None if kind == "RSON" else kind, one))
-    made += others(rest, ctx)
+    made += others(rest, ctx, PARTS - PRIORITY)
     made += referenced(relations, ctx)
     yield from made or [_in_words(act, relations, ctx)]
 

@@ -22,7 +22,7 @@ from gateway.translators.ccda.values import (
 )
 
 FUNCTION = "http://terminology.hl7.org/CodeSystem/v2-0443"
-_SERIES = frozenset([ROOT + "118"])
+_SERIES = frozenset([ROOT + "118", "30973-2", "2.16.840.1.113883.10.20.1.46"])
 _READ = PARTS | _SERIES
 _SEQUENCE = V3 + "sequenceNumber"
 _REFUSAL = "2.16.840.1.113883.10.20.22.4.53"
@@ -145,12 +145,19 @@ def _education(relations: Relations, ctx: Context) -> list[Value]:
 
 
 def _dose(activity: Node) -> list[Value] | None:
-    """The number of the dose: repeatNumber, else the place in the series that a Substance Administered Act tells."""
-    number = activity.attribute("repeatNumber", "value")
-    for kind, wrapper in ((one.get("typeCode"), one) for one in activity.all("entryRelationship")):
-        act = statement_in(wrapper) if kind == "COMP" and not number else None
-        if act is not None and not _SERIES.isdisjoint(act.kinds):
-            number = next((one.get("value") for one in children(wrapper) if one.tag == _SEQUENCE), None)
+    """The number of the dose: repeatNumber, else the place in the series."""
+    number = activity.attribute("repeatNumber", "value") or _place(activity)
     if activity.element.get("moodCode") == "EVN" and number and number.isdecimal() and 0 < int(number) < 1000:
         return [{"doseNumberPositiveInt": int(number)}]
+    return None
+
+
+def _place(activity: Node) -> str | None:
+    """The sequenceNumber of a Substance Administered Act, or a Medication Series Number Observation (CCD)."""
+    for wrapper in activity.all("entryRelationship"):
+        one = statement_in(wrapper)
+        if one is not None and not _SERIES.isdisjoint(one.kinds):
+            told = next((child for child in children(wrapper) if child.tag == _SEQUENCE), one.get("value"))
+            if told is not None and told.get("value"):
+                return told.get("value")
     return None

@@ -111,7 +111,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "requester": fits(author, *_REQUESTERS),
         "performer": _performer(activity, ctx),
         "reasonCode": reasons(relations, ctx),
-        "note": notes(relations, ctx),
+        "note": [*notes(relations, ctx), *_order_notes(relations, ctx)],
         "dosageInstruction": [dose] if (dose := dosage(activity, relations, ctx)) else None,
         "dispenseRequest": _dispense(relations, ctx),
     }
@@ -149,6 +149,16 @@ def _performer(activity: Node, ctx: Context) -> Reference | None:
         if found:
             return found
     return None
+
+
+def _order_notes(relations: Relations, ctx: Context) -> Iterator[Value]:
+    """What a Medication Supply Order says to those who fill it."""
+    for _, supply in relations:
+        if supply.element.get("moodCode") == "INT" and supply.element.tag.endswith("}supply"):
+            inner = related(supply)
+            yield from notes(inner, ctx)
+            if told := instruction(inner, ctx):
+                yield {"text": told}
 
 
 def _dispense(relations: Relations, ctx: Context) -> Value | None:

@@ -12,6 +12,7 @@ from gateway.translators.ccda.people import agent, fits
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import ROOT, mapped, related
 from gateway.translators.ccda.values import (
+    URI,
     Value,
     absent,
     codeable,
@@ -85,11 +86,12 @@ def coverage(policy: Node, ctx: Context) -> Reference | None:
 
 
 def _authorized(policy: Node, ctx: Context) -> None:
-    """Authorization Activities: what the insurer promised to pay for; descriptions of plans are read above."""
+    """An Authorization Activity says what the insurer promised to pay for, which is no order: it makes no request."""
     for kind, statement in related(policy):
-        if statement.element.get("moodCode") != "DEF":
-            inner = related(statement) if _AUTHORIZATION in statement.kinds else [(kind, statement)]
-            others(inner, ctx)
+        if _AUTHORIZATION in statement.kinds:
+            ctx.once("an insurer's authorization stays in the narrative only", statement.element)
+        elif statement.element.get("moodCode") != "DEF":
+            others([(kind, statement)], ctx)
 
 
 def _unique(found: list[Value]) -> list[Value]:
@@ -182,6 +184,6 @@ def _plans(policy: Node, ctx: Context) -> list[Value]:
         name = resolved(act.get("text"), ctx) if act.element.get("moodCode") == "DEF" else None
         ids = identifiers(act.all("id")) if name else []
         if name:
-            value = ids[0]["value"] if ids else name
+            value = ids[0]["value"] if ids and ids[0].get("system") != URI else name
             found.append({"type": {"coding": [{"system": GROUP, "code": "plan"}]}, "value": value, "name": name})
     return found

@@ -15,7 +15,10 @@ from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.goals import goal
 from gateway.translators.ccda.sections.immunizations import vaccine_of
 from gateway.translators.ccda.statement import (
+    PARTS,
+    PRIORITY,
     ROOT,
+    Relations,
     concepts,
     encounter,
     instruction,
@@ -40,6 +43,7 @@ from gateway.translators.ccda.values import (
 PLANNED = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT"])
 SECTION = "18776-5"
 LOINC = "http://loinc.org"
+_READ = PARTS - PRIORITY
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "CareTeam", "Patient", "Device", "RelatedPerson")
 _REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
 
@@ -118,9 +122,16 @@ def request(statement: Node, ctx: Context) -> Reference | None:
         "bodySite": concepts(statement.all("targetSiteCode"), ctx),
         "note": [*_sought(statement, ctx), *notes(relations, ctx)],
         "patientInstruction": told,
+        "supportingInfo": others([*_preferences(relations)], ctx, _READ),
     }
-    others(relations, ctx)
     return ctx.add("ServiceRequest", kept(body), statement)
+
+
+def _preferences(relations: Relations) -> Iterator[tuple[str | None, Node]]:
+    """Priority Preferences are kept as they are: the priorities of a ServiceRequest are others. What is a reason is
+    read as one."""
+    for kind, one in relations:
+        yield (None if not PRIORITY.isdisjoint(one.kinds) else kind), one
 
 
 def _asked(statement: Node, ctx: Context) -> Value | None:

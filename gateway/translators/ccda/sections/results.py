@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Element, Node, statement_in
+from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.observation import category, member
 from gateway.translators.ccda.people import fits, performers
-from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import concepts, mapped
+from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.statement import Relations, components, concepts, encounter, mapped, related
 from gateway.translators.ccda.values import (
     Value,
     absent_concept,
@@ -30,10 +30,12 @@ _BY = ("Practitioner", "PractitionerRole", "Organization")
 def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Result Organizer -> DiagnosticReport; nothing when it has neither a code nor a result."""
     time = organizer.get("effectiveTime")
-    statements = [found for component in organizer.all("component") if (found := statement_in(component))]
+    statements = components(organizer)
     observations = [one for one in statements if one.element.tag.endswith("}observation")]
     laboratory = category("laboratory", "Laboratory")
     results = [made for one in observations if (made := member(one, ctx, categories=laboratory, time=time))]
+    inner: Relations = [(None, one) for one in statements if one not in observations]
+    others([*((kind, one) for kind, one in inner if not _collects(one)), *related(organizer)], ctx)
     code = codeable(organizer.get("code"), ctx)
     if code is None and not results:
         return
@@ -43,6 +45,7 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
         "category": [concept("LAB", REPORT_CATEGORY, "Laboratory")],
         "code": code or absent_concept(organizer.get("code")),
         "subject": ctx.patient,
+        "encounter": encounter(inner, ctx),
         **(timed("effective", time, ctx) or _span(observations, ctx)),
         "performer": [one for one in performers(organizer, ctx) if fits(one, *_BY)],
         "specimen": _specimens([organizer, *statements], ctx),
@@ -61,6 +64,11 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
 def result(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """A Result Observation outside of an organizer."""
     yield member(observation, ctx, categories=category("laboratory", "Laboratory"))
+
+
+def _collects(statement: Node) -> bool:
+    """A Specimen Collection Procedure, or one that tells nothing but specimens: read as the report's specimen."""
+    return statement.element.tag.endswith("}procedure")
 
 
 def _status(organizer: Node) -> str:
