@@ -12,10 +12,8 @@ from gateway.fhir.json import Resource
 
 from .ids import name_based
 from .narrative import Ids
-from .node import V3, Element, Node, children, xpath
+from .node import Element, Node, children, xpath
 from .times import Interval, moment
-
-_ID = V3 + "id"
 
 Reference = dict[str, Any]
 """`{"reference": "Type/id"}`: one dict per resource, shared by all who refer to it, so that an id can still change."""
@@ -88,7 +86,7 @@ class Context:
         self.encounter: Reference | None = None
         self.labels: list[Resource] = []
         self.beside: list[Reference] = []
-        self.awaited: dict[tuple[str, str | None, str | None], Reference] = {}
+        self.awaited: dict[tuple[str, str, str | None], tuple[Reference, Element]] = {}
         self.narratives: list[tuple[Resource, Resource]] = []
 
     def add(
@@ -140,41 +138,6 @@ class Context:
                 first.reference["reference"] = f"{first.type}/{name_based(*first.identity)}"
         for made in self.made:
             made.body["id"] = made.reference["reference"][len(made.type) + 1 :]
-
-    def meant(self, kind: str, node: Node) -> Reference | None:
-        """The reference to the resource of that type (any: "") that is made, before or after, of the statement with
-        one of these ids; `link` fills it in, or it is taken out again."""
-        for one in node.all("id"):
-            if root := one.get("root"):
-                key = (kind, root, one.get("extension"))
-                name = f"{kind}?{root}^{one.get('extension')}"
-                return self.awaited.setdefault(key, {"reference": name})
-        return None
-
-    def link(self) -> set[str]:
-        """Fill in what was meant, when all ids are settled; gives the names of what nobody made."""
-        if not self.awaited:
-            return set()
-        found = self._by_id()
-        for (kind, *key), reference in self.awaited.items():
-            named = {name for name in found.get(tuple(key), ()) if name.startswith(f"{kind}/" if kind else "")}
-            if len(named) == 1:
-                reference["reference"] = named.pop()
-        return {reference["reference"] for reference in self.awaited.values() if "?" in reference["reference"]}
-
-    def _by_id(self) -> dict[tuple[str | None, ...], set[str]]:
-        """The ids of statements, and the references of what was made of them."""
-        found: dict[tuple[str | None, ...], set[str]] = {}
-        said = [(made.source, made.reference) for made in self.made]
-        for section in self.sections:
-            said += [(entry[0], references[0]) for entry, references in section.entries if references and len(entry)]
-        for key, encounter in self.encounters.items():
-            found.setdefault(key, set()).add(encounter.reference["reference"])
-        for source, reference in said:
-            for one in children(source):
-                if one.tag == _ID and (root := one.get("root")):
-                    found.setdefault((root, one.get("extension")), set()).add(reference["reference"])
-        return found
 
     def issue(self, severity: Any, code: str, text: str, element: Element | None = None) -> None:
         self.issues.append(Issue(severity, code, text, None if element is None else xpath(element)))

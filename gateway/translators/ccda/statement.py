@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .codes import CONCEPTS, Concept
 from .context import Context, Reference
+from .links import meant
 from .node import Element, Node, statement_in
 from .people import agent, fits
 from .values import Value, codeable, kept, resolved, typed
@@ -96,7 +97,7 @@ def encounter(relations: Relations, ctx: Context) -> Reference | None:
     """The encounter that an entry only names by its id."""
     for _, one in relations:
         if one.element.tag.endswith("}encounter") and "templateId" not in one:
-            return ctx.meant("Encounter", one)
+            return meant("Encounter", one, ctx)
     return None
 
 
@@ -111,7 +112,7 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
         found
         for type_code, act in relations
         if (only is None or type_code == only) and not REFERENCED.isdisjoint(act.kinds)
-        if (found := ctx.meant(kind, act))
+        if (found := meant(kind, act, ctx))
     ]
 
 
