@@ -59,10 +59,10 @@ MADE = (
 def leave_out_invalid(ctx: Context, unknown: set[str]) -> None:
     """Afterwards every resource of the context passes the gate and refers to none that was left out, nor to one of
     the unknown."""
-    if unknown:
-        _forget(unknown, ctx)
     for section, _ in ctx.narratives:
         section.setdefault("entry", []).append(ctx.patient)
+    if unknown:
+        _forget(unknown, ctx)
     if not _all_pass(ctx):
         _leave_out(ctx)
     for section, narrative in ctx.narratives:

@@ -100,7 +100,7 @@ def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | N
 def request(statement: Node, ctx: Context) -> Reference | None:
     """What is planned, asked for or proposed -> ServiceRequest; None when it does not say what."""
     relations = related(statement)
-    told = instruction(relations, ctx)
+    told = instruction([(None, statement), *relations], ctx)
     code = _asked(statement, ctx)
     if code is None and told is None:
         return None
