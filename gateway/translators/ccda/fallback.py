@@ -17,7 +17,10 @@ from .sections.medications import medication_request
 from .sections.plan import PLANNED, planned_encounter, request
 from .sections.procedures import procedure
 from .sections.status import observed, panel
-from .statement import related
+from .statement import PARTS, related
+
+_KINDS = frozenset(["2.16.840.1.113883.6.1", "2.16.840.1.113883.5.6"])
+"""LOINC, ActClass: the code of an act that says of which kind the information is, not what was done."""
 
 
 @otherwise("observation")
@@ -39,12 +42,13 @@ def any_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
 @otherwise("act")
 def any_act(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """An act that holds others is their wrapper; one that holds none is what was done, or is to be done."""
-    inner = [made for _, statement in related(act) for made in one_more(statement, ctx)]
-    if inner:
-        yield from inner
+    held = [statement for _, statement in related(act) if PARTS.isdisjoint(statement.kinds)]
+    if held:
+        for statement in held:
+            yield from one_more(statement, ctx)
     elif act.element.get("moodCode") in PLANNED:
         yield request(act, ctx)
-    else:
+    elif act.attribute("code", "codeSystem") not in _KINDS:
         yield procedure(act, ctx)
 
 

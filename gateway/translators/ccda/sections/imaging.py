@@ -11,7 +11,7 @@ from gateway.translators.ccda.observation import CATEGORY, member
 from gateway.translators.ccda.people import recording
 from gateway.translators.ccda.registry import entry, otherwise
 from gateway.translators.ccda.sections.procedures import procedure
-from gateway.translators.ccda.statement import notes, related
+from gateway.translators.ccda.statement import mapped, notes, related
 from gateway.translators.ccda.unstructured import attachment
 from gateway.translators.ccda.values import concept, identifiers, kept, timed
 
@@ -38,10 +38,11 @@ def media(statement: Node, ctx: Context) -> Iterator[Reference | None]:
     content = attachment(value, ctx) if value is not None else None
     if content is None:
         return
+    status = mapped("event-status", statement.attribute("statusCode", "code"))
     author, _ = recording(statement, ctx)
     body = {
         "identifier": identifiers(statement.all("id")),
-        "status": "completed",
+        "status": status.code if status else "unknown",
         "subject": ctx.patient,
         **timed("created", statement.get("effectiveTime"), ctx),
         "operator": author,

@@ -15,12 +15,14 @@ ROOT = "2.16.840.1.113883.10.20.22.4."
 SNOMED = "http://snomed.info/sct"
 LOINC = "http://loinc.org"
 INFARCT = '<value xsi:type="CD" code="22298006" codeSystem="2.16.840.1.113883.6.96"/>'
-AUTHOR = """<author><time value="20240430101500-0500"/><assignedAuthor><id root="2.16.840.1.113883.4.6" extension="99"/>
+AUTHOR = """<author><time value="20240430101500-0500"/><assignedAuthor>
+    <id root="2.16.840.1.113883.4.6" extension="99"/>
 <assignedPerson><name><given>Ida</given><family>Writer</family></name></assignedPerson></assignedAuthor></author>"""
 
 
 def relative(observation: str, person: str = "") -> str:
-    return f"""<organizer classCode="CLUSTER" moodCode="EVN"><templateId root="{ROOT}45"/><id root="1.1" extension="fam"/>
+    return f"""<organizer classCode="CLUSTER" moodCode="EVN"><templateId root="{ROOT}45"/>
+    <id root="1.1" extension="fam"/>
     <statusCode code="completed"/><subject><relatedSubject classCode="PRS">
     <code code="FTH" codeSystem="2.16.840.1.113883.5.111" displayName="Father"/>
     <subject><administrativeGenderCode code="M"/><birthTime value="1912"/>{person}</subject>
@@ -33,9 +35,11 @@ def had(more: str = "", attributes: str = "") -> str:
     </observation>"""
 
 
-DIED = f"""<entryRelationship typeCode="CAUS"><observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}47"/>
+DIED = f"""<entryRelationship typeCode="CAUS"><observation classCode="OBS" moodCode="EVN">
+    <templateId root="{ROOT}47"/>
 <value xsi:type="CD" code="419099009" codeSystem="2.16.840.1.113883.6.96"/></observation></entryRelationship>"""
-AT_57 = f"""<entryRelationship typeCode="SUBJ"><observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}31"/>
+AT_57 = f"""<entryRelationship typeCode="SUBJ"><observation classCode="OBS" moodCode="EVN">
+    <templateId root="{ROOT}31"/>
 <code code="445518008" codeSystem="2.16.840.1.113883.6.96"/><value xsi:type="PQ" value="57" unit="a"/></observation>
 </entryRelationship>"""
 
@@ -66,9 +70,7 @@ def test_that_a_relative_lives_is_kept() -> None:
 
 
 def test_what_a_relative_did_not_have_is_no_condition_of_his() -> None:
-    history = only(
-        converted(section("10157-6", relative(had(attributes='negationInd="true"')))), "FamilyMemberHistory"
-    )
+    history = only(converted(section("10157-6", relative(had(attributes='negationInd="true"')))), "FamilyMemberHistory")
 
     assert "condition" not in history
 
@@ -85,15 +87,19 @@ def policy(relationship: str = "SELF", holder: str = "") -> str:
     <entryRelationship typeCode="COMP"><act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}61"/>
     <id root="1.1" extension="pol"/><code code="72" codeSystem="2.16.840.1.113883.3.221.5" displayName="PPO"/>
     <statusCode code="completed"/>
-    <performer typeCode="PRF"><templateId root="{ROOT}87"/><assignedEntity><id root="2.16.840.1.113883.6.300" extension="9"/>
+    <performer typeCode="PRF"><templateId root="{ROOT}87"/><assignedEntity>
+    <id root="2.16.840.1.113883.6.300" extension="9"/>
     <code code="PAYOR"/><representedOrganization><name>Sample Insurance</name></representedOrganization>
     </assignedEntity></performer>
     <participant typeCode="COV"><time><low value="2024"/><high value="2025"/></time><participantRole>
-    <id root="1.1.7" extension="M-1"/><code code="{relationship}" codeSystem="2.16.840.1.113883.5.111"/></participantRole>
+    <id root="1.1.7" extension="M-1"/><code code="{relationship}" codeSystem="2.16.840.1.113883.5.111"/>
+    </participantRole>
     </participant>{holder}
-    <entryRelationship typeCode="REFR"><act classCode="ACT" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.1.19"/>
+    <entryRelationship typeCode="REFR"><act classCode="ACT" moodCode="EVN">
+    <templateId root="2.16.840.1.113883.10.20.1.19"/>
     <entryRelationship typeCode="SUBJ"><procedure classCode="PROC" moodCode="PRMS">
-    <code code="73761001" codeSystem="2.16.840.1.113883.6.96"/></procedure></entryRelationship></act></entryRelationship>
+    <code code="73761001" codeSystem="2.16.840.1.113883.6.96"/></procedure></entryRelationship></act>
+    </entryRelationship>
     </act></entryRelationship></act>"""
 
 
@@ -132,11 +138,14 @@ def test_a_holder_who_is_not_the_patient_is_his_own_person() -> None:
 
 def directive(value: str, attributes: str = "") -> str:
     return f"""<observation classCode="OBS" moodCode="EVN" {attributes}><templateId root="{ROOT}48"/>
-    <id root="1.1" extension="ad"/><code code="75320-2" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="completed"/>
+    <id root="1.1" extension="ad"/><code code="75320-2" codeSystem="2.16.840.1.113883.6.1"/>
+    <statusCode code="completed"/>
     <effectiveTime><low value="20240219"/><high nullFlavor="NA"/></effectiveTime>{value}{AUTHOR}
-    <participant typeCode="VRF"><time value="20240220"/><participantRole><id root="1.1" extension="v"/></participantRole>
+    <participant typeCode="VRF"><time value="20240220"/><participantRole><id root="1.1" extension="v"/>
+    </participantRole>
     </participant><reference typeCode="REFR"><externalDocument><id root="1.1" extension="x"/>
-    <text mediaType="application/pdf"><reference value="will.pdf"/></text></externalDocument></reference></observation>"""
+    <text mediaType="application/pdf"><reference value="will.pdf"/></text></externalDocument></reference>
+    </observation>"""
 
 
 @pytest.mark.parametrize("organized", [False, True])
@@ -189,7 +198,8 @@ def test_a_care_team_has_its_members_in_their_functions() -> None:
 
 def note(text: str) -> str:
     return f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}202"/><id root="1.1" extension="n"/>
-    <code code="34109-9" codeSystem="2.16.840.1.113883.6.1"><translation code="11488-4" codeSystem="2.16.840.1.113883.6.1"/>
+    <code code="34109-9" codeSystem="2.16.840.1.113883.6.1">
+    <translation code="11488-4" codeSystem="2.16.840.1.113883.6.1"/>
     </code>{text}<statusCode code="completed"/><effectiveTime value="20240430"/>{AUTHOR}</act>"""
 
 
@@ -230,7 +240,8 @@ def test_an_embedded_note_is_as_it_was() -> None:
 def test_a_handoff_is_a_communication() -> None:
     act = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}141"/>
     <code code="432138007" codeSystem="2.16.840.1.113883.6.96"/><statusCode code="completed"/>
-    <effectiveTime value="20240430"/>{AUTHOR}<participant typeCode="IRCP"><participantRole><id root="1.1" extension="r"/>
+    <effectiveTime value="20240430"/>{AUTHOR}<participant typeCode="IRCP"><participantRole>
+    <id root="1.1" extension="r"/>
     <playingEntity><name><given>Rita</given><family>Receiver</family></name></playingEntity></participantRole>
     </participant></act>"""
 

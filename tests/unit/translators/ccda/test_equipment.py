@@ -20,7 +20,8 @@ DRUG = f"""<manufacturedProduct><templateId root="{ROOT}23"/><manufacturedMateri
 
 
 def instance(identifier: str = f'<id root="2.16.840.1.113883.3.3719" extension="{UDI}"/>', kind: str = "DEV") -> str:
-    return f"""<participant typeCode="{kind}"><participantRole classCode="MANU"><templateId root="{ROOT}37"/>{identifier}
+    return f"""<participant typeCode="{kind}"><participantRole classCode="MANU">
+    <templateId root="{ROOT}37"/>{identifier}
     <playingDevice><code code="14106009" codeSystem="2.16.840.1.113883.6.96"/>
     <manufacturerModelName>Pace One</manufacturerModelName></playingDevice>
     <scopingEntity><desc>Sample Devices</desc></scopingEntity></participantRole></participant>"""

@@ -14,7 +14,8 @@ ROOT = "2.16.840.1.113883.10.20.22.4."
 SNOMED = "http://snomed.info/sct"
 LOINC = "http://loinc.org"
 ECG = '<code code="29303009" codeSystem="2.16.840.1.113883.6.96" displayName="Electrocardiogram"/>'
-AUTHOR = """<author><time value="20240430101500-0500"/><assignedAuthor><id root="2.16.840.1.113883.4.6" extension="99"/>
+AUTHOR = """<author><time value="20240430101500-0500"/><assignedAuthor>
+    <id root="2.16.840.1.113883.4.6" extension="99"/>
 <assignedPerson><name><given>Ida</given><family>Writer</family></name></assignedPerson></assignedAuthor></author>"""
 
 
@@ -103,7 +104,8 @@ def test_a_planned_immunization_is_a_recommendation() -> None:
 
 def test_a_planned_medication_is_a_request() -> None:
     inner = """<statusCode code="active"/><consumable><manufacturedProduct><manufacturedMaterial>
-    <code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct></consumable>"""
+    <code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct>
+    </consumable>"""
 
     result = converted(section("18776-5", planned("substanceAdministration", "42", "INT", inner)))
 
@@ -118,7 +120,8 @@ def goal(inner: str, *, template: str = "121", mood: str = "GOL") -> str:
 
 @pytest.mark.parametrize(("code", "template"), [("61146-7", "121"), ("18776-5", "44")])
 def test_a_goal_has_what_is_measured_and_what_is_to_be_reached(code: str, template: str) -> None:
-    inner = f"""<code code="4548-4" codeSystem="2.16.840.1.113883.6.1" displayName="HbA1c"/><statusCode code="active"/>
+    inner = f"""<code code="4548-4" codeSystem="2.16.840.1.113883.6.1" displayName="HbA1c"/>
+    <statusCode code="active"/>
     <effectiveTime><low value="20240501"/><high value="20241101"/></effectiveTime>
     <value xsi:type="PQ" value="6.50" unit="%"/>{AUTHOR}
     <entryRelationship typeCode="RSON"><observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}143"/>
@@ -157,7 +160,8 @@ def test_a_goal_in_words_is_described_by_them() -> None:
     assert aim["_lifecycleStatus"]["extension"][0]["valueCode"] == "unknown"
 
 
-PROBLEM = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/><id root="1.1" extension="prob"/>
+PROBLEM = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/>
+    <id root="1.1" extension="prob"/>
 <code code="55607006" codeSystem="2.16.840.1.113883.6.96"/><effectiveTime><low value="2024"/></effectiveTime>
 <value xsi:type="CD" code="233604007" codeSystem="2.16.840.1.113883.6.96"/></observation>"""
 
@@ -177,14 +181,16 @@ def test_a_health_concern_is_a_condition_of_that_category(template: str) -> None
 
 def test_a_concern_in_words_alone_is_kept_in_them() -> None:
     act = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}132"/><id root="1.1" extension="hc"/>
-    <code code="75310-3" codeSystem="2.16.840.1.113883.6.1"/><text>Lives alone</text><statusCode code="active"/></act>"""
+    <code code="75310-3" codeSystem="2.16.840.1.113883.6.1"/><text>Lives alone</text><statusCode code="active"/>
+    </act>"""
 
     assert only(converted(section("75310-3", act)), "Condition")["code"] == {"text": "Lives alone"}
 
 
 def test_a_concern_refers_to_the_entry_it_names() -> None:
     concern = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}132"/><id root="1.1" extension="hc"/>
-    <code code="75310-3" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="active"/><entryRelationship typeCode="REFR">
+    <code code="75310-3" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="active"/>
+    <entryRelationship typeCode="REFR">
     <act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}122"/><id root="1.1" extension="prob"/>
     <code nullFlavor="NP"/></act></entryRelationship></act>"""
     problems = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}3"/>
@@ -198,7 +204,8 @@ def test_a_concern_refers_to_the_entry_it_names() -> None:
 
 
 def test_an_entry_that_is_named_and_not_there_is_not_understood() -> None:
-    concern = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}132"/><entryRelationship typeCode="REFR">
+    concern = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}132"/>
+    <entryRelationship typeCode="REFR">
     <act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}122"/><id root="1.1" extension="elsewhere"/>
     </act></entryRelationship></act>"""
 

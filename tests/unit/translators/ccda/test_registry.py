@@ -10,7 +10,7 @@ from gateway.translators.ccda.registry import entry
 from .written import codes, converted, of_type, only, section
 
 SNOMED = "http://snomed.info/sct"
-FINDING = '<code code="8310-5" codeSystem="2.16.840.1.113883.6.1"/>'
+FINDING = '<code code="386725007" codeSystem="2.16.840.1.113883.6.96"/>'
 
 
 def statement(element: str, mood: str, inner: str = FINDING, attributes: str = "") -> str:
@@ -48,7 +48,8 @@ def test_an_unknown_entry_is_read_by_element_and_mood_and_named(element: str, mo
 
 def test_an_unknown_medication_is_read_by_its_element() -> None:
     drug = """<consumable><manufacturedProduct><manufacturedMaterial>
-    <code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct></consumable>"""
+    <code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct>
+    </consumable>"""
 
     result = converted(section("99999-9", statement("substanceAdministration", "EVN", drug)))
 
@@ -94,7 +95,7 @@ PROBLEM = """<act classCode="ACT" moodCode="EVN"><templateId root="9.9.9.2"/><st
     [
         '<code code="11450-4" codeSystem="2.16.840.1.113883.6.1"/><title>Whatever</title>',
         '<templateId root="2.16.840.1.113883.10.20.22.2.5"/><title>Whatever</title>',
-        '<templateId root="2.16.840.1.113883.10.20.22.2.5.1" extension="2099-01-01"/><code code="X1"/><title>Any</title>',
+        '<templateId root="2.16.840.1.113883.10.20.22.2.5.1" extension="2099-01-01"/><code code="X1"/>',
         '<templateId root="2.16.840.1.113883.10.20.1.11"/>',
         "<title>Problem List</title>",
         "<title> ACTIVE  Problems: </title>",
@@ -151,7 +152,8 @@ def test_a_security_label_is_on_what_it_labels_and_nowhere_else() -> None:
     </entryRelationship>"""
     entries = [
         f"""<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.4"/>
-        <id root="1.1" extension="{name}"/><value xsi:type="CD" code="{code}" codeSystem="2.16.840.1.113883.6.96"/>{more}
+        <id root="1.1" extension="{name}"/>
+        <value xsi:type="CD" code="{code}" codeSystem="2.16.840.1.113883.6.96"/>{more}
         </observation>"""
         for name, code, more in (("a", "195967001", ""), ("b", "86406008", label))
     ]

@@ -52,7 +52,8 @@ def test_a_status_is_an_observation_of_its_section(kind: str, template: str, cat
 def test_an_organizer_is_a_panel_of_its_members(kind: str, template: str) -> None:
     inner = observation(ROOT + "67", loinc("54522-8"), coded("165245003"))
     organizer = f"""<organizer classCode="CLUSTER" moodCode="EVN"><templateId root="{ROOT}{template}"/>
-    <id root="1.1" extension="org"/><code code="d5" codeSystem="2.16.840.1.113883.6.254"/><statusCode code="completed"/>
+    <id root="1.1" extension="org"/><code code="d5" codeSystem="2.16.840.1.113883.6.254"/>
+    <statusCode code="completed"/>
     <effectiveTime value="20240402"/><component>{inner}</component></organizer>"""
 
     result = converted(section(kind, organizer))
@@ -111,7 +112,9 @@ def test_what_is_said_of_the_patient_himself(template: str, code: str, value: st
 
 def test_gender_identity_and_tribe() -> None:
     identity = observation("2.16.840.1.113883.10.20.34.3.45", loinc("76691-5"), coded("446151000124109"))
-    tribe = observation(ROOT + "506", loinc("95370-3"), '<value xsi:type="CD" code="7" codeSystem="2.16.840.1.113883.5.140"/>')
+    tribe = observation(
+        ROOT + "506", loinc("95370-3"), '<value xsi:type="CD" code="7" codeSystem="2.16.840.1.113883.5.140"/>'
+    )
 
     result = converted(section("29762-2", identity, tribe))
 
