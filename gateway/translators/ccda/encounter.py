@@ -23,17 +23,28 @@ _CPT_CLASSES = (("99211", "99215", "AMB"), ("99221", "99223", "IMP"), ("99281", 
 
 
 def add_encounter(node: Node, body: Value, ctx: Context) -> Reference | None:
-    """Take the Encounter in, united with the one that shares an id with it; what was there first stays."""
+    """Take the Encounter in, united with the one that shares an id with it; what was there first stays. Samples repeat
+    one id on different visits: those that began on different days are not one."""
     keys = [(one.get("root"), one.get("extension")) for one in node.all("id") if one.get("root")]
     known = next((ctx.encounters[key] for key in keys if key in ctx.encounters), None)
-    if known is not None:
+    if known is not None and _same_day(known.body, body):
         _unite(known.body, body)
         return known.reference
     reference = ctx.add("Encounter", body, node)
     if reference is not None:
         made = next(made for made in reversed(ctx.made) if made.reference is reference)
-        ctx.encounters.update(dict.fromkeys(keys, made))
+        for key in keys:
+            ctx.encounters.setdefault(key, made)
     return reference
+
+
+def _same_day(known: Value, other: Value) -> bool:
+    """As far as both tell; a planned visit is not the one that took place."""
+    if (known["status"] == "planned") != (other["status"] == "planned"):
+        return False
+    began, also = (str(one.get("period", {}).get("start", ""))[:10] for one in (known, other))
+    shared = min(len(began), len(also))
+    return began[:shared] == also[:shared]
 
 
 def _unite(known: Value, other: Value) -> None:

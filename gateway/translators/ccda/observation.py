@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .context import Context, Reference
 from .node import V3, Element, Node, child_of
-from .people import fits, performers
+from .people import fits, performers, recording
 from .registry import others
 from .statement import Relations, concepts, encounter, mapped, notes, of_another, related
 from .values import (
@@ -34,7 +34,12 @@ def category(code: str, display: str) -> list[Value]:
 
 
 def observation_body(
-    observation: Node, ctx: Context, *, categories: list[Value] | None = None, time: Element | None = None
+    observation: Node,
+    ctx: Context,
+    *,
+    categories: list[Value] | None = None,
+    time: Element | None = None,
+    by_author: bool = True,
 ) -> Value | None:
     """`time`: the organizer's, for an observation that has none of its own.
 
@@ -57,7 +62,7 @@ def observation_body(
         "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
         **(timed("effective", own_time, ctx) or timed("effective", time, ctx)),
-        "performer": [one for one in performers(observation, ctx) if fits(one, *_PERFORMERS)],
+        "performer": _performers(observation, ctx, by_author=by_author),
         **(value or _absent(observation)),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
         "encounter": encounter(relations, ctx),
@@ -68,6 +73,14 @@ def observation_body(
         "hasMember": _members(relations, ctx) if relations else None,
     }
     return kept(body)
+
+
+def _performers(observation: Node, ctx: Context, *, by_author: bool) -> list[Reference]:
+    """Who observed it; else who wrote it down (CF-vitals), which of a result says nothing (CF-results)."""
+    found = [one for one in performers(observation, ctx) if fits(one, *_PERFORMERS)]
+    if not found and by_author and (author := fits(recording(observation, ctx)[0], *_PERFORMERS)):
+        return [author]
+    return found
 
 
 def _members(relations: Relations, ctx: Context) -> list[Reference]:
@@ -170,8 +183,13 @@ def _reference_range(observed: Node, ctx: Context) -> Value | None:
 
 
 def member(
-    observation: Node, ctx: Context, *, categories: list[Value] | None, time: Element | None = None
+    observation: Node,
+    ctx: Context,
+    *,
+    categories: list[Value] | None,
+    time: Element | None = None,
+    by_author: bool = True,
 ) -> Reference | None:
     """An Observation, alone or of an organizer; None when it has none to make."""
-    body = observation_body(observation, ctx, categories=categories, time=time)
+    body = observation_body(observation, ctx, categories=categories, time=time, by_author=by_author)
     return ctx.add("Observation", body, observation) if body else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.codes import CONCEPTS
 from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others
@@ -106,6 +107,7 @@ def allergy(
         "onsetDateTime": when.start,
         "recordedDate": recorded,
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "asserter": informant(observation, ctx),
         "note": notes(relations, ctx),
         "reaction": _reactions(relations, ctx),
     }

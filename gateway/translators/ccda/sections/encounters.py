@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.encounter import add_encounter, encounter_body, participant, places
+from gateway.translators.ccda.links import meant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.problems import condition
@@ -35,6 +36,9 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
     body["participant"] = [one for one in people if one]
     body["location"] = [*places(activity, ctx)]
     body["reasonCode"] = reasons(relations, ctx)
+    body["reasonReference"] = [
+        found for kind, one in relations if kind == "RSON" and (found := meant("Condition", one, ctx))
+    ]
     body["diagnosis"] = [{"condition": one} for one in diagnoses]
     others(relations, ctx, _READ)
     yield add_encounter(activity, kept(body), ctx)

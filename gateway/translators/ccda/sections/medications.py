@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.dosage import dosage
+from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import agent, fits, recording
@@ -108,6 +109,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "subject": ctx.patient,
         "encounter": encounter(relations, ctx),
         "authoredOn": authored,
+        "reportedReference": informant(activity, ctx),
         "requester": fits(author, *_REQUESTERS),
         "performer": _performer(activity, ctx),
         "reasonCode": reasons(relations, ctx),

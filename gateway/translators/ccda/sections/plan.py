@@ -99,7 +99,9 @@ def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | N
 
 def request(statement: Node, ctx: Context) -> Reference | None:
     """What is planned, asked for or proposed -> ServiceRequest; None when it does not say what."""
-    relations = related(statement)
+    outer, relations = statement, related(statement)
+    if (same := _same(statement, relations)) is not None:
+        statement, relations = same, related(same)
     told = instruction([(None, statement), *relations], ctx)
     code = _asked(statement, ctx)
     if code is None and told is None:
@@ -108,9 +110,9 @@ def request(statement: Node, ctx: Context) -> Reference | None:
     body = {
         "identifier": identifiers(statement.all("id")),
         "status": _status(statement),
-        "intent": _intent(statement),
+        "intent": _intent(outer),
         "priority": _priority(statement),
-        "doNotPerform": True if statement.negated else None,
+        "doNotPerform": True if outer.negated or statement.negated else None,
         "code": code or {"text": told},
         "subject": ctx.patient,
         "encounter": encounter(relations, ctx),
@@ -132,6 +134,17 @@ def _preferences(relations: Relations) -> Iterator[tuple[str | None, Node]]:
     read as one."""
     for kind, one in relations:
         yield (None if not PRIORITY.isdisjoint(one.kinds) else kind), one
+
+
+def _same(statement: Node, relations: Relations) -> Node | None:
+    """Where the plan itself names nothing: the statement within that has its id, and says what is planned."""
+    if statement.get("code") is not None:
+        return None
+    own = {(one.get("root"), one.get("extension")) for one in statement.all("id")}
+    for _, one in relations:
+        if "code" in one and any((each.get("root"), each.get("extension")) in own for each in one.all("id")):
+            return one
+    return None
 
 
 def _asked(statement: Node, ctx: Context) -> Value | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others
@@ -129,6 +130,7 @@ def condition(
         **_abatement(when),
         "recordedDate": recorded,
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "asserter": informant(observation, ctx),
         "evidence": _evidence(relations, ctx) if relations else None,
         "note": notes(relations, ctx),
     }

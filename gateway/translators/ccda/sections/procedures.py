@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.devices import UDI_ORGANIZER, devices
 from gateway.translators.ccda.encounter import location
+from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers, recording
 from gateway.translators.ccda.registry import entry, others
@@ -69,6 +70,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "encounter": encounter(relations, ctx),
         **(timed("performed", activity.get("effectiveTime"), ctx) or {"_performedDateTime": absent()}),
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "asserter": informant(activity, ctx),
         "performer": [
             {"actor": one}
             for one in performers(activity, ctx)

@@ -33,7 +33,9 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
     statements = components(organizer)
     observations = [one for one in statements if one.element.tag.endswith("}observation")]
     laboratory = category("laboratory", "Laboratory")
-    results = [made for one in observations if (made := member(one, ctx, categories=laboratory, time=time))]
+    results = [
+        made for one in observations if (made := member(one, ctx, categories=laboratory, time=time, by_author=False))
+    ]
     inner: Relations = [(None, one) for one in statements if one not in observations]
     others([*((kind, one) for kind, one in inner if not _collects(one)), *related(organizer)], ctx)
     code = codeable(organizer.get("code"), ctx)
@@ -63,7 +65,7 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
 )
 def result(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """A Result Observation outside of an organizer."""
-    yield member(observation, ctx, categories=category("laboratory", "Laboratory"))
+    yield member(observation, ctx, categories=category("laboratory", "Laboratory"), by_author=False)
 
 
 def _collects(statement: Node) -> bool:

@@ -46,6 +46,12 @@ def status_problem(observation: Node, ctx: Context) -> Iterator[Reference | None
     yield condition(observation, ctx)
 
 
+@entry(sections=("47420-5", "10190-7"), element="act")
+def status_act(act: Node, ctx: Context) -> Iterator[Reference | None]:
+    """An act of older documents: a wrapper, what it holds carries the content."""
+    yield from others(related(act), ctx)
+
+
 @entry(ROOT + "66", ROOT + "75", sections=("47420-5", "10190-7"), element="organizer")
 def status_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     yield panel(organizer, ctx)

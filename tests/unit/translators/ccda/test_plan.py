@@ -78,6 +78,19 @@ def test_a_planned_procedure_keeps_reason_instruction_and_preference() -> None:
     assert codes(preference["valueCodeableConcept"]) == [(SNOMED, "394849002")]
 
 
+def test_a_plan_that_names_nothing_is_what_has_its_id_within() -> None:
+    inner = f"""<entryRelationship typeCode="REFR"><procedure classCode="PROC" moodCode="EVN">
+    <templateId root="{ROOT}14"/><id root="1.1" extension="plan-1"/>{ECG}<statusCode code="active"/></procedure>
+    </entryRelationship>"""
+
+    result = converted(section("18776-5", planned("procedure", "41", "RQO", inner)))
+
+    request = only(result, "ServiceRequest")
+    assert (request["intent"], request["status"]) == ("order", "active")
+    assert codes(request["code"]) == [(SNOMED, "29303009")]
+    assert not of_type(result, "Procedure")
+
+
 def test_a_planned_encounter_did_not_happen() -> None:
     inner = '<code code="185349003" codeSystem="2.16.840.1.113883.6.96"/><effectiveTime value="20240701"/>'
 

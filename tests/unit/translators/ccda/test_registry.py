@@ -164,3 +164,54 @@ def test_a_security_label_is_on_what_it_labels_and_nowhere_else() -> None:
     confidentiality = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
     assert labels == {"195967001": None, "86406008": {"security": [{"system": confidentiality, "code": "R"}]}}
     assert not of_type(result, "Observation")
+
+
+def visit(day: str, mood: str = "EVN", template: str = "49") -> str:
+    return f"""<encounter classCode="ENC" moodCode="{mood}">
+    <templateId root="2.16.840.1.113883.10.20.22.4.{template}"/><id root="1.1" extension="enc-1"/>
+    <code code="99213" codeSystem="2.16.840.1.113883.6.12"/><effectiveTime value="{day}"/></encounter>"""
+
+
+def test_two_visits_with_one_id_are_two() -> None:
+    result = converted(section("46240-8", visit("20240401"), visit("20240501"), visit("20240401")))
+
+    assert sorted(one["period"]["start"] for one in of_type(result, "Encounter")) == ["2024-04-01", "2024-05-01"]
+
+
+def test_a_planned_visit_is_not_the_one_that_took_place() -> None:
+    result = converted(section("46240-8", visit("20240401")), section("18776-5", visit("20240401", "INT", "40")))
+
+    assert sorted(one["status"] for one in of_type(result, "Encounter")) == ["finished", "planned"]
+
+
+TOLD = """<informant><relatedEntity classCode="PRS"><code code="MTH" codeSystem="2.16.840.1.113883.5.111"/>
+<relatedPerson><name><given>Mia</given><family>Mother</family></name></relatedPerson></relatedEntity></informant>"""
+
+
+def test_who_told_it_is_on_what_was_told() -> None:
+    entry = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.4"/>
+    <id root="1.1" extension="p"/><value xsi:type="CD" code="195967001" codeSystem="2.16.840.1.113883.6.96"/>{TOLD}
+    </observation>"""
+
+    result = converted(section("11450-4", entry))
+
+    mother = only(result, "RelatedPerson")
+    assert codes(mother["relationship"][0])[0][1] == "MTH"
+    assert mother["patient"] == {"reference": "Patient/p1"}
+    assert only(result, "Condition")["asserter"] == {"reference": f"RelatedPerson/{mother['id']}"}
+
+
+AUTHOR = """<author><time value="20240430101500-0500"/><assignedAuthor>
+<id root="2.16.840.1.113883.4.6" extension="99"/></assignedAuthor></author>"""
+
+
+@pytest.mark.parametrize(("kind", "template", "performed"), [("8716-3", "27", True), ("30954-2", "2", False)])
+def test_the_author_of_a_vital_sign_is_its_performer_and_of_a_result_not(
+    kind: str, template: str, *, performed: bool
+) -> None:
+    entry = f"""<observation classCode="OBS" moodCode="EVN">
+    <templateId root="2.16.840.1.113883.10.20.22.4.{template}"/><id root="1.1" extension="o"/>
+    <code code="8310-5" codeSystem="2.16.840.1.113883.6.1"/><value xsi:type="PQ" value="37.0" unit="Cel"/>{AUTHOR}
+    </observation>"""
+
+    assert ("performer" in only(converted(section(kind, entry)), "Observation")) is performed
