@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
 from gateway.consolidated.tickets import Tickets
 from gateway.delivery.http import Outbound
+from gateway.delivery.logins import Logins
 from gateway.delivery.peers import Peers
 from gateway.delivery.worker import Worker
 from gateway.errors import GatewayError
@@ -26,8 +27,9 @@ from gateway.fhir import gate
 from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
+from gateway.priming import CALLBACK, Priming
 from gateway.reconcile import Reconciler, Result
-from gateway.routes import documents, fhir_api, health, partners, subscribers
+from gateway.routes import campdoc, documents, fhir_api, health, oauth, partners, subscribers
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.routes.metriport import account, medical
@@ -64,7 +66,7 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, partners, subscribers, account, medical):
+    for routes in (health, documents, partners, oauth, campdoc, subscribers, account, medical):
         app.include_router(routes.router)
     return app
 
@@ -102,7 +104,9 @@ class _Parts:
         self._settings = settings
         self._outbound = outbound
         self._flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance, ordered=self._wake)
-        self._peers = Peers(self._secrets, timeout=settings.delivery_timeout)
+        callback = settings.public_url + CALLBACK
+        self._logins = Logins(store, outbound, callback=callback, timeout=settings.delivery_timeout)
+        self._peers = Peers(self._secrets, logins=self._logins, timeout=settings.delivery_timeout)
         reconciler = Reconciler(
             self._flow, outbound, self._peers, settings.retry_schedule, settings.lease, settings.delivery_timeout
         )
@@ -115,21 +119,35 @@ class _Parts:
         self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._tasks: list[asyncio.Task[None]] = []
-        tickets = Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download")
+        self._refreshing: asyncio.Task[None] | None = None
         self.context = Context(
-            settings, store, self._flow, self._ingest, self._inbox, pool, Authenticator(store), tickets
+            settings,
+            store,
+            self._flow,
+            self._ingest,
+            self._inbox,
+            pool,
+            Authenticator(store),
+            tickets=Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download"),
+            priming=Priming(self._flow, self._logins),
+            ask=self._ask,
         )
 
     async def start(self) -> None:
         await self._inbox.recover()
         if self._settings.deliver:
             self._tasks = [asyncio.create_task(worker.run()) for worker in (self._worker, self._teller)]
+            self._refreshing = asyncio.create_task(self._logins.run(self._configs))
 
     async def stop(self) -> None:
         await self._inbox.stop()
         if self._tasks:
             await asyncio.gather(self._worker.stop(), self._teller.stop())
             await asyncio.gather(*self._tasks)
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            await asyncio.gather(self._refreshing, return_exceptions=True)
+        await self._logins.close()
 
     def _wake(self) -> None:
         self._worker.wake()
@@ -138,6 +156,9 @@ class _Parts:
     async def _work(self, received: Received) -> None:
         directory = await self._flow.store.query(self._flow.directory)
         await self._ingest.event(received, directory.peer(received.connector))
+
+    async def _configs(self) -> Iterable[Config]:
+        return (await self._flow.store.query(self._flow.directory)).peers.values()
 
     async def _secrets(self, connector: str) -> Mapping[str, str]:
         return await self._flow.store.query(lambda reader: reader.secrets(connector))

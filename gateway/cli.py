@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands import subscribers
+from gateway.commands import campdoc, subscribers
 from gateway.commands.opening import Json, opened, settings_of
 from gateway.errors import GatewayError
 
@@ -27,6 +27,7 @@ app.add_typer(keys_app, name="keys")
 app.add_typer(connectors_app, name="connectors")
 app.add_typer(messages_app, name="messages")
 app.add_typer(subscribers.app, name="subscribers")
+app.add_typer(campdoc.app, name="campdoc")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -197,6 +198,16 @@ def apply_connectors(
     with opened() as store:
         for line in connectors.apply(store, file.read_bytes()):
             terminal.print_line(line)
+
+
+@connectors_app.command("authorize")
+def authorize_connector(
+    name: Annotated[str, typer.Argument(help="A connector with the grant authorization_code.")],
+) -> None:
+    """Print a one-time link: an administrator opens it within 10 minutes and logs in to that system in the browser."""
+    from gateway.commands import logins
+
+    logins.print_link(name)
 
 
 @connectors_app.command("list")

@@ -317,11 +317,11 @@ def to_answer(applied: Applied, now: datetime, base: str, *, full: bool) -> bund
     """One entry of a transaction-response."""
     if applied.item.resource is None or applied.state is None:
         return bundles.Answer(204)
-    location = f"{applied.state.location}/_history/{applied.after}"
-    at = now if applied.after != applied.before else applied.state.at
+    location, after = applied.state.location, applied.after
+    at = now if after != applied.before else applied.state.at
     resource = json.raw(applied.body) if full and applied.body else None
-    url = f"{base}/{applied.state.location}"
-    return bundles.Answer(201 if applied.created else 200, location, applied.after, at, resource, full_url=url)
+    status = 201 if applied.created else 200
+    return bundles.Answer(status, f"{location}/_history/{after}", after, at, resource, None, f"{base}/{location}")
 
 
 def _interaction(applied: Applied, now: datetime, base: str, *, full: bool) -> Outcome:

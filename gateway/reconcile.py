@@ -18,6 +18,7 @@ from gateway.delivery.peers import Peers
 from gateway.delivery.retry import next_attempt
 from gateway.errors import (
     GatewayError,
+    PartnerLoginExpired,
     PartnerRejected,
     PartnerUnavailable,
     PartnerUnknown,
@@ -299,6 +300,6 @@ def _failed(row: Delivery, error: GatewayError) -> Done:
         return Done("unknown", row.want, row.remote_id, error.message)
     if isinstance(error, PartnerUnavailable):
         return Done("due", row.want, row.remote_id, error.message, error.retry_after)
-    if isinstance(error, StoreBusy):
+    if isinstance(error, (StoreBusy, PartnerLoginExpired)):
         return _retry(row, error.message)
     return Done("rejected", row.want, row.remote_id, error.message)

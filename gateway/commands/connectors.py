@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.connectors.config import Config, from_json
 from gateway.connectors.config_file import parse
-from gateway.errors import Conflict
+from gateway.errors import Conflict, Missing
 from gateway.fhir import json
 from gateway.store import ConnectorRow, Store, Tx
 
@@ -32,6 +32,14 @@ def apply(store: Store, data: bytes) -> list[str]:
 def listed(store: Store) -> list[ConnectorRow]:
     """By name."""
     return store.query_now(lambda reader: reader.connectors())
+
+
+def get(store: Store, name: str) -> Config:
+    """One by its name. Raises Missing."""
+    for row in listed(store):
+        if row.name == name:
+            return from_json(json.decode(row.config))
+    raise Missing(f"there is no connector {name!r}: see 'gateway connectors list'")
 
 
 def cells(row: ConnectorRow) -> tuple[object, ...]:

@@ -23,7 +23,8 @@ WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 
 class Auth(msgspec.Struct, frozen=True, omit_defaults=True):
     """How we show them who we are; keys, passwords and client secrets are secrets. `grant` as in OAuth 2 (RFC 6749),
-    `backend_services` as in SMART App Launch §Backend Services; `username` for the scheme basic."""
+    `backend_services` as in SMART App Launch §Backend Services; `client_in` = where the token endpoint wants client id
+    and secret (RFC 6749 §2.3.1); `username` for the scheme basic."""
 
     scheme: Literal["apiKey", "OAuth2", "basic", "none"] = "none"
     header: str = "X-API-Key"
@@ -35,6 +36,7 @@ class Auth(msgspec.Struct, frozen=True, omit_defaults=True):
     scope: str | None = None
     grant: Literal["client_credentials", "authorization_code", "backend_services"] = "client_credentials"
     pkce: bool = True
+    client_in: Literal["header", "form"] = msgspec.field(default="header", name="clientIn")
 
 
 class Sync(msgspec.Struct, frozen=True, omit_defaults=True):

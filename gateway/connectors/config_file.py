@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, get_args, get_origin
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
@@ -26,6 +26,7 @@ from gateway.connectors.config import (
     RateLimit,
     Sync,
 )
+from gateway.connectors.protocol import Defaulting
 from gateway.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -66,6 +67,7 @@ def parse_one(body: Any, where: str = "connector", *, kept: frozenset[str] = fro
     plain.setdefault("profile", _IMPLIED_PROFILE.get(str(plain.get("type"))))
     if plain["profile"] not in registry.profiles():
         raise InvalidInput(f"{where}.profile must be one of {', '.join(registry.profiles())}")
+    plain = _completed(plain)
     config = _convert(plain, where)
     for problem in _problems(config, secrets, kept | secrets.keys()):
         raise InvalidInput(f"{where}.{problem}")
@@ -82,6 +84,17 @@ def _split_secrets(body: dict[str, Any], where: str) -> tuple[dict[str, Any], Se
         if value is not None and not (isinstance(value, str) and value.strip()):
             raise InvalidInput(f"{where}: the secret {name} must be a string that is not blank")
     return body | parts, {name: value for name, value in given.items() if value}
+
+
+def _completed(plain: dict[str, Any]) -> dict[str, Any]:
+    """With what the profile knows where the file is silent."""
+    module = registry.get(plain["profile"])
+    defaults = dict(module.defaults(plain)) if isinstance(module, Defaulting) else {}
+    login = defaults.pop("auth", {}) if plain["auth"].get("scheme") == "OAuth2" else {}
+    completed = {**defaults, **plain, "sync": {**defaults.get("sync", {}), **plain["sync"]}}
+    origin = str(completed.get("endpoint") or "")
+    placed = {name: urljoin(origin, value) if name.endswith("Url") else value for name, value in login.items()}
+    return {**completed, "auth": {**placed, **plain["auth"]}}
 
 
 def _section(body: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:

@@ -158,3 +158,12 @@ class Optioned(Protocol):
     """A module with options of its own in the connector file."""
 
     Options: type[msgspec.Struct]
+
+
+@runtime_checkable
+class Defaulting(Protocol):
+    """A module that knows what its systems have in common, so that a connector file need not say it."""
+
+    def defaults(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields of the connector file `body`, used where it is silent; those of `auth` for the scheme OAuth2 only,
+        addresses there relative to the endpoint's origin."""

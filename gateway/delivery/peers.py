@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from gateway.connectors.config import Config
 from gateway.delivery import guard, login
 from gateway.delivery.http import Peer
+from gateway.delivery.logins import Logins
 from gateway.errors import PartnerRejected
 
 Secrets = Callable[[str], Awaitable[Mapping[str, str]]]
@@ -14,10 +15,11 @@ Secrets = Callable[[str], Awaitable[Mapping[str, str]]]
 
 
 class Peers:
-    """One per process. `timeout`: seconds that an exchange may take."""
+    """One per process. `logins`: those that have to be fetched. `timeout`: seconds that an exchange may take."""
 
-    def __init__(self, secrets: Secrets, *, timeout: float = 30.0) -> None:
+    def __init__(self, secrets: Secrets, *, logins: Logins | None = None, timeout: float = 30.0) -> None:
         self._secrets = secrets
+        self._logins = logins
         self._timeout = timeout
 
     async def get(self, config: Config) -> Peer:
@@ -25,4 +27,11 @@ class Peers:
         if config.endpoint is None:
             raise PartnerRejected(f"the connector {config.name} has no endpoint to call")
         headers = login.fixed(config, await self._secrets(config.name))
-        return Peer(config.name, config.endpoint, headers, guard.networks(config.allow_networks), self._timeout)
+        return Peer(
+            config.name,
+            config.endpoint,
+            headers,
+            guard.networks(config.allow_networks),
+            self._timeout,
+            login=self._logins.find(config) if self._logins else None,
+        )

@@ -13,7 +13,8 @@ from gateway.auth import Authenticator, Principal
 from gateway.consolidated.tickets import Tickets
 from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
-from gateway.ingest import Ingest
+from gateway.ingest import Ask, Ingest
+from gateway.priming import Priming
 from gateway.settings import Settings
 from gateway.store import AuditRow, Changes, Store
 from gateway.work import Pool
@@ -31,6 +32,8 @@ class Context:
     pool: Pool
     authenticator: Authenticator
     tickets: Tickets
+    priming: Priming
+    ask: Ask
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
         """Raises NotAuthenticated."""

@@ -52,6 +52,8 @@ class Mutations:
         self.connectors = flavour.upsert(schema.connector, ("name",), ("config", "state", "at", "changed"))
         self.connector_states = flavour.update(schema.connector, ("state", "at", "changed"), {"name": "name"})
         self.secrets = flavour.upsert(schema.secret, ("connector", "name"), ("token",))
+        self.locks_new = flavour.insert(schema.lock)
+        self.locks_taken = flavour.update(schema.lock, ("fence", "until"), {"name": "name", "held": "fence"})
         self.principals_new = flavour.insert(schema.principal)
         self.principals_revoked = flavour.update(schema.principal, ("revoked_at",), {"principal_id": "principal_id"})
         self.principals_used = flavour.update(schema.principal, ("last_used",), {"principal_id": "principal_id"})

@@ -22,6 +22,15 @@ class Head(NamedTuple):
     patient: int | None
 
 
+class Hit(NamedTuple):
+    """A resource with its current body, None when it is deleted; `linked`: a record of it may go by another id than
+    ours."""
+
+    head: Head
+    body: bytes | None
+    linked: bool
+
+
 class Version(NamedTuple):
     """One version; `body` None when it is a deletion."""
 

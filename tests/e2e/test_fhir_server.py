@@ -1,0 +1,154 @@
+"""A FHIR server as the other side: without transactions, told by Subscriptions, looked through by _lastUpdated."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway.connectors import fhir_server as connector
+from gateway.connectors.protocol import Hook, Side
+from gateway.delivery.guard import networks
+from gateway.delivery.http import Outbound, Peer
+from gateway.fhir import json
+from gateway.fhir.json import Resource
+from gateway.findings import message_body
+from gateway.flow import Received
+from gateway.sandbox import fhir_server, serve
+from gateway.sandbox.faults import Sandbox
+
+from .desk import MRN, Desk, bundle, entry, opened, patient
+from .waiting import until
+
+pytestmark = pytest.mark.anyio
+
+QUICK: dict[str, Any] = {"deliver": True, "retry_schedule": (0.0, *[0.05] * 100), "lease": 2.0}
+
+
+@dataclass
+class Two:
+    """The gateway, and a FHIR server at `url`."""
+
+    desk: Desk
+    server: Sandbox
+    url: str
+
+    @property
+    def peer(self) -> Peer:
+        return Peer("registry", self.url, {}, networks(["127.0.0.0/8"]), 5.0)
+
+    def connect(self, **more: Any) -> None:
+        body = {"name": "registry", "type": "FHIR", "endpoint": self.url, "allow_networks": ["127.0.0.0/8"]}
+        self.desk.connect({**body, "idSystem": "https://registry.example/id", **more})
+
+    async def held(self, kind: str) -> list[Resource]:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(f"{self.url}/{kind}")
+        return [one["resource"] for one in json.decode(answer.content).get("entry", [])]
+
+    async def store_there(self, resource: Resource) -> Resource:
+        """A user of the server."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            id_ = resource.get("id")
+            url = f"{self.url}/{resource['resourceType']}" + (f"/{id_}" if id_ else "")
+            headers = {"content-type": "application/fhir+json"}
+            answer = await client.request("PUT" if id_ else "POST", url, content=json.encode(resource), headers=headers)
+            answer.raise_for_status()
+            stored: Resource = json.decode(answer.content)
+            return stored
+
+    async def patients(self) -> list[Resource]:
+        answer = await self.desk.call("GET", "/fhir/Patient")
+        return [one["resource"] for one in answer.json().get("entry", [])]
+
+
+async def started(folder: Path, *, transactions: bool) -> AsyncIterator[Two]:
+    server = fhir_server.create(transactions=transactions)
+    with serve.running(server) as url:
+        async with opened(folder, **QUICK) as desk:
+            yield Two(desk, server, f"{url}/fhir")
+
+
+@pytest.fixture
+async def two(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Two]:
+    async for one in started(tmp_path, transactions=True):
+        yield one
+
+
+@pytest.fixture
+async def plain(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Two]:
+    async for one in started(tmp_path, transactions=False):
+        yield one
+
+
+async def test_a_server_without_transactions_is_brought_up_to_date_all_the_same(plain: Two) -> None:
+    plain.connect(options={"writes": "each"})
+    subject = "urn:uuid:00000000-0000-4000-8000-000000000001"
+    visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}
+    posted = bundle(
+        "transaction",
+        entry("PUT", f"Patient?identifier={MRN}|1", patient("Quill", (MRN, "1")), full_url=subject),
+        entry("POST", "Encounter", {**visit, "subject": {"reference": subject}}),
+    )
+    assert (await plain.desk.call("POST", "/fhir", posted)).status_code == 200
+    [stay] = await until(lambda: plain.held("Encounter"))
+    [person] = await plain.held("Patient")
+    assert stay["subject"] == {"reference": f"Patient/{person['id']}"}
+    await plain.desk.call("PUT", f"/fhir/Patient?identifier={MRN}|1", patient("Mason", (MRN, "1")))
+
+    async def renamed() -> bool:
+        return [one["name"][0]["family"] for one in await plain.held("Patient")] == ["Mason"]
+
+    await until(renamed)
+    assert not [call for call in plain.server.log if call["path"] == "/fhir"], "no Bundle was tried"
+
+
+async def test_a_subscription_tells_of_an_edit_which_is_read_and_not_sent_back(two: Two) -> None:
+    """The server calls the gateway's webhook; here that call is carried over, as the gateway has no socket."""
+    secret = "a shared word of 20+ letters"
+    sync = {"mode": "webhook", "signature": "header", "header": "X-Webhook-Secret", "secret": secret}
+    two.connect(sync=sync)
+    stored = await two.store_there(patient("Quill", (MRN, "1")))
+    hook = Hook("https://gateway.example/api/webhooks/registry", secret)
+    side = Side("https://gateway.example/fhir", "https://registry.example/id", options=connector.Options())
+    async with Outbound() as outbound:
+        assert await outbound.run(connector.register(hook, side), two.peer)
+    [asked] = await two.held("Subscription")
+    assert asked["channel"]["header"] == [f"X-Webhook-Secret: {secret}"]
+    headers = {"X-Webhook-Secret": secret}
+    answer = await two.desk.call("POST", "/api/webhooks/registry", stored, key="", headers=headers)
+    assert answer.status_code == 200, answer.text
+    [person] = await until(two.patients)
+    assert person["name"][0]["family"] == "Quill"
+    before = len([call for call in two.server.log if call["method"] != "GET"])
+    wrong = await two.desk.call("POST", "/api/webhooks/registry", stored, key="", headers={"X-Webhook-Secret": "no"})
+    assert wrong.status_code == 401
+    assert len([call for call in two.server.log if call["method"] != "GET"]) - before <= 1, "our id, and no echo"
+
+
+async def test_what_a_look_meets_becomes_ours_with_its_references(two: Two) -> None:
+    two.connect(options={"types": ["Patient", "Encounter"]}, push=False)
+    person = await two.store_there(patient("Quill", (MRN, "1")))
+    visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}
+    await two.store_there({**visit, "subject": {"reference": f"Patient/{person['id']}"}})
+    context = two.desk.context
+    config = context.store.query_now(lambda reader: context.flow.directory(reader).peer("registry"))
+    cursor, landed = None, []
+    async with Outbound() as outbound:
+        for _ in range(5):
+            began = datetime.now(UTC)
+            page = await outbound.run(connector.scan(cursor, config.side(context.flow.ours)), two.peer)
+            received = Received("registry", None, "poll", "application/json", message_body(page.found))
+            landed += await context.ingest.found(received, config, page.found, read_start=began)
+            cursor = page.cursor
+            if not page.more:
+                break
+    assert [one.error for one in landed] == [None, None]
+    [ours] = await two.patients()
+    visits = (await two.desk.call("GET", f"/fhir/Encounter?patient={ours['id']}")).json()
+    assert visits["total"] == 1
