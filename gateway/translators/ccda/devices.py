@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from .context import Context, Reference
 from .node import Node
 from .statement import ROOT, Relations, components
-from .values import Value, codeable, identifiers, kept, resolved
+from .values import Value, absent_concept, codeable, identifiers, kept, resolved
 
 FDA = "2.16.840.1.113883.3.3719"
 _INSTANCE = ROOT + "37"
@@ -19,6 +19,8 @@ _WORDS = {"C101672": "lotNumber", "C101671": "serialNumber", "C113843": "distinc
 _WORDS |= {"C99286": "partNumber", "C54131": "manufacturer"}
 _DATES = {"C101669": "manufactureDate", "C101670": "expirationDate"}
 _PRIMARY, _BRAND = "C101722", "C71898"
+_BARE = 2
+"""Elements that every device has: its type, and whose it is."""
 _SAFETY = ("C106044", "C160938")
 
 
@@ -44,18 +46,23 @@ def _instances(statement: Node) -> Iterator[Node]:
 def _device(role: Node, organizers: list[Node], ctx: Context) -> Reference | None:
     device, scope = role.node("playingDevice"), role.node("scopingEntity")
     model = device.text("manufacturerModelName") if device else None
+    kind = codeable(device.get("code"), ctx) if device else None
     body = {
         "identifier": identifiers(role.all("id")),
         "udiCarrier": _carriers(role),
         "manufacturer": scope.text("desc") if scope else None,
         "deviceName": [{"name": model, "type": "model-name"}] if model else None,
-        "type": codeable(device.get("code"), ctx) if device else None,
+        "type": kind or absent_concept(),
         "patient": ctx.patient,
     }
     for organizer in organizers:
         _add_parts(body, organizer, ctx)
     found = kept(body)
-    return ctx.add("Device", found, role, code=device.get("code") if device else None) if len(found) > 1 else None
+    return (
+        ctx.add("Device", found, role, code=device.get("code") if device else None)
+        if len(found) > _BARE or kind
+        else None
+    )
 
 
 def _carriers(role: Node) -> list[Value]:

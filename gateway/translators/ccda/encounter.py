@@ -12,7 +12,7 @@ from .context import Context, Reference
 from .demographics import address, telecoms
 from .node import Element, Node
 from .people import agent, fits, organization
-from .values import Value, absent, codeable, identifiers, interval, kept, period
+from .values import Value, absent, absent_concept, codeable, identifiers, interval, kept, period
 
 ACT_CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
@@ -30,6 +30,7 @@ def add_encounter(node: Node, body: Value, ctx: Context) -> Reference | None:
     if known is not None and _same_day(known.body, body):
         _unite(known.body, body)
         return known.reference
+    body.setdefault("type", [absent_concept()])
     reference = ctx.add("Encounter", body, node)
     if reference is not None:
         made = next(made for made in reversed(ctx.made) if made.reference is reference)
@@ -48,6 +49,8 @@ def _same_day(known: Value, other: Value) -> bool:
 
 
 def _unite(known: Value, other: Value) -> None:
+    if known["type"] == [absent_concept()] and "type" in other:
+        known["type"] = []
     for name, value in other.items():
         if isinstance(value, list) and name in known:
             known[name].extend(one for one in value if one not in known[name])
@@ -149,15 +152,17 @@ def places(node: Node, ctx: Context) -> Iterator[Value]:
 def location(role: Node, place: Node | None, ctx: Context) -> Reference | None:
     """A facility or Service Delivery Location -> Location; `place` has the name."""
     where = address(place.get("addr"), ctx) if place else None
+    name = place.text("name") if place else None
     body = kept(
         {
             "identifier": identifiers(role.all("id")),
-            "name": place.text("name") if place else None,
+            "name": name,
+            "_name": None if name else absent(),
             "type": [kind] if (kind := codeable(role.get("code"), ctx)) else None,
             "telecom": telecoms(role.all("telecom"), ctx),
             "address": where or address(role.get("addr"), ctx),
         }
     )
-    if not body:
+    if body.keys() == {"_name"}:
         return None
     return ctx.add("Location", body, role, also=(str(body.get("name", "")),))

@@ -6,7 +6,7 @@ from .context import Context, Reference
 from .demographics import addresses, human_names, telecoms
 from .node import Node
 from .people import agent, fits
-from .values import Value, codeable, identifiers, kept
+from .values import Value, absent, codeable, identifiers, kept
 
 _ASSERTERS = ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson")
 
@@ -32,6 +32,7 @@ def _relative(entity: Node, ctx: Context) -> Reference | None:
         return None
     body: Value = {
         "identifier": identifiers(entity.all("id")),
+        "_active": absent(),
         "patient": ctx.patient,
         "relationship": [relationship] if relationship else None,
         "name": names,

@@ -9,6 +9,7 @@ from .registry import others
 from .statement import Relations, concepts, encounter, mapped, notes, of_another, related
 from .values import (
     Value,
+    absent,
     absent_concept,
     bounds,
     codeable,
@@ -55,22 +56,23 @@ def observation_body(
         return None
     own_time = observation.get("effectiveTime")
     relations = related(observation)
+    members = _members(relations, ctx) if relations else None
     body = {
         "identifier": identifiers(observation.all("id")),
         "status": _status(observation),
         "category": categories,
         "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
-        **(timed("effective", own_time, ctx) or timed("effective", time, ctx)),
+        **effective(own_time, time, ctx),
         "performer": _performers(observation, ctx, by_author=by_author),
-        **(value or _absent(observation)),
+        **(value or ({} if members else {"dataAbsentReason": absent_concept(observation.get("value"))})),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
         "encounter": encounter(relations, ctx),
         "note": notes(relations, ctx),
         "bodySite": codeable(observation.get("targetSiteCode"), ctx),
         "method": codeable(observation.get("methodCode"), ctx),
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
-        "hasMember": _members(relations, ctx) if relations else None,
+        "hasMember": members,
     }
     return kept(body)
 
@@ -95,12 +97,21 @@ def _status(observation: Node) -> str:
     return found.code if found else "unknown"
 
 
-def _absent(observation: Node) -> Value:
-    """A value that is null has a reason; an observation without any value element has none."""
-    value = observation.get("value")
-    if value is None or not value.get("nullFlavor"):
+def span(observations: list[Node], ctx: Context) -> Value:
+    """Without a time of its own: from the earliest to the latest of its observations."""
+    times = sorted(
+        time for one in observations if (time := timed("at", one.get("effectiveTime"), ctx).get("atDateTime"))
+    )
+    if not times:
         return {}
-    return {"dataAbsentReason": absent_concept(value)}
+    if times[0] == times[-1]:
+        return {"effectiveDateTime": times[0]}
+    return {"effectivePeriod": {"start": times[0], "end": times[-1]}}
+
+
+def effective(own: Element | None, time: Element | None, ctx: Context) -> Value:
+    """When: its own time, else that of what it is a part of, else that nobody said (US Core wants one or the other)."""
+    return timed("effective", own, ctx) or timed("effective", time, ctx) or {"_effectiveDateTime": absent()}
 
 
 def value_of(element: Element | None, ctx: Context) -> Value:

@@ -32,6 +32,7 @@ def care_team(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     types = [one for one in parts if not _TYPE.isdisjoint(one.kinds)]
     status = mapped("care-team-status", organizer.attribute("statusCode", "code"))
     lead = _leader(organizer, ctx)
+    members = [*lead, *(made for act in acts for made in _members(act, ctx) if made not in lead)]
     body = {
         "identifier": identifiers(organizer.all("id")),
         "status": status.code if status else None,
@@ -39,7 +40,7 @@ def care_team(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
         "name": (codeable(organizer.get("code"), ctx) or {}).get("text"),
         "subject": ctx.patient,
         "period": period(organizer.get("effectiveTime"), ctx),
-        "participant": [*lead, *(made for act in acts for made in _members(act, ctx) if made not in lead)],
+        "participant": members or [{"role": [absent_concept()], "member": absent()}],
         "note": [one for act in parts for one in notes([(None, act)], ctx)],
     }
     read = [*acts, *types]

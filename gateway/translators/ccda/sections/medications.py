@@ -28,7 +28,7 @@ from gateway.translators.ccda.statement import (
     reasons,
     related,
 )
-from gateway.translators.ccda.values import Value, codeable, identifiers, kept, period, quantity
+from gateway.translators.ccda.values import Value, absent, codeable, identifiers, kept, period, quantity
 
 _TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10"])
 _READ = PARTS | _TYPE
@@ -81,7 +81,8 @@ def supply_order(supply: Node, ctx: Context) -> Reference | None:
         "subject": ctx.patient,
         "encounter": encounter(relations, ctx),
         "authoredOn": authored,
-        "requester": fits(author, *_REQUESTERS),
+        "_authoredOn": None if authored else absent(),
+        "requester": fits(author, *_REQUESTERS) or absent(),
         "reasonCode": reasons(relations, ctx),
         "note": notes(relations, ctx),
         "dosageInstruction": [{"patientInstruction": told}] if told else None,
@@ -109,8 +110,9 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "subject": ctx.patient,
         "encounter": encounter(relations, ctx),
         "authoredOn": authored,
+        "_authoredOn": None if authored else absent(),
         "reportedReference": informant(activity, ctx),
-        "requester": fits(author, *_REQUESTERS),
+        "requester": fits(author, *_REQUESTERS) or absent(),
         "performer": _performer(activity, ctx),
         "reasonCode": reasons(relations, ctx),
         "note": [*notes(relations, ctx), *_order_notes(relations, ctx)],

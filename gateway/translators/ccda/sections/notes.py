@@ -15,6 +15,7 @@ from gateway.translators.ccda.unstructured import attachment
 from gateway.translators.ccda.values import (
     Value,
     absent,
+    absent_concept,
     codeable,
     coding,
     concept,
@@ -46,7 +47,7 @@ def note_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
     body = {
         "identifier": identifiers(act.all("id")),
         "status": status.code if status else "current",
-        "type": _type(act, ctx),
+        "type": _type(act, ctx) or absent_concept(act.get("code")),
         "category": [concept("clinical-note", CATEGORY, "Clinical Note")],
         "subject": ctx.patient,
         "date": written if written and len(written) > _INSTANT else None,

@@ -15,6 +15,7 @@ from gateway.translators.ccda.values import (
     URI,
     Value,
     absent,
+    absent_concept,
     codeable,
     identifier,
     identifiers,
@@ -76,7 +77,7 @@ def coverage(policy: Node, ctx: Context) -> Reference | None:
         "subscriber": _subscriber(holder, covered, ctx),
         "subscriberId": _extension(holder) or _extension(covered),
         "beneficiary": ctx.patient,
-        "relationship": codeable(covered.get("code"), ctx) if covered else None,
+        "relationship": (codeable(covered.get("code"), ctx) if covered else None) or absent_concept(),
         "period": _during(policy, ctx),
         "payor": [payer or absent()],
         "class": _plans(policy, ctx),
@@ -159,6 +160,7 @@ def _subscriber(holder: Node | None, covered: Node | None, ctx: Context) -> Refe
         return None
     body = {
         "identifier": identifiers(holder.all("id")),
+        "_active": absent(),
         "patient": ctx.patient,
         "name": names,
         "telecom": telecoms(holder.all("telecom"), ctx),

@@ -28,6 +28,7 @@ from gateway.translators.ccda.times import Interval
 from gateway.translators.ccda.values import (
     Value,
     absent,
+    absent_concept,
     codeable,
     concept,
     identifiers,
@@ -170,7 +171,7 @@ def _categories(observation: Node, ctx: Context, category: str | None) -> list[V
         found.append(concept(name, CORE_CATEGORY if name == "health-concern" else CATEGORY))
     code = observation.get("code")
     kind = codeable(code, ctx) if code is not None and code.get("code") != "ASSERTION" else None
-    return [*found, kind] if kind else found
+    return [*found, kind] if kind else found or [absent_concept()]
 
 
 def _severity(relations: Relations, ctx: Context) -> Value | None:

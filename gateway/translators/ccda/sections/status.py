@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Element, Node
-from gateway.translators.ccda.observation import CATEGORY, member
+from gateway.translators.ccda.observation import CATEGORY, effective, member
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, named, one_more, others, reader_of
 from gateway.translators.ccda.sections.problems import condition
 from gateway.translators.ccda.statement import ROOT, components, mapped, related
-from gateway.translators.ccda.values import Value, absent_concept, codeable, concept, identifiers, kept, timed
+from gateway.translators.ccda.values import Value, absent_concept, codeable, concept, identifiers, kept
 
 CORE = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
 _SECTIONS = {
@@ -98,7 +98,7 @@ def panel(organizer: Node, ctx: Context) -> Reference | None:
         "category": _here(ctx),
         "code": codeable(organizer.get("code"), ctx) or absent_concept(organizer.get("code")),
         "subject": ctx.patient,
-        **timed("effective", time, ctx),
+        **effective(time, None, ctx),
         "hasMember": members,
     }
     return ctx.add("Observation", kept(body), organizer)
