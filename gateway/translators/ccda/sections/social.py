@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.fhir import json
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.observation import category, member, observation_body
@@ -106,4 +107,10 @@ def _said_of_patient(extension: Value, ctx: Context) -> Reference:
     alone = extension["url"] != f"{CORE}us-core-tribal-affiliation"
     if not (extension in said or (alone and any(one["url"] == extension["url"] for one in said))):
         said.append(extension)
+        said.sort(key=_place)
     return ctx.patient
+
+
+def _place(extension: Value) -> tuple[str, bytes]:
+    """In an order of their own: that of the entries must not matter."""
+    return extension["url"], json.encode(extension)
