@@ -16,6 +16,7 @@ from .context import Context, Reference
 from .document import MAX_BYTES, parse
 from .encounter import encompassing
 from .ids import full_url, is_fhir_id
+from .links import link
 from .node import Node, folded
 from .patient import patient, patient_key
 from .people import merge_nameless
@@ -100,15 +101,15 @@ def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
             (one.get("root"), one.get("extension")) for one in role.all("id") if one.get("root")
         )
     ctx.person = _patient(role, ctx)
-    encounter = _encounter(document, ctx)
-    composition = {**header(document, encounter, ctx)}
+    ctx.encounter = _encounter(document, ctx)
+    composition = {**header(document, ctx.encounter, ctx)}
     if found := sections(document, ctx):
         composition["section"] = found
     ctx.add("Composition", composition, document)
     unstructured(document, ctx)
     merge_nameless(ctx)
     ctx.settle()
-    leave_out_invalid(ctx)
+    leave_out_invalid(ctx, link(ctx))
     entries = [_put(ctx.person, full_url(ctx.patient_id), ctx.patient)]
     entries += [_put(made.body, f"urn:uuid:{made.body['id']}", made.reference) for made in ctx.made]
     return {"resourceType": "Bundle", "type": "batch", "entry": entries}
