@@ -14,7 +14,10 @@ from functools import lru_cache
 from gateway.errors import InvalidInput, NotAuthenticated, NotPermitted
 from gateway.store import PrincipalRow, Store
 
-SERVICES = ("documents", "convert", "snapshot", "operator")
+SERVICES = ("documents", "convert", "snapshot", "operator", "connectors:read", "connectors:write", "connectors:sync")
+OPERATOR = "operator"
+"""May do whatever the registry of connectors offers."""
+
 _RESOURCE_SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]+)\.(c?r?u?d?s?)")
 _KEY_BYTES = 32
 _USE_NOTED = timedelta(hours=1)
@@ -45,6 +48,11 @@ class Principal:
         """Raises NotPermitted naming the scope that is missing."""
         if service not in self.scopes:
             raise NotPermitted(f"this key lacks the scope {service}")
+
+    def require_operation(self, scope: str) -> None:
+        """The scope, or `operator`, which has them all. Raises NotPermitted naming the scope that is missing."""
+        if OPERATOR not in self.scopes:
+            self.require_service(scope)
 
 
 @lru_cache(maxsize=1024)  # asked for every entry of a Bundle, and nearly always the same

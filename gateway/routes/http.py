@@ -152,7 +152,7 @@ def fhir_error(_request: Request, error: Exception) -> Response:
     """OperationOutcome of one of our errors."""
     assert isinstance(error, GatewayError)
     issues = error.issues or (Issue("error", error.code, error.message, error.expression),)
-    return fhir_json(json.encode(outcome(issues)), error.status, _headers(error))
+    return fhir_json(json.encode(outcome(issues)), error.status, headers_of(error))
 
 
 def problem(request: Request, error: Exception) -> Response:
@@ -170,10 +170,11 @@ def problem(request: Request, error: Exception) -> Response:
         **({"at": error.expression} if error.expression else {}),
         **({"issues": [issue.to_fhir() for issue in error.issues]} if error.issues else {}),
     }
-    return Response(json.encode(body), error.status, _headers(error), media_type="application/problem+json")
+    return Response(json.encode(body), error.status, headers_of(error), media_type="application/problem+json")
 
 
-def _headers(error: GatewayError) -> dict[str, str]:
+def headers_of(error: GatewayError) -> dict[str, str]:
+    """How to go on after a refusal: how to log in, when to come again."""
     headers: dict[str, str] = {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
