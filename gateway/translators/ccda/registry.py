@@ -51,11 +51,18 @@ def _claim(table: dict[Any, Handler], key: Any, handler: Handler) -> None:
     table[key] = handler
 
 
-def handler_of(statement: Node, name: str, section: str | None) -> Handler | None:
-    """The first of its templates that somebody reads, else what its section says."""
+def reader_by_template(statement: Node) -> Handler | None:
+    """Who reads the first of its templates that somebody reads."""
     for root in statement.templates():
         if handler := _BY_TEMPLATE.get(root):
             return handler
+    return None
+
+
+def handler_of(statement: Node, name: str, section: str | None) -> Handler | None:
+    """Who reads one of its templates, else its code, else what its section says."""
+    if handler := reader_by_template(statement):
+        return handler
     return _BY_CODE.get((statement.attribute("code", "code") or "", name)) or _BY_SECTION.get((section or "", name))
 
 

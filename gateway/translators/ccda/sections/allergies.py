@@ -62,6 +62,8 @@ def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     for kind, observation in relations:
         if kind == "SUBJ" and observation.element.tag.endswith("}observation"):
             yield allergy(observation, ctx, concern=act, where=where)
+        else:
+            others([(kind, observation)], ctx)
 
 
 @entry(
@@ -111,7 +113,7 @@ def allergy(
         "note": notes(relations, ctx),
         "reaction": _reactions(relations, ctx),
     }
-    others(relations, ctx)
+    others([one for one in relations if one[0] != "MFST"], ctx)
     return ctx.add("AllergyIntolerance", kept(body), observation, code=_identifying(observation, substance))
 
 

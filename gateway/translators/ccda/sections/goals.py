@@ -52,7 +52,7 @@ def goal(observation: Node, ctx: Context) -> Reference | None:
         return None
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
-    author, written = recording(observation, ctx)
+    author, _ = recording(observation, ctx)
     status = mapped("goal-status", observation.attribute("statusCode", "code"))
     body = {
         "identifier": identifiers(observation.all("id")),
@@ -63,7 +63,6 @@ def goal(observation: Node, ctx: Context) -> Reference | None:
         "subject": ctx.patient,
         "startDate": (when.start or "")[:10],
         "target": _target(observation, value, when, ctx),
-        "statusDate": (written or "")[:10],
         "expressedBy": fits(author, "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"),
         "addresses": referenced(relations, ctx, "Condition"),
         "note": notes(relations, ctx),

@@ -8,7 +8,7 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, recording
-from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.registry import entry, others, reader_by_template
 from gateway.translators.ccda.statement import (
     AGE,
     PARTS,
@@ -84,7 +84,7 @@ def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iter
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, one in relations:
-        if not one.element.tag.endswith("}observation"):
+        if not one.element.tag.endswith("}observation") or reader_by_template(one) not in (None, problem):
             others([(kind, one)], ctx)
         elif PARTS.isdisjoint(one.kinds):
             yield condition(one, ctx, concern=act, category=category, where=where)

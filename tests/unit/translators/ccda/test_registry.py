@@ -215,3 +215,37 @@ def test_the_author_of_a_vital_sign_is_its_performer_and_of_a_result_not(
     </observation>"""
 
     assert ("performer" in only(converted(section(kind, entry)), "Observation")) is performed
+
+
+def within(observation: str, template: str) -> str:
+    return f"""<act classCode="ACT" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.{template}"/>
+    <statusCode code="active"/><entryRelationship typeCode="SUBJ">{observation}</entryRelationship></act>"""
+
+
+def test_what_is_no_problem_within_a_concern_does_not_become_one() -> None:
+    status = """<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.5"/>
+    <id root="1.1" extension="h"/><code code="11323-3" codeSystem="2.16.840.1.113883.6.1"/>
+    <value xsi:type="CD" code="81323004" codeSystem="2.16.840.1.113883.6.96"/></observation>"""
+
+    result = converted(section("11450-4", within(status, "3")))
+
+    assert codes(only(result, "Observation")["valueCodeableConcept"]) == [(SNOMED, "81323004")]
+    assert not of_type(result, "Condition")
+
+
+def test_a_reaction_of_an_allergy_is_told_once() -> None:
+    reaction = """<entryRelationship typeCode="MFST"><observation classCode="OBS" moodCode="EVN">
+    <templateId root="9.9.9.3"/><id root="1.1" extension="r"/><code code="ASSERTION"/>
+    <value xsi:type="CD" code="247472004" codeSystem="2.16.840.1.113883.6.96"/></observation></entryRelationship>"""
+    allergy = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.7"/>
+    <id root="1.1" extension="a"/><value xsi:type="CD" code="416098002" codeSystem="2.16.840.1.113883.6.96"/>
+    <participant typeCode="CSM"><participantRole><playingEntity>
+    <code code="7980" codeSystem="2.16.840.1.113883.6.88"/></playingEntity></participantRole></participant>{reaction}
+    </observation>"""
+
+    result = converted(section("48765-2", within(allergy, "30")))
+
+    (told,) = only(result, "AllergyIntolerance")["reaction"]
+    assert codes(told["manifestation"][0]) == [(SNOMED, "247472004")]
+    assert not of_type(result, "Observation")
+    assert result.report["sections"][0]["fellBack"] == []
