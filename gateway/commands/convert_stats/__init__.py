@@ -17,7 +17,7 @@ from lxml import etree
 from gateway.errors import GatewayError
 from gateway.translators.ccda import convert
 
-from .measure import KINDS, Measure, measure
+from .kept import KINDS, Measure, measure
 from .source import read
 
 _MOST = 40

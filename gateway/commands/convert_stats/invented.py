@@ -15,14 +15,16 @@ from . import tokens
 _OURS = ("http://terminology.hl7.org/", "http://hl7.org/fhir", "urn:ietf:bcp:", "http://unitsofmeasure.org")
 """Systems whose codes the mapping itself writes (status, category, absent reasons)."""
 
-_FIXED = frozenset(
-    ["85354-9", "59408-5", "8716-3", "85353-1", "716186003", "409137002", "428607008", "429625007", "160245001"]
-)
+_NO_KNOWN = ("716186003", "409137002", "428607008", "429625007", "1003774007", "160245001")
+_FIXED = frozenset(["85354-9", "59408-5", "8716-3", "85353-1", "82810-3", *_NO_KNOWN])
 """Codes that HL7's mapping and US Core prescribe: panels of vital signs, and the kinds of `no known`."""
 
 _TIME = re.compile(r"(\d{4}(?:\d\d){0,5})(\.\d+)?\s*(Z|[+-]\d\d:?\d\d|[+-]\d\d)?")
 _FHIR_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?")
 _DATED = re.compile(r"date|time|period|start|end|issued|recorded|created|sent|onset|abatement", re.IGNORECASE)
+_COUNTED = (".rank", ".numberOfRepeatsAllowed")
+"""Numbers that the mapping counts: refills are one less than the times it is given."""
+
 _SKIPPED = frozenset(["resourceType", "id", "fullUrl", "request", "meta", "div", "data", "url", "reference"])
 
 
@@ -87,7 +89,7 @@ def _in(value: Any, key: str, path: str, source: _Source) -> Iterator[str]:
             yield f"date {path} {value}"
     elif value is not None and not isinstance(value, bool):
         number = tokens.quantity(value)
-        if number is not None and number not in source.numbers and not path.endswith(".rank"):
+        if number is not None and number not in source.numbers and not path.endswith(_COUNTED):
             yield f"number {path} {value}"
 
 

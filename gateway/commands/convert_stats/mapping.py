@@ -68,8 +68,9 @@ def template_of(element: Any, name: str, section: str) -> tuple[Template, str]:
     return Template("", _FALLBACKS[name], "code", ""), label
 
 
-def elements_of(kind: str, part: str) -> str:
-    return _ELEMENTS.get((kind, part)) or _ELEMENTS.get(("*", part), "")
+def elements_of(template: str, kind: str, part: str) -> str:
+    """The elements for a part: those of the template, else of the type, else of any."""
+    return next((found for name in (template, kind, "*") if (found := _ELEMENTS.get((name, part)))), "")
 
 
 _COMPOSITION = "Composition"

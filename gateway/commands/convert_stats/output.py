@@ -13,19 +13,11 @@ Said = dict[str, frozenset[str]]
 
 _LINKS = ("subject", "patient", "beneficiary", "individual", "for")
 _DEEP = 3
-_PARTIES = frozenset(
-    [
-        "Practitioner",
-        "PractitionerRole",
-        "Organization",
-        "Device",
-        "RelatedPerson",
-        "Medication",
-        "Location",
-        "Specimen",
-    ]
-    + ["Condition", "Observation", "CareTeam", "DiagnosticReport", "Substance"]
-)
+_PEOPLE = ("Practitioner", "PractitionerRole", "Organization", "Device", "RelatedPerson", "CareTeam", "Location")
+_THINGS = ("Medication", "Substance", "Specimen", "Condition", "Observation", "DiagnosticReport")
+_PARTIES = frozenset([*_PEOPLE, *_THINGS])
+"""What a reference to it says as well."""
+
 _TIMED = ("date", "time", "start", "end", "period", "issued", "recorded", "created", "sent", "onset", "abatement")
 
 
@@ -113,7 +105,7 @@ def _of_object(value: dict[str, Any]) -> Iterator[str]:
 def _of_leaf(value: Any, key: str) -> Iterator[str]:
     if isinstance(value, str):
         yield tokens.text(value)
-        if key in ("code", "valueCode", "class") or key.endswith("Code"):
+        if key in ("code", "valueCode", "class", "confidentiality", "language") or key.endswith("Code"):
             yield tokens.code(value)
         elif key == "text":
             yield tokens.person(value)

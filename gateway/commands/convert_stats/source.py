@@ -31,7 +31,12 @@ _QUANTITIES = frozenset(
 )
 _PEOPLE = frozenset(["assignedPerson", "relatedPerson", "associatedPerson", "guardianPerson", "informationRecipient"])
 _ORGANIZATIONS = frozenset(["representedOrganization", "providerOrganization", "representedCustodianOrganization"])
-_NOT_FACTS = frozenset(["templateId", "typeId", "text", "originalText", "qualifier", "statusCode", "useablePeriod"])
+_NOT_FACTS = frozenset(
+    ["templateId", "typeId", "text", "originalText", "qualifier", "statusCode", "signatureCode", "useablePeriod"]
+)
+_NO_CODE = "ASSERTION"
+"""The value of such an observation says everything."""
+
 _PLACES = frozenset(["streetAddressLine", "city", "state", "postalCode"])
 
 
@@ -46,8 +51,8 @@ class Fact:
 
 @dataclass(slots=True)
 class Statement:
-    """A clinical statement that the mapping makes a resource of; `inner` = facts of statements that are part of it, with
-    their elements."""
+    """A clinical statement that the mapping makes a resource of; `inner` = facts of the statements that are part of it,
+    with their elements."""
 
     template: Template
     label: str
@@ -145,7 +150,7 @@ def _own(element: Any, name: str) -> Iterator[tuple[str, str | None]]:
         yield from (("person", tokens.text(one.text)) for one in element if _name(one) in _PLACES and one.text)
     elif name == "name":
         yield from _named(element)
-    elif element.get("code"):
+    elif element.get("code") and element.get("code") != _NO_CODE:
         yield "code", tokens.code(element.get("code"))
     elif name == "value" and element.get(XSI_TYPE, "").endswith("ST") and (element.text or "").strip():
         yield "quantity", tokens.text(element.text)
@@ -155,25 +160,13 @@ def _own(element: Any, name: str) -> Iterator[tuple[str, str | None]]:
 
 def _measured(element: Any, name: str, written: str) -> tuple[str, str | None]:
     """A time, or a number with its unit; `low` and `high` are either."""
-    kind = element.get(XSI_TYPE, "") or element.getparent().get(XSI_TYPE, "")
-    timed = (
-        name in _TIMES
-        and not element.get("unit")
-        and "PQ" not in kind
-        and _name(element.getparent())
-        not in (
-            "doseQuantity",
-            "rateQuantity",
-            "quantity",
-        )
-    )
-    if (timed and ("value" not in _lineage(element) or "TS" in kind)) or kind.endswith("TS") and name != "period":
+    outer = element.getparent()
+    kind = element.get(XSI_TYPE, "") or outer.get(XSI_TYPE, "")
+    measured = element.get("unit") or "PQ" in kind or _name(outer) in _QUANTITIES
+    is_time = name in _TIMES and not measured and (name != "value" or "TS" in kind)
+    if is_time or (kind.endswith("TS") and name != "period"):
         return "date", tokens.v3_time(written)
     return "quantity", tokens.quantity(written, element.get("unit")) if name in _QUANTITIES else None
-
-
-def _lineage(element: Any) -> tuple[str, str]:
-    return _name(element), _name(element.getparent())
 
 
 def _named(element: Any) -> Iterator[tuple[str, str | None]]:
@@ -199,6 +192,5 @@ def _header(root: Any) -> Iterator[tuple[Fact, tuple[tuple[str, str], ...]]]:
 
 def elements_for(statement: Statement, fact: Fact, kind: str) -> str:
     """The elements of a resource of type `kind` in which the fact has to stand."""
-    found = elements_of(kind, fact.part)
-    extra = " @provenance" if fact.part in AUTHORING else ""
-    return found + extra
+    found = elements_of(statement.template.name, kind, fact.part)
+    return f"{found} @provenance" if fact.part in AUTHORING else found

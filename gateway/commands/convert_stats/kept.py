@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from lxml import etree
+
 from gateway.fhir.json import Resource
 
 from .invented import invented
 from .output import Output, Said, holds
 from .source import Document, Statement, elements_for, narrative_words
 
-KINDS = ("statement", "code", "quantity", "date", "id", "person", "narrative", "negation")
+KINDS = ("statement", "fallback", "code", "quantity", "date", "id", "person", "narrative", "negation")
 _NEGATED = {
     "Immunization": ("status", frozenset(["not-done"])),
     "Procedure": ("status", frozenset(["not-done"])),
@@ -30,7 +32,6 @@ class Measure:
     kept: Counter[str] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
-    templates: Counter[tuple[str, bool]] = field(default_factory=Counter)
     invented: Counter[str] = field(default_factory=Counter)
 
     def count(self, kind: str, is_kept: bool, label: str, part: str) -> None:
@@ -48,7 +49,6 @@ class Measure:
         ):
             mine.update(theirs)
         self.lost.update(other.lost)
-        self.templates.update(other.templates)
 
 
 def measure(document: Document, bundle: Resource, data: bytes) -> Measure:
@@ -60,7 +60,7 @@ def measure(document: Document, bundle: Resource, data: bytes) -> Measure:
         kept = any(
             holds(said, fact.token, elements) for kind, elements in places for said in output.types.get(kind, ())
         )
-        found.count(fact.kind, kept, "header", places and fact.part or "")
+        found.count(fact.kind, kept, "header", fact.part)
     _narrative(document.words, bundle, found)
     found.invented.update(invented(data, bundle))
     return found
@@ -74,12 +74,15 @@ def _statement(statement: Statement, output: Output, found: Measure) -> None:
         if best is None or sum(held) > best[0]:
             best = (sum(held), held, kind, said)
     facts = [*statement.facts, *(fact for fact, _ in statement.inner)]
+    if not statement.template.name:
+        found.seen["fallback"] += 1
+        found.kept["fallback"] += best is not None
+        best = None
     held = best[1] if best else [False] * len(facts)
     for fact, kept in zip(facts, held, strict=True):
         found.count(fact.kind, kept, statement.label, fact.part)
     kept = bool(best and best[0]) and _main(statement, held)
     found.count("statement", kept, statement.label, "")
-    found.templates[statement.label, kept] += 1
     if statement.negated:
         found.count("negation", bool(best and _is_negated(best[2], best[3])), statement.label, "negationInd")
 
@@ -125,8 +128,6 @@ def _is_negated(kind: str, said: Said) -> bool:
 
 def _narrative(words: list[str], bundle: Resource, found: Measure) -> None:
     """Word by word, as often as each was said."""
-    from lxml import etree
-
     said: Counter[str] = Counter()
     for div in _divs(bundle):
         said.update(narrative_words(etree.fromstring(f"<x>{div}</x>")))
