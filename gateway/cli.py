@@ -74,7 +74,13 @@ def convert(
     patient_id: Annotated[
         str | None, typer.Option(help="Id of the Patient; else one derived from the document.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write what was not understood here, as JSON.")] = None,
+    form: Annotated[str, typer.Option(help="Kind of Bundle: batch, transaction or document.")] = "batch",
+    report: Annotated[
+        str | None,
+        typer.Option(
+            help="Write what became of every entry here, as JSON; - prints tables for people instead of the Bundles."
+        ),
+    ] = None,
     stats: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Measure what is kept of the documents in a folder instead.")
     ] = None,
@@ -86,20 +92,23 @@ def convert(
     if not files:
         raise typer.BadParameter("name a document, or - for standard input", param_hint="FILE")
     from gateway.commands import convert as conversion
-    from gateway.commands import terminal
+    from gateway.commands import convert_report, terminal
 
     outcomes = []
-    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=settings_of().max_bytes)
+    limit, trace = settings_of().max_bytes, report is not None
+    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=limit, form=form, trace=trace)
     with terminal.progress(len(files), "converting") as bar:
         for outcome in found:
             bar.advance(bar.task_ids[0])
             outcomes.append(outcome.without_bundle())
             if outcome.error is not None:
                 terminal.print_error(f"gateway: {outcome.file}: {outcome.error}")
-            else:
+            elif report != conversion.STDIN:
                 terminal.print_json(outcome.bundle)
-    if report is not None:
-        report.write_bytes(conversion.report(outcomes))
+    if report == conversion.STDIN:
+        convert_report.print_report(outcomes)
+    elif report is not None:
+        Path(report).write_bytes(conversion.report(outcomes))
     if any(outcome.error is not None for outcome in outcomes):
         sys.exit(1)
 

@@ -97,7 +97,7 @@ HEADER: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = tuple(
         ("code", ((_COMPOSITION, "type"),)),
         ("confidentialityCode", ((_COMPOSITION, "confidentiality"),)),
         ("effectiveTime", ((_COMPOSITION, "date"),)),
-        ("author", ((_COMPOSITION, "author @provenance"),)),
+        ("author", ((_COMPOSITION, "author date @provenance"),)),
         ("dataEnterer", ((_COMPOSITION, "extension @provenance"),)),
         ("informant", ((_COMPOSITION, "extension @provenance"),)),
         ("informationRecipient", ((_COMPOSITION, "extension"),)),

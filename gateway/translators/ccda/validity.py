@@ -21,8 +21,10 @@ from .context import Context, Made
 MADE = (
     "AllergyIntolerance",
     "Binary",
+    "CareTeam",
     "Composition",
     "Condition",
+    "Consent",
     "Device",
     "DiagnosticReport",
     "DocumentReference",
@@ -37,6 +39,9 @@ MADE = (
     "Practitioner",
     "PractitionerRole",
     "Procedure",
+    "Provenance",
+    "RelatedPerson",
+    "ServiceRequest",
     "Specimen",
 )
 """What the sections make. A type that is missing here is judged as well, only slower: with it all go one by one."""
