@@ -47,7 +47,7 @@ def _batch(document: Node, ctx: Context) -> Resource:
         }
         for body, reference in entries_of(ctx)
     ]
-    return _bundle("batch", _named(document), entries)
+    return _bundle("batch", _version(document), entries)
 
 
 def _document(document: Node, ctx: Context) -> Resource:
@@ -81,7 +81,7 @@ def _transaction(document: Node, ctx: Context) -> Resource:
             resource.pop("id")
         request = {"method": "PUT", "url": condition or reference["reference"]}
         entries.append({"fullUrl": urls[reference["reference"]], "resource": resource, "request": request})
-    return _bundle("transaction", _named(document), entries)
+    return _bundle("transaction", _version(document), entries)
 
 
 _FORMS: dict[str, Callable[[Node, Context], Resource]] = {
@@ -96,8 +96,12 @@ def _bundle(kind: str, named: Value | None, entries: list[Value], time: str | No
     return kept({"resourceType": "Bundle", "identifier": named, "type": kind, "timestamp": time, "entry": entries})
 
 
+def _version(document: Node) -> Value | None:
+    """The document's id, where the Composition has the one of all its versions instead."""
+    return _named(document) if "setId" in document else None
+
+
 def _named(document: Node) -> Value | None:
-    """This version of the document; the Composition's identifier names all versions."""
     own = document.get("id")
     return None if own is None else identifier(own)
 

@@ -17,7 +17,7 @@ _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEnti
 _PERSONS = ("assignedPerson", "relatedPerson", "playingEntity", "associatedPerson", "informationRecipient")
 _OWNERS = ("representedOrganization", "scopingOrganization", "receivedOrganization")
 _TAXONOMY = "2.16.840.1.113883.6.101"
-_UNITED = ("identifier", "telecom", "address")
+_UNITED = ("identifier", "telecom", "address", "relationship")
 
 
 def agent(element: Element | None, ctx: Context) -> Reference | None:
@@ -136,10 +136,10 @@ def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> 
     return party("Device", found, node, ctx) if found else None
 
 
-def party(kind: str, body: Value, node: Node, ctx: Context) -> Reference:
-    """One resource per ids and name; without ids per content."""
+def party(kind: str, body: Value, node: Node, ctx: Context, *, told: str | None = None) -> Reference:
+    """One resource per ids and name; without ids per what is `told` of it, its content where that is too little."""
     ids = sorted(f"{one.get('system')}|{one['value']}" for one in body.get("identifier", ()))
-    key = (ctx.patient_id, kind, *(ids or [str(body)]), _called(body))
+    key = (ctx.patient_id, kind, *(ids or [told or str(body)]), _called(body))
     known = ctx.parties.get(key)
     if known is not None:
         _unite(known.body, body)

@@ -28,6 +28,7 @@ def associate(element: Element | None, ctx: Context) -> Reference | None:
 
 
 def _related_person(node: Node, ctx: Context) -> Reference | None:
+    """Of one name and one relationship to the patient there is one, whatever else is said of him each time."""
     code = coding(node.get("code"))
     own = any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in node.all("id"))
     if own or (code and code["code"] in _HIMSELF):
@@ -43,7 +44,8 @@ def _related_person(node: Node, ctx: Context) -> Reference | None:
         return None
     body = {"patient": ctx.patient, "relationship": _relationship(node, person, ctx), **told}
     during = period(node.get("effectiveTime"), ctx)
-    return party("RelatedPerson", kept({**body, "period": during}), node, ctx)
+    kin = f"{code['code']}@{code.get('system')}" if code and told["name"] else None
+    return party("RelatedPerson", kept({**body, "period": during}), node, ctx, told=kin)
 
 
 def _relationship(node: Node, person: Node | None, ctx: Context) -> list[Value]:

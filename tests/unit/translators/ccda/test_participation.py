@@ -50,6 +50,23 @@ def test_the_same_relative_in_two_roles_is_one() -> None:
     assert referred(result, "Participant") == referred(result, "Informant") == [url(only(result, "RelatedPerson"))]
 
 
+def test_what_is_told_of_a_relative_in_each_role_is_united() -> None:
+    emergency = MOTHER.replace("relatedEntity", "associatedEntity").replace("relatedPerson", "associatedPerson")
+    emergency = emergency.replace('classCode="PRS"', 'classCode="ECON"').replace("555-0100", "555-0101")
+    result = read(f"<informant>{MOTHER}</informant><participant typeCode='IND'>{emergency}</participant>")
+    mother = only(result, "RelatedPerson")
+
+    assert [one["value"] for one in mother["telecom"]] == ["555-0100", "555-0101"]
+    assert [code for one in mother["relationship"] for _, code in codes(one)] == ["MTH", "PRS", "ECON"]
+
+
+def test_two_relatives_of_one_name_are_two() -> None:
+    other = MOTHER.replace('code="MTH"', 'code="GRMTH"')
+    result = read(f"<informant>{MOTHER}</informant><informant>{other}</informant>")
+
+    assert len(of_type(result, "RelatedPerson")) == 2
+
+
 @pytest.mark.parametrize("himself", ['<id root="1.2.3.4" extension="mrn-1"/>', '<code code="SELF"/>'])
 def test_the_patient_among_the_participants_is_the_patient(himself: str) -> None:
     entity = f"<associatedEntity classCode='POLHOLD'>{himself}</associatedEntity>"
