@@ -92,7 +92,7 @@ HEADER: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = tuple(
         ("recordTarget/patientRole/patient/birthplace", (("Patient", "extension"),)),
         ("recordTarget/patientRole/patient/languageCommunication", (("Patient", "communication"),)),
         ("recordTarget/patientRole/providerOrganization", (("Patient", "managingOrganization"),)),
-        ("id", ((_COMPOSITION, "identifier"),)),
+        ("id", ((_COMPOSITION, "identifier"), ("Bundle", "identifier"))),
         ("setId", ((_COMPOSITION, "extension identifier"),)),
         ("code", ((_COMPOSITION, "type"),)),
         ("confidentialityCode", ((_COMPOSITION, "confidentiality"),)),

@@ -13,7 +13,16 @@ Said = dict[str, frozenset[str]]
 
 _LINKS = ("subject", "patient", "beneficiary", "individual", "for")
 _DEEP = 3
-_PEOPLE = ("Practitioner", "PractitionerRole", "Organization", "Device", "RelatedPerson", "CareTeam", "Location")
+_PEOPLE = (
+    "Patient",
+    "Practitioner",
+    "PractitionerRole",
+    "Organization",
+    "Device",
+    "RelatedPerson",
+    "CareTeam",
+    "Location",
+)
 _THINGS = ("Medication", "Substance", "Specimen", "Condition", "Observation", "DiagnosticReport")
 _PARTIES = frozenset([*_PEOPLE, *_THINGS])
 """What a reference to it says as well."""
@@ -32,6 +41,7 @@ class Output:
         self.tokens: dict[tuple[str, str], list[Said]] = {}
         self._leaves: dict[tuple[str, int], frozenset[str]] = {}
         self._provenance = self._provenances(resources)
+        self.types["Bundle"] = [{"identifier": frozenset(self._of(bundle.get("identifier"), "", _DEEP))}]
         for one in resources:
             if self._is_linked(one):
                 self._take(one)

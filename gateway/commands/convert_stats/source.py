@@ -142,7 +142,7 @@ def facts(element: Any, part: str) -> Iterator[Fact]:
 
 def _own(element: Any, name: str) -> Iterator[tuple[str, str | None]]:
     written = element.get("value")
-    if name in ("id", "setId") and element.get("root"):
+    if name in ("id", "setId") and (element.get("extension") or not _numbers(element.get("root", ""))):
         yield "id", tokens.identifier(element.get("extension") or element.get("root"))
     elif name == "telecom" and written:
         yield "person", tokens.telecom(written)
@@ -156,6 +156,11 @@ def _own(element: Any, name: str) -> Iterator[tuple[str, str | None]]:
         yield "quantity", tokens.text(element.text)
     elif written:
         yield _measured(element, name, written)
+
+
+def _numbers(root: str) -> bool:
+    """Whether a root by itself names nothing but who gives numbers out (HL7's registry of them: NPI, SSN, ...)."""
+    return not root or root.startswith("2.16.840.1.113883.4.")
 
 
 def _measured(element: Any, name: str, written: str) -> tuple[str, str | None]:

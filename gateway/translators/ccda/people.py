@@ -130,6 +130,7 @@ def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> 
         "identifier": identifiers(node.all("id")),
         "deviceName": names,
         "type": codeable(device.get("code"), ctx),
+        "contact": telecoms(node.all("telecom"), ctx),
         "owner": owner,
     }
     found = kept(body)
