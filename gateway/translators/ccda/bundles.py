@@ -60,6 +60,8 @@ def _document(document: Node, ctx: Context) -> Resource:
         )
     listed = entries_of(ctx)
     listed.sort(key=lambda entry: entry[0]["resourceType"] != "Composition")
+    if listed[0][0]["resourceType"] != "Composition":
+        raise NotConformant("a FHIR document begins with its Composition, and this one would not be valid R4")
     urls = _urls(listed)
     entries = [{"fullUrl": urls[reference["reference"]], "resource": _linked(body, urls)} for body, reference in listed]
     named = _named(document) or {}
