@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from bench import convert, databases, fsyncs, memory, reads, transactions
+from bench import convert, databases, deliveries, first_contact, fsyncs, memory, reads, transactions, webhooks
 from bench.transactions import Figure
 
 PARTS: dict[str, tuple[Callable[[], Iterator[Figure]], Callable[[], Iterator[Figure]]]] = {
@@ -18,6 +18,9 @@ PARTS: dict[str, tuple[Callable[[], Iterator[Figure]], Callable[[], Iterator[Fig
     "fsyncs": (lambda: fsyncs.measure(1000), lambda: fsyncs.measure(300)),
     "databases": (lambda: databases.measure(1000), lambda: databases.measure(300)),
     "reads": (lambda: reads.measure(10_000), lambda: reads.measure(2000)),
+    "first-contact": (lambda: first_contact.measure(100_000), lambda: first_contact.measure(2_000)),
+    "webhooks": (lambda: webhooks.measure(30), lambda: webhooks.measure(5)),
+    "deliveries": (lambda: deliveries.measure(2000, 100_000), lambda: deliveries.measure(500, 3_000)),
     "memory": (lambda: memory.measure(10_000), lambda: memory.measure(1000)),
 }
 

@@ -48,18 +48,29 @@ async def _run(port: int, requests: Sequence[bytes], clients: int) -> Load:
     return Load(time.perf_counter() - began, latencies, statuses)
 
 
+async def talk(port: int, requests: Sequence[bytes]) -> None:
+    """One after the other on one connection; none may be refused."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for data in requests:
+        writer.write(data)
+        status = await answer(reader)
+        assert status < 300, status
+    writer.close()
+
+
 async def _client(port: int, waiting: object, latencies: list[float], statuses: dict[int, int]) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for data in waiting:  # type: ignore[attr-defined]
         began = time.perf_counter()
         writer.write(data)
-        status = await _answer(reader)
+        status = await answer(reader)
         latencies.append(time.perf_counter() - began)
         statuses[status] = statuses.get(status, 0) + 1
     writer.close()
 
 
-async def _answer(reader: asyncio.StreamReader) -> int:
+async def answer(reader: asyncio.StreamReader) -> int:
+    """The status of the next answer, whose body is read."""
     head = await reader.readuntil(b"\r\n\r\n")
     lower = head.lower()
     at = lower.find(b"content-length:")

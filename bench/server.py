@@ -39,11 +39,21 @@ def gateway(folder: Path, *, database_url: str | None = None, extra: dict[str, s
     env |= {"GATEWAY_LOG_LEVEL": "WARNING", **(extra or {})}
     if database_url:
         env["DATABASE_URL"] = database_url
-    create = ["keys", "create", "bench", "--connector", "bench", "--scope", "system/*.cruds", "--scope", "convert"]
+    create = [
+        "keys",
+        "create",
+        f"bench-{port}",
+        "--connector",
+        "bench",
+        "--scope",
+        "system/*.cruds",
+        "--scope",
+        "convert",
+    ]
     made = subprocess.run(
         [sys.executable, "-m", "gateway", *create], env=env, check=True, capture_output=True, text=True
     )
-    with _running([sys.executable, "-m", "gateway", "serve"], env, port) as process:
+    with running([sys.executable, "-m", "gateway", "serve"], env, port) as process:
         yield Server(port, process, made.stdout.strip())
 
 
@@ -51,12 +61,12 @@ def gateway(folder: Path, *, database_url: str | None = None, extra: dict[str, s
 def baseline() -> Iterator[Server]:
     """The yardstick: the same server software with one route that only parses and one that answers nothing."""
     port = free_port()
-    with _running([sys.executable, "-m", "bench.baseline", str(port)], dict(os.environ), port) as process:
+    with running([sys.executable, "-m", "bench.baseline", str(port)], dict(os.environ), port) as process:
         yield Server(port, process, "none")
 
 
 @contextmanager
-def _running(command: list[str], env: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], env: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, env=env)
     try:
         _wait(port, process)

@@ -7,6 +7,7 @@ import gc
 import hashlib
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from fastapi import FastAPI
@@ -14,29 +15,49 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
+from gateway.attempt import Result
 from gateway.auth import Authenticator
+from gateway.comparing import Comparer
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
 from gateway.consolidated.tickets import Tickets
+from gateway.delivery import incidents
+from gateway.delivery.health import Breaker, waits_for_login
 from gateway.delivery.http import Outbound
 from gateway.delivery.logins import Logins
 from gateway.delivery.peers import Peers
 from gateway.delivery.worker import Worker
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, PartnerLoginExpired
 from gateway.fhir import gate
 from gateway.flow import Flow, Received
 from gateway.inbox import Inbox
 from gateway.ingest import Ingest
+from gateway.planning.directory import Directory
 from gateway.priming import CALLBACK, Priming
-from gateway.reconcile import Reconciler, Result
-from gateway.routes import campdoc, documents, fhir_api, health, oauth, partners, subscribers
+from gateway.reconcile import Pace, Reconciler
+from gateway.registry.service import Registry
+from gateway.routes import (
+    campdoc,
+    canvas,
+    connectors,
+    deliveries,
+    documents,
+    fhir_api,
+    health,
+    metriport_client,
+    oauth,
+    partners,
+    subscribers,
+)
 from gateway.routes.context import Context
 from gateway.routes.http import not_found, problem, unexpected
 from gateway.routes.metriport import account, medical
 from gateway.settings import Settings
 from gateway.store import Claim, Store, open_store, secret_key
 from gateway.store.subscribers import Turn
+from gateway.sync import Sync
 from gateway.telling.teller import Sent, Teller
+from gateway.triggers import Triggers
 from gateway.work import Pool
 
 T = TypeVar("T")
@@ -66,7 +87,20 @@ def create(settings: Settings) -> FastAPI:
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)
     app.add_exception_handler(Exception, unexpected)
-    for routes in (health, documents, partners, oauth, campdoc, subscribers, account, medical):
+    for routes in (
+        health,
+        deliveries,
+        documents,
+        canvas,
+        partners,
+        connectors,
+        oauth,
+        campdoc,
+        subscribers,
+        account,
+        medical,
+        metriport_client,
+    ):
         app.include_router(routes.router)
     return app
 
@@ -80,7 +114,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 100)
-    async with Outbound() as outbound:
+    async with Outbound(allowed=settings.allow_networks) as outbound:
         parts = _Parts(settings, store, pool, outbound)
         app.state.context = parts.context
         await parts.start()
@@ -92,9 +126,28 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             store.close()
 
 
+def _pace(settings: Settings) -> Pace:
+    breaker = Breaker(settings.breaker_failures, settings.breaker_pause)
+    at_once = settings.delivery_concurrency
+    return Pace(settings.retry_schedule, settings.lease, at_once, settings.loop_writes, breaker)
+
+
 def _derived(settings: Settings, purpose: bytes) -> bytes:
     """A key of its own for each purpose, from the one secret."""
     return hashlib.sha256(purpose + b"\n" + secret_key(settings)).digest()
+
+
+@asynccontextmanager
+async def comparer(settings: Settings) -> AsyncIterator[tuple[Comparer, Directory]]:
+    """What `gateway reconcile` works with: everything wired, nothing running."""
+    store, pool = open_store(settings), Pool(0)
+    try:
+        async with Outbound() as outbound:
+            parts = _Parts(settings, store, pool, outbound)
+            yield Comparer(parts.context.flow, parts.ask), store.query_now(parts.context.flow.directory)
+    finally:
+        pool.close()
+        store.close()
 
 
 class _Parts:
@@ -105,20 +158,26 @@ class _Parts:
         self._outbound = outbound
         self._flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance, ordered=self._wake)
         callback = settings.public_url + CALLBACK
-        self._logins = Logins(store, outbound, callback=callback, timeout=settings.delivery_timeout)
-        self._peers = Peers(self._secrets, logins=self._logins, timeout=settings.delivery_timeout)
-        reconciler = Reconciler(
-            self._flow, outbound, self._peers, settings.retry_schedule, settings.lease, settings.delivery_timeout
+        self.logins = Logins(
+            store, outbound, callback=callback, timeout=settings.delivery_timeout, restored=self._flow.ordered
         )
-        self._worker: Worker[Claim, Result] = Worker(
-            reconciler, concurrency=settings.delivery_concurrency, lease=settings.lease
-        )
+        self._peers = Peers(self._secrets, logins=self.logins, timeout=settings.delivery_timeout)
+        reconciler = Reconciler(self._flow, outbound, self._peers, _pace(settings))
+        self._worker: Worker[Claim, Result] = Worker(reconciler, lease=settings.lease)
         teller = Teller(store, outbound, settings.retry_schedule, settings.lease)
         self._teller: Worker[Turn, Sent] = Worker(teller, concurrency=TOLD_AT_ONCE, lease=settings.lease)
         secret = _derived(settings, b"document ids")
-        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask)
+        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self.ask)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._tasks: list[asyncio.Task[None]] = []
+        self._triggers = Triggers(
+            self._flow,
+            self._inbox,
+            Sync(self._flow, self.ask, self._inbox.again, _pace(settings).breaker),
+            lease=settings.lease,
+            idle=settings.look_every,
+            allowed=settings.allow_networks,
+        )
         self._refreshing: asyncio.Task[None] | None = None
         self.context = Context(
             settings,
@@ -129,17 +188,21 @@ class _Parts:
             pool,
             Authenticator(store),
             tickets=Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download"),
-            priming=Priming(self._flow, self._logins),
-            ask=self._ask,
+            priming=Priming(self._flow, self.logins),
+            ask=self.ask,
+            registry=Registry(store, self, settings.fhir_base, settings.public_url, self._triggers.wake),
+            seal=_derived(settings, b"repeated calls"),
         )
 
     async def start(self) -> None:
         await self._inbox.recover()
         if self._settings.deliver:
+            self._triggers.start()
             self._tasks = [asyncio.create_task(worker.run()) for worker in (self._worker, self._teller)]
-            self._refreshing = asyncio.create_task(self._logins.run(self._configs))
+            self._refreshing = asyncio.create_task(self.logins.run(self._configs))
 
     async def stop(self) -> None:
+        await self._triggers.stop()
         await self._inbox.stop()
         if self._tasks:
             await asyncio.gather(self._worker.stop(), self._teller.stop())
@@ -147,15 +210,24 @@ class _Parts:
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.gather(self._refreshing, return_exceptions=True)
-        await self._logins.close()
+        await self.logins.close()
 
     def _wake(self) -> None:
         self._worker.wake()
         self._teller.wake()
 
     async def _work(self, received: Received) -> None:
-        directory = await self._flow.store.query(self._flow.directory)
-        await self._ingest.event(received, directory.peer(received.connector))
+        name, store = received.connector, self._flow.store
+        directory = await store.query(self._flow.directory)
+        if name in directory.still:
+            return  # it is found again when the connector goes on
+        if waits_for_login(await store.query(lambda reader: reader.health(name)), datetime.now(UTC)):
+            raise PartnerLoginExpired(f"{name} waits for a new login")
+        try:
+            await self._ingest.event(received, directory.peer(name))
+        except PartnerLoginExpired as error:
+            await incidents.lose_login(store, name, error, _pace(self._settings).breaker)
+            raise
 
     async def _configs(self) -> Iterable[Config]:
         return (await self._flow.store.query(self._flow.directory)).peers.values()
@@ -163,6 +235,6 @@ class _Parts:
     async def _secrets(self, connector: str) -> Mapping[str, str]:
         return await self._flow.store.query(lambda reader: reader.secrets(connector))
 
-    async def _ask(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
+    async def ask(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
         """A connector's calls to its side."""
         return await self._outbound.run(calls, await self._peers.get(config))

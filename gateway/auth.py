@@ -9,11 +9,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from gateway.errors import InvalidInput, NotAuthenticated, NotPermitted
 from gateway.store import PrincipalRow, Store
 
-SERVICES = ("documents", "convert", "snapshot", "operator")
+SERVICES = ("documents", "convert", "snapshot", "operator", "connectors:read", "connectors:write", "connectors:sync")
+OPERATOR = "operator"
+"""May do whatever the registry of connectors offers."""
+
 _RESOURCE_SCOPE = re.compile(r"system/(\*|[A-Z][A-Za-z]+)\.(c?r?u?d?s?)")
 _KEY_BYTES = 32
 _USE_NOTED = timedelta(hours=1)
@@ -33,11 +37,7 @@ class Principal:
 
     def may(self, interaction: str, resource_type: str) -> bool:
         """`interaction` is one letter of SMART v2's `cruds`."""
-        for scope in self.scopes:
-            match = _RESOURCE_SCOPE.fullmatch(scope)
-            if match and match[1] in ("*", resource_type) and interaction in match[2]:
-                return True
-        return False
+        return _allows(self.scopes, interaction, resource_type)
 
     def require(self, interaction: str, resource_type: str) -> None:
         """Raises NotPermitted naming the scope that is missing."""
@@ -48,6 +48,20 @@ class Principal:
         """Raises NotPermitted naming the scope that is missing."""
         if service not in self.scopes:
             raise NotPermitted(f"this key lacks the scope {service}")
+
+    def require_operation(self, scope: str) -> None:
+        """The scope, or `operator`, which has them all. Raises NotPermitted naming the scope that is missing."""
+        if OPERATOR not in self.scopes:
+            self.require_service(scope)
+
+
+@lru_cache(maxsize=1024)  # asked for every entry of a Bundle, and nearly always the same
+def _allows(scopes: frozenset[str], interaction: str, resource_type: str) -> bool:
+    for scope in scopes:
+        match = _RESOURCE_SCOPE.fullmatch(scope)
+        if match and match[1] in ("*", resource_type) and interaction in match[2]:
+            return True
+    return False
 
 
 def new_key() -> tuple[str, bytes]:

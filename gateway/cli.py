@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.commands import campdoc, subscribers
+from gateway.commands import campdoc, deliveries, incidents, metriport, registry, subscribers
 from gateway.commands.opening import Json, opened, settings_of
 from gateway.errors import GatewayError
 
@@ -24,9 +24,13 @@ keys_app = typer.Typer(help="API keys of those who call us.", no_args_is_help=Tr
 connectors_app = typer.Typer(help="Our links to other systems.", no_args_is_help=True)
 messages_app = typer.Typer(help="What came in, as it came in.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+connectors_app.add_typer(registry.app)
 app.add_typer(connectors_app, name="connectors")
 app.add_typer(messages_app, name="messages")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(incidents.app, name="incidents")
 app.add_typer(subscribers.app, name="subscribers")
+app.add_typer(metriport.app, name="metriport")
 app.add_typer(campdoc.app, name="campdoc")
 
 
@@ -169,17 +173,54 @@ def plan(
 
 
 @app.command()
-def sandbox(
-    name: Annotated[str, typer.Argument(help="Which stand-in: canvas_partner or fhir_server.")],
-    port: Annotated[int, typer.Option(help="Port of the loopback address to listen on.", min=1, max=65535)],
+def reconcile(
+    connector: Annotated[str, typer.Argument(help="Whose side is read and compared.")],
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Take in what they say themselves, and order what they lack.")
+    ] = False,
+    values: Annotated[
+        bool, typer.Option("--values", help="With --json: the values too; they are patient data.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Run a stand-in of a partner system on loopback until it is stopped."""
+    """Read everything a system holds, compare it field by field, and report; with --repair, mend it."""
+    import asyncio
+
+    from gateway.commands import reconcile as reconciling
+    from gateway.commands import terminal
+
+    found = asyncio.run(reconciling.differences(settings_of(), connector, repair=repair))
+    if as_json:
+        terminal.print_json([one.to_json(values=values) for one in found])
+    else:
+        rows = [reconciling.cells(one) for one in found]
+        terminal.print_table(f"differences of {connector}", reconciling.COLUMNS, rows, reconciling.EMPTY)
+
+
+@app.command()
+def sandbox(
+    name: Annotated[str, typer.Argument(help="Which stand-in; all: every one of them; list: which there are.")],
+    port: Annotated[
+        int, typer.Option(help="Port of the loopback address; of all the first one.", min=1, max=65535)
+    ] = 9100,
+) -> None:
+    """Run a stand-in of a partner system on loopback until it is stopped.
+
+    canvas_partner: a REST partner · fhir_server: a FHIR R4 server · hms: HMS-API's peer, REST and FHIR with logins ·
+    `gateway sandbox list` names the others.
+    """
     from gateway.commands import terminal
     from gateway.sandbox import serve as stand_ins
 
-    stand_in = stand_ins.create(name)
-    terminal.print_error(f"{name}: http://127.0.0.1:{port}")
-    stand_ins.run(stand_in, port)
+    if name == "list":
+        for known in stand_ins.names():
+            terminal.print_line(known)
+        return
+    chosen = stand_ins.names() if name == "all" else [name]
+    made = [(one, stand_ins.create(one)) for one in chosen]
+    for place, (one, _) in enumerate(made):
+        terminal.print_error(f"{one}: http://127.0.0.1:{port + place}")
+    stand_ins.run([stand_in for _, stand_in in made], port)
 
 
 @keys_app.command("create")

@@ -19,9 +19,11 @@ GatewayError
 │   └── AmbiguousMatch 412 multiple-matches
 ├── PartnerError 502 exception          the other side answered with an error
 │   ├── PartnerUnavailable 503 transient   nothing was sent, or they asked us to wait
+│   │   └── HeldBack 503 transient  we wait ourselves: their rate limit, or what has to be there first
 │   ├── PartnerUnknown 504 timeout      sent, but no answer: the outcome is unknown
-│   ├── PartnerRejected 502 processing  4xx: a person must look
-│   └── PartnerLoginExpired 502 login   they no longer take our login: somebody must authorise again
+│   │   └── PartnerPending 504 timeout  they took it, and tell later what became of it
+│   └── PartnerRejected 502 processing  4xx: a person must look
+│       └── PartnerLoginExpired 502 login transient   401: our login is no longer taken, somebody must authorise again
 └── StoreBusy 503 transient
 
 A class fixes three facts, so that no call site decides them: the HTTP `status`, the OperationOutcome `code`
@@ -154,13 +156,21 @@ class PartnerError(GatewayError):
 
 
 class PartnerUnavailable(PartnerError):
-    """Nothing was done there, or they asked us to wait; `retry_after` in seconds when they said so."""
+    """Nothing was done there, or they asked us to wait; `retry_after` in seconds when they said so. `reached`: whether
+    there was a connection at all."""
 
     status, code, transient = 503, "transient", True
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, reached: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.reached = reached
+
+
+class HeldBack(PartnerUnavailable):
+    """We wait ourselves, for their rate limit or for what has to be there first: no attempt is used up."""
+
+    status, code, transient = 503, "transient", True
 
 
 class PartnerUnknown(PartnerError):
@@ -169,16 +179,27 @@ class PartnerUnknown(PartnerError):
     status, code, transient = 504, "timeout", True
 
 
+class PartnerPending(PartnerUnknown):
+    """They took it and carry it out later: until it shows up on their side it is neither done nor sent again.
+
+    `sent` False: it was sent before, and is waited for.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
 class PartnerRejected(PartnerError):
     """They refused it (4xx): sending the same again will not help."""
 
     status, code = 502, "processing"
 
 
-class PartnerLoginExpired(PartnerError):
+class PartnerLoginExpired(PartnerRejected):
     """They no longer take our login: it has to be authorised again, and everything waits until it is."""
 
-    status, code = 502, "login"
+    status, code, transient = 502, "login", True
 
 
 class StoreBusy(GatewayError):

@@ -6,21 +6,26 @@ Each is applied for itself, all in one commit: what contradicts what is known is
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property, partial
 
+from gateway import theirs
 from gateway.connectors.call import Found
 from gateway.connectors.config import Config
 from gateway.errors import Conflict, GatewayError, NotConformant
 from gateway.fhir import gate, json, references, times
+from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.flow import Flow, Received, audits_of
 from gateway.planning import provenance
 from gateway.planning.apply import Applied, apply
 from gateway.planning.records import end_record
+from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, World
-from gateway.store import MessageUpdate, Reader, Tx
+from gateway.store import MessageRow, MessageUpdate, Reader, Tx
+from gateway.theirs import Settled
 
 _FIRST = ("Organization", "Location", "Practitioner", "Patient", "Encounter", "Medication")
 """What others refer to comes before them."""
@@ -30,11 +35,16 @@ _THEIRS = re.compile(r"([A-Z][A-Za-z]{1,63})/([^/?#]+)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What became of one finding: `applied` None when their copy ended or when there is an `error`."""
+    """What became of one finding: `applied` None when their copy ended or when there is an `error`. `kept` = how many
+    of its references stay logical, as nothing here is linked to what they name. `conflicts`: the slots in which it and
+    others disagree; `revision`: of its record, as it is left."""
 
     found: Found
     applied: Applied | None = None
     error: GatewayError | None = None
+    kept: int = 0
+    conflicts: tuple[str, ...] = ()
+    revision: int = 0
 
 
 def message_body(founds: Sequence[Found]) -> bytes:
@@ -42,88 +52,170 @@ def message_body(founds: Sequence[Found]) -> bytes:
     return json.encode([{"type": one.type, "id": one.remote_id, "at": one.at, "resource": one.body} for one in founds])
 
 
+def issues_json(issues: Sequence[Issue]) -> bytes | None:
+    """What could not be translated, as it is kept beside the message."""
+    return json.encode([issue.to_fhir() for issue in issues]) if issues else None
+
+
 async def take(
-    flow: Flow, received: Received, config: Config, founds: Sequence[Found], *, read_start: datetime
+    flow: Flow,
+    received: Received,
+    config: Config,
+    founds: Sequence[Found],
+    *,
+    read_start: datetime,
+    at_once: int | None = None,
 ) -> list[Landed]:
-    """Apply them and close the message, which is stored with them unless it was before. In the order given."""
+    """Apply them and close the message, which is stored with them unless it was before. In the order given.
 
-    def job(tx: Tx) -> list[Landed]:
-        landed, worlds = _each(flow, tx, received, config, founds, read_start)
-        _close(flow, tx, received, landed, worlds)
-        return landed
-
-    landed = await flow.store.write(job)
+    `at_once`: of a message that is stored already, so many in one commit, so that others get their turn.
+    """
+    order = in_order(founds)
+    size = at_once or len(order) or 1
+    look = Look(flow, received, config, founds, read_start)
+    for start in range(0, len(order) or 1, size):
+        part, last = order[start : start + size], start + size >= len(order)
+        landed, worlds = await flow.store.write(partial(look.take, lots=part, last=last))
+        look.landed |= landed
+        look.worlds += worlds
     flow.ordered()
-    return landed
+    return [look.landed[at] for at in range(len(founds))]
+
+
+@dataclass
+class Look:
+    """One look at their side, and what became of it so far."""
+
+    flow: Flow
+    received: Received
+    config: Config
+    founds: Sequence[Found]
+    read_start: datetime
+    landed: dict[int, Landed] = field(default_factory=dict)
+    worlds: list[World] = field(default_factory=list)
+
+    def take(self, tx: Tx, *, lots: Sequence[list[int]], last: bool) -> tuple[dict[int, Landed], list[World]]:
+        """One commit's share; the `last` closes the message. It may be asked again, so it changes nothing here."""
+        landed: dict[int, Landed] = {}
+        worlds: list[World] = []
+        for lot in lots:
+            results, world = self.plan(tx, lot)
+            landed |= dict(zip(lot, results, strict=True))
+            if world is not None:
+                tx.write(world.changes)
+                worlds.append(world)
+        if last:
+            _close(self.flow, tx, self.received, [*self.landed.values(), *landed.values()], [*self.worlds, *worlds])
+        return landed, worlds
+
+    def plan(self, tx: Tx, lot: Sequence[int]) -> tuple[list[Landed], World | None]:
+        """What becomes of findings that belong together: all of them, or none."""
+        founds = [self.founds[at] for at in lot]
+        world = World(tx, self.flow.directory(tx))
+        if len(founds) == 1 and founds[0].body is None and not founds[0].doubt:
+            end_record(world, self.config.name, founds[0].type, founds[0].remote_id)
+            return [Landed(founds[0])], world
+        try:
+            beside = frozenset(name for one in founds for name in (one.name, one.urn))
+            read = [self._read(tx, one, beside) for one in founds]
+            items = [_item(one, said, alone=len(founds) == 1) for one, said in zip(founds, read, strict=True)]
+            applied = apply(world, items, self._speaker(founds[0]), whole=False)
+        except GatewayError as error:
+            return [Landed(one, error=error) for one in founds], None
+        world.changes.audits += audits_of(self.received, applied, tx.now)
+        rows = zip(founds, applied, read, strict=True)
+        return [_landed(world, self.config, one, done, said.kept) for one, done, said in rows], world
+
+    def _speaker(self, found: Found) -> Speaker:
+        return Speaker(
+            self.config.name,
+            "system",
+            self.received.message_id,
+            self.received.principal,
+            coverage=found.coverage or self.config.form.reads,
+            at=times.from_instant(found.at) if found.at else None,
+            read_start=self.read_start,
+            dated=found.dated and found.at is not None,
+        )
+
+    def _read(self, tx: Tx, found: Found, beside: frozenset[str]) -> Settled:
+        """A finding's body as we can apply it. Raises NotConformant, or Conflict where a person must look."""
+        if found.doubt:
+            raise Conflict(f"held: {found.doubt}", expression=found.type)
+        body = found.body or {}
+        if too_deep := gate.check_depth(body):
+            raise NotConformant("their resource is nested too deeply", issues=[too_deep])
+        ours = _ours(tx, self.config.name, body, self.urns)
+        settled = theirs.settle(body, self.config.remote_system, ours, beside)
+        named = references.rewrite(settled.body, {name: ours[name] for name in ours if name not in beside})
+        gate.require(named)
+        return Settled(named, settled.kept)
+
+    @cached_property
+    def urns(self) -> Mapping[str, tuple[str, str]]:
+        """Those met in this look, by what speaks of them where no reference can stand."""
+        return {one.urn: (one.type, one.remote_id) for one in self.founds}
 
 
 async def foresee(flow: Flow, received: Received, config: Config, founds: Sequence[Found]) -> list[Landed]:
     """What taking them would do, one by one; nothing is written."""
 
     def job(tx: Tx) -> list[Landed]:
-        return [_planned(flow, tx, received, config, one, tx.now)[0] for one in founds]
+        look = Look(flow, received, config, founds, tx.now)
+        return [look.plan(tx, [at])[0][0] for at in range(len(founds))]
 
     return await flow.store.write(job)
 
 
-def _each(
-    flow: Flow, tx: Tx, received: Received, config: Config, founds: Sequence[Found], read_start: datetime
-) -> tuple[list[Landed], list[World]]:
-    landed: dict[int, Landed] = {}
-    worlds: list[World] = []
-    for at in sorted(range(len(founds)), key=lambda at: _rank(founds[at].type)):
-        landed[at], world = _planned(flow, tx, received, config, founds[at], read_start)
-        if world is not None:
-            tx.write(world.changes)
-            worlds.append(world)
-    return [landed[at] for at in range(len(founds))], worlds
+def in_order(founds: Sequence[Found]) -> list[list[int]]:
+    """What others refer to first; what refers to each other together."""
+    ranked = sorted(range(len(founds)), key=lambda at: _rank(founds[at].type))
+    return [[ranked[at] for at in lot] for lot in theirs.lots([founds[at] for at in ranked])]
 
 
 def _rank(type_: str) -> int:
     return _FIRST.index(type_) if type_ in _FIRST else len(_FIRST)
 
 
-def _planned(
-    flow: Flow, tx: Tx, received: Received, config: Config, found: Found, read_start: datetime
-) -> tuple[Landed, World | None]:
-    world = World(tx, flow.directory(tx))
-    if found.body is None:
-        end_record(world, config.name, found.type, found.remote_id)
-        return Landed(found), world
-    try:
-        if too_deep := gate.check_depth(found.body):
-            raise NotConformant("their resource is nested too deeply", issues=[too_deep])
-        body = _with_our_references(tx, config.name, found.body)
-        gate.require(body)
-        item = Item(found.type, "update", found.type, body, remote_id=found.remote_id)
-        [applied] = apply(world, [item], _speaker(received, config, found, read_start), whole=False)
-    except GatewayError as error:
-        return Landed(found, error=error), None
-    world.changes.audits += audits_of(received, [applied], tx.now)
-    return Landed(found, applied), world
+def _landed(world: World, config: Config, found: Found, applied: Applied, kept: int) -> Landed:
+    """With what `world` is about to write of it."""
+    disagreed = world.changes.conflicts.get(applied.state.rid, ()) if applied.state else ()
+    slots = tuple(slot for slot, _ in disagreed)
+    return Landed(found, applied, None, kept, slots, _revision(world, applied, config, found))
 
 
-def _speaker(received: Received, config: Config, found: Found, read_start: datetime) -> Speaker:
-    return Speaker(
-        config.name,
-        "system",
-        received.message_id,
-        received.principal,
-        coverage=found.coverage or config.form.reads,
-        at=times.from_instant(found.at) if found.at else None,
-        read_start=read_start,
-    )
+def _revision(world: World, applied: Applied, config: Config, found: Found) -> int:
+    """Of the record once `world` is written; 0 = not known."""
+    key = (config.name, found.type, found.remote_id)
+    written = [row.revision + 1 for row in world.changes.records if (row.connector, row.type, row.remote_id) == key]
+    known = applied.state.records.get((config.name, found.remote_id)) if applied.state else None
+    return written[-1] if written else known.row.revision if known else 0
 
 
-def _with_our_references(reader: Reader, connector: str, body: Resource) -> Resource:
+def _item(found: Found, said: Settled, *, alone: bool) -> Item:
+    path = found.type if alone else found.name
+    names = (found.name,)
+    return Item(path, "update", found.type, said.body, remote_id=found.remote_id, full_url=found.urn, names=names)
+
+
+def with_our_references(reader: Reader, connector: str, body: Resource) -> Resource:
     """References to others of theirs, pointed at what those are linked to here."""
+    return references.rewrite(body, _ours(reader, connector, body, {}))
+
+
+def _ours(reader: Reader, connector: str, body: Resource, urns: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """The references to others of theirs that are linked here -> what those are here."""
     refs = references.collect(body)
-    named = {ref.value: match for ref in refs if (match := _THEIRS.fullmatch(ref.value)) and ref.kind in _LOCAL}
+    named = {
+        ref.value: (match[1], match[2])
+        for ref in refs
+        if ref.kind in _LOCAL and (match := _THEIRS.fullmatch(ref.value))
+    }
+    named |= {ref.value: urns[ref.value] for ref in refs if ref.value in urns}
     if not named:
-        return body
-    ours = _linked(reader, connector, {(match[1], match[2]) for match in named.values()})
-    mapping = {value: ours[match[1], match[2]] for value, match in named.items() if (match[1], match[2]) in ours}
-    return references.rewrite(body, mapping, refs)
+        return {}
+    ours = _linked(reader, connector, set(named.values()))
+    return {value: ours[pair] for value, pair in named.items() if pair in ours}
 
 
 _LOCAL = ("relative", "unreadable")
@@ -136,16 +228,38 @@ def _linked(reader: Reader, connector: str, pairs: Iterable[tuple[str, str]]) ->
 
 
 def _close(flow: Flow, tx: Tx, received: Received, landed: Sequence[Landed], worlds: Sequence[World]) -> None:
-    """The message, held when any finding is, else failed when any could not be used; one Provenance for all."""
-    errors = [one.error for one in landed if one.error is not None]
-    held = next((error.message for error in errors if isinstance(error, Conflict)), None)
-    state = "held" if held else "failed" if errors else "applied"
-    why = held or next((error.message for error in errors), None)
+    """The message, with one Provenance for all that it changed. A finding that is held, or cannot be used, of a look at
+    several gets a message of its own, for whoever has to decide about it."""
     last = World(tx, flow.directory(tx))
     speaker = Speaker(received.connector, "system", received.message_id, received.principal)
     provenance.add_for(last, worlds, speaker)
+    noted = issues_json([issue for one in landed for issue in one.found.issues])
+    apart = [one for one in landed if one.error] if tx.message(received.message_id) is None and len(landed) > 1 else []
+    state, why = _outcome([] if apart else landed)
+    why = why or _note(landed)
     if tx.message(received.message_id) is None:
-        last.changes.messages.append(received.row(state, tx.now, error=why))
+        last.changes.messages.append(received.row(state, tx.now, error=why)._replace(issues=noted))
     else:
-        last.changes.message_updates.append(MessageUpdate(received.message_id, state, error=why))
+        last.changes.message_updates.append(MessageUpdate(received.message_id, state, error=why, issues=noted))
+    last.changes.messages += [_alone(received, one, tx.now) for one in apart]
     tx.write(last.changes)
+
+
+def _outcome(landed: Sequence[Landed]) -> tuple[str, str | None]:
+    """The state of their message: held when any is, else failed when any could not be used; and why."""
+    errors = [one.error for one in landed if one.error is not None]
+    held = next((error.message for error in errors if isinstance(error, Conflict)), None)
+    state = "held" if held else "failed" if errors else "applied"
+    return state, held or next((error.message for error in errors), None)
+
+
+def _alone(received: Received, landed: Landed, now: datetime) -> MessageRow:
+    """The message of one finding."""
+    own = replace(received, body=message_body([landed.found]), dedupe=None, message_id=new_id(now))
+    state, why = _outcome([landed])
+    return own.row(state, now, error=why)
+
+
+def _note(landed: Sequence[Landed]) -> str | None:
+    kept = sum(one.kept for one in landed)
+    return f"{kept} references name what is not here and are kept by identifier" if kept else None

@@ -32,6 +32,13 @@ from gateway.store import AuditRow, Changes, MessageRow, MessageUpdate, Reader, 
 Answer = Callable[[Sequence[Applied], Tx], "Outcome"]
 """Made inside the transaction, after its rows: the GETs of a transaction see what it wrote."""
 
+Refuse = Callable[[Tx], "Outcome | None"]
+"""Asked inside the transaction, before its rows."""
+
+
+def _never(_: Tx) -> None:
+    return None
+
 
 _LONGEST_DEDUPE = 255
 
@@ -163,16 +170,22 @@ class Flow:
 
     # --- apply --------------------------------------------------------------------------------------------------------
 
-    async def apply(self, received: Received, items: Sequence[Item], speaker: Speaker, answer: Answer) -> Outcome:
+    async def apply(
+        self, received: Received, items: Sequence[Item], speaker: Speaker, answer: Answer, *, instead: Refuse = _never
+    ) -> Outcome:
         """Everything a message changes, in one transaction with the message itself.
 
-        An Idempotency-Key seen again answers the stored outcome. Raises what `planning.apply` raises.
+        An Idempotency-Key seen again answers the stored outcome. `instead`: what is answered when nothing is to be
+        applied after all. Raises what `planning.apply` raises.
         """
 
         def job(tx: Tx) -> Outcome:
             before = _outcome_before(tx, received)
             if before is not None:
                 return before
+            if (refused := instead(tx)) is not None:
+                tx.write(Changes(audits=[received.audit(tx.now, refused.status)]))
+                return refused
             if received.dedupe is None:  # the outcome is not kept, so the message can go with the rest
                 return answer(self._applied(tx, received, items, speaker, [received.row("applied", tx.now)]), tx)
             given = answer(self._applied(tx, received, items, speaker), tx)
@@ -197,14 +210,23 @@ class Flow:
 
         return await self.store.write(job)
 
-    async def apply_stored(self, received: Received, item: Item, speaker: Speaker, fresh: Callable[[Tx], bool]) -> bool:
-        """The same for a message that was committed before; False, and nothing done, when it is no longer `fresh`."""
+    async def apply_stored(
+        self,
+        received: Received,
+        item: Item,
+        speaker: Speaker,
+        fresh: Callable[[Tx], bool],
+        *,
+        issues: bytes | None = None,
+    ) -> bool:
+        """The same for a message that was committed before; False, and nothing done, when it is no longer `fresh`.
+        `issues`: what in it could not be translated."""
 
         def job(tx: Tx) -> bool:
             if not fresh(tx):
                 return False
             self._applied(tx, received, [item], speaker)
-            tx.write(Changes(message_updates=[MessageUpdate(received.message_id, "applied")]))
+            tx.write(Changes(message_updates=[MessageUpdate(received.message_id, "applied", issues=issues)]))
             return True
 
         done = await self.store.write(job)
@@ -317,11 +339,11 @@ def to_answer(applied: Applied, now: datetime, base: str, *, full: bool) -> bund
     """One entry of a transaction-response."""
     if applied.item.resource is None or applied.state is None:
         return bundles.Answer(204)
-    location = f"{applied.state.location}/_history/{applied.after}"
-    at = now if applied.after != applied.before else applied.state.at
+    location, after = applied.state.location, applied.after
+    at = now if after != applied.before else applied.state.at
     resource = json.raw(applied.body) if full and applied.body else None
-    url = f"{base}/{applied.state.location}"
-    return bundles.Answer(201 if applied.created else 200, location, applied.after, at, resource, full_url=url)
+    status = 201 if applied.created else 200
+    return bundles.Answer(status, f"{location}/_history/{after}", after, at, resource, None, f"{base}/{location}")
 
 
 def _interaction(applied: Applied, now: datetime, base: str, *, full: bool) -> Outcome:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 import structlog
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, PartnerLoginExpired
 from gateway.flow import Flow, Received
+from gateway.store import MessageRow, Reader
 
 log = structlog.get_logger(__name__)
 
 Work = Callable[[Received], Awaitable[None]]
 _PAGE = 500
+_MOST_AGAIN = 100_000
+STORED_FIRST = ("webhook", "queue")
+"""Kinds of messages that are acknowledged before they are worked on."""
 
 
 class Inbox:
@@ -29,7 +34,7 @@ class Inbox:
         self._waits = waits
         self._queues: dict[str, asyncio.Queue[tuple[Received, int]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._tries: dict[str, int] = {}
+        self._held: set[str] = set()
 
     def put(self, received: Received) -> None:
         """A message that was just stored."""
@@ -37,6 +42,7 @@ class Inbox:
 
     def _later(self, received: Received, tries: int) -> None:
         """Into its queue when it is time for the next try."""
+        self._held.add(received.message_id)
         wait = self._waits[tries]
         if wait > 0:
             asyncio.get_running_loop().call_later(wait, self._queue(received.connector).put_nowait, (received, tries))
@@ -50,21 +56,28 @@ class Inbox:
             self._tasks.add(asyncio.create_task(self._run(queue)))
         return queue
 
-    async def recover(self) -> int:
-        """Queue what is stored as received; how many there were."""
+    async def recover(self, connector: str | None = None) -> int:
+        """Queue what is stored as received, of one connector or of all; how many there were."""
         found, after = 0, ""
         while True:
             rows = await self._flow.store.query_aside(
-                lambda reader, after=after: reader.messages("received", limit=_PAGE, after=after)  # type: ignore[misc]
+                lambda reader, after=after: reader.messages("received", connector, limit=_PAGE, after=after)  # type: ignore[misc]
             )
             for row in rows:
-                if row.kind == "webhook":
-                    kept = (row.connector, row.principal, row.kind, row.media_type, row.body, row.dedupe)
-                    self.put(Received(*kept, message_id=row.message_id))
+                if row.kind in STORED_FIRST and row.message_id not in self._held:
+                    self.put(_received(row))
                     found += 1
             if len(rows) < _PAGE:
                 return found
             after = rows[-1].message_id
+
+    async def again(self, connector: str, since: datetime | None) -> int:
+        """Take the failed messages of a connector in once more, unless they are older; how many there were."""
+        failed = await self._flow.store.query_aside(lambda reader: _failed(reader, connector, since))
+        for received in failed:
+            await self._flow.finish(received, "received")
+            self.put(received)
+        return len(failed)
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -75,24 +88,41 @@ class Inbox:
         while True:
             received, tries = await queue.get()
             try:
-                await self._one(received, tries)
+                if await self._one(received, tries):
+                    self._held.discard(received.message_id)
             except Exception as error:  # the top of this worker: what cannot even be marked is found at the next start
                 log.error("message left as it was", message=received.message_id, error=type(error).__name__)
 
-    async def _one(self, received: Received, tries: int) -> None:
-        """Applied, held or failed; while their side cannot be read it stays received and is tried again."""
+    async def _one(self, received: Received, tries: int) -> bool:
+        """Applied, held or failed; while their side cannot be read it stays received and is tried again. Whether that
+        was all."""
         try:
             await self._work(received)
         except GatewayError as error:
             log.warning("message not applied", message=received.message_id, error=type(error).__name__)
-            if error.transient:
-                await self._again(received, tries + 1)
+            if isinstance(error, PartnerLoginExpired):  # until somebody authorises us, however long it takes
+                self._later(received, min(1, len(self._waits) - 1))
+                return False
+            return not (error.transient and await self._again(received, tries + 1))
         except Exception as error:  # a defect of ours concerns this message only
             log.error("message failed unexpectedly", message=received.message_id, error=type(error).__name__)
             await self._flow.finish(received, "failed", type(error).__name__)
+        return True
 
-    async def _again(self, received: Received, tries: int) -> None:
+    async def _again(self, received: Received, tries: int) -> bool:
+        """Whether it is tried again."""
         if tries < len(self._waits):
             self._later(received, tries)
-        else:
-            await self._flow.finish(received, "failed", "their side could not be read in time")
+            return True
+        await self._flow.finish(received, "failed", "their side could not be read in time")
+        return False
+
+
+def _received(row: MessageRow) -> Received:
+    kept = (row.connector, row.principal, row.kind, row.media_type, row.body, row.dedupe)
+    return Received(*kept, message_id=row.message_id)
+
+
+def _failed(reader: Reader, connector: str, since: datetime | None) -> list[Received]:
+    rows = reader.messages("failed", connector, limit=_MOST_AGAIN)
+    return [_received(row) for row in rows if row.kind in STORED_FIRST and (since is None or row.at >= since)]

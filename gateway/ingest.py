@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from gateway import findings
-from gateway.connectors.call import Call, Found, Reply, Seen
+from gateway.connectors.call import Call, Found, Gather, Reply, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Gatherer, Target
@@ -32,6 +32,8 @@ NOTHING_BY_ABSENCE = Coverage(absence=False)
 """A document says what it says; what it leaves out, it leaves open."""
 
 _TRIES = 5
+_AT_ONCE = 100
+"""Findings in one commit: what an event speaks of may be thousands."""
 
 T = TypeVar("T")
 
@@ -103,7 +105,7 @@ class Ingest:
         Raises PartnerUnavailable while their side cannot be read: the message stays received and is tried again.
         """
         async with self._flow.accepted(received):
-            event = config.connector.event(json.decode(received.body))
+            event = config.told(received.body, self._flow.ours)
             if event.kind == "gather":
                 await self._gather(received, config, event)
             elif event.kind == "ignored" or event.type is None or event.remote_id is None:
@@ -117,8 +119,21 @@ class Ingest:
         """Fetch everything the event speaks about, and apply it."""
         assert isinstance(config.connector, Gatherer)
         began = datetime.now(UTC)
-        founds = await self._ask(config, config.connector.gather(event, config.side(self._flow.ours)))
-        await findings.take(self._flow, received, config, founds, read_start=began)
+        calls = config.connector.gather(event, config.side(self._flow.ours))
+        founds = await self._fetched(config, calls) if config.sync.read else _uncalled(calls)
+        await findings.take(self._flow, received, config, founds, read_start=began, at_once=_AT_ONCE)
+
+    async def _fetched(self, config: Config, calls: Gather) -> list[Found]:
+        """Every call with a time limit of its own: an event may name many files, and fetching writes nothing there."""
+        try:
+            call = next(calls)
+            while True:
+                call = calls.send(await self._ask(config, _alone(call)))
+        except StopIteration as finished:
+            founds: list[Found] = finished.value
+            return founds
+        finally:
+            calls.close()
 
     async def found(
         self, received: Received, config: Config, founds: Sequence[Found], *, read_start: datetime
@@ -165,7 +180,7 @@ class Ingest:
             now = tx.records_of(config.name, [(item.type, item.remote_id or "")])
             return (next(iter(now.values())).revision if now else 0) == revision
 
-        return await self._flow.apply_stored(received, item, speaker, fresh)
+        return await self._flow.apply_stored(received, item, speaker, fresh, issues=findings.issues_json(seen.issues))
 
     def _target(self, reader: Reader, config: Config, event: Event) -> tuple[Target, RecordRow | None]:
         assert event.type is not None and event.remote_id is not None
@@ -193,6 +208,20 @@ class Ingest:
     async def _config(self, name: str) -> Config:
         directory: Directory = await self._flow.store.query(self._flow.directory)
         return directory.peer(name)
+
+
+def _uncalled(calls: Generator[Call, Reply, T]) -> T:
+    """What comes of an event that is believed as it is: nothing is asked for."""
+    try:
+        next(calls)
+    except StopIteration as finished:
+        result: T = finished.value
+        return result
+    raise InvalidInput("this event cannot be used without reading their side: set sync.read true")
+
+
+def _alone(call: Call) -> Generator[Call, Reply, Reply]:
+    return (yield call)
 
 
 def _shown(row: RecordRow) -> Resource:

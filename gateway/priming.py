@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -20,13 +21,15 @@ import msgspec
 from gateway.connectors.config import Config
 from gateway.delivery.login import OAuth2
 from gateway.delivery.logins import Logins
-from gateway.errors import Gone, InvalidInput, Missing
+from gateway.errors import Gone, InvalidInput
 from gateway.flow import Flow
-from gateway.store import AuditRow, Changes, Tx
+from gateway.store import AuditRow, Changes, Reader, Tx
 
 LIFE = timedelta(minutes=10)
 START = "/oauth/start"
 CALLBACK = "/oauth/callback"
+
+Kind = Literal["link", "state"]
 
 _ATTEMPT = "authorizing"
 _NO_LINK = "this link is not valid, was used already, or is older than 10 minutes: ask for a new one"
@@ -71,7 +74,7 @@ class Priming:
 
     async def start(self, ticket: str) -> str:
         """Where to send the browser; the link is used up. Raises Gone."""
-        login = await self._login(ticket, _NO_LINK)
+        login = await self._login("link", ticket, _NO_LINK)
         places = await login.places()
         if places.authorize is None:
             raise InvalidInput(f"{login.config.name} does not say where to log in: set auth.authorizeUrl")
@@ -91,7 +94,7 @@ class Priming:
 
         Raises Gone for a login we did not start, PartnerRejected when the code is not taken.
         """
-        login = await self._login(state, _NO_STATE)
+        login = await self._login("state", state, _NO_STATE)
         name = login.config.name
         attempt = await self._flow.store.write(lambda tx: _take(tx, name, "state", state, _NO_STATE))
         if code is not None:
@@ -110,16 +113,19 @@ class Priming:
         await login.exchange(code, redirect_uri, verifier)
         await self._note(config.name, principal)
 
-    async def _login(self, ticket: str, refusal: str) -> OAuth2:
+    async def _login(self, kind: Kind, ticket: str, refusal: str) -> OAuth2:
+        """The login whose link or state this is; whoever has neither learns and causes nothing. Raises Gone."""
         name = ticket.rpartition(".")[0]
-        directory = await self._flow.store.query(self._flow.directory)
-        try:
-            login = self._logins.find(directory.peer(name))
-        except Missing:
-            login = None
-        if login is None or login.config.auth.grant != "authorization_code":
+        login = await self._flow.store.query(lambda reader: self._found(reader, name, kind, ticket))
+        if login is None:
             raise Gone(refusal)
         return login
+
+    def _found(self, reader: Reader, name: str, kind: Kind, ticket: str) -> OAuth2 | None:
+        config = self._flow.directory(reader).peers.get(name)
+        if config is None or config.auth.grant != "authorization_code":
+            return None
+        return self._logins.find(config) if _attempt(reader, name, kind, ticket, datetime.now(UTC)) else None
 
     async def _note(self, connector: str, principal: str | None) -> None:
         row = AuditRow(datetime.now(UTC), principal, connector, "authorize", None, None, 200)
@@ -155,12 +161,19 @@ def _keep(tx: Tx, connector: str, attempt: Attempt) -> None:
     tx.put_secret(connector, _ATTEMPT, msgspec.json.encode(attempt).decode())
 
 
-def _take(tx: Tx, connector: str, kind: str, ticket: str, refusal: str) -> Attempt:
+def _take(tx: Tx, connector: str, kind: Kind, ticket: str, refusal: str) -> Attempt:
     """The attempt of this link or state, which is used up. Raises Gone."""
-    text = tx.secrets(connector).get(_ATTEMPT)
-    attempt = msgspec.json.decode(text, type=Attempt) if text else Attempt(0.0)
-    expected = attempt.link if kind == "link" else attempt.state
-    if not hmac.compare_digest(expected, _digest(ticket)) or attempt.expires < tx.now.timestamp():
+    attempt = _attempt(tx, connector, kind, ticket, tx.now)
+    if attempt is None:
         raise Gone(refusal)
     _keep(tx, connector, Attempt(0.0))
     return attempt
+
+
+def _attempt(reader: Reader, connector: str, kind: Kind, ticket: str, now: datetime) -> Attempt | None:
+    """What is under way, if this is its link or state and its time is not over."""
+    text = reader.secrets(connector).get(_ATTEMPT)
+    attempt = msgspec.json.decode(text, type=Attempt) if text else Attempt(0.0)
+    expected = attempt.link if kind == "link" else attempt.state
+    ours = hmac.compare_digest(expected, _digest(ticket))
+    return attempt if ours and attempt.expires >= now.timestamp() else None

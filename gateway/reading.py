@@ -13,7 +13,7 @@ from gateway.fhir.json import Json, Resource
 from gateway.fhir.search import Query, Token
 from gateway.planning import bodies
 from gateway.planning.directory import Directory
-from gateway.store import Head, LinkRow, Reader, Version
+from gateway.store import Head, Hit, LinkRow, Reader, Version
 
 Known = Callable[[Reader], Directory]
 """How to get the directory, asked only where a link has to be shown."""
@@ -42,10 +42,9 @@ def read(reader: Reader, directory: Known, type_: str, id_: str) -> Read:
     found = reader.read(type_, id_)
     if found is None:
         raise Missing(f"there is no {type_} with this id")
-    head, body = found
-    if head.deleted or body is None:
+    if found.head.deleted or found.body is None:
         raise Gone(f"this {type_} was deleted; its history is at {type_}/{id_}/_history")
-    return Read(_with_links(reader, directory, [(head, body)])[0], head.number, head.at)
+    return Read(_with_links(reader, directory, [found])[0], found.head.number, found.head.at)
 
 
 def vread(reader: Reader, type_: str, id_: str, number: str) -> Read:
@@ -79,10 +78,10 @@ def find(reader: Reader, directory: Known, query: Query, base: str) -> Page:
     if filters is None:
         return Page([], None, 0 if query.total or not query.count else None)
     hits = reader.search(query.type, **filters, after=query.cursor, limit=query.count + 1) if query.count else []
-    page = [(head, body) for head, body in hits[: query.count] if body is not None]
+    page = hits[: query.count]
     bodies = _with_links(reader, directory, page)
-    matches = [(head.id, json.raw(body)) for (head, _), body in zip(page, bodies, strict=True)]
-    cursor = hits[query.count - 1][0].id if query.count and len(hits) > query.count else None
+    matches = [(hit.head.id, json.raw(body)) for hit, body in zip(page, bodies, strict=True)]
+    cursor = hits[query.count - 1].head.id if query.count and len(hits) > query.count else None
     total = reader.count(query.type, **filters) if query.total or not query.count else None
     return Page(matches, cursor, total)
 
@@ -143,20 +142,19 @@ def _narrowed(reader: Reader, type_: str, ids: Sequence[str] | None, group: Iter
     named = [one.value for one in group if one.system == own and one.value]
     asked = [(one.system, one.value or "") for one in group if one.system != own]
     found = reader.search(type_, identifiers=asked, ids=ids, limit=_MOST) if asked else []
-    return [*(head.id for head, _ in found), *(one for one in named if ids is None or one in ids)]
+    return [*(hit.head.id for hit in found), *(one for one in named if ids is None or one in ids)]
 
 
 _MOST = 10_000
 
 
-def _with_links(reader: Reader, directory: Known, page: Sequence[tuple[Head, bytes]]) -> list[bytes]:
+def _with_links(reader: Reader, directory: Known, page: Sequence[Hit]) -> list[bytes]:
     """The bodies as served: a Patient shows the remote ids of its links as identifiers of those systems."""
-    patients = [head.rid for head, _ in page if head.type == "Patient"]
-    links = reader.links(patients) if patients else {}
-    if not any(_is_theirs(link, head) for head, _ in page for link in links.get(head.rid, ())):
-        return [body for _, body in page]
-    known = directory(reader)
-    return [_presented(body, head, links.get(head.rid, ()), known) for head, body in page]
+    linked = [hit.head.rid for hit in page if hit.linked and hit.head.type == "Patient"]
+    if not linked:
+        return [hit.body or b"" for hit in page]
+    links, known = reader.links(linked), directory(reader)
+    return [_presented(hit.body or b"", hit.head, links.get(hit.head.rid, ()), known) for hit in page]
 
 
 def _presented(body: bytes, head: Head, links: Iterable[LinkRow], directory: Directory) -> bytes:

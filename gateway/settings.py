@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -32,18 +33,35 @@ class Settings(BaseSettings):
     retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(SCHEDULE, description="Waits before each attempt, s")
     lease: float = Field(30.0, description="How long a worker may hold a delivery without renewing, seconds")
     delivery_timeout: float = Field(30.0, description="How long a partner may take to answer, seconds")
-    delivery_concurrency: int = Field(16, description="Patients worked on at once by the delivery worker")
-    deliver: bool = Field(True, description="Whether this process runs the delivery worker")
+    delivery_concurrency: int = Field(16, description="Patients worked on at once on each system")
+    breaker_failures: int = Field(
+        5, description="Failures in a row after which a system is left alone for a while", ge=1
+    )
+    breaker_pause: float = Field(5.0, description="The first such while, seconds; doubled up to 300 by failed probes")
+    loop_writes: int = Field(
+        50, description="Writes of one resource to one system in an hour that stop its patient there"
+    )
+    deliver: bool = Field(True, description="Whether this process runs the delivery worker, polls, queues and syncs")
+    look_every: float = Field(1.0, description="How often to look for polls and syncs that are due, seconds")
     convert_processes: int = Field(1, description="Worker processes for documents; 0 converts in the server process")
     audit_strict: bool = Field(False, description="Whether a read waits for its audit row")
     clock_tolerance: float = Field(120.0, description="How far partners' clocks may be off, seconds")
     webhook_tolerance: float = Field(300.0, description="How old a signed webhook may be, seconds")
+    allow_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Private networks where any connector's system may be, such as 10.1.0.0/16, comma separated"
+    )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @field_validator("retry_schedule", mode="before")
     @classmethod
     def _numbers(cls, value: object) -> object:
         return tuple(float(part) for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("allow_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        named = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        return tuple(str(ip_network(one)) for one in named) if isinstance(named, (list, tuple)) else named
 
     @field_validator("public_url")
     @classmethod

@@ -5,6 +5,7 @@ set -eu
 missing=
 have_postgresql() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 have_postgresql || missing="$missing postgresql"
+[ -d /usr/lib/rabbitmq/lib ] || missing="$missing rabbitmq-server"
 for tool in curl openssl; do
     command -v $tool >/dev/null || missing="$missing $tool"
 done

@@ -49,7 +49,7 @@ async def calling(store: Store, settings: Settings) -> AsyncIterator[Caller]:
         return await store.query(lambda reader: reader.secrets(connector))
 
     timeout = settings.delivery_timeout
-    async with Outbound() as outbound:
+    async with Outbound(allowed=settings.allow_networks) as outbound:
         logins = Logins(store, outbound, callback=settings.public_url + CALLBACK, timeout=timeout)
         flow = Flow(store, ours=settings.fhir_base, tolerance=settings.tolerance, ordered=_nobody)
         yield Caller(flow, logins, Asking(outbound, Peers(secrets, logins=logins, timeout=timeout)))

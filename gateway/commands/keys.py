@@ -9,6 +9,7 @@ from gateway.auth import new_key, parse_scopes
 from gateway.connectors.config_file import parse
 from gateway.errors import Conflict, InvalidInput, Missing
 from gateway.fhir import json
+from gateway.planning.directory import ENDED
 from gateway.store import PrincipalRow, Store, Tx
 
 COLUMNS = ("id", "name", "connector", "scopes", "created", "last used", "revoked")
@@ -65,7 +66,10 @@ def revoke(store: Store, key: str) -> str:
 
 def _ensure_connector(tx: Tx, name: str) -> None:
     """Who only sends needs no file: an unknown name becomes an intake connector."""
-    if name not in {row.name for row in tx.connectors()}:
+    known = {row.name: row.state for row in tx.connectors()}
+    if known.get(name) == ENDED:
+        raise Conflict(f"the connector {name} was deleted: take another name")
+    if name not in known:
         [(config, _)] = parse({"name": name, "profile": "intake", "push": False})
         tx.put_connector(name, json.encode(config.to_json()).decode())
 

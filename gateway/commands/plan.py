@@ -14,12 +14,13 @@ from gateway.planning.directory import Directory, build
 from gateway.planning.world import World
 from gateway.settings import Settings
 from gateway.store import Delivery, Head, Reader, Store, Tx
+from gateway.store.incidents import View
 
 COLUMNS = ("connector", "resource", "there", "state", "field", "change", "due", "error")
 EMPTY = "Nothing is due: every side holds what it should."
 
-_UNFINISHED = ("due", "unknown", "rejected", "exhausted")
-_MOST = 100_000
+_UNFINISHED: tuple[View, ...] = ("waiting", "dead")
+_PAGE = 1_000
 _AT_ONCE = 50
 WHOLE = "*"
 """The field of a resource that is sent as a whole."""
@@ -56,14 +57,21 @@ def lines(store: Store, settings: Settings, connector: str | None) -> list[Line]
     """Everything that is owed, in the order in which it is due. Raises Missing for an unknown connector."""
     if connector is not None:
         store.query_now(lambda reader: _directory(reader, settings).peer(connector))
-    owed = store.query_now(lambda reader: reader.deliveries(_UNFINISHED, limit=_MOST))
-    wanted = [row for row in owed if connector in (None, row.connector)]
+    wanted = sorted(store.query_now(lambda reader: list(_owed(reader, connector))), key=lambda row: row.due_at)
     found: list[Line] = []
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         # In the writer's turn, so that it compares what a delivery would; it writes nothing.
         found += store.write_now(partial(_compared, settings=settings, owed=some))
     return found
+
+
+def _owed(reader: Reader, connector: str | None) -> Iterator[Delivery]:
+    for view in _UNFINISHED:
+        after = 0
+        while page := reader.orders(view, connector, limit=_PAGE, after=after):
+            yield from page
+            after = page[-1].delivery_id
 
 
 def _directory(reader: Reader, settings: Settings) -> Directory:

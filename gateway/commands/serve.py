@@ -22,5 +22,6 @@ def serve(settings: Settings) -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on who a proxy says is calling
         timeout_graceful_shutdown=_GRACE,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,10 +12,14 @@ import msgspec
 
 from gateway.errors import InvalidInput, PartnerRejected, Unparsable
 from gateway.fhir import json
+from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 
 T = TypeVar("T")
+
+KEYED = "KEYED"
+"""The method of a call that never leaves (see `keyed`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Call:
 
     @property
     def safe(self) -> bool:
-        return self.method in ("GET", "HEAD")
+        return self.method in ("GET", "HEAD", KEYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +78,24 @@ class Reply:
 class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
     as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
-    answer speaks about, None = what the connector's form says."""
+    answer speaks about, None = what the connector's form says. `raw` = what a write there has to repeat of it, `issues`
+    = what in it could not be translated."""
 
     remote_id: str | None
     body: Resource | None
     at: str | None = None
     version: str | None = None
     coverage: Coverage | None = None
+    raw: Resource | None = None
+    issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """One of their resources as FHIR, met while looking through what they hold. `body` None = they deleted it; the
-    rest as in Seen. References in it to others of theirs are `Type/{their id}`."""
+    rest as in Seen. References in it to others of theirs are `Type/{their id}`, or as from `theirs`. `doubt` = why a
+    person must look before it is taken. `dated`: it shows how things stood at `at`, not now, so that it never undoes
+    what is newer."""
 
     type: str
     remote_id: str
@@ -93,6 +103,25 @@ class Found:
     at: str | None = None
     version: str | None = None
     coverage: Coverage | None = None
+    issues: tuple[Issue, ...] = ()
+    doubt: str | None = None
+    dated: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.type}/{self.remote_id}"
+
+    @property
+    def urn(self) -> str:
+        """By which others found with it may speak of it where no reference can stand (Attachment.url)."""
+        return uuid.uuid5(uuid.NAMESPACE_URL, self.name).urn
+
+
+def theirs(type_: str, remote_id: str, system: str) -> Resource:
+    """A Reference to another of theirs, surely never to one of ours: where nothing here is linked to it, its
+    identifier stays as a logical reference (FHIR R4 §2.3.0.2). `system` = the identifier system of their ids."""
+    name = f"{type_}/{remote_id}"
+    return {"reference": name, "type": type_, "identifier": {"system": system, "value": name}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +163,13 @@ Push = Generator[Call, Reply, Accepted]
 PushGroup = Generator[Call, Reply, list[Accepted | Rejected]]
 Scan = Generator[Call, Reply, Page]
 Gather = Generator[Call, Reply, list[Found]]
+
+
+def keyed(value: str) -> Generator[Call, Reply, str]:
+    """The value hashed with the connector's identifier key (hex HMAC-SHA256). Whoever makes the calls answers this one
+    itself, so that a connector holds no secret."""
+    reply = yield Call(KEYED, value)
+    return reply.body.decode()
 
 
 def segment(value: str) -> str:

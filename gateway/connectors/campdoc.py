@@ -6,10 +6,11 @@ Source: docnetwork/api, v2/chapters. A profile's `identifier` is ours: our Patie
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from gateway.connectors import campdoc_details
 from gateway.connectors.call import (
     Accepted,
     Call,
@@ -23,6 +24,7 @@ from gateway.connectors.call import (
     refused,
     segment,
 )
+from gateway.connectors.campdoc_wire import BY_IDENTIFIER, id_of, member, one, place, rows, systems
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import Conflict, InvalidInput, PartnerUnknown
@@ -34,15 +36,15 @@ from gateway.translators.json.campdoc import Systems
 PROFILE = "campdoc"
 SCOPE = "groups:read profiles:read profiles:write registrations:read registrations:write users:write sso:generate"
 """What our calls need; all:write does not include sso:generate."""
-BY_IDENTIFIER = (("identifier", "true"),)
-
 _ENDPOINT = f"{model.HOST}/public/v2"
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`orgID`: the organization's id, which CampDoc gives at onboarding."""
+    """`orgID`: the organization's id, which CampDoc gives at onboarding. `include` = what is asked for profile by
+    profile besides: a call each, so poll seldom."""
 
     org_id: int | str = msgspec.field(name="orgID")
+    include: tuple[Literal["users", "reviews"], ...] = ()
 
 
 form = Form(reads=Coverage(model.CARRIED), writes=model.CARRIED, fields=(ONE_NAME,), parts={"name": model.NAME_PARTS})
@@ -50,8 +52,10 @@ form = Form(reads=Coverage(model.CARRIED), writes=model.CARRIED, fields=(ONE_NAM
 
 def defaults(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """2,500 requests in 15 minutes is what an application has; changes are polled for, as nothing is sent."""
-    options = body.get("options")
-    organization = options.get("orgID") if isinstance(options, dict) else None
+    options: Any = body.get("options")
+    options = options if isinstance(options, dict) else {}
+    organization, include = options.get("orgID"), options.get("include")
+    more = " users:read" if isinstance(include, list) and "users" in include else ""
     return {
         "endpoint": _ENDPOINT,
         "idSystem": Systems(str(organization), "").of("profile"),
@@ -61,7 +65,7 @@ def defaults(body: Mapping[str, Any]) -> Mapping[str, Any]:
             "grant": "authorization_code",
             "tokenUrl": "/public/v2/oauth/access_token",
             "authorizeUrl": "/!/oauth",
-            "scope": SCOPE,
+            "scope": SCOPE + more,
         },
     }
 
@@ -86,21 +90,25 @@ def push(item: Item, side: Side) -> Push:
     if item.body.get("active") is False:
         made = yield from _deactivate(side, made)
     translated = model.from_answer(made, item.body, systems(side))
-    return Accepted(_id(made), translated.patient, coverage=translated.coverage)
+    return Accepted(id_of(made), translated.patient, coverage=translated.coverage)
 
 
-def scan(_cursor: str | None, side: Side) -> Scan:
-    """Everything in three calls: there is no filter by time, so what changed is told by comparing contents."""
-    groups = sorted((yield from _listed(side, "/groups", "groups")), key=_depth)
-    profiles = yield from _listed(side, "/profiles", "profiles")
+def scan(cursor: str | None, side: Side) -> Scan:
+    """Everything in three calls: there is no filter by time, so what changed is told by comparing contents. What has
+    to be asked for profile by profile comes after that, a few profiles a page."""
+    if cursor is not None:
+        return (yield from campdoc_details.scan(int(cursor), side))
+    groups = sorted((yield from rows(side, "/groups", "groups")), key=_depth)
+    profiles = yield from rows(side, "/profiles", "profiles")
     registrations: list[dict[str, Any]] = []
     for root in (group for group in groups if group.get("parentID") is None):
-        registrations += yield from _listed(side, f"/groups/{segment(_id(root))}/registrations", "registrations")
-    return Page(tuple(_found(side, groups, profiles, registrations)))
+        registrations += yield from rows(side, f"/groups/{segment(id_of(root))}/registrations", "registrations")
+    found = tuple(_found(side, groups, profiles, registrations))
+    return Page(found, "0", more=True) if side.options.include else Page(found)
 
 
 def probe(side: Side) -> Generator[Call, Reply, None]:
-    yield from _listed(side, "/groups", "groups")
+    yield from rows(side, "/groups", "groups")
 
 
 def event(_payload: Any) -> Event:
@@ -112,22 +120,13 @@ def translate(data: Mapping[str, Any], _target: Target, side: Side) -> Seen:
     return _seen(dict(data), side)
 
 
-def systems(side: Side) -> Systems:
-    return Systems(str(side.options.org_id), side.ours)
-
-
-def place(side: Side, path: str) -> str:
-    """A path below the organization."""
-    return f"/organizations/{segment(str(side.options.org_id))}{path}"
-
-
 def find_profile(side: Side, asked: str, *, by_identifier: bool) -> Generator[Call, Reply, dict[str, Any] | None]:
     """By their id, or by `identifier`; None when they hold none. Its shape never decides how it is meant."""
     path = place(side, f"/profiles/{segment(asked)}")
     reply = yield Call("GET", path, params=BY_IDENTIFIER if by_identifier else ())
     if reply.status in (404, 410):
         return None
-    return _one(reply, "profile", "reading a profile")
+    return one(reply, "profile", "reading a profile")
 
 
 def put_profile(side: Side, identifier: str, fields: Mapping[str, Any]) -> Generator[Call, Reply, dict[str, Any]]:
@@ -144,13 +143,13 @@ def put_profile(side: Side, identifier: str, fields: Mapping[str, Any]) -> Gener
         held = yield from find_profile(side, identifier, by_identifier=True)
         if held is None:
             raise Conflict("they hold a profile with this identifier already, but do not find it by it")
-    return (yield from _update(side, _id(held), fields))
+    return (yield from _update(side, id_of(held), fields))
 
 
 def _created(side: Side, identifier: str, reply: Reply) -> Generator[Call, Reply, dict[str, Any]]:
     if not reply.ok:
         raise refused("creating a profile", reply)
-    made = _member(reply, "profile") or (yield from find_profile(side, identifier, by_identifier=True))
+    made = member(reply, "profile") or (yield from find_profile(side, identifier, by_identifier=True))
     if made is None:
         raise PartnerUnknown("creating a profile was accepted, but it is not found by its identifier")
     return made
@@ -158,24 +157,16 @@ def _created(side: Side, identifier: str, reply: Reply) -> Generator[Call, Reply
 
 def _update(side: Side, remote_id: str, fields: Mapping[str, Any]) -> Generator[Call, Reply, dict[str, Any]]:
     reply = yield Call("PUT", place(side, f"/profiles/{segment(remote_id)}"), dict(fields))
-    return _one(reply, "profile", "updating a profile")
+    return one(reply, "profile", "updating a profile")
 
 
 def _deactivate(side: Side, profile: dict[str, Any]) -> Generator[Call, Reply, dict[str, Any]]:
     """Their delete: the profile stays, and can be taken back."""
-    remote_id = _id(profile)
+    remote_id = id_of(profile)
     reply = yield Call("DELETE", place(side, f"/profiles/{segment(remote_id)}"))
     if not reply.ok:
         raise refused("deactivating a profile", reply)
     return {**profile, "deactivated": True}
-
-
-def _listed(side: Side, path: str, name: str) -> Generator[Call, Reply, list[dict[str, Any]]]:
-    reply = yield Call("GET", place(side, path))
-    rows = (reply.find_object() or {}).get(name) if reply.ok else None
-    if not isinstance(rows, list):
-        raise refused(f"listing {name}", reply)
-    return [row for row in rows if isinstance(row, dict) and "id" in row]
 
 
 def _found(
@@ -183,41 +174,24 @@ def _found(
 ) -> list[Found]:
     """A registration of a profile that is not listed (a deactivated one) is left as it was."""
     there = systems(side)
-    listed = {_id(profile) for profile in profiles}
-    found = [Found("Organization", _id(group), model.from_group(group, there)) for group in groups]
+    listed = {id_of(profile) for profile in profiles}
+    found = [Found("Organization", id_of(group), model.from_group(group, there)) for group in groups]
     for profile in profiles:
         translated = model.from_profile(profile, there)
-        found.append(Found("Patient", _id(profile), translated.patient, coverage=translated.coverage))
+        found.append(Found("Patient", id_of(profile), translated.patient, coverage=translated.coverage))
     for row in registrations:
         if str(row.get("profileID")) in listed:
             body = model.from_registration(row, there)
-            found.append(Found(body["resourceType"], _id(row), body, at=model.to_instant(row.get("updated"))))
+            found.append(Found(body["resourceType"], id_of(row), body, at=model.to_instant(row.get("updated"))))
     return found
 
 
 def _seen(profile: dict[str, Any], side: Side) -> Seen:
     translated = model.from_profile(profile, systems(side))
-    return Seen(_id(profile), translated.patient, coverage=translated.coverage)
-
-
-def _one(reply: Reply, name: str, doing: str) -> dict[str, Any]:
-    found = _member(reply, name)
-    if found is None:
-        raise refused(doing, reply)
-    return found
-
-
-def _member(reply: Reply, name: str) -> dict[str, Any] | None:
-    """`{"profile": {..}}`, when it has an id."""
-    found = (reply.find_object() or {}).get(name) if reply.ok else None
-    return found if isinstance(found, dict) and "id" in found else None
+    return Seen(id_of(profile), translated.patient, coverage=translated.coverage)
 
 
 def _depth(group: Mapping[str, Any]) -> int:
     """Groups come after those they are part of."""
     parents = group.get("parents")
     return len(parents) if isinstance(parents, list) else 0
-
-
-def _id(row: Mapping[str, Any]) -> str:
-    return str(row["id"])

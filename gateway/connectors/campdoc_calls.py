@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.connectors.call import Call, Reply, segment
-from gateway.connectors.campdoc import BY_IDENTIFIER, place
+from gateway.connectors.campdoc_wire import BY_IDENTIFIER, place
 from gateway.connectors.protocol import Side
 from gateway.errors import Conflict, GatewayError, InvalidInput, Missing, PartnerRejected
 

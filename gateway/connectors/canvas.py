@@ -17,6 +17,7 @@ from gateway.errors import Conflict, PartnerUnknown
 from gateway.fhir.form import ONE_NAME, Form
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
+from gateway.identity.agree import agrees
 from gateway.translators.json import canvas as model
 
 PROFILE = "canvas"
@@ -52,7 +53,7 @@ def push(item: Item, side: Side) -> Push:
         return (yield from _update(item, side, item.remote_id))
     reply = yield Call("POST", PATIENTS, model.to_partner(item.body, our_id=item.id, update=False))
     if reply.status == 409:
-        existing = yield from _existing(item, reply)
+        existing = yield from _existing(item, side, reply)
         return (yield from _update(item, side, existing))
     if not reply.ok:
         raise refused("creating a patient", reply)
@@ -89,18 +90,28 @@ def _created(item: Item, side: Side, reply: Reply) -> Push:
     return _accepted(remote_id, answer, side, item.body)
 
 
-def _existing(item: Item, reply: Reply) -> Generator[Call, Reply, str]:
+def _existing(item: Item, side: Side, reply: Reply) -> Generator[Call, Reply, str]:
+    """Whom they mean: under the id they name, else found by ours, and never somebody whom all else tells apart."""
     answer = reply.find_object()
-    remote_id = (events.text(answer.get("id")) if answer else None) or (yield from _find(item))
+    named = events.text(answer.get("id")) if answer else None
+    held = yield from _held(named or item.id)
+    remote_id = named or (events.text(held.get("id")) if held else None)
     if remote_id is None:
         raise Conflict("they hold this patient already, but neither say under which id nor find it by ours")
+    theirs = model.from_partner(held or {}, ours=side.ours).patient
+    if not agrees(theirs, item.body).ok and theirs.keys() & {"name", "birthDate"}:
+        raise Conflict("held: the patient whom they call a duplicate agrees neither in name nor in birth date")
     return remote_id
 
 
 def _find(item: Item) -> Generator[Call, Reply, str | None]:
-    reply = yield Call("GET", f"{PATIENTS}/{segment(item.id)}")
-    answer = reply.find_object() if reply.ok else None
+    answer = yield from _held(item.id)
     return events.text(answer.get("id")) if answer else None
+
+
+def _held(asked: str) -> Generator[Call, Reply, dict[str, Any] | None]:
+    reply = yield Call("GET", f"{PATIENTS}/{segment(asked)}")
+    return reply.find_object() if reply.ok else None
 
 
 def _accepted(remote_id: str, answer: dict[str, Any] | None, side: Side, sent: Resource) -> Accepted:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
 
 from gateway.connectors import registry
-from gateway.connectors.protocol import Connector, Formed, Optioned, Side
+from gateway.connectors.event import Event
+from gateway.connectors.protocol import Connector, GroupConnector, Optioned, Side, Signing
 from gateway.connectors.signature import Signature
 from gateway.errors import InvalidInput
 from gateway.fhir import json
@@ -18,7 +20,11 @@ API_KEY = "api_key"
 CLIENT_SECRET = "client_secret"  # noqa: S105 (the names of secrets)
 PRIVATE_KEY = "private_key"
 PASSWORD = "password"  # noqa: S105
+OTHER_KEY = "other_key"
+IDENTIFIER_KEY = "identifier_key"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
+WEBHOOK_SECRET_BEFORE = "webhook_secret_before"  # noqa: S105
+BROKER_PASSWORD = "broker_password"  # noqa: S105
 
 
 class Auth(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,19 +48,24 @@ class Auth(msgspec.Struct, frozen=True, omit_defaults=True):
 class Sync(msgspec.Struct, frozen=True, omit_defaults=True):
     """How we learn of their changes. `read` False: an event's own data are taken instead of reading their side.
 
-    `interval` seconds between two polls; `broker`, `address`, `topic` and `group` of a queue.
+    `interval` seconds between two polls, of which the first starts at `cursor`; `broker`, `address`, `topic` and
+    `group` of a queue, `vhost` of RabbitMQ; `username` and whether it is reached by `tls`.
     """
 
     mode: Literal["webhook", "polling", "queue", "manual"] = "manual"
     path: str | None = None
-    signature: Signature = "standard"
+    signature: Signature | None = None
     header: str = "X-Webhook-Secret"
     read: bool = True
     interval: float = msgspec.field(default=300.0, name="intervalSeconds")
+    cursor: str | None = None
     broker: Literal["kafka", "rabbitmq"] | None = None
     address: str | None = None
     topic: str | None = None
     group: str = "gateway"
+    vhost: str = "/"
+    username: str | None = None
+    tls: bool = False
 
 
 class RateLimit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,7 +106,7 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def form(self) -> Form:
         """What its payloads can carry."""
-        if isinstance(self.connector, Formed):
+        if registry.formed(self.profile) is not None:
             return _form(self.profile, json.encode([self.mapping, self.options]))
         return self.connector.form
 
@@ -105,9 +116,26 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return _options(self.profile, json.encode(self.options))
 
     @property
+    def groups(self) -> GroupConnector | None:
+        """The module, where it takes several resources in one call."""
+        return registry.groups(self.profile)
+
+    @property
     def webhook_path(self) -> str | None:
         """Where their webhooks arrive, None when they send none."""
         return (self.sync.path or f"/api/webhooks/{self.name}") if self.sync.mode == "webhook" else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether its first contact waits for an operator's go."""
+        return self.first == "plan"
+
+    @property
+    def signatures(self) -> tuple[Signature, ...]:
+        """How their webhooks may be signed."""
+        if self.sync.signature is not None:
+            return (self.sync.signature,)
+        return self.connector.SIGNATURES if isinstance(self.connector, Signing) else ("standard",)
 
     @property
     def remote_system(self) -> str:
@@ -116,16 +144,27 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def side(self, ours: str) -> Side:
         """What the connector's calls need to know; `ours` = our FHIR base."""
-        return Side(ours, self.remote_system, self.update, self.name, self.mapping, self.chosen)
+        kept = (self.mapping, self.chosen, self.content_type, self.sync.read)
+        return Side(ours, self.remote_system, self.update, self.name, *kept)
+
+    def told(self, body: bytes, ours: str) -> Event:
+        """What a webhook's body means. Raises InvalidInput when it is not theirs."""
+        module = registry.mapped(self.profile)
+        return self.connector.event(json.decode(body)) if module is None else module.told(body, self.side(ours))
+
+    def accepts(self, resource_type: str) -> bool:
+        """Whether their side takes resources of that type."""
+        module = registry.mapped(self.profile)
+        return self.connector.accepts(resource_type) if module is None else module.takes(resource_type, self.mapping)
 
     def pushes(self, resource_type: str) -> bool:
         """Whether resources of that type are sent there."""
         wanted = resource_type in self.push if isinstance(self.push, tuple) else self.push
-        return wanted and self.endpoint is not None and self.connector.accepts(resource_type)
+        return wanted and self.endpoint is not None and self.accepts(resource_type)
 
     def to_json(self) -> dict[str, Any]:
         """What is stored: the body it was read from, secrets left out, defaults omitted."""
-        stored: dict[str, Any] = msgspec.to_builtins(self)
+        stored: dict[str, Any] = msgspec.to_builtins(self, builtin_types=(Decimal,))
         return stored
 
 
@@ -139,8 +178,8 @@ def from_json(stored: Any) -> Config:
 
 @lru_cache(maxsize=256)  # asked for with every comparison; the text of a configuration is its name
 def _form(profile: str, configured: bytes) -> Form:
-    module = registry.get(profile)
-    assert isinstance(module, Formed)
+    module = registry.formed(profile)
+    assert module is not None
     mapping, options = json.decode(configured)
     return module.form_for(mapping, _options(profile, json.encode(options)))
 

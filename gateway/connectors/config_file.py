@@ -14,10 +14,13 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import msgspec
 
-from gateway.connectors import registry, signature
+from gateway.connectors import hms_words, registry, signature
 from gateway.connectors.config import (
     API_KEY,
+    BROKER_PASSWORD,
     CLIENT_SECRET,
+    IDENTIFIER_KEY,
+    OTHER_KEY,
     PASSWORD,
     PRIVATE_KEY,
     WEBHOOK_SECRET,
@@ -26,17 +29,25 @@ from gateway.connectors.config import (
     RateLimit,
     Sync,
 )
-from gateway.connectors.protocol import Defaulting
+from gateway.connectors.protocol import Defaulting, Elsewhere
 from gateway.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_WEBHOOK_PATH = re.compile(r"/api/webhooks(?:/[A-Za-z0-9_-]+)+")
+_WEBHOOK_PATH = re.compile(r"/api/webhooks(?:/[a-z0-9_-]+)+")
+_HOST_AND_PORT = re.compile(r"[^\s:/@,]+:[0-9]{1,5}|\[[0-9A-Fa-f:.]+\]:[0-9]{1,5}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _IMPLIED_PROFILE = {"FHIR": "fhir", "CCDA": "intake", "REST": "rest"}
 
 _SECRETS: Final = {
-    "auth": {"key": API_KEY, "clientSecret": CLIENT_SECRET, "privateKey": PRIVATE_KEY, "password": PASSWORD},
-    "sync": {"secret": WEBHOOK_SECRET},
+    "auth": {
+        "key": API_KEY,
+        "clientSecret": CLIENT_SECRET,
+        "privateKey": PRIVATE_KEY,
+        "password": PASSWORD,
+        "otherKey": OTHER_KEY,
+    },
+    "sync": {"secret": WEBHOOK_SECRET, "password": BROKER_PASSWORD},
+    "options": {"identifierKey": IDENTIFIER_KEY},
 }
 """Section and field of the file -> the name under which the secret is kept."""
 
@@ -63,7 +74,7 @@ def parse_one(body: Any, where: str = "connector", *, kept: frozenset[str] = fro
     """One connector with its secrets; `kept` = the names of secrets that are stored already."""
     if not isinstance(body, dict):
         raise InvalidInput(f"{where} must be a JSON object")
-    plain, secrets = _split_secrets(body, where)
+    plain, secrets = _split_secrets(hms_words.as_ours(body, registry.profiles(), where), where)
     plain.setdefault("profile", _IMPLIED_PROFILE.get(str(plain.get("type"))))
     if plain["profile"] not in registry.profiles():
         raise InvalidInput(f"{where}.profile must be one of {', '.join(registry.profiles())}")
@@ -139,23 +150,32 @@ def _problems(config: Config, secrets: Secrets, known: frozenset[str]) -> Iterat
         yield "name must be 1 to 64 of A-Z, a-z, 0-9, _ and -"
     if config.type == "FHIR" and config.profile not in ("fhir", "canvas_fhir"):
         yield "profile must be fhir or canvas_fhir for the type FHIR"
-    yield from _profile_problems(config)
+    yield from _profile_problems(config, known)
     yield from _address_problems(config)
     yield from _auth_problems(config, secrets, known)
-    yield from _sync_problems(config.sync, secrets)
+    yield from _sync_problems(config, secrets)
     yield from _push_problems(config)
 
 
-def _profile_problems(config: Config) -> Iterator[str]:
+def _profile_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
     """What the profile itself says of its options and of the mapping."""
     targets = [json_path for json_path in config.mapping.values() if isinstance(json_path, str)]
     if len(set(targets)) != len(targets):
         yield "mapping must be one to one: two fields name the same remote path"
+    if config.options.get("identifier_strategy") == "hmac-sha256" and IDENTIFIER_KEY not in known:
+        yield "options.identifierKey is required for the identifier_strategy hmac-sha256"
     try:
+        if (module := registry.mapped(config.profile)) is not None:
+            module.check(config.mapping, both_ways=config.push is not False)
         config.side("")
         _ = config.form
     except InvalidInput as error:
         yield error.message
+        return
+    connector = config.connector
+    place = connector.elsewhere(config.chosen) if isinstance(connector, Elsewhere) else None
+    if (place is not None) != (OTHER_KEY in known):
+        yield "auth.otherKey is required for an address of the options that takes a key of its own, and for no other"
 
 
 def _address_problems(config: Config) -> Iterator[str]:
@@ -212,24 +232,28 @@ def _oauth_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
         yield "auth.authorizeUrl is required for the grant authorization_code"
 
 
-def _sync_problems(sync: Sync, secrets: Secrets) -> Iterator[str]:
+def _sync_problems(config: Config, secrets: Secrets) -> Iterator[str]:
+    sync = config.sync
     if sync.path is not None and not _WEBHOOK_PATH.fullmatch(sync.path):
-        yield "sync.path must start with /api/webhooks/ and hold A-Z, a-z, 0-9, _, - and / only"
+        yield "sync.path must start with /api/webhooks/ and hold a-z, 0-9, _, - and / only"
     if not _HEADER.fullmatch(sync.header):
         yield "sync.header must be the name of an HTTP header"
-    if sync.signature == "standard" and WEBHOOK_SECRET in secrets and not signature.is_key(secrets[WEBHOOK_SECRET]):
+    given = secrets.get(WEBHOOK_SECRET)
+    if config.signatures == ("standard",) and given is not None and not signature.is_key(given):
         yield "sync.secret must be base64, with or without the prefix whsec_, for the signature standard"
     if sync.mode == "queue" and not (sync.broker and sync.address and sync.topic):
         yield "sync.broker, sync.address and sync.topic are required for the mode queue"
+    if sync.address is not None and not all(_HOST_AND_PORT.fullmatch(one.strip()) for one in sync.address.split(",")):
+        yield "sync.address must be host:port, several separated by commas"
     if not sync.interval > 0:
         yield "sync.intervalSeconds must be more than 0"
 
 
 def _push_problems(config: Config) -> Iterator[str]:
     for resource_type in config.push if isinstance(config.push, tuple) else ():
-        if not config.connector.accepts(resource_type):
+        if not config.accepts(resource_type):
             yield f"push lists {resource_type!r}, which the profile {config.profile} cannot take"
-    if config.endpoint is None and config.push and config.connector.accepts("Patient"):
+    if config.endpoint is None and config.push and config.accepts("Patient"):
         yield "endpoint is required, unless push is false"
     limit: RateLimit | None = config.rate_limit
     if limit is not None and not (limit.requests > 0 and limit.seconds > 0):

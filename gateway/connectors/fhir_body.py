@@ -55,7 +55,8 @@ def by_our_identifier(resource_type: str, our_id: str, side: Side) -> str:
 def as_theirs(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
     """What is sent of our resource; `names` as from `names_of`."""
     refs = references.collect(item.body)
-    body = _with_links(references.rewrite(item.body, _addresses(refs, side, names), refs), "", f"{side.ours}/")
+    foreign = [ref for ref in refs if ref.value not in item.held]
+    body = _with_links(references.rewrite(item.body, _addresses(foreign, side, names), refs), "", f"{side.ours}/")
     ours = {"system": f"{side.ours}/{item.type}", "value": item.id}
     others = [one for one in body.get("identifier") or () if one.get("system") != ours["system"]]
     meta = {key: value for key, value in (body.get("meta") or {}).items() if key not in _SERVER_META}

@@ -74,7 +74,8 @@ def _params(place: Place, side: Side) -> tuple[tuple[str, str], ...]:
     if place.next:
         return ()
     since = (("_lastUpdated", f"ge{place.since}"),) if place.since else ()
-    return (*since, ("_sort", "_lastUpdated"), ("_count", str(side.options.page)))
+    # The newest first: what changes while we look comes to the front, and pushes nothing across a page we have read.
+    return (*since, ("_sort", "-_lastUpdated"), ("_count", str(side.options.page)))
 
 
 def _found(body: Resource, kind: str, side: Side) -> Found | None:

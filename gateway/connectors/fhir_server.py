@@ -14,21 +14,27 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.connectors import event as events
+from gateway.connectors import fhir_flat
 from gateway.connectors.call import Accepted, Call, Push, PushGroup, Read, Rejected, Reply, Seen, refused, segment
 from gateway.connectors.event import Event
 from gateway.connectors.fhir_answers import FHIR_JSON, LOCATION, Answer, Answers, Complaint, Held, Identifier, complaint
 from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, urn
 from gateway.connectors.fhir_each import push_each
+from gateway.connectors.fhir_flat import check, gather
 from gateway.connectors.fhir_scan import probe, register, scan
 from gateway.connectors.protocol import Item, Side, Target
+from gateway.connectors.signature import Signature
 from gateway.errors import AmbiguousMatch, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
+from gateway.fhir import json
 from gateway.fhir.form import FULL
 from gateway.fhir.json import Resource
 
 PROFILE = "fhir"
+SIGNATURES: tuple[Signature, ...] = ("standard", "header")
+"""A Subscription cannot sign, it shows the secret in a header; who can sign may."""
 
-__all__ = ["PROFILE", "Options", "accepts", "event", "form", "probe", "push", "push_bundle", "read", "register", "scan"]
-__all__ += ["translate"]
+__all__ = ["PROFILE", "SIGNATURES", "Options", "accepts", "check", "event", "form", "gather", "probe", "push"]
+__all__ += ["push_bundle", "read", "register", "scan", "takes", "told", "translate"]
 
 form = FULL
 
@@ -90,6 +96,16 @@ def push_bundle(items: Sequence[Item], side: Side, delivered: Mapping[str, str])
     if not reply.ok:
         return _refusal(items, reply)
     return _results(items, side, delivered, reply)
+
+
+def takes(resource_type: str, mapping: Mapping[str, Any]) -> bool:  # noqa: ARG001 (the protocol's signature)
+    return accepts(resource_type)
+
+
+def told(body: bytes, side: Side) -> Event:
+    """An event as FHIR has it or, where there is a mapping, a flat one."""
+    payload = json.decode(body)
+    return fhir_flat.told(payload, side) if fhir_flat.is_flat(payload, side) else event(payload)
 
 
 def event(payload: Any) -> Event:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
 from gateway.connectors.call import Call, Gather, Push, PushGroup, Read, Reply, Scan, Seen
 from gateway.connectors.event import Event
+from gateway.connectors.signature import Signature
 from gateway.fhir.form import Form
 from gateway.fhir.json import Resource
 
@@ -19,7 +21,7 @@ class Side:
     """What a connector must know of the two sides. `ours` = our FHIR base: `{ours}/Patient` is the identifier system
     of our Patient ids. `id_system` = the identifier system of their ids. `update` = the method of their updates.
     `mapping` and `options` are the connector file's; `options` an instance of the module's `Options`, where it has
-    any."""
+    any. `content_type`: how they write; `read` False: events are believed as they are."""
 
     ours: str
     id_system: str
@@ -27,13 +29,15 @@ class Side:
     name: str = ""
     mapping: Mapping[str, Any] = field(default_factory=dict)
     options: Any = None
+    content_type: str = "json"
+    read: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whose copy is meant: our resource `type`/`id`, their `remote_id` once linked, before that the identifiers to
-    look for. `known` = what they were last seen to show, so that half a name can be completed.
-    `local` = their `Type/id` -> ours, for the references in what is read."""
+    look for. `known` = what they were last seen to show, so that half a name can be completed; `body` = ours, of which
+    the identifier to look for may be made. `local` = their `Type/id` -> ours, for the references in what is read."""
 
     type: str
     id: str
@@ -41,17 +45,28 @@ class Target:
     identifiers: tuple[tuple[str, str], ...] = ()
     known: Resource | None = None
     local: Mapping[str, str] = field(default_factory=dict)
+    body: Resource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional."""
+    """One resource to bring there. `version` = what the last read said (ETag), so that the write is conditional.
+    `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known. `raw` = their
+    body as it was read, for a system whose writes must repeat it; `read_at` = when that read began.
+
+    `held`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already. For
+    `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
+    """
 
     type: str
     id: str
     body: Resource
     remote_id: str | None = None
     version: str | None = None
+    due: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    raw: Resource | None = None
+    read_at: datetime | None = None
 
 
 @runtime_checkable
@@ -146,6 +161,25 @@ class Probing(Protocol):
 
 
 @runtime_checkable
+class Delayed(Protocol):
+    """A system that makes two of what is sent twice, and may carry a create out later than it answers."""
+
+    def settles(self, side: Side) -> float:
+        """Seconds after which a create whose outcome is unknown has shown up there, or never will."""
+
+    def created(self, body: Resource, side: Side) -> Resource | None:
+        """What a create holds where that is less than an update can; None = the same."""
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A system with an address beside its endpoint that takes a key of its own (`auth.otherKey`)."""
+
+    def elsewhere(self, options: Any) -> tuple[str, str] | None:
+        """The address and the header its key is sent in; None when the configuration uses none."""
+
+
+@runtime_checkable
 class Formed(Protocol):
     """A system whose form depends on its configuration."""
 
@@ -154,10 +188,31 @@ class Formed(Protocol):
 
 
 @runtime_checkable
+class Mapped(Protocol):
+    """A system of which the mapping says everything: which types it takes, and what its events mean."""
+
+    def check(self, mapping: Mapping[str, Any], *, both_ways: bool) -> None:
+        """Raises InvalidInput naming the field that cannot be used."""
+
+    def takes(self, resource_type: str, mapping: Mapping[str, Any]) -> bool:
+        """Whether the mapping sends resources of that type."""
+
+    def told(self, body: bytes, side: Side) -> Event:
+        """What a webhook's body means. Raises InvalidInput when it is not theirs."""
+
+
+@runtime_checkable
 class Optioned(Protocol):
     """A module with options of its own in the connector file."""
 
     Options: type[msgspec.Struct]
+
+
+@runtime_checkable
+class Signing(Protocol):
+    """A system whose webhooks may be signed in another way than by Standard Webhooks, or in several."""
+
+    SIGNATURES: tuple[Signature, ...]
 
 
 @runtime_checkable

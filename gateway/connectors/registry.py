@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 
 import gateway.connectors
-from gateway.connectors.protocol import Connector
+from gateway.connectors.protocol import Connector, Formed, GroupConnector, Mapped
 from gateway.errors import InvalidInput
 
 
@@ -21,6 +21,27 @@ def connectors() -> Mapping[str, Connector]:
         if isinstance(module, Connector):
             found[module.PROFILE] = module
     return found
+
+
+@cache  # asking an object for a protocol walks all its names
+def groups(profile: str) -> GroupConnector | None:
+    """The module, where it takes several resources in one call."""
+    module = get(profile)
+    return module if isinstance(module, GroupConnector) else None
+
+
+@cache
+def formed(profile: str) -> Formed | None:
+    """The module, where its form depends on its configuration."""
+    module = get(profile)
+    return module if isinstance(module, Formed) else None
+
+
+@cache
+def mapped(profile: str) -> Mapped | None:
+    """The module, where the mapping says which types it takes and what its events mean."""
+    module = get(profile)
+    return module if isinstance(module, Mapped) else None
 
 
 def profiles() -> list[str]:

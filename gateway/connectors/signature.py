@@ -11,14 +11,18 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 
 from gateway.errors import BadSignature
 
-Signature = Literal["standard", "metriport", "header", "none"]
-"""`header` = the secret itself in a header; `none` = unsigned webhooks are accepted, said explicitly."""
+Signature = Literal["standard", "metriport", "hmac", "header", "none"]
+"""`hmac` = HMAC-SHA256 of the raw body in a header of their choice, hex or base64, with or without `sha256=`;
+`header` = the secret itself in a header; `none` = unsigned webhooks are accepted, said explicitly."""
+
+_SHOWN_BY: Mapping[Signature, str] = {"standard": "webhook-signature", "metriport": "x-metriport-signature"}
+"""The header by which a webhook shows which scheme it is signed by."""
 
 TOLERANCE = 300.0
 _PREFIX = "whsec_"
@@ -36,7 +40,7 @@ def verify(
     tolerance: float = TOLERANCE,
 ) -> str | None:
     """The sender's event id where the scheme carries one (Standard Webhooks). Header names in lower case; `header` is
-    the name for the scheme `header`.
+    the name for the schemes `header` and `hmac`.
 
     Raises BadSignature: no signature, a wrong one, too old or from the future, or no secret to check it with.
     """
@@ -48,9 +52,16 @@ def verify(
         return _standard(secret, headers, body, now, tolerance)
     if scheme == "metriport":
         _metriport(secret, headers, body)
+    elif scheme == "hmac":
+        _hmac(secret, headers.get(header.lower(), ""), body)
     else:
         _plain(secret, headers.get(header.lower(), ""))
     return None
+
+
+def choose(schemes: Sequence[Signature], headers: Mapping[str, str]) -> Signature:
+    """Of the schemes that a system may sign by the one that this webhook is signed by; the last where none shows."""
+    return next((one for one in schemes if _SHOWN_BY.get(one, "") in headers), schemes[-1])
 
 
 def sign(secret: str, event_id: str, body: bytes, *, now: datetime) -> dict[str, str]:
@@ -98,6 +109,15 @@ def _digest(key: bytes, event_id: str, timestamp: str, body: bytes) -> bytes:
 def _metriport(secret: str, headers: Mapping[str, str], body: bytes) -> None:
     expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     if not _equal(expected.encode(), headers.get("x-metriport-signature", "").lower()):
+        raise _bad()
+
+
+def _hmac(secret: str, presented: str, body: bytes) -> None:
+    digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
+    text = presented.removeprefix("sha256=")
+    # Both are compared, so that the time does not tell which form was sent.
+    in_hex = _equal(digest.hex().encode(), text.lower())
+    if not (_equal(base64.b64encode(digest), text) or in_hex):
         raise _bad()
 
 

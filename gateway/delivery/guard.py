@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from gateway.errors import PartnerRejected, PartnerUnavailable
@@ -38,6 +39,11 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """`allow_networks` of a connector, parsed."""
+    return _networks(tuple(texts))
+
+
+@lru_cache(maxsize=256)  # asked for with every delivery
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
@@ -77,7 +83,8 @@ async def _lookup(host: str, port: int) -> list[Address]:
         async with asyncio.timeout(LOOKUP_TIMEOUT):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):  # TimeoutError is an OSError
-        raise PartnerUnavailable("the name in the connector's endpoint has no address at present") from None
+        message = "the name in the connector's endpoint has no address at present"
+        raise PartnerUnavailable(message, reached=False) from None
     return [ipaddress.ip_address(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
 
 

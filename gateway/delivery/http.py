@@ -7,20 +7,23 @@ every address is checked first (`guard`). Nothing of a payload or a credential i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
+import hashlib
+import hmac
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import urlencode
 
 import httpx
 
-from gateway.connectors.call import Call, Reply
+from gateway.connectors.call import KEYED, Call, Reply
+from gateway.connectors.config import RateLimit
 from gateway.delivery import guard, transport
 from gateway.delivery.guard import Address, Network
+from gateway.delivery.limits import Limits
 from gateway.delivery.retry import parse_retry_after
-from gateway.errors import PartnerError, PartnerUnavailable, PartnerUnknown
+from gateway.errors import PartnerError, PartnerLoginExpired, PartnerRejected, PartnerUnavailable, PartnerUnknown
 from gateway.fhir import json
 
 T = TypeVar("T")
@@ -28,6 +31,7 @@ T = TypeVar("T")
 CONNECT_TIMEOUT = 10.0
 LARGEST_ANSWER = 50_000_000
 _WAIT = (429, 503)
+_HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate", "user-agent": "fhir-gateway"}
 
 
 class Login(Protocol):
@@ -43,7 +47,7 @@ class Login(Protocol):
 @dataclass(frozen=True, slots=True)
 class Peer:
     """Where a connector's calls go. `headers` and `login` are the credentials, kept out of repr and so out of logs;
-    they are sent to the endpoint's own origin only."""
+    they are sent to the endpoint's own origin only. `others`: addresses that get headers of their own instead."""
 
     name: str
     endpoint: str
@@ -52,43 +56,50 @@ class Peer:
     timeout: float = 30.0
     largest_answer: int = LARGEST_ANSWER
     login: Login | None = field(default=None, repr=False)
+    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    identifier_key: str | None = field(default=None, repr=False)
+    rate: RateLimit | None = None
 
     def url(self, path: str) -> httpx.URL:
         """The address of a call: below the endpoint, or an absolute one as it is."""
         return httpx.URL(path if path.startswith(("http://", "https://")) else self.endpoint + path)
 
-    def is_own(self, url: httpx.URL) -> bool:
+    def is_own(self, path: str) -> bool:
         """Whether credentials may be sent there: the endpoint's own origin (RFC 6454)."""
-        own = httpx.URL(self.endpoint)
+        if not path.startswith(("http://", "https://")):
+            return True
+        url, own = httpx.URL(path), httpx.URL(self.endpoint)
         return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
 
 
 class Outbound:
-    """The shared client; open once per process (`async with Outbound() as outbound`)."""
+    """The shared client; open once per process (`async with Outbound() as outbound`). `allowed`: private networks where
+    any system may be."""
 
-    def __init__(self, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, *, allowed: Sequence[str] = (), clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._allowed = guard.networks(allowed)
         self._clock = clock
-        self._client: httpx.AsyncClient | None = None
+        self.limits = Limits()
+        self._transport: httpx.AsyncBaseTransport | None = None
 
     async def __aenter__(self) -> Outbound:
-        self._client = httpx.AsyncClient(
-            transport=transport.create(),
-            follow_redirects=False,
-            trust_env=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        )
+        # The transport itself: redirects, cookies, proxies and netrc are the client's, and none of them is wanted here.
+        self._transport = transport.create()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._transport is not None:
+            await self._transport.aclose()
+            self._transport = None
 
     async def run(self, calls: Generator[Call, Reply, T], peer: Peer) -> T:
         """Feed a connector's generator with replies until it returns; all its calls share the peer's timeout, so that
         nothing is sent later than that.
 
-        Raises what it raises, and PartnerUnavailable (nothing was done there) or PartnerUnknown (perhaps).
+        Raises what it raises, and PartnerUnavailable (nothing was done there), PartnerUnknown (perhaps) or
+        PartnerLoginExpired (401 to our credentials).
         """
         deadline = asyncio.get_running_loop().time() + peer.timeout
         written = False
@@ -96,12 +107,14 @@ class Outbound:
             call = next(calls)
             while True:
                 reply = await self._send(call, peer, deadline)
+                if reply.status == 401 and call.auth and peer.is_own(call.path):
+                    raise PartnerLoginExpired(f"{peer.name} no longer takes our login (401)")
                 written = written or (reply.ok and not call.safe)
                 call = calls.send(reply)
         except StopIteration as finished:
             result: T = finished.value
             return result
-        except PartnerUnavailable as error:
+        except (PartnerUnavailable, PartnerLoginExpired) as error:
             if written:
                 raise PartnerUnknown(f"{error.message}, after a first call had been accepted") from None
             raise
@@ -114,9 +127,14 @@ class Outbound:
 
     async def _send(self, call: Call, peer: Peer, deadline: float) -> Reply:
         """With the peer's credentials; when they are refused, once more with newer ones (nothing was done there)."""
+        if call.method == KEYED:
+            return _keyed(call, peer)
         url = peer.url(call.path)
-        ours = peer.headers if call.auth and peer.is_own(url) else {}
-        if peer.login is None or not (call.auth and peer.is_own(url)):
+        if call.auth and (other := peer.others.get(call.path)) is not None:
+            return await self._sent(call, peer, url, other, deadline)
+        own = call.auth and peer.is_own(call.path)
+        ours = peer.headers if own else {}
+        if peer.login is None or not own:
             return await self._sent(call, peer, url, ours, deadline)
         login = await peer.login.headers()
         reply = await self._sent(call, peer, url, {**ours, **login}, deadline)
@@ -129,7 +147,10 @@ class Outbound:
         self, call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], deadline: float
     ) -> Reply:
         encrypted = url.scheme == "https"
-        addresses = await guard.resolve(url.host, url.port or 443, allowed=peer.networks, encrypted=encrypted)
+        addresses = await guard.resolve(
+            url.host, url.port or 443, allowed=(*self._allowed, *peer.networks), encrypted=encrypted
+        )
+        await self.limits.take(peer.name, peer.rate, deadline)
         if asyncio.get_running_loop().time() >= deadline:
             raise PartnerUnavailable(f"{peer.name} was too slow for another call")
         try:
@@ -139,7 +160,7 @@ class Outbound:
             raise _lost(call, peer, "did not answer in time") from None
         except transport.ERRORS as error:
             if transport.never_sent(error):
-                raise PartnerUnavailable(f"{peer.name} cannot be reached") from None
+                raise PartnerUnavailable(f"{peer.name} cannot be reached", reached=False) from None
             raise _lost(call, peer, "broke the connection") from None
         return self._judged(call, peer, reply)
 
@@ -158,17 +179,19 @@ class Outbound:
     async def _exchange(
         self, call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], address: Address
     ) -> Reply:
-        if self._client is None:
+        if self._transport is None:
             raise RuntimeError("Outbound is used outside its 'async with'")
-        async with self._client.stream(**_request(call, peer, url, credentials, address)) as response:
-            body = bytearray()
+        response = await self._transport.handle_async_request(_request(call, peer, url, credentials, address))
+        body = bytearray()
+        try:
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > peer.largest_answer:
                     raise _lost(call, peer, "answered with more than we read")
-            return Reply(
-                response.status_code, {name.lower(): value for name, value in response.headers.items()}, bytes(body)
-            )
+        finally:
+            await response.aclose()
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status_code, headers, bytes(body))
 
     def _judged(self, call: Call, peer: Peer, reply: Reply) -> Reply:
         if reply.status in _WAIT:
@@ -179,23 +202,29 @@ class Outbound:
         return reply
 
 
-def _request(
-    call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], address: Address
-) -> dict[str, Any]:
+def _keyed(call: Call, peer: Peer) -> Reply:
+    if peer.identifier_key is None:
+        raise PartnerRejected(f"the connector {peer.name} has no identifier key")
+    digest = hmac.new(peer.identifier_key.encode(), call.path.encode(), hashlib.sha256)
+    return Reply(200, body=digest.hexdigest().encode())
+
+
+def _request(call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, str], address: Address) -> httpx.Request:
     """The checked address in the URL; the name stays in Host and in the TLS handshake."""
     media, body = _content(call)
-    headers = {"accept": "application/json", "host": url.netloc.decode("ascii"), "user-agent": "fhir-gateway"}
-    if media:
-        headers["content-type"] = media
-    return {
-        "method": call.method,
-        "url": url.copy_with(host=str(address)),
-        "params": call.params or None,
-        "headers": headers | {name.lower(): value for name, value in {**call.headers, **credentials}.items()},
-        "content": body,
-        "timeout": httpx.Timeout(peer.timeout, connect=min(CONNECT_TIMEOUT, peer.timeout)),
-        "extensions": {} if url.host == str(address) else {"sni_hostname": url.host},
-    }
+    headers = {**_HEADERS, "host": url.netloc.decode("ascii")} | ({"content-type": media} if media else {})
+    given = {name.lower(): value for name, value in {**call.headers, **credentials}.items()}
+    connect = min(CONNECT_TIMEOUT, peer.timeout)
+    named = url.host != str(address)
+    return httpx.Request(
+        call.method,
+        url.copy_with(host=str(address)) if named else url,
+        params=call.params or None,
+        headers=headers | given,
+        content=body,
+        extensions={"timeout": httpx.Timeout(peer.timeout, connect=connect).as_dict()}
+        | ({"sni_hostname": url.host} if named else {}),
+    )
 
 
 def _content(call: Call) -> tuple[str | None, bytes]:

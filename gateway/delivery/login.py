@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from gateway.connectors.call import Call, Reply
-from gateway.connectors.config import API_KEY, PASSWORD, Config
+from gateway.connectors.config import API_KEY, OTHER_KEY, PASSWORD, Config
+from gateway.connectors.protocol import Elsewhere
 from gateway.delivery import login_tokens
 from gateway.delivery.http import Outbound, Peer
 from gateway.delivery.login_places import Places, find_places
@@ -50,6 +51,12 @@ def fixed(config: Config, secrets: Mapping[str, str]) -> dict[str, str]:
         pair = f"{config.auth.username}:{secrets[PASSWORD]}".encode()
         return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
     return {}
+
+
+def elsewhere(config: Config, secrets: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The headers for an address beside the endpoint that takes a key of its own."""
+    place = config.connector.elsewhere(config.chosen) if isinstance(config.connector, Elsewhere) else None
+    return {place[0]: {place[1]: secrets[OTHER_KEY]}} if place and OTHER_KEY in secrets else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +96,7 @@ class OAuth2:
     async def headers(self) -> Mapping[str, str]:
         """Those to use now. Raises PartnerLoginExpired when there are none, PartnerUnavailable when not now."""
         if self._tokens is None or not self._tokens.usable(self._clock()):
-            self._tokens = await self._safe.tokens(self.config.name)
+            self._tokens = await self._safe.tokens()
         if self._tokens is None or not self._tokens.usable(self._clock()):
             await self._refresh(self._tokens)
         assert self._tokens is not None
@@ -97,7 +104,7 @@ class OAuth2:
 
     async def renew(self, refused: Mapping[str, str]) -> Mapping[str, str]:
         """After a 401 to `refused`: newer ones. Raises PartnerLoginExpired when there are none."""
-        kept = await self._safe.tokens(self.config.name)
+        kept = await self._safe.tokens()
         if kept is None or kept.headers == refused or not kept.usable(self._clock()):
             kept = await self._refresh(kept)
         self._tokens = kept
@@ -106,10 +113,12 @@ class OAuth2:
     async def refresh_ahead(self) -> float | None:
         """Refresh when it is time to; when it will be time next, None when nothing is known to end."""
         if self._tokens is None:
-            self._tokens = await self._safe.tokens(self.config.name)
+            self._tokens = await self._safe.tokens()
         due = self._tokens.refresh_at if self._tokens else None
         if due is not None and due <= self._clock():
             due = (await self._refresh(self._tokens)).refresh_at
+        if self._tokens is not None and self._refused is None and self._tokens.usable(self._clock()):
+            await self._safe.reconsider(self._tokens)
         return due
 
     async def exchange(self, code: str, callback: str, verifier: str | None) -> None:
@@ -117,14 +126,14 @@ class OAuth2:
 
         Raises PartnerRejected when they do not take the code.
         """
-        secrets = await self._safe.secrets(self.config.name)
+        secrets = await self._safe.secrets()
         url = (await self.places()).token
         call = login_tokens.exchange_call(url, self.config, secrets, code, callback, verifier)
         try:
             tokens = login_tokens.read_answer(await self._send(call), self.config.name, self._clock(), None)
         except PartnerLoginExpired as error:
             raise PartnerRejected(error.message) from None
-        await self._safe.store_first(self.config.name, tokens)
+        await self._safe.store_first(tokens)
         self._tokens, self._refused = tokens, None
 
     async def places(self) -> Places:
@@ -146,7 +155,7 @@ class OAuth2:
         return await asyncio.shield(self._refreshing)
 
     async def _refreshed(self, stale: Tokens | None) -> Tokens:
-        secrets = await self._safe.secrets(self.config.name)
+        secrets = await self._safe.secrets()
         self._raise_known_refusal((stale, secrets))
         held = await self._take_turn(stale)
         if isinstance(held, Tokens):
@@ -155,12 +164,12 @@ class OAuth2:
         try:
             fresh = await self._fetch(stale, secrets)
         except PartnerLoginExpired as error:
-            self._tokens = await self._safe.refused(self.config.name, held, stale)
+            self._tokens = await self._safe.refused(held, stale, error)
             if self._tokens is None:
                 self._refused = Refused((stale, secrets), self._clock(), error)
                 raise
         except BaseException:
-            await self._safe.free(self.config.name, held)
+            await self._safe.free(held)
             raise
         else:
             self._tokens = await self._kept(held, stale, fresh)
@@ -171,17 +180,17 @@ class OAuth2:
         """What is stored from now on. A busy database is waited for: nobody could ask for these tokens again."""
         for wait in _STORE_WAITS:
             try:
-                return await self._safe.store(self.config.name, fence, stale, fresh)
+                return await self._safe.store(fence, stale, fresh)
             except StoreBusy:
                 await asyncio.sleep(wait)
-        return await self._safe.store(self.config.name, fence, stale, fresh)
+        return await self._safe.store(fence, stale, fresh)
 
     async def _take_turn(self, stale: Tokens | None) -> int | Tokens:
         """The fence of the lock once it is ours, or the tokens that another process got meanwhile."""
         lease = timedelta(seconds=self._peer.timeout + _LEASE_OVER)
         deadline = self._clock() + lease.total_seconds()
         while True:
-            held = await self._safe.take(self.config.name, stale, lease)
+            held = await self._safe.take(stale, lease)
             if held is not None:
                 return held
             if self._clock() > deadline:

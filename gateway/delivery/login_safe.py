@@ -2,93 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import msgspec
 
 from gateway.connectors.config import CLIENT_SECRET, PRIVATE_KEY
+from gateway.delivery import incidents
+from gateway.delivery.health import NEEDS_REAUTH, Breaker, Sign
 from gateway.delivery.login_tokens import Tokens
-from gateway.store import Reader, Store, Tx, locks
+from gateway.errors import PartnerLoginExpired
+from gateway.store import IncidentRow, Reader, Store, Tx, locks
 
 TOKENS = "tokens"
-NEEDS_REAUTH = "needs_reauth"
-CONNECTED = "connected"
-_WAITING = ("pending", NEEDS_REAUTH)
+_SHORTLY = 60.0
+"""Seconds after a login within which a refusal may still be that of the one before."""
 
 
 class Safe:
-    """One for all connectors of a process."""
+    """One connector's. Tokens of another configuration (`bound`) are none of its: they would be sent where they do not
+    belong. `restored` is called when what waited for the login is due."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, connector: str, bound: str, restored: Callable[[], None]) -> None:
         self._store = store
+        self._connector = connector
+        self._bound = bound
+        self._restored = restored
 
-    async def secrets(self, connector: str) -> Mapping[str, str]:
+    async def secrets(self) -> Mapping[str, str]:
         """By which we show who we are at the token endpoint."""
-        found = await self._store.query(lambda reader: reader.secrets(connector))
+        found = await self._store.query(lambda reader: reader.secrets(self._connector))
         return {name: found[name] for name in (CLIENT_SECRET, PRIVATE_KEY) if name in found}
 
-    async def tokens(self, connector: str) -> Tokens | None:
-        return await self._store.query(lambda reader: _read(reader, connector))
+    async def tokens(self) -> Tokens | None:
+        return await self._store.query(lambda reader: self._read(reader))
 
-    async def take(self, connector: str, stale: Tokens | None, lease: timedelta) -> int | Tokens | None:
+    async def take(self, stale: Tokens | None, lease: timedelta) -> int | Tokens | None:
         """The lock's fence, or what replaced `stale` meanwhile, or None while somebody else is at it."""
 
         def job(tx: Tx) -> int | Tokens | None:
-            kept = _read(tx, connector)
-            return kept if kept and kept != stale else locks.take(tx, _lock(connector), tx.now + lease)
+            kept = self._read(tx)
+            return kept if kept and kept != stale else locks.take(tx, self._lock, tx.now + lease)
 
         return await self._store.write(job)
 
-    async def free(self, connector: str, fence: int) -> None:
-        await self._store.write(lambda tx: locks.free(tx, _lock(connector), fence))
+    async def free(self, fence: int) -> None:
+        await self._store.write(lambda tx: locks.free(tx, self._lock, fence))
 
-    async def store(self, connector: str, fence: int, stale: Tokens | None, fresh: Tokens) -> Tokens:
+    async def store(self, fence: int, stale: Tokens | None, fresh: Tokens) -> Tokens:
         """Keep what was fetched in place of `stale`; what somebody else kept meanwhile is newer, and stands."""
 
         def job(tx: Tx) -> Tokens:
-            locks.free(tx, _lock(connector), fence)
-            kept = _read(tx, connector)
+            locks.free(tx, self._lock, fence)
+            kept = self._read(tx)
             if kept and kept != stale:
                 return kept
-            _keep(tx, connector, fresh)
+            self._keep(tx, fresh)
             return fresh
 
-        return await self._store.write(job)
+        kept = await self._store.write(job)
+        await self._restore()
+        return kept
 
-    async def store_first(self, connector: str, tokens: Tokens) -> None:
+    async def store_first(self, tokens: Tokens) -> None:
         """Keep what a person has just authorised, whatever stood there."""
-        await self._store.write(lambda tx: _keep(tx, connector, tokens))
+        await self._store.write(lambda tx: self._keep(tx, tokens))
+        await self._restore()
 
-    async def refused(self, connector: str, fence: int, stale: Tokens | None) -> Tokens | None:
+    async def refused(self, fence: int, stale: Tokens | None, error: PartnerLoginExpired) -> Tokens | None:
         """Say that somebody has to authorise again; unless somebody did meanwhile: those tokens."""
 
-        def job(tx: Tx) -> Tokens | None:
-            locks.free(tx, _lock(connector), fence)
-            kept = _read(tx, connector)
+        def job(tx: Tx) -> tuple[Tokens | None, list[IncidentRow]]:
+            locks.free(tx, self._lock, fence)
+            kept = self._read(tx)
             if kept and kept != stale:
-                return kept
-            if _state(tx, connector) not in ("paused", NEEDS_REAUTH):
-                tx.set_connector_state(connector, NEEDS_REAUTH)
-            return None
+                return kept, []
+            return None, incidents.note(tx, self._connector, Sign("login", error), Breaker())
 
-        return await self._store.write(job)
+        kept, news = await self._store.write(job)
+        incidents.tell(news)
+        return kept
 
+    async def reconsider(self, tokens: Tokens) -> None:
+        """A call that was under way with the login before may be refused after the new one was stored: what then waits
+        for a person need not."""
+        health = await self._store.query(lambda reader: reader.health(self._connector))
+        if health is not None and 0 <= health.since.timestamp() - tokens.obtained < _SHORTLY:
+            await self._restore()
 
-def _keep(tx: Tx, connector: str, tokens: Tokens) -> None:
-    tx.put_secret(connector, TOKENS, msgspec.json.encode(tokens).decode())
-    if _state(tx, connector) in _WAITING:
-        tx.set_connector_state(connector, CONNECTED)
+    async def _restore(self) -> None:
+        """The login works: what waited for it is due at once."""
 
+        def job(tx: Tx) -> list[IncidentRow] | None:
+            health = tx.health(self._connector)
+            lost = health is not None and health.state == NEEDS_REAUTH
+            return incidents.reauthorised(tx, self._connector) if lost else None
 
-def _read(reader: Reader, connector: str) -> Tokens | None:
-    text = reader.secrets(connector).get(TOKENS)
-    return msgspec.json.decode(text, type=Tokens) if text else None
+        news = await self._store.write(job)
+        if news is not None:
+            incidents.tell(news)
+            self._restored()
 
+    def _keep(self, tx: Tx, tokens: Tokens) -> None:
+        tx.put_secret(self._connector, TOKENS, msgspec.json.encode((self._bound, tokens)).decode())
 
-def _state(reader: Reader, connector: str) -> str | None:
-    return next((row.state for row in reader.connectors() if row.name == connector), None)
+    def _read(self, reader: Reader) -> Tokens | None:
+        text = reader.secrets(self._connector).get(TOKENS)
+        bound, tokens = msgspec.json.decode(text, type=tuple[str, Tokens]) if text else ("", None)
+        return tokens if bound == self._bound else None
 
-
-def _lock(connector: str) -> str:
-    return f"login {connector}"
+    @property
+    def _lock(self) -> str:
+        return f"login {self._connector}"

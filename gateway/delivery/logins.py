@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -14,6 +15,7 @@ from gateway.delivery.http import Outbound, Peer
 from gateway.delivery.login import OAuth2
 from gateway.delivery.login_safe import Safe
 from gateway.errors import GatewayError
+from gateway.fhir import json
 from gateway.store import Store
 
 log = structlog.get_logger(__name__)
@@ -25,10 +27,20 @@ _SHORTEST_REST = 0.5
 
 
 class Logins:
-    """`callback`: our own redirect address. `timeout`: seconds that a token request may take."""
+    """`callback`: our own redirect address. `timeout`: seconds that a token request may take. `restored` is called when
+    what waited for a login is due."""
 
-    def __init__(self, store: Store, outbound: Outbound, *, callback: str, timeout: float) -> None:
-        self._safe = Safe(store)
+    def __init__(
+        self,
+        store: Store,
+        outbound: Outbound,
+        *,
+        callback: str,
+        timeout: float,
+        restored: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store = store
+        self._restored = restored
         self._outbound = outbound
         self._callback = callback
         self._timeout = timeout
@@ -57,7 +69,15 @@ class Logins:
 
     def _made(self, config: Config, endpoint: str) -> OAuth2:
         peer = Peer(config.name, endpoint, networks=guard.networks(config.allow_networks), timeout=self._timeout)
-        return OAuth2(config, peer, self._safe, self._outbound, callback=self._callback)
+        safe = Safe(self._store, config.name, _bound(config), self._restored)
+        return OAuth2(config, peer, safe, self._outbound, callback=self._callback)
+
+
+def _bound(config: Config) -> str:
+    """What tokens are for: where they are sent, whose they are, and what they may do."""
+    auth = config.auth
+    meant = (config.endpoint, auth.grant, auth.client_id, auth.token_url, auth.scope)
+    return hashlib.sha256(json.encode(meant)).hexdigest()
 
 
 async def _ahead(login: OAuth2) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from gateway.connectors.config import Config
+from gateway.connectors.config import IDENTIFIER_KEY, Config
 from gateway.delivery import guard, login
 from gateway.delivery.http import Peer
 from gateway.delivery.logins import Logins
@@ -26,12 +26,15 @@ class Peers:
         """Raises PartnerRejected when the connector has no endpoint."""
         if config.endpoint is None:
             raise PartnerRejected(f"the connector {config.name} has no endpoint to call")
-        headers = login.fixed(config, await self._secrets(config.name))
+        secrets = await self._secrets(config.name)
         return Peer(
             config.name,
             config.endpoint,
-            headers,
+            login.fixed(config, secrets),
             guard.networks(config.allow_networks),
             self._timeout,
             login=self._logins.find(config) if self._logins else None,
+            others=login.elsewhere(config, secrets),
+            identifier_key=secrets.get(IDENTIFIER_KEY),
+            rate=config.rate_limit,
         )

@@ -35,10 +35,10 @@ class Orders(Protocol[C, R]):
 
 
 class Worker(Generic[C, R]):
-    """`lease`: seconds that a claim lasts; it is renewed at a third of that. `idle`: how often to look without being
-    woken, so a retry is at most that late."""
+    """`concurrency`: claims worked on at once in all. `lease`: seconds that a claim lasts; it is renewed at a third of
+    that. `idle`: how often to look without being woken, so a retry is at most that late."""
 
-    def __init__(self, orders: Orders[C, R], *, concurrency: int = 16, lease: float = 30.0, idle: float = 0.5) -> None:
+    def __init__(self, orders: Orders[C, R], *, concurrency: int = 64, lease: float = 30.0, idle: float = 0.5) -> None:
         self._orders = orders
         self._concurrency = concurrency
         self._renew_every = lease / 3

@@ -6,7 +6,7 @@ FHIR R4 §3.1.0.11 (batch/transaction), §2.36 (Bundle).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -79,10 +79,10 @@ def read(bundle: Resource, *, base: str = "", limit: int = MOST) -> list[Entry]:
     """
     listed = _listed(bundle, limit)
     entries = [_read(index, raw, base) for index, raw in enumerate(listed)]
+    entries = _once(entries, _full_url, "fullUrl", _SAME_URL)
     if bundle["type"] == "batch":
-        return list(_once(entries, _full_url, "fullUrl", _SAME_URL))
-    once = _once(entries, _full_url, "fullUrl", _SAME_URL)
-    entries = list(_once(once, _identity, "request.url", _SAME_RESOURCE))
+        return entries
+    entries = _once(entries, _identity, "request.url", _SAME_RESOURCE)
     _refuse([entry.error for entry in entries if entry.error])
     return entries
 
@@ -214,15 +214,16 @@ _SAME_URL = "another entry has the same fullUrl (bdl-7)"
 _SAME_RESOURCE = "another entry of the transaction writes the same resource"
 
 
-def _once(entries: Iterable[Entry], key: Callable[[Entry], Hashable], where: str, sentence: str) -> Iterator[Entry]:
+def _once(entries: list[Entry], key: Callable[[Entry], Hashable], where: str, sentence: str) -> list[Entry]:
     """The entries, with an error where what `key` says of one was said of another before."""
-    seen: set[Hashable] = set()
-    for entry in entries:
-        found = None if entry.error else key(entry)
-        if found is not None and found in seen:
-            entry = replace(entry, error=InvalidInput(sentence, expression=f"{entry.path}.{where}"))
-        seen.add(found)
-        yield entry
+    keys = [None if entry.error else key(entry) for entry in entries]
+    first: dict[Hashable, int] = {}
+    return [
+        entry
+        if one is None or first.setdefault(one, at) == at
+        else replace(entry, error=InvalidInput(sentence, expression=f"{entry.path}.{where}"))
+        for at, (entry, one) in enumerate(zip(entries, keys, strict=True))
+    ]
 
 
 def _full_url(entry: Entry) -> Hashable:

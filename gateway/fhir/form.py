@@ -13,20 +13,24 @@ from typing import Any, Final
 
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage, Record, Shown, Slots, Value
-from gateway.fhir.slots import element_of, labelled, order, split, unwrap, wrap
+from gateway.fhir.slots import element_of, join, labelled, order, split, unwrap, wrap
 from gateway.fhir.spelling import fold, same
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field without a discriminator. `slot` = what reading it yields (`telecom[phone]`), `prefer` = which slots
-    fill it first; without them the slot that last filled it does, else the field's own, else the first."""
+    fill it first; without them the slot that last filled it does, else the field's own, else the first. `apart` =
+    slots of the same element that the form has a place of their own for."""
 
     slot: str
     prefer: tuple[str, ...] = ()
+    apart: frozenset[str] = frozenset()
 
     def holds(self, slot: str) -> bool:
         """Whether the slot can fill this field: the same element, for a telecom the same system."""
+        if slot in self.apart:
+            return False
         stem = self.slot.split(",")[0].rstrip("]") if self.slot.startswith("telecom[") else f"{element_of(self.slot)}["
         return slot.startswith(stem) and (stem.endswith("[") or slot[len(stem)] in ",]")
 
@@ -42,10 +46,12 @@ EVERYTHING: Final = Coverage()
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """`reads`: what a read speaks about. `writes`: the elements or slots that can be sent, None = all.
+    """`reads`: what a read speaks about. `writes`: the elements or slots that can be sent, None = all; `never`: slots
+    among them that cannot.
 
-    `parts`: per element the keys that the form shows. `rewriting`: names in REWRITING. `partial`: a write may name
-    some slots only and leaves the others alone.
+    `parts`: per element the keys that the form shows. `rewriting`: names in REWRITING, `displays`: a system's own way
+    of showing one value of an element, None = not at all. `silent`: per slot the value that only says that nothing is
+    known. `partial`: a write may name some slots only and leaves the others alone.
     """
 
     reads: Coverage = EVERYTHING
@@ -54,9 +60,17 @@ class Form:
     parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     rewriting: tuple[str, ...] = ()
     partial: bool = False
+    never: frozenset[str] = frozenset()
+    displays: Callable[[str, Any], Any] | None = None
+    silent: Mapping[str, Value] = field(default_factory=dict)
 
     def carries(self, slot: str) -> bool:
-        return self.writes is None or slot in self.writes or element_of(slot) in self.writes
+        if slot in self.never:
+            return False
+        if self.writes is None or slot in self.writes or element_of(slot) in self.writes:
+            return True
+        single = self.field_of(slot)
+        return single is not None and single.slot in self.writes
 
     @property
     def readable(self) -> bool:
@@ -83,7 +97,22 @@ def render(resource: Resource, form: Form, record: Record) -> dict[str, Value]:
         filled_by = choose(single, slots, record) or record.bound.get(single.slot, single.slot)
         for slot in [slot for slot in rendered if single.holds(slot) and slot != filled_by]:
             del rendered[slot]
-    return {slot: value for slot, value in rendered.items() if form.carries(slot)}
+    return {slot: value for slot, value in rendered.items() if form.carries(slot) and not _is_silent(form, slot, value)}
+
+
+def _is_silent(form: Form, slot: str, value: Value) -> bool:
+    """Whether sending it would say nothing there: what is not known, or what they do not show at all."""
+    if slot in form.silent and same(slot, value, form.silent[slot]):
+        return True
+    return form.displays is not None and value is not None and unwrap(reflect(form, slot, value))[0] == []
+
+
+def narrow(resource: Resource, form: Form, rendered: Slots) -> Resource:
+    """The resource with that value only which fills each single-valued field, as `rendered` has chosen."""
+    if not form.fields:
+        return resource
+    kept = {slot: value for slot, value in split(resource).items() if form.field_of(slot) is None or slot in rendered}
+    return join(resource["resourceType"], kept)
 
 
 def choose(single: Field, slots: Slots, record: Record) -> str | None:
@@ -99,7 +128,7 @@ def bind(record: Record, slots: Slots, form: Form) -> Record:
     So nothing is sent that would change nothing there, and a later edit in a form that shows a part only is taken as
     an edit of that part. Call it before `render`.
     """
-    if not (form.fields or form.parts or form.rewriting):
+    if not (form.fields or form.parts or form.rewriting or form.displays):
         return record
     for single in form.fields:
         record = _rebind(record, slots, form, single)
@@ -121,11 +150,12 @@ def echoes(form: Form, slot: str, sent: Value, displayed: Value) -> bool:
 def reflect(form: Form, slot: str, value: Value) -> Value:
     """A slot's value as their side would display it."""
     plain, twin, contained = unwrap(value)
-    if not isinstance(plain, list):
-        return value
     element = element_of(slot)
+    if not isinstance(plain, list):
+        return wrap(form.displays(element, plain), twin, contained) if form.displays and plain is not None else value
     items = plain[:1] if form.field_of(slot) else plain
-    return wrap([_reflected(form, element, item) for item in items], twin, contained)
+    shown = [_reflected(form, element, item) for item in items]
+    return wrap([item for item in shown if item is not None], twin, contained)
 
 
 def _reflected(form: Form, element: str, item: Any) -> Any:
@@ -135,7 +165,7 @@ def _reflected(form: Form, element: str, item: Any) -> Any:
     shown = {key: part for key, part in item.items() if kept is None or key in kept or key in ("use", "system")}
     for name in form.rewriting:
         shown = REWRITING[name](element, shown)
-    return shown
+    return form.displays(element, shown) if form.displays else shown
 
 
 def _shows_part(form: Form, slot: str, value: Value, shown: Shown) -> bool:
@@ -203,6 +233,14 @@ def _first_given(element: str, item: dict[str, Any]) -> dict[str, Any]:
     return {**item, "given": item["given"][:1]} if element == "name" and item.get("given") else item
 
 
+def _name_text(element: str, item: dict[str, Any]) -> dict[str, Any]:
+    """A name that is shown as one text."""
+    if element != "name":
+        return item
+    text = item.get("text") or " ".join([*(item.get("given") or []), item.get("family") or ""]).strip()
+    return {key: part for key, part in item.items() if key == "use"} | ({"text": text} if text else {})
+
+
 def _each_text(item: dict[str, Any], rewrite: Callable[[str], str]) -> dict[str, Any]:
     return {key: _rewritten(part, rewrite) if key in _TEXTS else part for key, part in item.items()}
 
@@ -223,4 +261,5 @@ REWRITING: Final[Mapping[str, Callable[[str, dict[str, Any]], dict[str, Any]]]] 
     "unaccented": _unaccented,
     "digits": _digits,
     "first-given": _first_given,
+    "name-text": _name_text,
 }

@@ -31,6 +31,8 @@ def _hides(form: Form, slot: str, sent: list[Any], displayed: list[Any]) -> bool
 def _edited(whole: Any, before: Any, after: Any) -> Any:
     if not (isinstance(whole, dict) and isinstance(before, dict) and isinstance(after, dict)):
         return after
+    if before.get("text") != after.get("text"):
+        return after  # the whole in words: who edits it and does not see the parts has changed them too
     kept = {key: part for key, part in whole.items() if key not in before or before[key] == after.get(key)}
     changed = {key: _part(whole.get(key), before.get(key), part) for key, part in after.items() if key not in kept}
     return {key: {**kept, **changed}[key] for key in {**whole, **after} if key in kept or key in changed}

@@ -6,7 +6,7 @@ FHIR R4 §2.3.0 (References), §2.36.4.1 (Resolving references in Bundles), §3.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +23,12 @@ _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?(.+)", re.ASCII)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:", re.ASCII)
 _HREF = re.compile(r"""((?:href|src)\s*=\s*["'])(urn:[^"']+)(?=["'])""")
 _SPEAKING = frozenset({"reference", "div", "url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
+_SILENT = frozenset(
+    {"system", "version", "code", "display", "userSelected", "value", "unit", "comparator", "use", "rank"}
+)
+"""What has a system and nothing but these is a Coding, Quantity, Identifier or ContactPoint: half of all objects, and
+none of them points anywhere."""
+
 _LOGICAL = frozenset({"id", "extension", "type", "identifier", "display"})
 
 
@@ -67,10 +73,12 @@ def _walk(node: dict[str, Json], trail: Trail, found: list[Ref]) -> None:
         elif kind is dict:
             if key == "identifier" and node.keys() <= _LOGICAL:
                 found.append(Ref(trail, "identifier", ""))
+            if value.keys() <= _SILENT and "system" in value:
+                continue
             _walk(value, trail + (key,), found)  # noqa: RUF005 (unpacking costs twice as much, and this runs for every object)
         elif kind is list:
             for at, item in enumerate(value):
-                if type(item) is dict:
+                if type(item) is dict and not (item.keys() <= _SILENT and "system" in item):
                     _walk(item, trail + (key, at), found)  # noqa: RUF005
 
 
@@ -232,12 +240,10 @@ def compartment(resource: Resource) -> str | None:
     if type_ == "Patient":
         return f"Patient/{resource['id']}" if resource.get("id") else None
     element = PATIENT_ELEMENT.get(str(type_))
-    return next(_patients(resource.get(element)), None) if element else None
-
-
-def _patients(value: Json) -> Iterator[str]:
-    for one in value if isinstance(value, list) else [value]:
+    value = resource.get(element) if element else None
+    for one in value if isinstance(value, list) else (value,):
         held = one.get("actor", one) if isinstance(one, dict) else None  # Appointment.participant.actor
         reference = held.get("reference") if isinstance(held, dict) else None
         if isinstance(reference, str) and reference.startswith("Patient/"):
-            yield _versionless(reference)
+            return _versionless(reference)
+    return None

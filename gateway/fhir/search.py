@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote, unquote_to_bytes
 
 from gateway.errors import InvalidInput
 from gateway.fhir import times
@@ -86,10 +86,19 @@ def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Qu
 
 def unquote(query: str) -> list[tuple[str, str]]:
     """The parameters of a query string in their order. Raises InvalidInput when it is not UTF-8 or has too many."""
+    parts = [part for part in query.split("&") if part]
     try:
-        return parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
+        if len(parts) > FIELDS:
+            raise ValueError
+        return [(_unquoted(name), _unquoted(value)) for name, _, value in (part.partition("=") for part in parts)]
     except ValueError:
         raise InvalidInput(f"not a query string in UTF-8 of at most {FIELDS} parameters") from None
+
+
+def _unquoted(text: str) -> str:
+    """Raises ValueError when it is not UTF-8."""
+    plain = text.replace("+", " ")
+    return unquote_to_bytes(plain).decode() if "%" in plain else plain
 
 
 def check(name: str, value: str) -> None:
@@ -248,8 +257,10 @@ def _unescape(text: str) -> str:
 def identifiers_of(resource: Resource) -> list[tuple[str, str]]:
     """The (system, value) rows a resource is found by, in its own order; no system = ""."""
     found = resource.get("identifier")
-    rows = map(_row, found if isinstance(found, list) else [found])
-    return list(dict.fromkeys(row for row in rows if row))
+    if found is None:
+        return []
+    rows = [row for one in (found if isinstance(found, list) else (found,)) if (row := _row(one))]
+    return list(dict.fromkeys(rows)) if len(rows) > 1 else rows
 
 
 def _row(identifier: Any) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.fhir.json import Json, Resource
@@ -100,6 +101,7 @@ def key_systems(ours: str, configured: Iterable[str] = ()) -> KeySystems:
     return KeySystems(own, frozenset(one for one in systems if never_system(one) is None))
 
 
+@lru_cache(maxsize=1024)  # few systems come again and again
 def normal_system(system: str) -> str:
     """One spelling per system: `1.2.3` and `URN:OID:1.2.3` are `urn:oid:1.2.3`; scheme and host in lower case."""
     text = system.strip()
@@ -120,6 +122,7 @@ def normal_value(value: str) -> str:
     return " ".join(unicodedata.normalize("NFC", value).split())
 
 
+@lru_cache(maxsize=1024)
 def never_system(system: str) -> str | None:
     """Why a normalised system can never be a key; None when it can."""
     arc = next((why for root, why in NEVER_ARCS.items() if system == root or system.startswith(f"{root}.")), None)

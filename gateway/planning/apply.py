@@ -41,10 +41,13 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
     before = [one.state.number if one.state else 0 for one in meant]
     linkup = LinkUp(world, meant)
     resources = linkup.run()
-    said = [_read(one, resource, speaker) for one, resource in zip(meant, resources, strict=True)]
+    said = [
+        clinical.read(one, resource, speaker) if resource and one.item.type != "Patient" else None
+        for one, resource in zip(meant, resources, strict=True)
+    ]
     _load_bodies(world, meant, said, speaker)
     bodies: list[bytes | None] = [None] * len(meant)
-    for at in sorted(range(len(meant)), key=lambda at: meant[at].item.type != "Patient"):
+    for at in _patients_first(meant):
         bodies[at] = _apply_one(world, meant[at], resources[at], said[at], linkup, speaker)
     numbers = {version.rid: version.number for version in world.changes.versions}
     _take_conditions(world, meant)
@@ -56,8 +59,9 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
     ]
 
 
-def _read(meant: Meant, resource: Resource | None, speaker: Speaker) -> Said | None:
-    return clinical.read(meant, resource, speaker) if resource and meant.item.type != "Patient" else None
+def _patients_first(meant: Sequence[Meant]) -> list[int]:
+    patients = [at for at, one in enumerate(meant) if one.item.type == "Patient"]
+    return patients + [at for at, one in enumerate(meant) if one.item.type != "Patient"]
 
 
 def _load_bodies(world: World, meant: Sequence[Meant], said: Sequence[Said | None], speaker: Speaker) -> None:
@@ -92,6 +96,9 @@ def _is_ignored(meant: Meant) -> bool:
 
 def _check_once(meant: Sequence[Meant]) -> None:
     """FHIR R4 §3.1.0.11.2: a transaction in which two entries meet at one resource is refused."""
+    rids = [one.state.rid for one in meant if one.state is not None]
+    if len(set(rids)) == len(rids):
+        return
     seen: set[int] = set()
     for one in meant:
         if one.state is None:

@@ -19,8 +19,9 @@ def stored(content: Resource, public_id: str, number: int, at: datetime) -> Reso
     meta = {"versionId": str(number), "lastUpdated": times.to_instant(at)}
     if "meta" in content:
         meta |= {name: value for name, value in content["meta"].items() if name not in _SERVED}
-    head = {"resourceType": content["resourceType"], "id": public_id, "meta": meta}
-    return head | content | head
+    body = {"resourceType": content["resourceType"], "id": public_id, "meta": meta} | content
+    body["id"], body["meta"] = public_id, meta
+    return body
 
 
 def content_of(body: Resource) -> Resource:

@@ -17,6 +17,7 @@ class Said(NamedTuple):
     """What an item says of a clinical resource: its content, the digest of it, and whose record says so."""
 
     meant: Meant
+    state: State
     resource: Resource
     content: Resource
     name: bytes
@@ -33,12 +34,12 @@ def read(meant: Meant, resource: Resource, speaker: Speaker) -> Said:
     state = live(meant)
     content = bodies.content_of(resource)
     known = state.records.get((speaker.connector, meant.item.remote_id or state.id))
-    return Said(meant, resource, content, bodies.digest(content), known.row if known else None)
+    return Said(meant, state, resource, content, bodies.digest(content), known.row if known else None)
 
 
 def apply(world: World, said: Said, patient: int | None, speaker: Speaker) -> bytes | None:
     """Queue the version if the content changed; its stored bytes. `patient`: the rid of its compartment."""
-    state = live(said.meant)
+    state = said.state
     check_version(said.meant.item, state)
     if _is_overtaken(said, speaker):
         return state.raw
@@ -73,13 +74,17 @@ def _is_overtaken(said: Said, speaker: Speaker) -> bool:
 
 def _says_nothing_new(world: World, said: Said) -> bool:
     """Restated; or what is there already; or a client puts back what it had read, edited by others only."""
-    state, item = live(said.meant), said.meant.item
+    state, item = said.state, said.meant.item
     if item.id is not None:
         base, _ = base_of(world, state, item, said.resource)
-        return bodies.digest(bodies.content_of(base)) == said.name
-    if said.is_restated:
-        return True
-    return state.number > 0 and bodies.digest(bodies.content_of(state.body)) == said.name
+        return _is_said_by(said, base)
+    return said.is_restated or (state.number > 0 and _is_said_by(said, state.body))
+
+
+def _is_said_by(said: Said, body: Resource) -> bool:
+    """Whether a version has that content. Most that differ do so at once; the digest also counts every digit."""
+    content = bodies.content_of(body)
+    return content == said.content and bodies.digest(content) == said.name
 
 
 def _version(world: World, state: State, content: Resource, speaker: Speaker) -> bytes:
@@ -101,16 +106,21 @@ def _version(world: World, state: State, content: Resource, speaker: Speaker) ->
 def _index(world: World, state: State, body: Resource) -> None:
     after = search.identifiers_of(body)
     before = search.identifiers_of(state.body) if state.number and not state.deleted else []
-    added = [Identifier(state.type, *pair, state.rid) for pair in after if pair not in before]
+    if before == after:
+        return
+    world.changes.identifiers_added += [
+        Identifier(state.type, *pair, state.rid) for pair in after if pair not in before
+    ]
     gone = [pair for pair in before if pair not in after]
-    world.changes.identifiers_added += added
+    if not gone:
+        return
     world.changes.identifiers_removed += [Identifier(state.type, *pair, state.rid) for pair in gone]
     world.changes.keys_removed += [Key(state.type, "condition", *row, state.rid) for row in condition.rows(gone)]
 
 
 def _remember(world: World, said: Said, speaker: Speaker) -> None:
     """The source's record of it: which content it last stated, by digest, as the body stands in the version log."""
-    state = live(said.meant)
+    state = said.state
     dated = speaker.at if speaker.dated else None
     read_at = dated or world.now
     if said.known is not None:

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 
 from gateway.connectors.call import Accepted, Seen
 from gateway.connectors.config import Config
-from gateway.errors import AmbiguousMatch, Conflict
-from gateway.fhir import deliver, observe, times
+from gateway.connectors.protocol import Delayed
+from gateway.errors import AmbiguousMatch, Conflict, PartnerPending
+from gateway.fhir import deliver, form, observe, times
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage, Record, Value
+from gateway.fhir.slots import split
 from gateway.identity.agree import agrees
 from gateway.planning import bodies, orders, patients, provenance
 from gateway.planning.orders import PENDING, is_pending
@@ -44,7 +46,8 @@ def prepare(
 ) -> Due:
     """Observe what was read there, consolidate, compare, and announce the send; `world.changes` has the rows.
 
-    Raises Conflict when their copy contradicts ours, AmbiguousMatch when it is linked to another Patient.
+    Raises Conflict when their copy contradicts ours, AmbiguousMatch when it is linked to another Patient, and
+    PartnerPending while a create that they took may still show up.
     """
     state = _state(world, rid)
     key, known = _record(world, state, config, remote_id, seen)
@@ -57,13 +60,24 @@ def prepare(
     due = _due(world, state, key, config)
     if due.slots:
         known = state.records[key]
-        until = world.now + timeout
-        announced = deliver.intend(
-            known.record, due.slots, due.stamps, sent_at=world.now, until=until, carried=due.carried
-        )
-        state.records[key] = replace(known, record=announced)
+        state.records[key] = replace(known, record=_announced(world, known.record, config, due, timeout))
     patients.write_records(world, state, {key})
     return due
+
+
+def _announced(world: World, record: Record, config: Config, due: Due, timeout: timedelta) -> Record:
+    """The record with the send announced. Where a create may be carried out late it stays open until it must have
+    shown up, and is not sent a second time before."""
+    slots, carried, until = due.slots, due.carried, world.now + timeout
+    connector = config.connector
+    if isinstance(connector, Delayed) and due.remote_id is None:
+        if record.intents:
+            raise PartnerPending(f"{config.name} was sent it and has not shown yet what became of it", sent=False)
+        side = config.side(world.directory.ours)
+        until += timedelta(seconds=connector.settles(side))
+        held = connector.created(due.body, side)
+        slots, carried = (slots, carried) if held is None else (split(held), None)
+    return deliver.intend(record, slots, due.stamps, sent_at=world.now, until=until, carried=carried)
 
 
 def accepted(
@@ -122,10 +136,9 @@ def _record(
     if key in state.records:
         return key, state.records[key]
     _check_free(world, state, config, real, seen)
-    known = state.records.pop(pending, None) or _fresh(config, state, real)
+    known = patients.named(state, config.name, real) or _fresh(config, state, real)
     patients.link(world, state, config.name, real, {"rule": "delivery"})
-    row = known.row._replace(remote_id=real)
-    return key, Known(row, replace(known.record, remote_id=real))
+    return key, known
 
 
 def _fresh(config: Config, state: State, remote_id: str) -> Known:
@@ -160,7 +173,8 @@ def _due(world: World, state: State, key: tuple[str, str], config: Config) -> Du
     state.records[key] = replace(known, record=compared.record)
     remote_id = None if is_pending(key[1]) else key[1]
     carried = None if config.form.partial else compared.wanted
-    return Due(body, compared.due, carried, result.stamps, remote_id, max(state.number, _number(world, state)))
+    narrowed = form.narrow(body, config.form, compared.wanted)
+    return Due(narrowed, compared.due, carried, result.stamps, remote_id, max(state.number, _number(world, state)))
 
 
 def _number(world: World, state: State) -> int:

@@ -16,15 +16,22 @@ from gateway.store import ConnectorRow
 DOMAIN = ("Provenance", "Binary", "AuditEvent")
 """What stays here: traces of our own work and the original bytes, not facts that a partner keeps."""
 
+ENDED = "deleted"
+"""The state of a connector that was taken away: what it had said stays known, and under whose name."""
+STILL = ("paused", ENDED)
+
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """`ours`: our FHIR base. `peers`: every connector by its name."""
+    """`ours`: our FHIR base. `peers`: every connector by its name. `still`: those that nothing is sent to or taken from
+    now; what they tell us is kept until they go on."""
 
     ours: str
     peers: Mapping[str, Config]
     policy: Policy
     keys: KeySystems
+    still: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
 
     @property
     def patient_system(self) -> str:
@@ -46,18 +53,19 @@ class Directory:
         """The connectors that resources of that type are sent to."""
         if resource_type in DOMAIN:
             return []
-        return [config for config in self.peers.values() if config.pushes(resource_type)]
+        return [one for one in self.peers.values() if one.pushes(resource_type) and one.name not in self.ended]
 
     def by_path(self, path: str) -> Config:
         """The connector whose webhooks arrive at `path`. Raises Missing."""
         for config in self.peers.values():
-            if config.webhook_path == path:
+            if config.webhook_path == path and config.name not in self.ended:
                 return config
         raise Missing("no connector takes webhooks at this path")
 
 
 def build(rows: Iterable[ConnectorRow], *, ours: str, tolerance: timedelta) -> Directory:
-    """The directory of what is stored; a paused connector stays known but is not sent anything by the workers."""
+    """The directory of what is stored; a connector that is still, or was ended, stays known."""
+    rows = list(rows)
     peers = {row.name: from_json(json.decode(row.config)) for row in rows}
     policy = Policy(
         priority={name: config.priority for name, config in peers.items()},
@@ -66,4 +74,6 @@ def build(rows: Iterable[ConnectorRow], *, ours: str, tolerance: timedelta) -> D
     )
     systems = [config.remote_system for config in peers.values() if config.id_system or config.endpoint]
     listed = [system for config in peers.values() for system in config.key_systems]
-    return Directory(ours, peers, policy, key_systems(f"{ours}/Patient", [*systems, *listed]))
+    still = frozenset(row.name for row in rows if row.state in STILL or peers[row.name].waits)
+    ended = frozenset(row.name for row in rows if row.state == ENDED)
+    return Directory(ours, peers, policy, key_systems(f"{ours}/Patient", [*systems, *listed]), still, ended)

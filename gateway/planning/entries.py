@@ -14,17 +14,10 @@ _ACTIONS: dict[str, Action] = {"POST": "create", "PUT": "update", "DELETE": "del
 
 def to_item(entry: Entry) -> Item:
     """An entry of a client's Bundle as what it asks for."""
-    return Item(
-        path=resource_path(entry),
-        action=_ACTIONS[entry.method],
-        type=entry.type,
-        resource=entry.resource if entry.method != "DELETE" else None,
-        id=entry.id,
-        condition=entry.condition or entry.if_none_exist,
-        if_match=entry.if_match,
-        full_url=entry.full_url,
-        names=entry.names,
-    )
+    method, condition = entry.method, entry.condition or entry.if_none_exist
+    resource = entry.resource if method != "DELETE" else None
+    stated = (entry.type, resource, entry.id, None, condition, entry.if_match, entry.full_url, entry.names)
+    return Item(resource_path(entry), _ACTIONS[method], *stated)
 
 
 def resource_path(entry: Entry) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 
 from gateway.connectors.call import Accepted
 from gateway.connectors.config import Config
@@ -24,7 +25,8 @@ _FIRST = ("Patient", "Organization", "Location", "Practitioner", "PractitionerRo
 @dataclass(frozen=True, slots=True)
 class Part:
     """One resource to bring. `number`: its version. `reads`: whether their copy is read first. `identifiers`: what
-    it may be found by there. `local`: their `Type/id` -> ours."""
+    it may be found by there. `local`: their `Type/id` -> ours. `needs`: our `Type/id` of what it refers to and they
+    have to hold before it."""
 
     delivery_id: int
     rid: int
@@ -36,6 +38,11 @@ class Part:
     reads: bool
     identifiers: tuple[tuple[str, str], ...] = ()
     local: Mapping[str, str] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return f"{self.type}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +61,27 @@ def load(reader: Reader, directory: Directory, config: Config, claimed: Claim) -
     rids = [row.rid for row in claimed.deliveries]
     heads = reader.heads_by_rid(rids)
     contents = _contents(reader, heads)
-    delivered: dict[str, str] = {}
-    extras = _extras(reader, directory, config, contents, heads, delivered)
-    records = _records(reader, config, rids)
-    _note(delivered, heads, records)
-    group = Group([], extras, [], delivered)
-    local = {theirs: ours for ours, theirs in delivered.items()}
+    inside = {(head.type, head.id) for head in heads.values()}
+    named = {rid: _named(content, directory) for rid, content in contents.items()}
+    around = _held_with_us(reader, config, set().union(*named.values()) - inside)
+    group = Group([], [], [], {})
+    records = _records(reader, config, [*rids, *around])
+    _note(group.delivered, {**heads, **around}, records)
+    missing = {rid: head for rid, head in around.items() if f"{head.type}/{head.id}" not in group.delivered}
+    if config.groups is not None:
+        group.extras.extend(_extras(reader, directory, config, missing, inside, group.delivered))
+    needs = _needs(reader, directory, config, {**heads, **around}, contents, named, missing)
+    local = {theirs: ours for ours, theirs in group.delivered.items()}
     for row in sorted(claimed.deliveries, key=lambda row: _rank(heads[row.rid].type)):
-        _sort_in(group, row, heads[row.rid], contents.get(row.rid), records.get(row.rid, ()), directory, local)
+        part = _part(row, heads[row.rid], contents.get(row.rid), records.get(row.rid, ()), directory, config)
+        if not isinstance(part, Part):
+            group.settled.append(part)
+        elif any((one.rid, one.remote_id) == (part.rid, part.remote_id) for one in group.parts):
+            group.settled.append(
+                (row.delivery_id, part.number, part.remote_id or "")
+            )  # a copy that was named meanwhile
+        else:
+            group.parts.append(replace(part, local=local, needs=needs.get(row.rid, frozenset())))
     return group
 
 
@@ -82,28 +102,27 @@ def accepted(tx: Tx, config: Config, part: Part, answer: Accepted) -> None:
     tx.write(changes)
 
 
-def _sort_in(
-    group: Group,
+def _part(
     row: Delivery,
     head: Head,
     content: Resource | None,
     records: Sequence[RecordRow],
     directory: Directory,
-    local: Mapping[str, str],
-) -> None:
+    config: Config,
+) -> Part | tuple[int, int, str]:
+    """What to bring or, when they hold it, the delivery with its version and their id."""
     copies = [one for one in records if one.remote_id != head.id]
     linked = next((one for one in copies if not is_pending(one.remote_id)), None)
     named = next((one for one in copies if one.remote_id == row.remote_id), linked)
     remote_id = named.remote_id if named is not None and not is_pending(named.remote_id) else None
     patient = head.type == "Patient"
     if content is None or (head.deleted and not patient) or (not patient and _is_there(named, content)):
-        group.settled.append((row.delivery_id, head.number, remote_id or row.remote_id))
-        return
+        return row.delivery_id, head.number, remote_id or row.remote_id
     keys = tuple(key_identifiers(content, directory.keys)) if patient else ()
-    reads = patient or remote_id is not None
+    # A system that takes no conditional writes is asked first whether it holds what we would create.
+    reads = patient or remote_id is not None or config.groups is None
     ids = tuple((key.system, key.value) for key in keys)
-    part = Part(row.delivery_id, head.rid, head.type, head.id, head.number, content, remote_id, reads, ids, local)
-    group.parts.append(part)
+    return Part(row.delivery_id, head.rid, head.type, head.id, head.number, content, remote_id, reads, ids)
 
 
 def _is_there(record: RecordRow | None, content: Resource) -> bool:
@@ -124,37 +143,80 @@ def _contents(reader: Reader, heads: Mapping[int, Head]) -> dict[int, Resource]:
     return found
 
 
+def _held_with_us(reader: Reader, config: Config, named: AbstractSet[tuple[str, str]]) -> dict[int, Head]:
+    """Those of these resources that are alive here and that this system takes."""
+    heads = reader.heads(named).values() if named else ()
+    return {
+        head.rid: head for head in heads if config.pushes(head.type) and head.type not in DOMAIN and not head.deleted
+    }
+
+
 def _extras(
     reader: Reader,
     directory: Directory,
     config: Config,
-    contents: Mapping[int, Resource],
-    heads: Mapping[int, Head],
+    missing: Mapping[int, Head],
+    inside: AbstractSet[tuple[str, str]],
     delivered: dict[str, str],
 ) -> list[Part]:
-    """What the group refers to and they do not hold yet, closed under reference; `delivered` gets what they do."""
-    inside = {(head.type, head.id) for head in heads.values()}
+    """What the group refers to and they do not hold yet, closed under reference; `delivered` gets what they do.
+
+    A Patient is never sent along: she has a standing order of her own, which reads before it writes.
+    """
+    met = set(inside)
     found: list[Part] = []
-    wanted = _named(contents.values(), directory) - inside
-    while wanted:
-        inside |= wanted
-        others = {head.rid: head for head in reader.heads(wanted).values() if config.pushes(head.type)}
-        others = {rid: head for rid, head in others.items() if head.type not in DOMAIN and not head.deleted}
-        records = _records(reader, config, others)
-        _note(delivered, others, records)
-        missing = {rid: head for rid, head in others.items() if f"{head.type}/{head.id}" not in delivered}
+    while missing:
         more = _contents(reader, missing)
         found += [
             Part(EXTRA, rid, head.type, head.id, head.number, more[rid], None, reads=False)
             for rid, head in missing.items()
             if rid in more and head.type != "Patient"
         ]
-        wanted = _named(more.values(), directory) - inside
+        met |= {(head.type, head.id) for head in missing.values()}
+        others = _held_with_us(reader, config, _named_in(more.values(), directory) - met)
+        _note(delivered, others, _records(reader, config, others))
+        missing = {rid: head for rid, head in others.items() if f"{head.type}/{head.id}" not in delivered}
     return sorted(found, key=lambda part: _rank(part.type))
 
 
-def _named(contents: Iterable[Resource], directory: Directory) -> set[tuple[str, str]]:
-    refs = (ref for content in contents for ref in references.collect(content) if ref.kind in ("relative", "absolute"))
+def _needs(
+    reader: Reader,
+    directory: Directory,
+    config: Config,
+    heads: Mapping[int, Head],
+    contents: Mapping[int, Resource],
+    named: Mapping[int, AbstractSet[tuple[str, str]]],
+    missing: Mapping[int, Head],
+) -> dict[int, frozenset[str]]:
+    """By rid: what has to be there before it. Of two that refer to each other the first in rank does not wait."""
+    by_name = {(head.type, head.id): head for head in heads.values()}
+    alone = config.groups is None
+    theirs = dict(named)
+    if alone and missing:
+        theirs |= {rid: _named(content, directory) for rid, content in _contents(reader, missing).items()}
+    needs: dict[int, frozenset[str]] = {}
+    for rid in contents:
+        own = (heads[rid].type, heads[rid].id)
+        wanted = [by_name[name] for name in named[rid] if name != own and name in by_name]
+        wanted = [head for head in wanted if config.pushes(head.type) and not head.deleted]
+        kept = [
+            one for one in wanted if not (alone and own in theirs.get(one.rid, ()) and _goes_first(heads[rid], one))
+        ]
+        needs[rid] = frozenset(f"{head.type}/{head.id}" for head in kept)
+    return needs
+
+
+def _goes_first(one: Head, other: Head) -> bool:
+    return (_rank(one.type), one.rid) < (_rank(other.type), other.rid)
+
+
+def _named_in(contents: Iterable[Resource], directory: Directory) -> set[tuple[str, str]]:
+    return {name for content in contents for name in _named(content, directory)}
+
+
+def _named(content: Resource, directory: Directory) -> set[tuple[str, str]]:
+    """(type, id) of the resources of ours that it refers to."""
+    refs = (ref for ref in references.collect(content) if ref.kind in ("relative", "absolute"))
     locals_ = (references.local(ref.value, directory.ours) for ref in refs)
     return {(one.type, one.id) for one in locals_ if one is not None}
 

@@ -26,6 +26,7 @@ class LinkUp:
         named = ((at, one.item.full_url, one.item.names) for at, one in enumerate(meant) if one.item.resource)
         self._targets = references.targets(named, self._base)
         self._found: dict[str, str] = {}
+        self._inner: dict[tuple[str, str | None], str | None] = {}
         self._patients: dict[str, int] = {
             one.state.location: one.state.rid for one in meant if one.state and one.state.type == "Patient"
         }
@@ -51,11 +52,20 @@ class LinkUp:
         """What the references of one item mean within the message."""
         mapping: dict[str, str] = {}
         for ref in self._refs[at]:
-            target = self._targets.find(ref, self._meant[at].item.full_url)
-            state = self._meant[target].state if target is not None else None
-            if state is not None:
-                mapping[ref.value] = state.location
+            if ref.kind in _NAMING:
+                location = self._location(ref, self._meant[at].item.full_url if ref.kind == "relative" else None)
+                if location is not None:
+                    mapping[ref.value] = location
         return mapping
+
+    def _location(self, ref: Ref, full_url: str | None) -> str | None:
+        """The item that a reference names; most of a message name the same few."""
+        asked = ref.value, full_url
+        if asked not in self._inner:
+            target = self._targets.find(ref, full_url)
+            state = self._meant[target].state if target is not None else None
+            self._inner[asked] = state.location if state is not None else None
+        return self._inner[asked]
 
     def _look_up(self, refs: Sequence[Ref]) -> None:
         """Which of the others name something that is here."""
@@ -108,8 +118,10 @@ class LinkUp:
 
     def _rewritten(self, at: int, mapping: dict[str, str]) -> Resource | None:
         resource = self._meant[at].item.resource
-        return references.rewrite(resource, self._found | mapping, self._refs[at]) if resource else None
+        known = self._found | mapping if self._found else mapping
+        return references.rewrite(resource, known, self._refs[at]) if resource else None
 
 
+_NAMING = frozenset({"urn", "absolute", "relative", "link", "narrative"})
 _HERE = ("relative", "absolute")
 _MUST = ("relative", "urn", "conditional", "unreadable")

@@ -10,6 +10,7 @@ from gateway.fhir import deliver, form
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Record, Value
 from gateway.fhir.slots import split
+from gateway.planning.bodies import content_of
 from gateway.planning.directory import Directory
 from gateway.planning.world import Known, State, World
 from gateway.store import NewDelivery
@@ -68,14 +69,32 @@ def order_patient(world: World, state: State, content: Resource, number: int, *,
     """Standing orders for every system whose copy of this Patient differs, or which has none yet."""
     body = outgoing(state.id, content, world.directory, deleted=deleted)
     for config in world.directory.targets("Patient"):
-        copies = [known for known in state.records.values() if is_copy(state, known, config)]
-        for known in copies:
-            compared = compare(known.record, body, config, world.directory.patient_system)
-            if compared.due and is_live(state, known):
-                remote_id = "" if is_pending(known.row.remote_id) else known.row.remote_id
-                world.changes.deliveries.append(_order(world, state, config, remote_id, number))
-        if not copies and not deleted:
-            world.changes.deliveries.append(_order(world, state, config, "", number))
+        _order_copies(world, state, body, number, config, deleted=deleted)
+
+
+def _order_copies(world: World, state: State, body: Resource, number: int, config: Config, *, deleted: bool) -> None:
+    copies = [known for known in state.records.values() if is_copy(state, known, config)]
+    for known in copies:
+        compared = compare(known.record, body, config, world.directory.patient_system)
+        if compared.due and is_live(state, known):
+            remote_id = "" if is_pending(known.row.remote_id) else known.row.remote_id
+            world.changes.deliveries.append(_order(world, state, config, remote_id, number))
+    if not copies and not deleted:
+        world.changes.deliveries.append(_order(world, state, config, "", number))
+
+
+def order_lacking(world: World, rid: int, source: str, config: Config) -> None:
+    """A standing order for one system that has no copy of a live resource, or another one (its first contact).
+
+    `source`: who stated the current version.
+    """
+    world.load([rid])
+    state = world.states[rid]
+    if state.type == "Patient":
+        body = outgoing(state.id, content_of(state.body), world.directory)
+        _order_copies(world, state, body, state.number, config, deleted=False)
+    elif config.name != source and not any(is_copy(state, known, config) for known in state.records.values()):
+        world.changes.deliveries.append(_order(world, state, config, "", state.number))
 
 
 def order_clinical(world: World, state: State, number: int, source: str) -> None:

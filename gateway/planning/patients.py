@@ -25,10 +25,10 @@ def apply(world: World, meant: Meant, resource: Resource, speaker: Speaker) -> b
     state = live(meant)
     state.patient = state.rid
     check_version(meant.item, state)
-    key, known = _record_of(state, meant.item, speaker)
+    key, known, linked = _record_of(state, meant.item, speaker)
     stated = _observed(world, state, known.record, meant.item, resource, speaker)
     state.records[key] = replace_record(known, stated)
-    if not known.row.revision:
+    if not linked:
         link(world, state, *key, meant.reason)
     return settle(world, state, speaker, {key}, by_id=meant.item.id is not None)
 
@@ -103,13 +103,24 @@ def live(meant: Meant) -> State:
     return meant.state
 
 
-def _record_of(state: State, item: Item, speaker: Speaker) -> tuple[tuple[str, str], Known]:
+def _record_of(state: State, item: Item, speaker: Speaker) -> tuple[tuple[str, str], Known, bool]:
+    """The speaker's record, and whether it is linked already."""
     remote_id = item.remote_id if speaker.kind == "system" and item.remote_id else state.id
     key = (speaker.connector, remote_id)
-    if key not in state.records:
-        row = RecordRow(0, speaker.connector, "Patient", remote_id, state.rid, 0, b"")
-        return key, Known(row, Record(speaker.connector, "Patient", remote_id))
-    return key, state.records[key]
+    if key in state.records:
+        return key, state.records[key], bool(state.records[key].row.revision)
+    row = RecordRow(0, speaker.connector, "Patient", remote_id, state.rid, 0, b"")
+    fresh = Known(row, Record(speaker.connector, "Patient", remote_id))
+    pending = named(state, *key) if speaker.kind == "system" else None
+    return key, pending or fresh, False
+
+
+def named(state: State, connector: str, remote_id: str) -> Known | None:
+    """The record of a copy that had no id yet, under the id that its system gave it; None when none was waiting."""
+    known = state.records.pop((connector, f"{orders.PENDING}{state.id}"), None)
+    if known is None:
+        return None
+    return Known(known.row._replace(remote_id=remote_id), replace(known.record, remote_id=remote_id))
 
 
 def _observed(world: World, state: State, known: Record, item: Item, resource: Resource, speaker: Speaker) -> Record:

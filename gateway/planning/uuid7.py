@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from datetime import datetime
+from functools import lru_cache
 
 _DIGITS = 19
 """Hexadecimal digits drawn for one id: 74 of their bits are used."""
@@ -27,8 +28,13 @@ _pool = _Pool()
 def new_id(at: datetime) -> str:
     """A fresh id; 48 bits of milliseconds, then random."""
     drawn = _random()
+    return f"{_time(at)}-7{drawn[:3]}-{_VARIANT[drawn[3]]}{drawn[4:7]}-{drawn[7:]}"
+
+
+@lru_cache(maxsize=64)  # a message makes all its ids at its one moment
+def _time(at: datetime) -> str:
     time = f"{int(at.timestamp() * 1000) & 0xFFFFFFFFFFFF:012x}"
-    return f"{time[:8]}-{time[8:]}-7{drawn[:3]}-{_VARIANT[drawn[3]]}{drawn[4:7]}-{drawn[7:]}"
+    return f"{time[:8]}-{time[8:]}"
 
 
 def _random() -> str:

@@ -102,12 +102,9 @@ class World:
     def __init__(self, tx: Tx, directory: Directory) -> None:
         self.tx = tx
         self.directory = directory
+        self.now = tx.now
         self.changes = Changes()
         self.states: dict[int, State] = {}
-
-    @property
-    def now(self) -> datetime:
-        return self.tx.now
 
     def load(self, rids: Iterable[int]) -> None:
         """Heads and records of these resources, and the bodies of the Patients among them, once each."""

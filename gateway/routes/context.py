@@ -15,6 +15,7 @@ from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
 from gateway.ingest import Ask, Ingest
 from gateway.priming import Priming
+from gateway.registry.service import Registry
 from gateway.settings import Settings
 from gateway.store import AuditRow, Changes, Store
 from gateway.work import Pool
@@ -34,6 +35,9 @@ class Context:
     tickets: Tickets
     priming: Priming
     ask: Ask
+    registry: Registry
+    seal: bytes
+    """What digests of calls are keyed with: their bodies may hold secrets."""
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
         """Raises NotAuthenticated."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 
 from fastapi import Request, Response
 
@@ -20,7 +20,7 @@ from gateway.planning.world import Action, Item
 from gateway.reading import Read
 from gateway.routes.capability import statement
 from gateway.routes.context import Context, context_of
-from gateway.routes.http import fhir_json, media_type, read_body, read_json, require_json_answer
+from gateway.routes.http import fhir_json, http_date, media_type, read_body, read_json, require_json_answer
 
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d"}
 _FORM, _LARGEST_FORM = "application/x-www-form-urlencoded", 1_000_000
@@ -253,7 +253,7 @@ def _answer(outcome: Outcome) -> Response:
 
 
 def _read_answer(request: Request, found: Read) -> Response:
-    headers = {"ETag": bundle.etag(found.number), "Last-Modified": format_datetime(found.at, usegmt=True)}
+    headers = {"ETag": bundle.etag(found.number), "Last-Modified": http_date(found.at)}
     if _is_known(request, found):
         return Response(status_code=304, headers=headers)
     return fhir_json(found.body, 200, headers)

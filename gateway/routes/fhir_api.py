@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from fastapi import Request, Response
-from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import GatewayError, NotAllowed
@@ -25,17 +24,18 @@ def is_ours(path: str) -> bool:
     return path.startswith(PREFIX) and path[len(PREFIX) :][:1] in ("", "/")
 
 
-async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """One request; a defect of ours is answered, then raised for the log."""
     handler, scope["path_params"] = _address(scope["path"])
     request = Request(scope, receive, send)
     try:
         response = await handler(request)
     except GatewayError as error:
         response = fhir_error(request, error)
+    except Exception as error:
+        await unexpected(request, error)(scope, receive, send)
+        raise
     await response(scope, receive, send)
-
-
-application = ServerErrorMiddleware(_answer, handler=unexpected)
 
 
 def _address(path: str) -> tuple[Handler, dict[str, str]]:

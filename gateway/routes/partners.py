@@ -1,34 +1,25 @@
-"""Partners: the Canvas plugin's endpoint, played by us, and the webhooks of every system."""
+"""Partners: the webhooks of every system."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.connectors import signature
-from gateway.connectors.config import WEBHOOK_SECRET
+from gateway.connectors import registry, signature
+from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Config
 from gateway.connectors.protocol import Answering, Named
-from gateway.errors import NotPermitted
+from gateway.errors import BadSignature, InvalidInput, NotPermitted
 from gateway.fhir import json
 from gateway.flow import Received, dedupe_key
 from gateway.routes.context import context_of
-from gateway.routes.http import plain_json, read_body, read_json
+from gateway.routes.http import plain_json, read_body
 
 router = APIRouter()
 
 WEBHOOK_LIMIT = 5_000_000
-
-
-@router.post("/plugin-io/api/example_patient_sync/patients")
-async def canvas_patients(request: Request) -> Response:
-    """A partner's new patient (Canvas plugin example_patient_sync): 202 with the external identifier."""
-    context = context_of(request)
-    principal = await context.caller(request, raw_authorization=True)
-    principal.require("c", "Patient")
-    raw, body = await read_json(request, context.settings.max_bytes)
-    outcome = await context.ingest.seed(context.received(request, principal, "canvas-patient", raw), body)
-    return Response(outcome.body, outcome.status, outcome.headers, media_type="application/json")
 
 
 @router.post("/api/webhooks/{path:path}")
@@ -37,22 +28,13 @@ async def webhook(request: Request, path: str) -> Response:
     context = context_of(request)
     body = await read_body(request, min(WEBHOOK_LIMIT, context.settings.max_bytes))
     flow = context.flow
-    config, secret = await context.store.query(
+    config, secrets = await context.store.query(
         lambda reader: (
             found := flow.directory(reader).by_path(f"/api/webhooks/{path}"),
-            reader.secrets(found.name).get(WEBHOOK_SECRET),
+            reader.secrets(found.name),
         )
     )
-    tolerance = context.settings.webhook_tolerance
-    event_id = signature.verify(
-        config.sync.signature,
-        secret,
-        request.headers,
-        body,
-        now=datetime.now(UTC),
-        header=config.sync.header,
-        tolerance=tolerance,
-    )
+    event_id = _verified(config, secrets, request, body, context.settings.webhook_tolerance)
     if not config.endpoint and config.sync.read:
         raise NotPermitted(f"the connector {config.name} has no endpoint to read from, nor sync.read false")
     connector = config.connector
@@ -60,6 +42,8 @@ async def webhook(request: Request, path: str) -> Response:
         return plain_json(pong)
     if event_id is None and isinstance(connector, Named):
         event_id = connector.event_id(json.decode(body))
+    elif event_id is None and registry.mapped(config.profile) is not None:
+        event_id = _told_id(config, body, flow.ours)
     media = request.headers.get("content-type", "")
     received = Received(config.name, None, "webhook", media, body, dedupe_key("event", event_id))
     kept = await flow.store_first(received)
@@ -67,3 +51,28 @@ async def webhook(request: Request, path: str) -> Response:
     if fresh:
         context.inbox.put(received)
     return plain_json({"received": True, "message": kept, "duplicate": not fresh})
+
+
+def _verified(
+    config: Config, secrets: Mapping[str, str], request: Request, body: bytes, tolerance: float
+) -> str | None:
+    """The event's id, where its signature carries one. The secret before the last rotation still counts.
+
+    Raises BadSignature.
+    """
+    scheme = signature.choose(config.signatures, request.headers)
+    known = [secrets[name] for name in (WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE) if name in secrets]
+    now, header = datetime.now(UTC), config.sync.header
+    for secret in known[:-1]:
+        with suppress(BadSignature):
+            return signature.verify(scheme, secret, request.headers, body, now=now, header=header, tolerance=tolerance)
+    last = known[-1] if known else None
+    return signature.verify(scheme, last, request.headers, body, now=now, header=header, tolerance=tolerance)
+
+
+def _told_id(config: Config, body: bytes, ours: str) -> str | None:
+    """The event's own id, where the mapping says it stands. What is no event is kept all the same, and fails later."""
+    try:
+        return config.told(body, ours).id
+    except InvalidInput:
+        return None

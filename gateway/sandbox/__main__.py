@@ -12,7 +12,7 @@ def main() -> None:
     parser.add_argument("name", choices=serve.names())
     parser.add_argument("--port", type=int, required=True)
     chosen = parser.parse_args()
-    serve.run(serve.create(chosen.name), chosen.port)
+    serve.run([serve.create(chosen.name)], chosen.port)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -12,6 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Unparsable
 from gateway.fhir import json
+from gateway.sandbox.formats import FORMATS, rewrite
+
+_LONGEST_HOLD = 1.0
+"""Seconds that a call waits to be overtaken by the next one."""
 
 HTML = "<html><body><h1>Something went wrong</h1></body></html>"
 
@@ -34,8 +41,27 @@ class Faults:
     retry_after: int | None = None
     methods: tuple[str, ...] = ()
     times: int | None = None
+    duplicate: bool = False
+    """The call has its effect twice, as when a proxy repeats it."""
+    reorder: bool = False
+    """The call waits until the next one was answered (at most a second)."""
+    stale: bool = False
+    """A read is answered as it was before this knob was set, as by a replica that lags."""
+    rate: int | None = None
+    """Calls that are taken in `rate_seconds`; those above get 429 and Retry-After."""
+    rate_seconds: float = 1.0
+    expire_tokens: bool = False
+    """Every bearer token that was presented so far is refused with 401 from now on."""
+    rewrite: tuple[str, ...] = ()
+    """Formats in which the system keeps what it is sent: any of phone, case, dates, order."""
     duplicate_webhooks: bool = False
     """Every webhook is sent twice, as senders that never saw our answer do."""
+    reorder_webhooks: bool = False
+    """A webhook is kept back until the next one was sent."""
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.rewrite) - FORMATS.keys():
+            raise TypeError(f"unknown formats: {', '.join(sorted(unknown))}")
 
 
 class Sandbox:
@@ -45,6 +71,13 @@ class Sandbox:
         self.app = app
         self.faults = Faults()
         self.log: list[dict[str, Any]] = []
+        self._tokens: set[str] = set()
+        self._expired: frozenset[str] = frozenset()
+        self._answered: dict[tuple[str, str], list[Message]] = {}
+        self._replica: dict[tuple[str, str], list[Message]] = {}
+        self._taken: deque[float] = deque()
+        self._held: asyncio.Event | None = None
+        self._kept_back: list[Callable[[], Awaitable[int]]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -61,6 +94,19 @@ class Sandbox:
     def set(self, **knobs: Any) -> None:
         """All knobs back to normal, then these."""
         self.faults = replace(Faults(), **knobs)
+        self._expired = frozenset(self._tokens) if self.faults.expire_tokens else frozenset()
+        self._replica = dict(self._answered) if self.faults.stale else {}
+        self._taken.clear()
+
+    async def tell(self, send: Callable[[], Awaitable[int]]) -> list[int]:
+        """Send a webhook the way the knobs say; the statuses that it was answered with. One that is kept back is sent
+        after the next one."""
+        if self.faults.reorder_webhooks and not self._kept_back:
+            self._kept_back.append(send)
+            return []
+        sends = [send] * (2 if self.faults.duplicate_webhooks else 1) + self._kept_back
+        self._kept_back = []
+        return [await one() for one in sends]
 
     def _control(self, request: Request, body: bytes) -> Response:
         if request.url.path == "/_log":
@@ -80,6 +126,11 @@ class Sandbox:
             await _drop(send)
             return
         self.log.append(entry)
+        refusal = self._refusal(request)
+        if refusal is not None:
+            entry["status"] = refusal.status_code
+            await refusal(request.scope, request.receive, send)
+            return
         fault = self._take(request.method)
         await asyncio.sleep(fault.delay)
         if fault.drop == "before":
@@ -88,27 +139,95 @@ class Sandbox:
             entry["status"] = fault.status
             await _answer(fault)(request.scope, request.receive, send)
         else:
-            await self._pass(request, entry, send, lost=fault.drop == "after")
+            await self._pass(request, body, entry, send, fault)
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Too many calls, or a token that has expired."""
+        token = request.headers.get("authorization", "")
+        if token.lower().startswith("bearer "):
+            self._tokens.add(token)
+        if token in self._expired:
+            return JSONResponse({"error": "the token has expired"}, 401, {"www-authenticate": "Bearer"})
+        return self._throttled()
+
+    def _throttled(self) -> Response | None:
+        if self.faults.rate is None:
+            return None
+        now, window = time.monotonic(), self.faults.rate_seconds
+        while self._taken and self._taken[0] <= now - window:
+            self._taken.popleft()
+        if len(self._taken) < self.faults.rate:
+            self._taken.append(now)
+            return None
+        wait = max(1, round(self._taken[0] + window - now))
+        return JSONResponse({"error": "too many calls"}, 429, {"retry-after": str(wait)})
 
     def _take(self, method: str) -> Faults:
         """The faults of this call; one of `times` is used up."""
         fault = self.faults
         if fault.times == 0 or (fault.methods and method not in fault.methods):
-            return Faults()
+            return replace(Faults(), rewrite=fault.rewrite)
         if fault.times is not None:
             self.faults = replace(fault, times=fault.times - 1)
         return fault
 
-    async def _pass(self, request: Request, entry: dict[str, Any], send: Send, *, lost: bool) -> None:
-        async def watch(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                entry["status"] = message["status"]
-            if not lost:
-                await send(message)
-
-        await self.app(request.scope, request.receive, watch)
-        if lost:
+    async def _pass(self, request: Request, body: bytes, entry: dict[str, Any], send: Send, fault: Faults) -> None:
+        place = (request.url.path, request.url.query)
+        if fault.stale and request.method == "GET" and place in self._replica:
+            answer = self._replica[place]
+        else:
+            if fault.reorder:
+                await self._be_overtaken()
+            for _ in range(2 if fault.duplicate else 1):
+                answer = await self._run(request, _rewritten(body, fault.rewrite))
+        entry["status"] = answer[0]["status"]
+        if request.method == "GET":
+            self._answered[place] = answer
+        if fault.drop == "after":
             await _drop(send)
+            return
+        for message in answer:
+            await send(message)
+        self._let_go()
+
+    async def _run(self, request: Request, body: bytes) -> list[Message]:
+        """The application's answer."""
+        answer: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            answer.append(message)
+
+        scope = dict(request.scope)
+        length = (b"content-length", str(len(body)).encode())
+        scope["headers"] = [length if pair[0] == length[0] else pair for pair in request.scope["headers"]]
+        await self.app(scope, _replay(body), keep)
+        return answer
+
+    async def _be_overtaken(self) -> None:
+        if self._held is not None:
+            return
+        held = self._held = asyncio.Event()
+        try:
+            async with asyncio.timeout(_LONGEST_HOLD):
+                await held.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._held = None
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.set()
+
+
+def _rewritten(body: bytes, formats: tuple[str, ...]) -> bytes:
+    """The body in the system's own formats, where it is JSON."""
+    if not formats or not body:
+        return body
+    try:
+        return json.encode(rewrite(json.decode(body), formats))
+    except Unparsable:
+        return body
 
 
 async def _read(receive: Receive) -> bytes:

@@ -19,11 +19,14 @@ class Query:
     def __init__(self, text: str) -> None:
         self._wanted = parse_qs(text, keep_blank_values=True)
         self.unknown = sorted(self._wanted.keys() - KNOWN)
-        self.unknown += [one for one in self._wanted.get("_sort", ()) if one != "_lastUpdated"]
+        self.unknown += [one for one in self._wanted.get("_sort", ()) if one.removeprefix("-") != "_lastUpdated"]
 
     def matches(self, alive: Iterable[Resource]) -> list[Resource]:
         found = [one for one in alive if self._fits(one)]
-        return sorted(found, key=lambda one: str(one["meta"]["lastUpdated"])) if "_sort" in self._wanted else found
+        order = self._wanted.get("_sort", [""])[0]
+        if not order:
+            return found
+        return sorted(found, key=lambda one: str(one["meta"]["lastUpdated"]), reverse=order.startswith("-"))
 
     def page(self, kind: str, found: list[Resource], base: str, now: str) -> Resource:
         """A searchset with as much as was asked for, and the address of what follows."""

@@ -6,8 +6,8 @@ import importlib
 import pkgutil
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 
 import uvicorn
@@ -55,11 +55,14 @@ def running(app: Sandbox, port: int = 0) -> Iterator[str]:
             thread.join()
 
 
-def run(app: Sandbox, port: int) -> None:
-    """Serve in this process until it is told to stop."""
-    config = _config(app)
-    config.host, config.port = _HOST, port
-    uvicorn.Server(config).run()
+def run(apps: Sequence[Sandbox], port: int) -> None:
+    """Serve in this process until it is told to stop, each on a port of its own from `port` on."""
+    with ExitStack() as others:
+        for place, app in enumerate(apps[1:], start=1):
+            others.enter_context(running(app, port + place))
+        config = _config(apps[0])
+        config.host, config.port = _HOST, port
+        uvicorn.Server(config).run()
 
 
 def _config(app: Sandbox) -> uvicorn.Config:

@@ -3,8 +3,10 @@
 from .claims import Claim, Settled, claim, renew, settle
 from .opening import open_store, secret_key
 from .reader import Reader
+from .repeats import RepeatRow
 from .rows import (
     AuditRow,
+    Backlog,
     Changes,
     ConflictRow,
     ConnectorRow,
@@ -12,7 +14,10 @@ from .rows import (
     FeedEntry,
     Head,
     HeadUpdate,
+    HealthRow,
+    Hit,
     Identifier,
+    IncidentRow,
     Key,
     LinkRow,
     MessageRow,
@@ -24,12 +29,14 @@ from .rows import (
     RecordRow,
     Version,
 )
+from .runs import RunRow
 from .store import Store
 from .tx import Tx
 from .vault import Vault, load_or_create_key
 
 __all__ = [
     "AuditRow",
+    "Backlog",
     "Changes",
     "Claim",
     "ConflictRow",
@@ -38,7 +45,10 @@ __all__ = [
     "FeedEntry",
     "Head",
     "HeadUpdate",
+    "HealthRow",
+    "Hit",
     "Identifier",
+    "IncidentRow",
     "Key",
     "LinkRow",
     "MessageRow",
@@ -49,6 +59,8 @@ __all__ = [
     "PrincipalRow",
     "Reader",
     "RecordRow",
+    "RepeatRow",
+    "RunRow",
     "Settled",
     "Store",
     "Tx",

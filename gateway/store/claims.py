@@ -5,22 +5,24 @@ All of it runs in a writer's job. A killed worker's lease runs out, and the ordi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Select, Text, and_, bindparam, select, text
+from sqlalchemy import BigInteger, Select, and_, bindparam, select, text
 
 from .clock import to_micros
 from .partners import to_delivery
 from .rows import Delivery
-from .schema import CLAIMABLE, delivery
+from .schema import CLAIMABLE, delivery, stopped
 from .sql import Flavour, Row, Step
 from .tx import Tx
 
-_ROWS_PER_GROUP = 32
-"""How many due rows are looked at per group wanted; what a longer group has beyond that comes with its next claim."""
+_ROWS_PER_GROUP = 8
+_FEWEST_ROWS = 64
+"""How many due rows are looked at for the groups wanted; what a longer group has beyond that comes with its next
+claim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Settled(NamedTuple):
     error: str | None = None
 
 
-def _waiting(flavour: Flavour) -> Select[Any]:
+def _waiting(_: Flavour) -> Select[Any]:
     held = delivery.alias("held")
     taken = select(held.c.delivery_id).where(
         text("held.state IN ('due', 'unknown')"),
@@ -55,12 +57,15 @@ def _waiting(flavour: Flavour) -> Select[Any]:
         held.c.connector == delivery.c.connector,
         held.c.lease_until > bindparam("now"),
     )
-    allowed = flavour.given("connectors", name=Text())
+    alarmed = select(stopped.c.at).where(
+        stopped.c.connector == delivery.c.connector, stopped.c.patient == delivery.c.patient
+    )
     waiting = select(*delivery.c).where(
         CLAIMABLE,
+        delivery.c.connector == bindparam("connector"),
         delivery.c.due_at <= bindparam("now"),
-        delivery.c.connector.in_(select(allowed.c.name)),
         ~taken.exists(),
+        ~alarmed.exists(),
     )
     ordered = waiting.order_by(delivery.c.due_at, delivery.c.delivery_id).limit(bindparam("limit"))
     return ordered.with_for_update(of=delivery, skip_locked=True)
@@ -72,19 +77,15 @@ def _ours(flavour: Flavour) -> Select[Any]:
     return select(*delivery.c).select_from(given.join(delivery, same))
 
 
-def claim(tx: Tx, *, lease: timedelta, limit: int, connectors: Collection[str]) -> list[Claim]:
-    """Up to `limit` groups that are due and that nobody else holds, longest waiting first."""
-    wanted = {
-        "now": to_micros(tx.now),
-        "limit": limit * _ROWS_PER_GROUP,
-        "connectors": [(name,) for name in connectors],
-    }
-    groups: dict[tuple[str, int], list[Delivery]] = {}
-    for row in tx.ask(_waiting, wanted) if connectors else ():
+def claim(tx: Tx, connector: str, *, lease: timedelta, limit: int) -> list[Claim]:
+    """Up to `limit` groups of one connector that are due and that nobody else holds, longest waiting first."""
+    rows = max(limit * _ROWS_PER_GROUP, _FEWEST_ROWS)
+    groups: dict[int, list[Delivery]] = {}
+    for row in tx.ask(_waiting, {"now": to_micros(tx.now), "limit": rows, "connector": connector}):
         one = to_delivery(row)
-        if len(groups) < limit or (one.connector, one.patient) in groups:
-            groups.setdefault((one.connector, one.patient), []).append(one)
-    return [_take(tx, group, due, tx.now + lease) for group, due in groups.items()]
+        if len(groups) < limit or one.patient in groups:
+            groups.setdefault(one.patient, []).append(one)
+    return [_take(tx, (connector, patient), due, tx.now + lease) for patient, due in groups.items()]
 
 
 def _take(tx: Tx, group: tuple[str, int], due: Sequence[Delivery], until: datetime) -> Claim:

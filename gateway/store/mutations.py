@@ -41,6 +41,14 @@ class Mutations:
             ("remote_id", "state", "attempt", "due_at", "lease_until", "fence", "error", "at"),
             {"delivery_id": "delivery_id", "held": "fence"},
         )
+        self.deliveries_made_due = flavour.update(
+            schema.delivery, ("due_at",), {"delivery_id": "delivery_id", "before": "state"}
+        )
+        self.deliveries_replayed = flavour.update(
+            schema.delivery,
+            ("state", "attempt", "due_at", "error", "at"),
+            {"delivery_id": "delivery_id", "before": "state"},
+        )
         self.deliveries_removed = flavour.delete(schema.delivery, ("delivery_id",))
         self.messages_new = flavour.insert(schema.message)
         self.messages_updated = flavour.update(
@@ -57,6 +65,18 @@ class Mutations:
         self.principals_new = flavour.insert(schema.principal)
         self.principals_revoked = flavour.update(schema.principal, ("revoked_at",), {"principal_id": "principal_id"})
         self.principals_used = flavour.update(schema.principal, ("last_used",), {"principal_id": "principal_id"})
+        self.secrets_removed = flavour.delete(schema.secret, ("connector", "name"))
+        self.runs = flavour.upsert(
+            schema.run, ("run_id",), ("state", "asked", "at", "finished_at", "cursor", "report", "error")
+        )
+        self.digests = flavour.upsert(schema.poll_digest, ("connector", "type", "remote_id"), ("digest",))
+        self.healths = flavour.upsert(
+            schema.health, ("connector",), tuple(column.name for column in schema.health.c if not column.primary_key)
+        )
+        self.requests_new = flavour.insert(schema.request)
+        self.incidents = flavour.upsert(schema.incident, ("incident_id",), ("last_at", "closed_at", "count", "detail"))
+        self.stops = flavour.upsert(schema.stopped, ("connector", "patient"), ("at",))
+        self.stops_ended = flavour.delete(schema.stopped, ("connector", "patient"))
         self.subscribers = flavour.upsert(
             schema.subscriber, ("subscriber_id",), ("name", "connector", "config", "state", "at")
         )

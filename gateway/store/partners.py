@@ -72,6 +72,11 @@ def _links_of(flavour: Flavour) -> Select[Any]:
     return select(*link.c).select_from(given.join(link, live))
 
 
+def _links_to(_: Flavour) -> Select[Any]:
+    live = (link.c.connector == bindparam("connector"), link.c.undone_at == LIVE, link.c.link_id > bindparam("after"))
+    return select(*link.c).where(*live).order_by(link.c.link_id).limit(bindparam("limit"))
+
+
 def _deliveries_of(flavour: Flavour) -> Select[Any]:
     given = flavour.given("rids", rid=BigInteger())
     return select(*delivery.c).select_from(given.join(delivery, delivery.c.rid == given.c.rid))
@@ -150,6 +155,11 @@ class Partners(Source):
         wanted = [(connector, *remote, LIVE) for remote in remotes]
         rows = self.ask(_links_of, {"remotes": wanted}) if wanted else []
         return {(row[2], row[3]): to_link(row) for row in rows}
+
+    def links_to(self, connector: str, *, limit: int, after: int = 0) -> list[LinkRow]:
+        """The live links of one system, by id. Walks them: for a comparison of everything."""
+        values = {"connector": connector, "limit": limit, "after": after}
+        return [to_link(row) for row in self.ask(_links_to, values)]
 
     def deliveries_of(self, rids: Iterable[int]) -> dict[int, list[Delivery]]:
         wanted = [(rid,) for rid in rids]

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, Text, and_, bindparam, or_, select
+from sqlalchemy import BigInteger, Select, Text, and_, bindparam, exists, or_, select
 
 from .clock import from_micros
-from .rows import FeedEntry, Head, Version
-from .schema import identifier, identity_key, resource, version
+from .rows import FeedEntry, Head, Hit, Version
+from .schema import identifier, identity_key, link, resource, version
 from .source import Source
 from .sql import Flavour, Row
 
 Pair = tuple[str, str]
 
 HEAD = tuple(resource.c)
+HIT = (
+    *HEAD,
+    version.c.body,
+    exists(link.c.link_id).where(link.c.rid == resource.c.rid, link.c.remote_id != resource.c.id).label("linked"),
+)
 VERSION = tuple(version.c)
 _FEED = (
     version.c.seq,
@@ -35,6 +40,10 @@ _FEED = (
 def to_head(row: Row) -> Head:
     rid, kind, public, number, seq, at, deleted, patient = row
     return Head(rid, kind, public, number, seq, from_micros(at), bool(deleted), patient)
+
+
+def to_hit(row: Row) -> Hit:
+    return Hit(to_head(row[:8]), row[8], bool(row[9]))
 
 
 def to_version(row: Row) -> Version:
@@ -71,7 +80,7 @@ def _history(_: Flavour) -> Select[Any]:
 def _read(_: Flavour) -> Select[Any]:
     joined = resource.join(version, version.c.seq == resource.c.seq)
     named = (resource.c.type == bindparam("type"), resource.c.id == bindparam("id"))
-    return select(*HEAD, version.c.body).select_from(joined).where(*named)
+    return select(*HIT).select_from(joined).where(*named)
 
 
 def _keys(flavour: Flavour) -> Select[Any]:
@@ -138,10 +147,10 @@ class Resources(Source):
         bound = _ALL_VERSIONS if before is None else before
         return [to_version(row) for row in self.ask(_history, {"rid": rid, "before": bound, "limit": limit})]
 
-    def read(self, kind: str, public_id: str) -> tuple[Head, bytes | None] | None:
-        """The fast path of GET; the body is None when the resource is deleted."""
+    def read(self, kind: str, public_id: str) -> Hit | None:
+        """The fast path of GET."""
         rows = self.ask(_read, {"type": kind, "id": public_id})
-        return (to_head(rows[0][:-1]), rows[0][-1]) if rows else None
+        return to_hit(rows[0]) if rows else None
 
     def keys(self, kind: str, of: str, pairs: Iterable[Pair]) -> dict[Pair, int]:
         """The rid that holds each (system, value); `of`: 'key' or 'condition'."""

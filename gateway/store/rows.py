@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Head(NamedTuple):
@@ -20,6 +20,15 @@ class Head(NamedTuple):
     at: datetime
     deleted: bool
     patient: int | None
+
+
+class Hit(NamedTuple):
+    """A resource with its current body, None when it is deleted; `linked`: a record of it may go by another id than
+    ours."""
+
+    head: Head
+    body: bytes | None
+    linked: bool
 
 
 class Version(NamedTuple):
@@ -211,6 +220,53 @@ class ConnectorRow(NamedTuple):
     state: str
     at: datetime
     changed: int
+
+
+class HealthRow(NamedTuple):
+    """How a connector is doing. state: pending, connected, degraded, needs_reauth or error, `since` when; `failures` in
+    a row; nothing is sent before `open_until`; `last_error`: JSON text of its code, message and time; `cursor` where
+    the next poll starts; `registration` = their id of our webhooks."""
+
+    connector: str
+    state: str
+    since: datetime
+    failures: int = 0
+    open_until: datetime | None = None
+    last_sync_at: datetime | None = None
+    last_success_at: datetime | None = None
+    last_error: str | None = None
+    cursor: str | None = None
+    registration: str | None = None
+
+
+class Backlog(NamedTuple):
+    """What is owed to one system: `queued` in all, `held` of them at work, `failed` given up; the oldest is due since
+    `oldest`."""
+
+    queued: int
+    held: int
+    failed: int
+    oldest: datetime | None
+
+
+class IncidentRow(NamedTuple):
+    """Something that went wrong with a connector, once per cause: seen `times` times, the last time at `last_at`."""
+
+    incident_id: int
+    connector: str
+    cause: str
+    opened_at: datetime
+    last_at: datetime
+    closed_at: datetime | None
+    times: int
+    detail: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As operators get it."""
+        closed = None if self.closed_at is None else self.closed_at.isoformat()
+        moments = {"openedAt": self.opened_at.isoformat(), "lastAt": self.last_at.isoformat(), "closedAt": closed}
+        named = {"id": self.incident_id, "connector": self.connector, "cause": self.cause}
+        return {**named, **moments, "times": self.times, "detail": self.detail}
 
 
 class PrincipalRow(NamedTuple):

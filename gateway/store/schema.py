@@ -126,6 +126,7 @@ LIVE = 0
 reads it whole while the table is young."""
 
 CLAIMABLE = text("state IN ('due', 'unknown')")
+DEAD = text("state IN ('rejected', 'exhausted')")
 
 delivery = Table(
     "delivery",
@@ -144,7 +145,8 @@ delivery = Table(
     _text("error", null=True),
     _number("at"),
     Index("delivery_order", "rid", "connector", "remote_id", unique=True),
-    Index("delivery_due", "due_at", sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE),
+    Index("delivery_due", "connector", "due_at", "delivery_id", sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE),
+    Index("delivery_dead", "connector", "delivery_id", sqlite_where=DEAD, postgresql_where=DEAD),
     Index("delivery_group", "patient", "connector", sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE),
 )
 
@@ -259,6 +261,16 @@ incident = Table(
     Index("incident_open", "connector", "cause", unique=True, sqlite_where=OPEN, postgresql_where=OPEN),
 )
 """One open per (connector, cause)."""
+
+stopped = Table(
+    "stopped",
+    metadata,
+    _key("connector", key=True),
+    _number("patient", key=True),
+    _number("at"),
+    sqlite_with_rowid=False,
+)
+"""Patients that a system is sent nothing about until an operator releases them: the loop alarm."""
 
 run = Table(
     "run",

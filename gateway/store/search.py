@@ -10,13 +10,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, bindparam, func, literal_column, or_, select
 
 from .clock import to_micros
-from .resources import HEAD, to_head
-from .rows import Head
+from .resources import HIT, to_hit
+from .rows import Hit
 from .schema import identifier, resource, version
 from .source import Build, Source
 from .sql import Flavour
-
-Hit = tuple[Head, bytes]
 
 
 class Shape(NamedTuple):
@@ -47,7 +45,7 @@ def _search(shape: Shape) -> Build:
             return select(func.count()).select_from(resource).where(found)
         joined = resource.join(version, version.c.seq == resource.c.seq)
         order = _unindexed(resource.c.id) if shape.ids or shape.identifiers or shape.patients else resource.c.id
-        page = select(*HEAD, version.c.body).select_from(joined).where(found, order > bindparam("after"))
+        page = select(*HIT).select_from(joined).where(found, order > bindparam("after"))
         return page.order_by(order).limit(bindparam("limit"))
 
     return build
@@ -101,7 +99,7 @@ class Search(Source):
         """
         shape, values = _question(kind, ids, identifiers, patient, at, counting=False)
         rows = self.ask(_search(shape), {**values, "after": after or "", "limit": limit})
-        return [(to_head(row[:-1]), row[-1]) for row in rows]
+        return [to_hit(row) for row in rows]
 
     def count(
         self,

@@ -195,9 +195,9 @@ def _places(mutation: Mutation, kind: type) -> tuple[int, ...]:
 
 def _refuse_nul(step: Step) -> None:
     """SQLite would take it, PostgreSQL cannot: the same on both."""
-    for place in _places(step.mutation, str):
-        if "\0" in "".join([row[place] or "" for row in step.rows]):
-            raise InvalidInput("a text holds the character U+0000, which cannot be stored")
+    places = _places(step.mutation, str)
+    if "\0" in "".join([row[place] or "" for row in step.rows for place in places]):
+        raise InvalidInput("a text holds the character U+0000, which cannot be stored")
 
 
 def _bytes(step: Step) -> int:

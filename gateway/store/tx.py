@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from gateway.errors import InvalidInput
 
 from .clock import maybe_to_micros, to_micros
+from .health import from_health
+from .incidents import from_incident
 from .keys import Keys
 from .mutations import Mutations
+from .partners import Remote
 from .reader import Reader
-from .rows import AuditRow, Changes, ConnectorRow, Identifier, Key, NewVersion, PrincipalRow, RecordRow
+from .repeats import RepeatRow
+from .rows import (
+    AuditRow,
+    Changes,
+    ConnectorRow,
+    Delivery,
+    HealthRow,
+    Identifier,
+    IncidentRow,
+    Key,
+    NewVersion,
+    PrincipalRow,
+    RecordRow,
+)
+from .runs import RunRow, to_run
 from .schema import LIVE
 from .source import Statements
 from .sql import Row, Session, Step
@@ -147,6 +164,52 @@ class Tx(Reader):
         """Encrypted, bound to this connector. Raises Missing."""
         token = self._keeper().seal(self.connector_id(connector), name, value)
         self.apply([Step(self.mutations.secrets, [(connector, name, token)])])
+
+    def remove_secret(self, connector: str, name: str) -> None:
+        self.apply([Step(self.mutations.secrets_removed, [(connector, name)])])
+
+    def put_run(self, row: RunRow) -> None:
+        """Make or change it."""
+        self.apply([Step(self.mutations.runs, [to_run(row)])])
+
+    def put_repeat(self, row: RepeatRow) -> None:
+        """What an Idempotency-Key was used for."""
+        kept = (row.repeat_id, "repeat", row.principal, row.made, "done", row.asked, None, to_micros(self.now), None)
+        self.apply([Step(self.mutations.requests_new, [kept])])
+
+    def put_digests(self, connector: str, digests: Mapping[Remote, bytes]) -> None:
+        """What their resources are like now."""
+        rows = [(connector, *remote, digest) for remote, digest in digests.items()]
+        self.apply([Step(self.mutations.digests, rows)])
+
+    def put_health(self, row: HealthRow) -> None:
+        """How a connector is doing from now on."""
+        self.apply([Step(self.mutations.healths, [from_health(row)])])
+
+    def put_incident(self, row: IncidentRow) -> None:
+        """A new one, or one that was seen again or is over."""
+        self.apply([Step(self.mutations.incidents, [from_incident(row)])])
+
+    def replay(self, rows: Sequence[Delivery]) -> None:
+        """Try these again from the beginning, now. Raises Stale when one of them has another state by now."""
+        at = to_micros(self.now)
+        again = [("due", 0, at, None, at, row.delivery_id, row.state) for row in rows]
+        self.apply([Step(self.mutations.deliveries_replayed, again, exact=True)])
+
+    def make_due(self, connector: str, *, limit: int) -> int:
+        """Those of its deliveries whose time has not come are due at once, at most `limit`; how many there were."""
+        ids = self.later(connector, self.now, limit=limit)
+        at = to_micros(self.now)
+        self.apply([Step(self.mutations.deliveries_made_due, [(at, one, "due") for one in ids])])
+        self.apply([Step(self.mutations.deliveries_made_due, [(at, one, "unknown") for one in ids])])
+        return len(ids)
+
+    def stop_patient(self, connector: str, patient: int) -> None:
+        """Send nothing about this patient there until it is released."""
+        self.apply([Step(self.mutations.stops, [(connector, patient, to_micros(self.now))])])
+
+    def release_patient(self, connector: str, patient: int) -> None:
+        self.apply([Step(self.mutations.stops_ended, [(connector, patient)])])
 
     def add_principal(self, name: str, connector: str, scopes: Sequence[str], key_hash: bytes) -> PrincipalRow:
         row = PrincipalRow(self._keys.take(), name, connector, tuple(scopes), key_hash, self.now)

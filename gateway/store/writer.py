@@ -204,6 +204,6 @@ class Writer:
 
 def _storable(value: Any) -> Any:
     """A row that nobody waits for cannot be refused: what no database takes is replaced."""
-    if isinstance(value, str):
+    if isinstance(value, str) and not (value.isascii() and "\0" not in value):
         return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
     return value

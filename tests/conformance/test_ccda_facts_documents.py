@@ -169,11 +169,14 @@ def test_measured_values_survive_impossible_times() -> None:
 def test_unknown_entries_are_listed_and_the_rest_converted() -> None:
     unknown = read("unknown-entries")
     assert values(unknown.entry("UNK-1"), "code.coding.code") == ["195967001"]
-    listed = [each["xpath"] for section in unknown.report["sections"] for each in section["notUnderstood"]]
     root = tree(fixture("unknown-entries").read_bytes())
-    entries = [select(root, xpath) for xpath in listed]
-    names = [entry.xpath("string(*/*[local-name()='id']/@extension)") for entry in entries]
-    assert sorted(names) == ["", "", "UNK-2", "UNK-3", "UNK-4", "UNK-5"]
+    told = {
+        kind: [select(root, each["xpath"]) for section in unknown.report["sections"] for each in section[kind]]
+        for kind in ("notUnderstood", "fellBack")
+    }
+    extension = "string(descendant-or-self::*/*[local-name()='id']/@extension)"
+    names = {kind: sorted(element.xpath(extension) for element in elements) for kind, elements in told.items()}
+    assert names == {"notUnderstood": ["", "UNK-2", "UNK-3"], "fellBack": ["", "UNK-4", "UNK-5"]}
 
 
 def test_section_of_our_own_keeps_its_words() -> None:

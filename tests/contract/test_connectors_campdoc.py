@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.connectors import campdoc
+from gateway.connectors import campdoc, campdoc_details
 from gateway.connectors.call import Accepted, Call, Page, Seen
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
-from gateway.errors import PartnerRejected, PartnerUnavailable, PartnerUnknown
+from gateway.errors import PartnerLoginExpired, PartnerRejected, PartnerUnavailable, PartnerUnknown
 from gateway.fhir import gate
 from gateway.sandbox import campdoc as stand_in
 from gateway.sandbox import serve
@@ -220,6 +220,35 @@ async def test_a_look_finds_groups_profiles_and_registrations_in_three_calls(
     assert len([one for one in page.found if one.type == "Patient"]) == len(stand_in.PROFILES)
 
 
+async def test_users_and_reviews_are_asked_for_profile_by_profile(
+    outbound: Outbound, url: str, camp: CampSandbox
+) -> None:
+    """Only where the options say so: two calls each, a few profiles a page."""
+    held = camp.camp
+    for number in range(campdoc_details.PER_PAGE):
+        held.create_profile({"givenName": "Kid", "familyName": f"No{number}"})
+    first, *_, last = held.profiles.values()
+    held.link_user(first, {"email": "Mona@example.org", "givenName": "Mona", "familyName": "Rask"})
+    review = {"label": "Medical", "status": "Yes", "timestamp": "2026-07-15T13:55:33.941Z", "sticky": False}
+    held.reviews[last["id"]] = [{**review, "provider": {"name": "Jo Reed", "email": "jo@example.org"}}]
+    side = replace(SIDE, options=campdoc.Options(org_id=ORG, include=("users", "reviews")))
+    peer = await logged_in(url, f"{campdoc.SCOPE} users:read")
+    pages = [await outbound.run(campdoc.scan(None, side), peer)]
+    while pages[-1].more:
+        pages.append(await outbound.run(campdoc.scan(pages[-1].cursor, side), peer))
+    assert len(pages) == 3 and pages[-1].cursor is None
+    [user] = pages[1].found
+    assert user.type == "RelatedPerson" and "mona" not in user.remote_id.lower() and user.body is not None
+    gate.require(user.body)
+    assert user.body["patient"] == {"reference": f"Patient/{first['id']}"}
+    assert user.body["telecom"] == [{"system": "email", "value": "Mona@example.org"}]
+    [seen] = pages[2].found
+    assert (seen.type, seen.remote_id, seen.at) == ("Observation", f"{last['id']}.Medical", review["timestamp"])
+    assert seen.body is not None
+    gate.require(seen.body)
+    assert (seen.body["valueString"], seen.body["performer"]) == ("Yes", [{"display": "Jo Reed"}])
+
+
 async def test_a_scope_that_is_missing_is_refused(outbound: Outbound, url: str) -> None:
     reader = await logged_in(url, "profiles:read")
     assert await read(outbound, reader) == Seen(None, None)
@@ -243,7 +272,7 @@ async def test_a_probe_takes_one_call(outbound: Outbound, peer: Peer, camp: Camp
     await outbound.run(campdoc.probe(SIDE), peer)
     assert calls(camp) == [("GET", "/groups")]
     stranger = replace(peer, headers={"authorization": "bearer wrong"})
-    with pytest.raises(PartnerRejected, match="401"):
+    with pytest.raises(PartnerLoginExpired, match="401"):
         await outbound.run(campdoc.probe(SIDE), stranger)
 
 

@@ -12,7 +12,7 @@ from gateway.connectors.call import Accepted, Seen
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
-from gateway.errors import Conflict, PartnerRejected, PartnerUnavailable, PartnerUnknown
+from gateway.errors import Conflict, PartnerLoginExpired, PartnerRejected, PartnerUnavailable, PartnerUnknown
 from gateway.sandbox import canvas_partner, serve
 from gateway.sandbox.faults import Sandbox
 
@@ -108,6 +108,14 @@ async def test_a_patient_they_link_to_ours_already_is_updated_not_doubled(outbou
     assert again.body is not None and again.body["birthDate"] == "1971-05-06"
 
 
+async def test_a_duplicate_who_is_somebody_else_is_held(outbound: Outbound, peer: Peer) -> None:
+    first = await push(outbound, peer, item())
+    with pytest.raises(Conflict):
+        await push(outbound, peer, item(ALICE))
+    seen = await read(outbound, peer, first.remote_id)
+    assert seen.body is not None and seen.body["name"][0]["family"] == "Builder", "nothing was overwritten"
+
+
 async def test_a_409_without_an_id_is_looked_up_by_ours(outbound: Outbound) -> None:
     silent = canvas_partner.create(names_duplicates=False)
     with serve.running(silent) as url:
@@ -148,7 +156,7 @@ async def test_a_create_that_never_arrived_is_unknown_too(outbound: Outbound, pe
 
 
 async def test_a_wrong_key_is_rejected(outbound: Outbound, peer: Peer) -> None:
-    with pytest.raises(PartnerRejected, match="401"):
+    with pytest.raises(PartnerLoginExpired, match="401"):
         await push(outbound, to(peer.endpoint, key="guessed"), item())
 
 

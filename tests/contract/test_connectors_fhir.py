@@ -12,7 +12,7 @@ from gateway.connectors.call import Accepted, Rejected, Seen
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
-from gateway.errors import AmbiguousMatch, PartnerRejected, PartnerUnknown, VersionConflict
+from gateway.errors import AmbiguousMatch, PartnerLoginExpired, PartnerUnknown, VersionConflict
 from gateway.sandbox import fhir_server as stand_in
 from gateway.sandbox import serve
 from gateway.sandbox.faults import Sandbox
@@ -339,5 +339,5 @@ async def test_registering_asks_once_for_each_type(outbound: Outbound, server: S
 async def test_a_probe_says_what_is_wrong(outbound: Outbound, server: Sandbox, peer: Peer) -> None:
     await outbound.run(fhir_server.probe(LOOK), peer)
     server.set(status=401)
-    with pytest.raises(PartnerRejected, match="401"):
+    with pytest.raises(PartnerLoginExpired, match="401"):
         await outbound.run(fhir_server.probe(LOOK), peer)

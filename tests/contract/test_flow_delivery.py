@@ -54,3 +54,30 @@ async def test_a_gateway_that_stops_gives_its_work_to_the_other(database: str, t
             await three.quiet()
             assert {item["externalId"] for item in await three.at_partner()} == set(made)
             assert len(await three.at_registry()) == 6
+
+
+@pytest.mark.parametrize("lost", ["after", "before", None])
+async def test_two_creates_4_ms_apart_make_one_patient_there(database: str, tmp_path: Path, lost: str | None) -> None:
+    """The same person comes to two gateways at once, and answers get lost on the way to both systems."""
+    registry, partner = fhir_server.create(), canvas_partner.create()
+    with serve.running(registry) as registry_url, serve.running(partner) as partner_url:
+        async with opened(tmp_path, database, **QUICK) as one, opened(tmp_path, database, **QUICK) as two:
+            two.key = one.key
+            three = Three(one, registry, partner, registry_url, partner_url)
+            three.connect()
+            if lost:
+                for side in (registry, partner):
+                    side.set(drop=lost, methods=["POST"], times=2)
+
+            async def create(number: int) -> int:
+                await asyncio.sleep(0.004 * number)
+                return (await (one, two)[number % 2].post(patient("Once", (MRN, "once")))).status_code
+
+            statuses = await asyncio.gather(*[create(number) for number in range(4)])
+            assert set(statuses) <= {200, 201}
+            await three.quiet()
+            [there], [theirs] = await three.at_registry(), await three.at_partner()
+            assert family(there) == theirs["lastName"] == "Once"
+            creates = [call for call in partner.log if call["method"] == "POST" and call["status"] == 201]
+            assert len(creates) == 1, "an unknown outcome is read back before any create"
+            assert not three.deliveries("rejected", "exhausted")

@@ -17,6 +17,8 @@ import pytest
 from gateway.commands import connectors
 from gateway.connectors.call import Call
 from gateway.connectors.config import Config, from_json
+from gateway.delivery import incidents
+from gateway.delivery.health import Breaker, Sign
 from gateway.delivery.http import Outbound
 from gateway.delivery.login import OAuth2
 from gateway.delivery.login_tokens import Tokens
@@ -55,8 +57,8 @@ class Desk:
 
     @property
     def state(self) -> str:
-        [row] = self.store.query_now(lambda reader: reader.connectors())
-        return row.state
+        health = self.store.query_now(lambda reader: reader.health("camp"))
+        return health.state if health else "pending"
 
     def login(self) -> OAuth2:
         found = self.logins().find(self.config)
@@ -76,7 +78,8 @@ class Desk:
         return login
 
     def tokens(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.decode(self.store.query_now(lambda reader: reader.secrets("camp"))["tokens"])
+        kept = self.store.query_now(lambda reader: reader.secrets("camp"))["tokens"]
+        found: dict[str, Any] = json.decode(kept)[1]
         return found
 
 
@@ -125,6 +128,16 @@ async def test_a_code_becomes_tokens_that_are_kept_encrypted(desk: Desk) -> None
     assert again == await login.headers() and desk.camp.oauth.issued == 1, "another process finds them in the vault"
 
 
+@pytest.mark.parametrize("change", [{"endpoint": "http://127.0.0.1:9/public/v2"}, {"auth": {"scope": "groups:read"}}])
+async def test_tokens_of_another_configuration_are_none_of_its(desk: Desk, change: dict[str, Any]) -> None:
+    """They would be sent to a system they do not belong to, or not allow what is asked."""
+    await desk.authorised()
+    body = connector(desk.url, **change.pop("auth", {})) | change
+    connectors.apply(desk.store, json.encode(body))
+    with pytest.raises(PartnerLoginExpired, match="is not authorised"):
+        await desk.login().headers()
+
+
 async def test_a_code_is_taken_once(desk: Desk) -> None:
     code = await desk.code()
     login = desk.login()
@@ -156,6 +169,8 @@ async def test_several_gateways_make_one_request(desk: Desk) -> None:
 OTHER = """
 import asyncio, sys
 from gateway.connectors.config import from_json
+from gateway.delivery import incidents
+from gateway.delivery.health import Breaker, Sign
 from gateway.delivery.http import Outbound
 from gateway.delivery.logins import Logins
 from gateway.fhir import json
@@ -206,8 +221,18 @@ async def test_a_refused_refresh_asks_for_a_person_and_loses_nothing(desk: Desk)
         await login.renew(before)
     assert len(desk.camp.log) == asked, "a refusal is believed for a while"
     await login.exchange(await desk.code(), CALLBACK, None)
-    assert desk.state == "connected"
+    assert desk.state == "pending", "as before its first call"
     assert await login.headers() == {"authorization": f"Bearer {desk.tokens()['access']}"}
+
+
+async def test_a_late_refusal_of_the_login_before_is_no_new_one(desk: Desk) -> None:
+    """A call was under way with the old token while somebody authorised again."""
+    login = await desk.authorised()
+    late = Sign("login", PartnerLoginExpired("refused"))
+    desk.store.write_now(lambda tx: incidents.note(tx, "camp", late, Breaker()))
+    assert desk.state == "needs_reauth"
+    await login.refresh_ahead()
+    assert desk.state == "pending"
 
 
 async def test_a_token_server_that_fails_is_no_refusal(desk: Desk) -> None:
@@ -216,7 +241,7 @@ async def test_a_token_server_that_fails_is_no_refusal(desk: Desk) -> None:
     turn(desk.camp, token_status=500)
     with pytest.raises(PartnerUnavailable):
         await login.renew(before)
-    assert desk.state == "connected"
+    assert desk.state == "pending"
     turn(desk.camp)
     assert await login.renew(before) != before
 
@@ -247,7 +272,7 @@ async def test_a_single_use_refresh_token_that_was_spent_by_a_killed_process(des
     assert desk.state == "needs_reauth"
     assert await ahead.headers() == before
     await login.exchange(await desk.code(), CALLBACK, None)
-    assert desk.state == "connected" and await desk.login().headers() != before
+    assert desk.state == "pending" and await desk.login().headers() != before
 
 
 async def test_tokens_are_kept_though_the_database_is_busy(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,6 +335,7 @@ async def test_a_token_is_refreshed_ahead_of_its_end(desk: Desk) -> None:
     finally:
         loop.cancel()
         await asyncio.gather(loop, return_exceptions=True)
+        await logins.close()
     kept = Tokens(**{**desk.tokens(), "scope": ()})
     assert kept.expires is not None and kept.expires - kept.obtained == 600
 

@@ -127,7 +127,7 @@ async def test_a_wrong_secret_is_a_login_for_a_person_to_mend(store: Store, outb
         wrong = login(store, outbound, url, clientSecret="wrong", tokenUrl=f"{url}/token")
         with pytest.raises(PartnerLoginExpired, match=r"401 \(invalid_client\)"):
             await wrong.headers()
-        assert [row.state for row in store.query_now(lambda reader: reader.connectors())] == ["needs_reauth"]
+        assert [row.state for row in store.query_now(lambda reader: reader.healths()).values()] == ["needs_reauth"]
         mended = login(store, outbound, url, clientSecret="right", tokenUrl=f"{url}/token")
         assert there.oauth.scopes_of(bearer(await mended.headers()))
 

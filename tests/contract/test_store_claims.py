@@ -16,10 +16,8 @@ LEASE = timedelta(seconds=30)
 SHORT = timedelta(milliseconds=50)
 
 
-def take(
-    store: Store, *, lease: timedelta = LEASE, limit: int = 10, connectors: tuple[str, ...] = ("rest",)
-) -> list[Claim]:
-    return store.write_now(lambda tx: claim(tx, lease=lease, limit=limit, connectors=connectors))
+def take(store: Store, *, lease: timedelta = LEASE, limit: int = 10, connector: str = "rest") -> list[Claim]:
+    return store.write_now(lambda tx: claim(tx, connector, lease=lease, limit=limit))
 
 
 def finish(store: Store, held: Claim, state: str = "done", *, due_at: datetime | None = None) -> bool:
@@ -53,7 +51,7 @@ def test_only_what_is_asked_for_and_due(store: Store):
     store.write_now(lambda tx: orders(tx, patients=1, connector="fhir"))
     later = NewDelivery("rest", rid, "later", None, 1, store.write_now(lambda tx: tx.now) + LEASE)
     store.write_now(lambda tx: tx.write(Changes(deliveries=[later])))
-    assert take(store, connectors=()) == []
+    assert take(store, connector="nobody") == []
     [held] = take(store)
     assert (held.connector, [one.remote_id for one in held.deliveries]) == ("rest", ["r0"])
 
@@ -191,3 +189,31 @@ def test_two_claimers_share_the_work_without_overlap(open_store: Callable[[], St
         for store, held in zip(stores * len(claims), claims, strict=False):
             assert finish(store, held)
     assert sorted(seen) == sorted(rids)
+
+
+def test_a_stopped_patient_is_not_claimed_until_released(store: Store):
+    [stopped, other] = store.write_now(lambda tx: orders(tx, patients=2))
+    store.write_now(lambda tx: tx.stop_patient("rest", stopped))
+    order(store, stopped, want=2)
+    assert [one.patient for one in take(store)] == [other]
+    assert store.query_now(lambda reader: reader.stops()) == {("rest", stopped)}
+    store.write_now(lambda tx: tx.release_patient("rest", stopped))
+    assert [one.patient for one in take(store)] == [stopped]
+
+
+def test_what_waits_is_made_due_and_what_was_given_up_is_replayed(store: Store):
+    first, second, third = store.write_now(lambda tx: orders(tx, patients=3))
+    held = {one.patient: one for one in take(store)}
+    later = store.write_now(lambda tx: tx.now) + LEASE
+    finish(store, held[first], "due", due_at=later)
+    finish(store, held[second], "unknown", due_at=later)
+    finish(store, held[third], "exhausted")
+    assert take(store) == []
+    assert store.write_now(lambda tx: tx.make_due("rest", limit=10)) == 2
+    assert store.write_now(lambda tx: tx.make_due("rest", limit=10)) == 0
+    assert {one.patient: one.deliveries[0].state for one in take(store)} == {first: "due", second: "unknown"}
+    [dead] = store.query_now(lambda reader: reader.orders("dead", "rest", limit=5))
+    assert (dead.patient, dead.error) == (third, "E1")
+    store.write_now(lambda tx: tx.replay([dead]))
+    assert [(one.patient, one.deliveries[0].attempt) for one in take(store)] == [(third, 0)]
+    assert store.query_now(lambda reader: reader.backlog("rest"))[:3] == (3, 3, 0)

@@ -57,7 +57,7 @@ def hits(store: Store, kind: str, **filters: object) -> list[int]:
     """Rids of a search; the count of the same filters must agree."""
     found = store.query_now(lambda reader: reader.search(kind, **filters))  # type: ignore[arg-type]
     assert store.query_now(lambda reader: reader.count(kind, **filters)) == len(found)  # type: ignore[arg-type]
-    return [head.rid for head, _ in found]
+    return [hit.head.rid for hit in found]
 
 
 def test_search_by_every_filter(store: Store):
@@ -99,7 +99,7 @@ def test_pages_do_not_overlap_or_skip(store: Store):
         store.write_now(create())
     seen: list[str] = []
     while page := store.query_now(partial(_page, after=seen[-1] if seen else None)):
-        seen += [head.id for head, _ in page]
+        seen += [hit.head.id for hit in page]
         store.write_now(lambda tx, rid=page[0][0].rid, n=page[0][0].number: tx.write(update(rid, n)))
     assert len(seen) == 7 and seen == sorted(seen)
 
@@ -170,6 +170,28 @@ def test_a_remote_id_has_one_live_link(store: Store):
     assert (found.link_id, found.rid, found.undone_at) == (second, other, None)
     store.write_now(lambda tx: tx.write(Changes(links_undone=[second])))
     assert store.write_now(link(rid)) > second
+
+
+def test_a_read_tells_whether_others_have_an_id_of_their_own_for_it(store: Store):
+    rid = store.write_now(create("1001"))
+    head = store.query_now(lambda reader: reader.heads_by_rid([rid]))[rid]
+
+    def linked() -> tuple[bool, bool]:
+        one = store.query_now(lambda reader: reader.read("Patient", head.id))
+        [hit] = store.query_now(lambda reader: reader.search("Patient", ids=[head.id]))
+        assert one is not None
+        return one.linked, hit.linked
+
+    def link(remote_id: str) -> Callable[[Tx], None]:
+        return lambda tx: tx.write(
+            Changes(links=[LinkRow(tx.new_id(), "ehr", "Patient", remote_id, rid, "{}", tx.now)])
+        )
+
+    assert linked() == (False, False)
+    store.write_now(link(head.id))
+    assert linked() == (False, False)
+    store.write_now(link("17"))
+    assert linked() == (True, True)
 
 
 def test_conflicts_are_replaced_as_a_whole(store: Store):

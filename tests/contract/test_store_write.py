@@ -21,7 +21,7 @@ def test_a_job_is_stored_as_a_whole(store: Store):
     head = store.query_now(lambda reader: reader.heads_by_rid([rid]))[rid]
     assert (head.type, head.number, head.deleted, head.patient) == ("Patient", 1, False, rid)
     found = store.query_now(lambda reader: reader.read("Patient", head.id))
-    assert found == (head, b'{"a":1.50}')
+    assert found == (head, b'{"a":1.50}', False)
     assert store.query_now(lambda reader: reader.keys("Patient", "key", [(MRN, "1001"), (MRN, "x")])) == {
         (MRN, "1001"): rid
     }
@@ -122,7 +122,7 @@ def test_a_deletion_has_no_body_and_can_be_undone(store: Store):
     store.write_now(lambda tx: tx.write(gone))
     head = store.query_now(lambda reader: reader.heads_by_rid([rid]))[rid]
     assert head.deleted and head.number == 2
-    assert store.query_now(lambda reader: reader.read("Patient", head.id)) == (head, None)
+    assert store.query_now(lambda reader: reader.read("Patient", head.id)) == (head, None, False)
     assert store.query_now(lambda reader: reader.count("Patient")) == 0
     store.write_now(lambda tx: tx.write(update(rid, 2)))
     assert not store.query_now(lambda reader: reader.heads_by_rid([rid]))[rid].deleted
@@ -135,7 +135,7 @@ def test_any_text_comes_back_as_it_was(store: Store, text: str):
     rid = store.write_now(create(text))
     assert store.query_now(lambda reader: reader.keys("Patient", "key", [(MRN, text)])) == {(MRN, text): rid}
     hits = store.query_now(lambda reader: reader.search("Patient", identifiers=[(MRN, text)]))
-    assert [head.rid for head, _ in hits] == [rid]
+    assert [hit.head.rid for hit in hits] == [rid]
 
 
 @pytest.mark.parametrize("text", ["nul\0inside", "lone \ud800 surrogate", "x" * 5_000])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from gateway import findings
+from gateway import findings, priming
 from gateway.connectors import campdoc as connector
 from gateway.flow import Received
 from gateway.sandbox import campdoc, serve
@@ -46,10 +46,15 @@ class Camp:
     operator: str
     browser: httpx.AsyncClient
 
+    def connect(self, sync: dict[str, Any]) -> None:
+        auth = {"scheme": "OAuth2", "clientId": campdoc.CLIENT_ID, "clientSecret": campdoc.CLIENT_SECRET}
+        body = {"name": "camp", "profile": "campdoc", "endpoint": f"{self.url}/public/v2", "options": {"orgID": ORG}}
+        self.desk.connect({**body, "auth": auth, "sync": sync, "allow_networks": ["127.0.0.0/8"]})
+
     @property
     def state(self) -> str:
-        rows = self.desk.ask(lambda reader: reader.connectors())
-        return next(str(row.state) for row in rows if row.name == "camp")
+        health = self.desk.ask(lambda reader: reader.health("camp"))
+        return str(health.state) if health else "pending"
 
     async def link(self) -> str:
         answer = await self.call("POST", "/authorize")
@@ -100,23 +105,10 @@ async def camp(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Camp]:
     sandbox = campdoc.create()
     with serve.running(sandbox) as url:
         async with opened(tmp_path, **QUICK) as desk, httpx.AsyncClient(trust_env=False) as browser:
-            desk.connect(
-                {
-                    "name": "camp",
-                    "profile": "campdoc",
-                    "endpoint": f"{url}/public/v2",
-                    "options": {"orgID": ORG},
-                    "auth": {
-                        "scheme": "OAuth2",
-                        "clientId": campdoc.CLIENT_ID,
-                        "clientSecret": campdoc.CLIENT_SECRET,
-                    },
-                    "sync": {"mode": "manual"},
-                    "allow_networks": ["127.0.0.0/8"],
-                }
-            )
             operator = desk.add_key("operator", "app", "operator")
-            yield Camp(desk, sandbox, url, operator, browser)
+            found = Camp(desk, sandbox, url, operator, browser)
+            found.connect({"mode": "manual"})
+            yield found
 
 
 async def test_a_patient_becomes_a_profile_and_an_edit_there_comes_back(camp: Camp) -> None:
@@ -226,9 +218,11 @@ async def test_a_revoked_login_loses_nothing_and_catches_up(camp: Camp) -> None:
     assert len(camp.profiles()) == 1
     assert camp.desk.ask(lambda reader: reader.deliveries(["rejected", "exhausted"], limit=10)) == []
     await camp.authorised()
-    assert camp.state == "connected"
     await count(4)
     await _settled(camp)
+    assert camp.state == "connected"
+    incidents = camp.desk.ask(lambda reader: reader.incidents(limit=10))
+    assert [(one.cause, one.closed_at is not None) for one in incidents] == [("login", True)]
 
 
 async def test_the_link_is_good_once(camp: Camp) -> None:
@@ -238,6 +232,18 @@ async def test_the_link_is_good_once(camp: Camp) -> None:
     assert again.status_code == 410 and "ask for a new one" in again.text
     assert (await camp.open(f"{PUBLIC}/oauth/start/camp.guessed")).status_code == 410
     assert (await camp.open(f"{PUBLIC}/oauth/start/nobody")).status_code == 410
+
+
+async def test_a_link_and_a_login_last_ten_minutes(camp: Camp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(priming, "LIFE", timedelta(seconds=-1))
+    late = await camp.open(await camp.link())
+    assert late.status_code == 410 and "10 minutes" in late.text
+    monkeypatch.setattr(priming, "LIFE", timedelta(seconds=60))
+    link = await camp.link()
+    monkeypatch.setattr(priming, "LIFE", timedelta(seconds=-1))
+    page = await camp.log_in(link)
+    assert page.status_code == 410 and "10 minutes" in page.text
+    assert camp.sandbox.oauth.issued == 0
 
 
 async def test_a_newer_link_ends_the_older(camp: Camp) -> None:

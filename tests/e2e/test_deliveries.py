@@ -30,6 +30,7 @@ QUICK: dict[str, Any] = {
     "retry_schedule": (0.0, *[0.05] * 400),
     "lease": 2.0,
     "delivery_timeout": 0.4,
+    "breaker_pause": 0.05,
 }
 QUIET = 0.4
 """Seconds in which nothing may happen."""

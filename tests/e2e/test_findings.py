@@ -86,3 +86,62 @@ async def test_a_deleted_one_ends_its_record_and_not_the_patient(desk: Desk) -> 
     answer = await desk.call("GET", f"/fhir/Patient/{first.applied.state.id}")
     assert answer.json()["name"][0]["family"] == "Quill"
     assert "https://clinic.example/id" not in answer.text
+
+
+VISIT = {
+    "resourceType": "Encounter",
+    "status": "finished",
+    "class": {"code": "AMB"},
+    "subject": {"reference": "Patient/p_1"},
+    "diagnosis": [{"condition": {"reference": "Condition/c"}}],
+}
+REASON = {
+    "resourceType": "Condition",
+    "code": {"text": "Cough"},
+    "subject": {"reference": "Patient/p_1"},
+    "encounter": {"reference": "Encounter/v"},
+}
+
+
+async def test_what_refers_to_each_other_is_taken_together(desk: Desk) -> None:
+    desk.connect(CLINIC)
+    founds = (Found("Encounter", "v", VISIT), Found("Condition", "c", REASON), Found("Patient", "p_1", ADA))
+    landed = await take(desk, *founds)
+    assert [one.error for one in landed] == [None, None, None]
+    [visit], [reason] = await desk.found("/Encounter"), await desk.found("/Condition")
+    assert visit["diagnosis"][0]["condition"]["reference"] == f"Condition/{reason['id']}"
+    assert reason["encounter"]["reference"] == f"Encounter/{visit['id']}"
+    before = desk.sequence()
+    await take(desk, *founds)
+    assert desk.sequence() == before
+
+
+async def test_one_that_is_in_doubt_is_held_and_costs_no_other(desk: Desk) -> None:
+    desk.connect(CLINIC)
+    landed = await take(desk, Found("Patient", "p_1", ADA), Found("Organization", "7", ORG, doubt="it is odd"))
+    assert landed[0].error is None and landed[1].error is not None and "it is odd" in landed[1].error.message
+    assert [(one.state, one.error) for one in desk.messages("held")] == [("held", "held: it is odd")]
+    assert "Organization" not in desk.counts()
+
+
+async def test_an_older_picture_undoes_nothing_newer(desk: Desk) -> None:
+    desk.connect(CLINIC)
+    for day, name in (("02", "South ward"), ("01", "North ward")):
+        at = f"2026-01-{day}T00:00:00Z"
+        await take(desk, Found("Organization", "7", {**ORG, "name": name}, at, dated=True))
+    assert [one["name"] for one in await desk.found("/Organization")] == ["South ward"]
+
+
+async def test_a_large_event_is_taken_in_parts_and_again_after_a_crash(desk: Desk) -> None:
+    desk.connect(CLINIC)
+    flow, config = desk.context.flow, config_of(desk)
+    founds = [Found("Organization", str(at), {**ORG, "name": f"Ward {at}"}) for at in range(7)]
+    received = Received("clinic", None, "webhook", "application/json", b"{}")
+    await flow.store_first(received)
+    look = findings.Look(flow, received, config, founds, datetime.now(UTC))
+    await flow.store.write(lambda tx: look.take(tx, lots=[[0], [1], [2]], last=False))
+    assert desk.messages("received"), "killed here, it is found again at the next start"
+    landed = await findings.take(flow, received, config, founds, read_start=datetime.now(UTC), at_once=2)
+    assert [one.error for one in landed] == [None] * 7
+    assert [one.state for one in desk.messages()] == ["applied"]
+    assert [one["meta"]["versionId"] for one in await desk.found("/Organization?_count=50")] == ["1"] * 7

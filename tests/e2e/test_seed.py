@@ -80,14 +80,7 @@ async def test_what_is_required_is_a_string_that_is_not_blank(desk: Desk, partne
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        (b"", 400),
-        (b"{", 400),
-        (b"null", 422),
-        (b"[]", 422),
-        (b'"text"', 422),
         (b"{}", 422),
-        (b"\xff\xfe", 400),
-        (b'{"firstName":"\\ud800","lastName":"E","partnerId":"p"}', 400),
         (b'{"firstName":"A\\u0000","lastName":"E","partnerId":"p"}', 422),
         (b'{"firstName":"A","lastName":"E","partnerId":"p\\u0000"}', 400),
         (b'{"firstName":"A","lastName":"E","partnerId":"' + b"p" * 5_000 + b'"}', 400),
@@ -101,6 +94,16 @@ async def test_what_cannot_be_used(desk: Desk, partner: str, body: bytes, status
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert desk.counts() == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"[]", b'"text"', b"\xff\xfe", b'{"firstName":"\\ud800","lastName":"E","partnerId":"p"}'],
+)
+async def test_what_is_no_json_object_is_answered_as_the_plugin_does(desk: Desk, partner: str, body: bytes) -> None:
+    answer = await desk.seed(body, partner)
+    assert (answer.status_code, answer.json()) == (400, "Invalid JSON body.")
+    assert answer.headers["content-type"] == "application/json" and desk.counts() == {}
 
 
 async def test_a_sex_that_nobody_knows_is_told_and_left_out(desk: Desk, partner: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
+import hmac
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -74,6 +76,23 @@ class Meeting:
         content = json.encode(payload)
         headers = sign(secret, event_id, content, now=at or datetime.now(UTC))
         return await self.desk.call("POST", path, content, key="", kind="application/json", headers=headers)
+
+    def sign_by(self, scheme: str, *, read: bool = True) -> None:
+        """The same partner, whose webhooks are signed in another way."""
+        sync = {"mode": "webhook", "secret": SECRET, "read": read, "signature": scheme, "path": PATH}
+        body = {"name": "partner", "profile": "canvas", "endpoint": self.url, "sync": sync, "idSystem": SYSTEM}
+        auth = {"scheme": "apiKey", "header": "X-API-Key", "key": API_KEY}
+        self.desk.connect({**body, "auth": auth, "allow_networks": ["127.0.0.0/8"]})
+
+    async def tell_by(self, scheme: str, payload: dict[str, Any], *, wrong: str = "") -> httpx.Response:
+        """An event signed by HMAC over its body, or by showing the secret; `wrong`: how not."""
+        content = json.encode({"type": "patient.updated", **payload})
+        secret = "another" if wrong == "another secret" else SECRET
+        digest = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
+        name, value = ("x-metriport-signature", digest) if scheme == "metriport" else ("x-webhook-secret", secret)
+        headers = {} if wrong == "nothing" else {name: "" if wrong == "empty" else value}
+        sent = content + b" " if wrong == "another body" else content
+        return await self.desk.call("POST", PATH, sent, key="", kind="application/json", headers=headers)
 
     async def alice(self) -> Resource:
         [found] = await self.desk.found(f"/Patient?identifier={SYSTEM}|pat_12345678")
@@ -201,6 +220,36 @@ async def test_a_late_event_of_a_system_that_is_not_read(meeting: Meeting) -> No
         await meeting.tell(event_id, **event)
         await meeting.settled()
     assert (await meeting.alice())["name"][0] == {"family": "Newer", "given": ["Alice"]}
+
+
+@pytest.mark.parametrize("scheme", ["metriport", "header"])
+@pytest.mark.parametrize("read", [True, False])
+async def test_an_event_that_comes_105_minutes_late_changes_nothing_newer(
+    meeting: Meeting, scheme: str, read: bool
+) -> None:
+    """Schemes without a time of signing: what the event says of its own time decides, or their side is read."""
+    meeting.sign_by(scheme, read=read)
+    await meeting.edit(lastName="Newer")
+    old = datetime.now(UTC) - timedelta(minutes=105)
+    for event_id, name, at in (("evt_2", "Newer", datetime.now(UTC)), ("evt_1", "Older", old)):
+        data = {"id": "pat_12345678", "lastName": name}
+        answer = await meeting.tell_by(scheme, {"id": event_id, "timestamp": at.isoformat(), "data": data})
+        assert answer.status_code == 200
+        await meeting.settled()
+    assert (await meeting.alice())["name"][0]["family"] == "Newer"
+
+
+@pytest.mark.parametrize("scheme", ["metriport", "header"])
+@pytest.mark.parametrize("wrong", ["nothing", "empty", "another secret", "another body"])
+async def test_other_schemes_are_as_strict(meeting: Meeting, scheme: str, wrong: str) -> None:
+    meeting.sign_by(scheme)
+    before = len(meeting.desk.messages())
+    payload = {"id": "evt_1", "data": {"id": "pat_12345678"}}
+    if (scheme, wrong) == ("header", "another body"):
+        return  # a shown secret says nothing of the body
+    assert (await meeting.tell_by(scheme, payload, wrong=wrong)).status_code == 401
+    assert len(meeting.desk.messages()) == before
+    assert (await meeting.tell_by(scheme, payload)).status_code == 200
 
 
 async def test_a_partial_event_erases_nothing(meeting: Meeting) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +68,15 @@ def test_an_instant_reads_back_exactly(at: datetime) -> None:
 def test_a_partial_time_covers_the_moment_it_was_cut_from(at: datetime, form: str) -> None:
     covered = times.parse(at.strftime(form))
     assert covered.start <= at.replace(tzinfo=UTC) < covered.end
+
+
+@given(st.text(alphabet="ab=&+%24C3A9é", max_size=20))
+def test_a_query_string_is_read_as_everybody_reads_it(query: str) -> None:
+    try:
+        expected = parse_qsl(query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        expected = None
+    try:
+        assert search.unquote(query) == expected
+    except InvalidInput:
+        assert expected is None

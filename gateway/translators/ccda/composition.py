@@ -8,10 +8,11 @@ from gateway.fhir.json import Resource
 
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
-from .node import Element, Node, local_name, statement_in, xpath
+from .node import Element, Node, statement_in, xpath
 from .participation import extensions
 from .people import agent, fits, organization
-from .registry import handler_of
+from .registry import described, named, reader_of
+from .sections_known import section_kind
 from .service import consents, events
 from .statement import mapped
 from .values import Value, absent, codeable, coding, concept, identifier, kept
@@ -147,7 +148,7 @@ def _narrated(section: Node, ctx: Context) -> _Section:
     text = section.get("text")
     div = None if text is None else xhtml(text, ctx.ids)
     code = coding(section.get("code"))
-    report = SectionReport(code["code"] if code else None, section.text("title"))
+    report = SectionReport(code["code"] if code else None, section.text("title"), section_kind(section))
     ctx.sections.append(report)
     return _Section(section, div, [_narrated(inner, ctx) for inner in _sections_of(section)], report)
 
@@ -168,16 +169,30 @@ def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Refere
     if statement is None:
         _not_understood(element, "no clinical statement in it", report)
         return []
-    name = local_name(statement.element.tag)
-    handler = handler_of(statement, name, report.code)
-    if handler is None:
-        template = next(statement.templates(), "none")
-        _not_understood(statement.element, f"{name} with template {template}: not read yet", report)
-        return []
-    references = [reference for reference in handler(statement, ctx.within(report)) if reference]
+    handler, known = reader_of(statement, report.kind)
+    ctx.section = report
+    if not known:
+        named(statement, report)
+    references = [reference for reference in handler(statement, ctx) if reference]
+    if ctx.beside:
+        references += [one for one in ctx.beside if one not in references]
+        ctx.beside.clear()
+    if ctx.labels:
+        _label(references, ctx)
     if not references:
-        _not_understood(statement.element, "says nothing that a resource could hold", report)
+        report.fell_back = [one for one in report.fell_back if one[0] is not statement.element]
+        reason = f"{described(statement)}: says nothing that a resource could hold"
+        _not_understood(statement.element, reason, report)
     return references
+
+
+def _label(references: list[Reference], ctx: Context) -> None:
+    """Put the security labels of an entry on what it became, so that who must not see it does not."""
+    for made in ctx.made:
+        if made.reference in references:
+            labels = made.body.setdefault("meta", {}).setdefault("security", [])
+            labels += [label for label in ctx.labels if label not in labels]
+    ctx.labels.clear()
 
 
 def _not_understood(element: Element, reason: str, report: SectionReport) -> None:

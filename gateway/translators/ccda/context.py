@@ -32,12 +32,14 @@ class Made:
 
 @dataclass(slots=True)
 class SectionReport:
-    """One row of the report: what became of the entries of a section."""
+    """One row of the report: what became of the entries of a section. `kind` is the LOINC code by which its entries
+    are read: its own, or that of its template or title."""
 
     code: str | None
     title: str | None
+    kind: str | None = None
     entries: list[tuple[Element, list[Reference]]] = field(default_factory=list)
-    fallback: int = 0
+    fell_back: list[tuple[Element, str]] = field(default_factory=list)
     not_understood: list[dict[str, str]] = field(default_factory=list)
 
     def forget(self, gone: set[str]) -> None:
@@ -48,12 +50,15 @@ class SectionReport:
             references[:] = [reference for reference in references if reference["reference"] not in gone]
 
     def to_json(self) -> dict[str, Any]:
+        made = {entry for entry, references in self.entries if references}
+        fallback = len({element.getparent() for element, _ in self.fell_back} & made)
         return {
             "code": self.code,
             "title": self.title,
             "seen": len(self.entries),
-            "converted": sum(1 for _, references in self.entries if references),
-            "fallback": self.fallback,
+            "converted": len(made) - fallback,
+            "fallback": fallback,
+            "fellBack": [{"xpath": xpath(element), "reason": reason} for element, reason in self.fell_back],
             "notUnderstood": self.not_understood,
         }
 
@@ -77,7 +82,11 @@ class Context:
         self.encounters: dict[tuple[str | None, str | None], Made] = {}
         self._same: dict[tuple[str, ...], list[Made]] = {}
         self._said: set[str] = set()
-        self.section: SectionReport | None = None
+        self.section = SectionReport(None, None)
+        self.encounter: Reference | None = None
+        self.labels: list[Resource] = []
+        self.beside: list[Reference] = []
+        self.awaited: dict[tuple[str, str, str | None], tuple[Reference, Element]] = {}
         self.narratives: list[tuple[Resource, Resource]] = []
 
     def add(

@@ -17,6 +17,7 @@ from .context import Context, Reference
 from .document import MAX_BYTES, parse
 from .encounter import encompassing
 from .ids import full_url, is_fhir_id
+from .links import link
 from .node import Element, Node, folded, xpath_in
 from .participation import provenance
 from .patient import patient, patient_key
@@ -119,15 +120,15 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
             (one.get("root"), one.get("extension")) for one in role.all("id") if one.get("root")
         )
     ctx.person = _patient(role, ctx)
-    encounter = _encounter(document, ctx)
-    composition = {**header(document, encounter, ctx)}
+    ctx.encounter = _encounter(document, ctx)
+    composition = {**header(document, ctx.encounter, ctx)}
     if found := sections(document, ctx):
         composition["section"] = found
     provenance(document, ctx.add("Composition", composition, document), ctx)
     unstructured(document, ctx)
     merge_nameless(ctx)
     ctx.settle()
-    leave_out_invalid(ctx)
+    leave_out_invalid(ctx, link(ctx))
 
 
 def _sources(ctx: Context, patient: Node) -> list[dict[str, str]]:

@@ -6,15 +6,13 @@ from decimal import Decimal
 
 from .context import Context
 from .node import V3, XSI_TYPE, Element, Node, child_of, children
-from .statement import Relations, of_kind
+from .statement import FREE_TEXT_SIG, Relations, instruction, of_kind
 from .values import Value, bounds, codeable, kept, number, period, quantity, quantity_range, resolved
 
 _PERIOD, _EVENT, _OFFSET, _PHASE = V3 + "period", V3 + "event", V3 + "offset", V3 + "phase"
 _UNITS = frozenset(["s", "min", "h", "d", "wk", "mo", "a"])
 _WHEN = frozenset(["HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV"])
 _MINUTES = {"s": Decimal(1) / 60, "min": Decimal(1), "h": Decimal(60)}
-_FREE_TEXT_SIG = frozenset(["76662-6", "2.16.840.1.113883.10.20.22.4.147"])
-_INSTRUCTION = frozenset(["2.16.840.1.113883.10.20.22.4.20", "2.16.840.1.113883.10.20.1.49"])
 
 
 def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
@@ -23,7 +21,7 @@ def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
     found = kept(
         {
             "text": _sig(relations, ctx),
-            "patientInstruction": _instruction(relations, ctx),
+            "patientInstruction": instruction(relations, ctx),
             "timing": _timing(activity.all("effectiveTime"), ctx),
             **(_as_needed(needed, ctx) if needed else {}),
             "site": codeable(activity.get("approachSiteCode"), ctx),
@@ -37,11 +35,7 @@ def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
 
 def _sig(relations: Relations, ctx: Context) -> str | None:
     """Medication Free Text Sig; else nothing: the activity's own text is the whole row of the narrative."""
-    return _first_text(of_kind(_FREE_TEXT_SIG, relations), ctx)
-
-
-def _instruction(relations: Relations, ctx: Context) -> str | None:
-    return _first_text(of_kind(_INSTRUCTION, relations), ctx)
+    return _first_text(of_kind(FREE_TEXT_SIG, relations), ctx)
 
 
 def _first_text(statements: list[Node], ctx: Context) -> str | None:

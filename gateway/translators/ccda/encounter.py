@@ -5,12 +5,14 @@ The same encounter in the header and in an entry (they share an id) is one resou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from .codes import CONCEPTS
 from .context import Context, Reference
 from .demographics import address, telecoms
 from .node import Element, Node
 from .people import agent, fits, organization
-from .values import Value, absent, codeable, identifiers, interval, kept, period
+from .values import Value, absent, absent_concept, codeable, identifiers, interval, kept, period
 
 ACT_CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
@@ -21,20 +23,34 @@ _CPT_CLASSES = (("99211", "99215", "AMB"), ("99221", "99223", "IMP"), ("99281", 
 
 
 def add_encounter(node: Node, body: Value, ctx: Context) -> Reference | None:
-    """Take the Encounter in, united with the one that shares an id with it; what was there first stays."""
+    """Take the Encounter in, united with the one that shares an id with it; what was there first stays. Samples repeat
+    one id on different visits: those that began on different days are not one."""
     keys = [(one.get("root"), one.get("extension")) for one in node.all("id") if one.get("root")]
     known = next((ctx.encounters[key] for key in keys if key in ctx.encounters), None)
-    if known is not None:
+    if known is not None and _same_day(known.body, body):
         _unite(known.body, body)
         return known.reference
+    body.setdefault("type", [absent_concept()])
     reference = ctx.add("Encounter", body, node)
     if reference is not None:
         made = next(made for made in reversed(ctx.made) if made.reference is reference)
-        ctx.encounters.update(dict.fromkeys(keys, made))
+        for key in keys:
+            ctx.encounters.setdefault(key, made)
     return reference
 
 
+def _same_day(known: Value, other: Value) -> bool:
+    """As far as both tell; a planned visit is not the one that took place."""
+    if (known["status"] == "planned") != (other["status"] == "planned"):
+        return False
+    began, also = (str(one.get("period", {}).get("start", ""))[:10] for one in (known, other))
+    shared = min(len(began), len(also))
+    return began[:shared] == also[:shared]
+
+
 def _unite(known: Value, other: Value) -> None:
+    if known["type"] == [absent_concept()] and "type" in other:
+        known["type"] = []
     for name, value in other.items():
         if isinstance(value, list) and name in known:
             known[name].extend(one for one in value if one not in known[name])
@@ -124,18 +140,29 @@ def participant(node: Node, role: str, ctx: Context) -> Value | None:
     )
 
 
+def places(node: Node, ctx: Context) -> Iterator[Value]:
+    """The Service Delivery Locations of an entry -> Encounter.location."""
+    for one in node.nodes("participant"):
+        role = one.node("participantRole") if one.element.get("typeCode") == "LOC" else None
+        where = location(role, role.node("playingEntity"), ctx) if role else None
+        if where:
+            yield {"location": where}
+
+
 def location(role: Node, place: Node | None, ctx: Context) -> Reference | None:
     """A facility or Service Delivery Location -> Location; `place` has the name."""
     where = address(place.get("addr"), ctx) if place else None
+    name = place.text("name") if place else None
     body = kept(
         {
             "identifier": identifiers(role.all("id")),
-            "name": place.text("name") if place else None,
+            "name": name,
+            "_name": None if name else absent(),
             "type": [kind] if (kind := codeable(role.get("code"), ctx)) else None,
             "telecom": telecoms(role.all("telecom"), ctx),
             "address": where or address(role.get("addr"), ctx),
         }
     )
-    if not body:
+    if body.keys() == {"_name"}:
         return None
     return ctx.add("Location", body, role, also=(str(body.get("name", "")),))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from .context import Context, Reference
 from .node import V3, Element, Node, child_of
-from .people import fits, performers
-from .statement import concepts, mapped, notes, related
+from .people import fits, performers, recording
+from .registry import others
+from .statement import Relations, concepts, encounter, mapped, notes, of_another, related
 from .values import (
     Value,
+    absent,
     absent_concept,
     bounds,
     codeable,
@@ -33,7 +35,12 @@ def category(code: str, display: str) -> list[Value]:
 
 
 def observation_body(
-    observation: Node, ctx: Context, *, categories: list[Value] | None = None, time: Element | None = None
+    observation: Node,
+    ctx: Context,
+    *,
+    categories: list[Value] | None = None,
+    time: Element | None = None,
+    by_author: bool = True,
 ) -> Value | None:
     """`time`: the organizer's, for an observation that has none of its own.
 
@@ -42,28 +49,47 @@ def observation_body(
     """
     codes = codeable(observation.get("code"), ctx)
     value = value_of(observation.get("value"), ctx)
-    if codes is None and not value:
+    if (codes is None and not value) or of_another(observation, ctx):
         return None
     if observation.negated:
         ctx.issue("warning", "not-supported", "a negated observation stays in the narrative only", observation.element)
         return None
     own_time = observation.get("effectiveTime")
+    relations = related(observation)
+    members = _members(relations, ctx) if relations else None
     body = {
         "identifier": identifiers(observation.all("id")),
         "status": _status(observation),
         "category": categories,
         "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
-        **(timed("effective", own_time, ctx) or timed("effective", time, ctx)),
-        "performer": [one for one in performers(observation, ctx) if fits(one, *_PERFORMERS)],
-        **(value or _absent(observation)),
+        **effective(own_time, time, ctx),
+        "performer": _performers(observation, ctx, by_author=by_author),
+        **(value or ({} if members else {"dataAbsentReason": absent_concept(observation.get("value"))})),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
-        "note": notes(related(observation), ctx),
+        "encounter": encounter(relations, ctx),
+        "note": notes(relations, ctx),
         "bodySite": codeable(observation.get("targetSiteCode"), ctx),
         "method": codeable(observation.get("methodCode"), ctx),
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
+        "hasMember": members,
     }
     return kept(body)
+
+
+def _performers(observation: Node, ctx: Context, *, by_author: bool) -> list[Reference]:
+    """Who observed it; else who wrote it down (CF-vitals), which of a result says nothing (CF-results)."""
+    found = [one for one in performers(observation, ctx) if fits(one, *_PERFORMERS)]
+    if not found and by_author and (author := fits(recording(observation, ctx)[0], *_PERFORMERS)):
+        return [author]
+    return found
+
+
+def _members(relations: Relations, ctx: Context) -> list[Reference]:
+    """The observations that it consists of; what else is related stands beside it."""
+    parts = [one for one in relations if one[0] == "COMP"]
+    others([one for one in relations if one[0] != "COMP"], ctx)
+    return [one for one in others(parts, ctx) if fits(one, "Observation")]
 
 
 def _status(observation: Node) -> str:
@@ -71,12 +97,21 @@ def _status(observation: Node) -> str:
     return found.code if found else "unknown"
 
 
-def _absent(observation: Node) -> Value:
-    """A value that is null has a reason; an observation without any value element has none."""
-    value = observation.get("value")
-    if value is None or not value.get("nullFlavor"):
+def span(observations: list[Node], ctx: Context) -> Value:
+    """Without a time of its own: from the earliest to the latest of its observations."""
+    times = sorted(
+        time for one in observations if (time := timed("at", one.get("effectiveTime"), ctx).get("atDateTime"))
+    )
+    if not times:
         return {}
-    return {"dataAbsentReason": absent_concept(value)}
+    if times[0] == times[-1]:
+        return {"effectiveDateTime": times[0]}
+    return {"effectivePeriod": {"start": times[0], "end": times[-1]}}
+
+
+def effective(own: Element | None, time: Element | None, ctx: Context) -> Value:
+    """When: its own time, else that of what it is a part of, else that nobody said (US Core wants one or the other)."""
+    return timed("effective", own, ctx) or timed("effective", time, ctx) or {"_effectiveDateTime": absent()}
 
 
 def value_of(element: Element | None, ctx: Context) -> Value:
@@ -159,8 +194,13 @@ def _reference_range(observed: Node, ctx: Context) -> Value | None:
 
 
 def member(
-    observation: Node, ctx: Context, *, categories: list[Value] | None, time: Element | None = None
+    observation: Node,
+    ctx: Context,
+    *,
+    categories: list[Value] | None,
+    time: Element | None = None,
+    by_author: bool = True,
 ) -> Reference | None:
     """An Observation, alone or of an organizer; None when it has none to make."""
-    body = observation_body(observation, ctx, categories=categories, time=time)
+    body = observation_body(observation, ctx, categories=categories, time=time, by_author=by_author)
     return ctx.add("Observation", body, observation) if body else None

@@ -1,7 +1,7 @@
 """Which function reads which entry: modules of `sections/` register themselves, so that no list is edited.
 
-An entry is known by a templateId root, else by its section's LOINC code and element name (R1.1, C32, and documents
-whose templateIds nobody knows).
+An entry is known by a templateId root, else by its code, else by its section and element name (R1.1, C32, and
+documents whose templateIds nobody knows). What nobody knows falls back by element and mood (`fallback.py`).
 """
 
 from __future__ import annotations
@@ -11,18 +11,24 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
-from .context import Context, Reference
-from .node import Node
+from .context import Context, Reference, SectionReport
+from .node import Node, local_name
+from .statement import PARTS, Relations
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
 
 _BY_TEMPLATE: dict[str, Handler] = {}
+_BY_CODE: dict[tuple[str, str], Handler] = {}
 _BY_SECTION: dict[tuple[str, str], Handler] = {}
+_BY_ELEMENT: dict[str, Handler] = {}
 
 
-def entry(*roots: str, sections: tuple[str, ...] = (), element: str = "") -> Callable[[Handler], Handler]:
-    """Register a handler for templateId roots, and for entries `element` of sections with these LOINC codes.
+def entry(
+    *roots: str, sections: tuple[str, ...] = (), codes: tuple[str, ...] = (), element: str = ""
+) -> Callable[[Handler], Handler]:
+    """Register a handler for templateId roots, and for statements `element` with these codes or in sections with these
+    LOINC codes.
 
     A handler yields the reference of every resource that stands for the entry in its section.
     """
@@ -32,6 +38,8 @@ def entry(*roots: str, sections: tuple[str, ...] = (), element: str = "") -> Cal
             _claim(_BY_TEMPLATE, root, handler)
         for section in sections:
             _claim(_BY_SECTION, (section, element), handler)
+        for code in codes:
+            _claim(_BY_CODE, (code, element), handler)
         return handler
 
     return register
@@ -48,12 +56,73 @@ def handler_of(statement: Node, name: str, section: str | None) -> Handler | Non
     for root in statement.templates():
         if handler := _BY_TEMPLATE.get(root):
             return handler
-    return _BY_SECTION.get((section or "", name))
+    return _BY_CODE.get((statement.attribute("code", "code") or "", name)) or _BY_SECTION.get((section or "", name))
+
+
+def otherwise(*elements: str) -> Callable[[Handler], Handler]:
+    """Register what a statement becomes that nobody knows by its template, code or section."""
+
+    def register(handler: Handler) -> Handler:
+        for element in elements:
+            _claim(_BY_ELEMENT, element, handler)
+        return handler
+
+    return register
+
+
+def reader_of(statement: Node, section: str | None) -> tuple[Handler, bool]:
+    """Who reads it, and whether that is one who knows it."""
+    name = local_name(statement.element.tag)
+    handler = handler_of(statement, name, section)
+    return (handler, True) if handler else (_BY_ELEMENT.get(name, _nobody), False)
+
+
+def _nobody(_statement: Node, _ctx: Context) -> References:
+    return ()
+
+
+def named(statement: Node, report: SectionReport) -> None:
+    """Tell in the report that nobody knows it."""
+    report.fell_back.append((statement.element, f"{described(statement)}: read by its element"))
+
+
+def described(statement: Node) -> str:
+    """Its element, mood and template or code, as the report tells it."""
+    name, mood = local_name(statement.element.tag), statement.element.get("moodCode") or "without mood"
+    template = next(statement.templates(), None)
+    code = statement.attribute("code", "code") or "none"
+    return f"{name} {mood} with {f'template {template}' if template else f'code {code}'}"
+
+
+def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) -> list[Reference]:
+    """What the related statements become that are no part of the one that they are related to; they stand beside it
+    in its section."""
+    found: list[Reference] = []
+    for kind, statement in relations:
+        if kind != "RSON" and parts.isdisjoint(statement.kinds) and not _only_names(statement):
+            found += one_more(statement, ctx)
+    ctx.beside += found
+    return found
+
+
+def _only_names(statement: Node) -> bool:
+    """An encounter of which there is the id alone: the entry's own (`statement.encounter`)."""
+    return "templateId" not in statement and statement.element.tag.endswith("}encounter")
+
+
+def one_more(statement: Node, ctx: Context) -> list[Reference]:
+    """What a statement becomes that stands within another."""
+    handler, known = reader_of(statement, None)
+    made = [reference for reference in handler(statement, ctx) if reference]
+    if made and not known:
+        named(statement, ctx.section)
+    return made
 
 
 def discover() -> None:
-    """Import every module of `sections/`, whereby it registers itself."""
+    """Import every module of `sections/` and what stands in for them, whereby they register themselves."""
     from . import sections
 
     for module in iter_modules(sections.__path__):
         import_module(f"{sections.__name__}.{module.name}")
+    import_module(f"{__package__}.fallback")

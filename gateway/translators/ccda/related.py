@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .context import Context, Reference
 from .demographics import addresses, human_names, telecoms
-from .node import Element, Node
+from .node import V3, Element, Node
 from .people import agent, party
-from .values import Value, codeable, coding, identifiers, kept, period
+from .values import Value, absent, codeable, coding, identifiers, kept, period
 
 ROLE_CLASSES = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
 
@@ -15,6 +15,7 @@ _PERSONAL = frozenset(
 )
 """Role classes that somebody has by what he is to the patient; the others are of those who work in health care."""
 
+_RELATED = V3 + "relatedEntity"
 _HIMSELF = frozenset(["SELF", "ONESELF"])
 
 
@@ -22,7 +23,7 @@ def associate(element: Element | None, ctx: Context) -> Reference | None:
     """Whoever takes part: a RelatedPerson where the class says so, the Patient himself, else as `agent` has it."""
     if element is None:
         return None
-    if element.get("classCode") not in _PERSONAL:
+    if element.tag != _RELATED and element.get("classCode") not in _PERSONAL:
         return agent(element, ctx)
     return _related_person(Node(element), ctx)
 
@@ -40,9 +41,9 @@ def _related_person(node: Node, ctx: Context) -> Reference | None:
         "telecom": telecoms(node.all("telecom"), ctx),
         "address": addresses(node.all("addr"), ctx),
     }
-    if not any(told.values()):
+    if not (code or any(told.values())):
         return None
-    body = {"patient": ctx.patient, "relationship": _relationship(node, person, ctx), **told}
+    body = {"_active": absent(), "patient": ctx.patient, "relationship": _relationship(node, person, ctx), **told}
     during = period(node.get("effectiveTime"), ctx)
     kin = f"{code['code']}@{code.get('system')}" if code and told["name"] else None
     return party("RelatedPerson", kept({**body, "period": during}), node, ctx, told=kin)
@@ -52,5 +53,6 @@ def _relationship(node: Node, person: Node | None, ctx: Context) -> list[Value]:
     """What the code says, what the person's own statement of it says, and the class of the role."""
     related = person.node("sdtc:asPatientRelationship") if person else None
     said = [codeable(node.get("code"), ctx), codeable(related.get("code"), ctx) if related else None]
-    klass: Value = {"coding": [{"system": ROLE_CLASSES, "code": node.element.get("classCode")}]}
-    return [*(one for one in said if one), klass]
+    if of_class := node.element.get("classCode"):
+        said.append({"coding": [{"system": ROLE_CLASSES, "code": of_class}]})
+    return [one for one in said if one]

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from .codes import CONCEPTS, Concept
-from .context import Context
+from .context import Context, Reference
+from .links import meant
 from .node import Element, Node, statement_in
 from .people import agent, fits
 from .values import Value, codeable, kept, resolved, typed
 
 STATUS = "33999-4"
 
-_COMMENT = frozenset(["48767-8", "2.16.840.1.113883.10.20.22.4.64", "2.16.840.1.113883.10.20.1.40"])
+ROOT = "2.16.840.1.113883.10.20.22.4."
+COMMENT = frozenset(["48767-8", "2.16.840.1.113883.10.20.22.4.64", "2.16.840.1.113883.10.20.1.40"])
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS", "BL"])
+INSTRUCTION = frozenset([ROOT + "20", "2.16.840.1.113883.10.20.1.49", "1.3.6.1.4.1.19376.1.5.3.1.4.3"])
+FREE_TEXT_SIG = frozenset(["76662-6", ROOT + "147"])
+AGE = frozenset(["445518008", ROOT + "31", "2.16.840.1.113883.10.20.1.38"])
+PRIORITY = frozenset([ROOT + "143", "225773000"])
+REFERENCED = frozenset([ROOT + "122"])
+_OLDER_STATUS = "2.16.840.1.113883.10.20.1."
+PARTS = frozenset(
+    [
+        *(STATUS, ROOT + "6", ROOT + "28", *(_OLDER_STATUS + one for one in ("39", "47", "50", "57"))),
+        *("SEV", ROOT + "8", _OLDER_STATUS + "55", ROOT + "9", _OLDER_STATUS + "54"),
+        *("82606-5", ROOT + "145", "77975-1", ROOT + "502", ROOT + "53", ROOT + "19", ROOT + "47", "11778-8"),
+        *COMMENT,
+        *INSTRUCTION,
+        *FREE_TEXT_SIG,
+        *AGE,
+        *PRIORITY,
+        *REFERENCED,
+    ]
+)
+"""What the statement around it reads: statuses, severity, reactions, criticality, dates of diagnosis and delivery,
+reasons, comments, instructions, ages, priorities, references to other entries."""
 
 
 Relations = list[tuple[str | None, Node]]
@@ -33,6 +56,15 @@ def of_kind(kinds: frozenset[str], relations: Relations) -> list[Node]:
     return [statement for _, statement in relations if not kinds.isdisjoint(statement.kinds)]
 
 
+def of_another(statement: Node, ctx: Context) -> bool:
+    """Whether the statement is about somebody else than the patient: then it must not become a fact about him."""
+    subject = statement.node("subject")
+    if subject is None or "relatedSubject" not in subject:
+        return False
+    ctx.issue("warning", "not-supported", "about somebody else: it stays in the narrative only", statement.element)
+    return True
+
+
 def value_code(statement: Node) -> str | None:
     return statement.attribute("value", "code")
 
@@ -43,7 +75,7 @@ def mapped(table: str, code: str | None) -> Concept | None:
 
 def notes(relations: Relations, ctx: Context) -> list[Value]:
     """Comment Activities -> Annotation."""
-    return [note for act in of_kind(_COMMENT, relations) if (note := _note(act, ctx))]
+    return [note for act in of_kind(COMMENT, relations) if (note := _note(act, ctx))]
 
 
 def _note(act: Node, ctx: Context) -> Value | None:
@@ -53,6 +85,35 @@ def _note(act: Node, ctx: Context) -> Value | None:
     author = act.node("author")
     by = fits(agent(author.get("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
     return kept({"authorReference": by, "time": ctx.moment(author.get("time")) if author else None, "text": text})
+
+
+def instruction(relations: Relations, ctx: Context) -> str | None:
+    """The words of the Instruction Activities, one after the other."""
+    said = [resolved(act.get("text"), ctx) for act in of_kind(INSTRUCTION, relations)]
+    return "\n".join([one for one in said if one]) or None
+
+
+def encounter(relations: Relations, ctx: Context) -> Reference | None:
+    """The encounter that an entry only names by its id."""
+    for _, one in relations:
+        if one.element.tag.endswith("}encounter") and "templateId" not in one:
+            return meant("Encounter", one, ctx)
+    return None
+
+
+def components(organizer: Node) -> list[Node]:
+    """The statements of an organizer."""
+    return [found for component in organizer.all("component") if (found := statement_in(component))]
+
+
+def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str | None = None) -> list[Reference]:
+    """The resources of the entries that Entry References name, those in relationships of type `only`."""
+    return [
+        found
+        for type_code, act in relations
+        if (only is None or type_code == only) and not REFERENCED.isdisjoint(act.kinds)
+        if (found := meant(kind, act, ctx))
+    ]
 
 
 def reasons(relations: Relations, ctx: Context) -> list[Value]:

@@ -7,7 +7,7 @@ from base64 import b64encode
 
 from .context import Context, Reference
 from .node import V3, Element, Node, children
-from .values import Value, codeable, identifier, kept
+from .values import Value, absent_concept, codeable, identifier, kept
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _INSTANT = 19
@@ -24,8 +24,8 @@ def unstructured(document: Node, ctx: Context) -> None:
 
 
 def _taken(document: Node, body: Node, text: Element, ctx: Context) -> None:
-    attachment = _attachment(text, ctx)
-    if attachment is None:
+    content = attachment(text, ctx)
+    if content is None:
         ctx.issue("warning", "incomplete", "nonXMLBody holds no data", body.element)
         return
     own = document.get("id")
@@ -33,16 +33,16 @@ def _taken(document: Node, body: Node, text: Element, ctx: Context) -> None:
     reference = {
         "masterIdentifier": identifier(own) if own is not None else None,
         "status": "current",
-        "type": codeable(document.get("code"), ctx),
+        "type": codeable(document.get("code"), ctx) or absent_concept(document.get("code")),
         "subject": ctx.patient,
         "date": date if len(date) > _INSTANT else None,
         "description": document.text("title"),
-        "content": [{"attachment": attachment}],
+        "content": [{"attachment": content}],
     }
     ctx.add("DocumentReference", kept(reference), document)
 
 
-def _attachment(text: Element, ctx: Context) -> Value | None:
+def attachment(text: Element, ctx: Context) -> Value | None:
     """Where the bytes are: in a Binary of our own, or under the URL that the document names."""
     kind = text.get("mediaType") or "text/plain"
     for child in children(text):

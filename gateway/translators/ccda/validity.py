@@ -22,16 +22,26 @@ MADE = (
     "AllergyIntolerance",
     "Binary",
     "CareTeam",
+    "Communication",
     "Composition",
     "Condition",
     "Consent",
+    "Coverage",
     "Device",
+    "DeviceRequest",
+    "DeviceUseStatement",
     "DiagnosticReport",
     "DocumentReference",
     "Encounter",
+    "FamilyMemberHistory",
+    "Goal",
     "Immunization",
+    "ImmunizationRecommendation",
     "Location",
+    "Media",
     "Medication",
+    "MedicationAdministration",
+    "MedicationDispense",
     "MedicationRequest",
     "Observation",
     "Organization",
@@ -47,10 +57,13 @@ MADE = (
 """What the sections make. A type that is missing here is judged as well, only slower: with it all go one by one."""
 
 
-def leave_out_invalid(ctx: Context) -> None:
-    """Afterwards every resource of the context passes the gate and refers to none that was left out."""
+def leave_out_invalid(ctx: Context, unknown: set[str]) -> None:
+    """Afterwards every resource of the context passes the gate and refers to none that was left out, nor to one of
+    the unknown."""
     for section, _ in ctx.narratives:
         section.setdefault("entry", []).append(ctx.patient)
+    if unknown:
+        _forget(unknown, ctx)
     if not _all_pass(ctx):
         _leave_out(ctx)
     for section, narrative in ctx.narratives:
@@ -77,12 +90,18 @@ def _leave_out(ctx: Context) -> None:
             _report(made.body, "left out", made, ctx)
         gone = {made.reference["reference"] for made in faulty}
         ctx.made = [made for made in ctx.made if made.reference["reference"] not in gone]
-        for section in ctx.sections:
-            section.forget(gone)
-        waiting = [made for made in ctx.made if _without(made.body, gone)]
-        for made in waiting:
-            _drop_bare_sections(made.body)
-        _without(ctx.person, gone)
+        waiting = _forget(gone, ctx)
+
+
+def _forget(gone: set[str], ctx: Context) -> list[Made]:
+    """Take them out of everything; gives what referred to them."""
+    for section in ctx.sections:
+        section.forget(gone)
+    changed = [made for made in ctx.made if _without(made.body, gone)]
+    for made in changed:
+        _drop_bare_sections(made.body)
+    _without(ctx.person, gone)
+    return changed
 
 
 def _drop_bare_sections(outer: Resource) -> None:

@@ -144,6 +144,8 @@ def identifier(element: Element) -> Value | None:
         found: Value = {"system": system, "value": extension} if system else {"value": extension}
     elif system and system.startswith((_UUID_URI, _OID_URI)):
         found = {"system": URI, "value": system}
+    elif root and (written := folded(root)):
+        found = {"value": written}
     else:
         return None
     authority = element.get("assigningAuthorityName")

@@ -1,5 +1,5 @@
 """CampDoc's objects <-> FHIR: profile <-> Patient, registration -> EpisodeOfCare or PractitionerRole, group ->
-Organization.
+Organization, user -> RelatedPerson, review -> Observation.
 
 Source: DocNetwork API v2 (docnetwork/api, v2/chapters). `sex` is Male, Female or null; times without a zone are UTC.
 """
@@ -118,6 +118,33 @@ def from_registration(registration: Mapping[str, Any], systems: Systems) -> Reso
     """A patient's registration -> EpisodeOfCare, a provider's -> PractitionerRole."""
     made = _role if registration.get("type") == "provider" else _episode
     return made(registration, systems)
+
+
+def from_user(user: Mapping[str, Any], profile_id: str) -> Resource:
+    """A user of a profile -> RelatedPerson; how she is related, CampDoc does not say."""
+    person: Resource = {"resourceType": "RelatedPerson", "patient": {"reference": f"Patient/{profile_id}"}}
+    given, family = _text(user.get("givenName")), _text(user.get("familyName"))
+    if given or family:
+        person["name"] = [({"family": family} if family else {}) | ({"given": [given]} if given else {})]
+    if email := _text(user.get("email")):
+        person["telecom"] = [{"system": "email", "value": email}]
+    return person
+
+
+def from_review(review: Mapping[str, Any], profile_id: str) -> Resource:
+    """The review of a health form -> Observation: what was reviewed, how it came out, when and by whom."""
+    provider = review.get("provider")
+    name = _text(provider.get("name")) if isinstance(provider, Mapping) else None
+    at, status = to_instant(review.get("timestamp")), _text(review.get("status"))
+    return {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": f"Health form review: {_text(review.get('label')) or 'unnamed'}"},
+        "subject": {"reference": f"Patient/{profile_id}"},
+        **({"effectiveDateTime": at} if at else {}),
+        **({"performer": [{"display": name}]} if name else {}),
+        **({"valueString": status} if status else {}),
+    }
 
 
 def to_instant(text: Any) -> str | None:

@@ -16,6 +16,7 @@ from gateway.errors import NotConformant
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
+from gateway.fhir.spelling import fold
 
 CARRIED = frozenset({"name", "birthDate"})
 NAME_PARTS = frozenset({"family", "given"})
@@ -29,6 +30,8 @@ SEX_SLOTS = frozenset({"gender", f"extension[{BIRTH_SEX}]"})
 _DATE = re.compile(r"(\d{4})(?:([-/.])(\d{1,2})(?:\2(\d{1,2}))?)?(?:[T ]\d{2}.*)?")
 _COMPACT_DATE = re.compile(r"(\d{4})(\d{2})(\d{2})")
 _FULL_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_CALLED = ("externalId", "firstName", "lastName", "dateOfBirth", "sexAtBirth")
+_LONGEST_ID = 255
 _NAME_ORDER = {"official": 0, "usual": 1}
 
 
@@ -48,6 +51,15 @@ class Model:
 
     patient: Resource
     coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What Canvas tells its partner: part of a patient, nothing by what it leaves out, and Canvas' own id."""
+
+    patient: Resource
+    coverage: Coverage
+    canvas_id: str | None
 
 
 def from_seed(body: Any) -> Seed:
@@ -85,6 +97,39 @@ def from_partner(body: Mapping[str, Any], *, ours: str, known: Resource | None =
     return Model(patient, Coverage(frozenset(elements)))
 
 
+def from_call(body: Any, *, ours: str, known: Resource | None = None) -> Told:
+    """`{"externalId","firstName","lastName","dateOfBirth"}` as Canvas sends it, externalId its own id -> Patient.
+
+    `known` = what Canvas was last seen to show: a first name that it shows with a middle name keeps that. Raises
+    NotConformant naming the field.
+    """
+    if not isinstance(body, dict):
+        raise NotConformant("the body must be a JSON object")
+    given = {name: text for name in _CALLED if (text := _given_text(body, name)) is not None}
+    canvas_id = given.pop("externalId", None)
+    if canvas_id is not None and (not canvas_id.strip(".") or len(canvas_id) > _LONGEST_ID):
+        raise NotConformant("externalId is no id", expression="externalId")
+    if "dateOfBirth" in given and to_date(given["dateOfBirth"]) is None:
+        raise NotConformant("dateOfBirth is not a date such as 1980-02-22", expression="dateOfBirth")
+    told = from_partner(given, ours=ours, known=known)
+    if "firstName" in given and told.patient.get("name"):
+        told.patient["name"][0]["given"] = _all_given(given["firstName"], one_name(known or {}).get("given") or [])
+    elements = (told.coverage.elements or frozenset()) | {f"identifier[{ours}/Patient]"}
+    return Told(told.patient, Coverage(elements, absence=False), canvas_id)
+
+
+def _given_text(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise NotConformant(f"{name} must be a string", expression=name)
+    return _text(value)
+
+
+def _all_given(first: str, shown: list[str]) -> list[str]:
+    """The first name with the middle names that are known to follow it."""
+    return shown if shown and fold(first) in (fold(shown[0]), fold(" ".join(shown))) else [first]
+
+
 def to_partner(patient: Resource, *, our_id: str, update: bool) -> dict[str, Any]:
     """Patient -> the partner's model; our id is always included.
 
@@ -101,6 +146,31 @@ def to_partner(patient: Resource, *, our_id: str, update: bool) -> dict[str, Any
     if patient.get("birthDate") and not _FULL_DATE.fullmatch(patient["birthDate"]):
         del model["dateOfBirth"]
     return model if update else {key: value for key, value in model.items() if value is not None}
+
+
+def to_seed(patient: Resource, *, partner_id: str) -> dict[str, Any]:
+    """Patient -> what the plugin takes: the first given name, a whole birth date, and the sex where it is known."""
+    name = one_name({"name": [one for one in patient.get("name", []) if one.get("use") != "nickname"] or [{}]})
+    born = patient.get("birthDate", "")
+    seed = {
+        "firstName": (name.get("given") or [None])[0],
+        "lastName": name.get("family"),
+        "sexAtBirth": _sex_at_birth(patient),
+        "dateOfBirth": born if _FULL_DATE.fullmatch(born) else None,
+        "partnerId": partner_id,
+    }
+    return {key: value for key, value in seed.items() if value is not None}
+
+
+def sex_of(letter: str | None) -> Resource:
+    """F, M, O or U as the elements of a Patient; nothing for none."""
+    return _sex_extension(letter) | _gender(letter)
+
+
+def _sex_at_birth(patient: Resource) -> str | None:
+    """By the sex at birth only: gender is another fact."""
+    codes = [one.get("valueCode") for one in patient.get("extension", []) if one.get("url") == BIRTH_SEX]
+    return next((letter for letter, code in _BIRTH_SEX_CODE.items() if code in codes), None)
 
 
 def one_name(patient: Resource) -> dict[str, Any]:

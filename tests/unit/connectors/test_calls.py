@@ -89,7 +89,7 @@ def test_a_409_that_is_html_is_looked_up() -> None:
 
 def test_a_409_on_the_update_is_rejected_not_linked_in_circles() -> None:
     with pytest.raises(PartnerRejected, match="409"):
-        play(canvas.push(item(), SIDE), answer(409, {"id": "pat_9"}), answer(409, {"id": "pat_8"}))
+        play(canvas.push(item(), SIDE), answer(409, {"id": "pat_9"}), answer(404), answer(409, {"id": "pat_8"}))
     with pytest.raises(Conflict):
         play(canvas.push(item(), SIDE), answer(409), answer(404))
 

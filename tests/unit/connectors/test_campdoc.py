@@ -60,7 +60,12 @@ def test_what_a_file_says_wins() -> None:
     assert configured(auth={**LOGIN, "scope": "profiles:read"}).auth.scope == "profiles:read"
 
 
-@pytest.mark.parametrize("options", [{}, {"orgID": 77, "more": 1}, {"orgID": None}])
+def test_who_wants_users_asks_for_their_scope() -> None:
+    more = configured(options={"orgID": 77, "include": ["users"]})
+    assert more.auth.scope is not None and more.auth.scope.endswith(" users:read")
+
+
+@pytest.mark.parametrize("options", [{"orgID": 77, "include": ["tags"]}, {}, {"orgID": 77, "more": 1}, {"orgID": None}])
 def test_the_organization_is_required(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="options"):
         configured(options=options)

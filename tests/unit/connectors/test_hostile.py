@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gateway.connectors import canvas, fhir_server
-from gateway.connectors.call import Accepted, Call, Reply, Seen
+from gateway.connectors import canvas, canvas_fhir, fhir_server
+from gateway.connectors.call import Accepted, Call, Page, Reply, Seen
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import GatewayError
 from gateway.fhir import json
@@ -17,6 +17,7 @@ SIDE = Side(ours="https://gateway.example/fhir", id_system="https://partner.exam
 BODY = {"resourceType": "Patient", "id": "p", "name": [{"family": "Bell", "given": ["Ann"]}]}
 ITEM = Item("Patient", "p", BODY)
 KNOWN = Item("Patient", "p", BODY, "r", 'W/"1"')
+BORN = Item("Patient", "p", {**BODY, "birthDate": "1990-01-01"}, "r")
 LOCAL = {"Patient/r": "Patient/p"}
 
 OK_PATIENT = {
@@ -99,17 +100,33 @@ def play(calls: Generator[Call, Reply, Any], replies: list[Reply]) -> Any:
         lambda: fhir_server.read(Target("Patient", "p", "r", local=LOCAL), SIDE),
         lambda: fhir_server.push(KNOWN, SIDE),
         lambda: fhir_server.push_bundle([ITEM, KNOWN], SIDE, {}),
+        lambda: canvas_fhir.read(Target("Patient", "p", "r"), SIDE),
+        lambda: canvas_fhir.read(Target("Patient", "p"), SIDE),
+        lambda: canvas_fhir.push(BORN, SIDE),
+        lambda: canvas_fhir.scan(None, SIDE),
     ],
-    ids=["canvas read", "canvas create", "canvas update", "fhir search", "fhir read", "fhir push", "fhir group"],
+    ids=[
+        "canvas read",
+        "canvas create",
+        "canvas update",
+        "fhir search",
+        "fhir read",
+        "fhir push",
+        "fhir group",
+        "canvas fhir read",
+        "canvas fhir search",
+        "canvas fhir update",
+        "canvas fhir scan",
+    ],
 )
 def test_any_answer_is_survived(begin: Callable[[], Generator[Call, Reply, Any]]) -> None:
     outcomes = [play(begin(), replies) for replies in answers()]
     assert len(outcomes) > 1000
     assert any(isinstance(outcome, GatewayError) for outcome in outcomes)
-    assert any(isinstance(outcome, Seen | Accepted | list) for outcome in outcomes), "and some were good"
+    assert any(isinstance(outcome, Seen | Accepted | Page | list) for outcome in outcomes), "and some were good"
 
 
-@pytest.mark.parametrize("connector", [canvas, fhir_server])
+@pytest.mark.parametrize("connector", [canvas, canvas_fhir, fhir_server])
 @pytest.mark.parametrize("well_formed", EVENTS, ids=["resource", "event"])
 def test_any_webhook_is_survived(connector: Any, well_formed: Any) -> None:
     for payload in broken(well_formed):

@@ -22,5 +22,5 @@ def test_every_connector_says_what_it_carries(profile: str) -> None:
 
 
 def test_an_unknown_profile_lists_what_there_is() -> None:
-    with pytest.raises(InvalidInput, match="canvas, fhir, intake"):
+    with pytest.raises(InvalidInput, match=r"canvas, .*fhir, .*intake"):
         registry.get("campus")

@@ -167,3 +167,43 @@ class TestOverlay:
     def test_where_they_displayed_something_else_their_value_is_all_there_is(self):
         edited = [name("official", "SMITH", ("ANN",))]
         assert self.of(edited, displayed=[name("official", "QUITE", ("OTHER",))]) == edited
+
+
+class TestAWayOfShowingOfItsOwn:
+    """A form with a place apart, slots it never takes, values that say nothing, and whole dates only."""
+
+    FORM = Form(
+        writes=frozenset({"name", "gender", "birthDate", "identifier"}),
+        never=frozenset({"identifier[urn:theirs]"}),
+        fields=(Field("name[official]", ("name[official]",), apart=frozenset({"name[nickname]"})),),
+        displays=lambda element, value: value[:4] if element == "birthDate" else value,
+        silent={"gender": "unknown"},
+    )
+
+    def test_a_place_apart_is_no_part_of_the_field(self):
+        resource = patient(name=[name("nickname", "", ("Al",)), name("usual")])
+        assert set(render(resource, self.FORM, copy())) == {"name[nickname]", "name[usual]"}
+
+    def test_a_slot_that_is_never_taken_is_neither_sent_nor_taken_away(self):
+        theirs = [{"system": "urn:theirs", "value": "1"}]
+        assert render(patient(identifier=theirs), self.FORM, copy()) == {}
+        assert render(patient(), self.FORM, copy({"identifier[urn:theirs]": theirs})) == {}
+
+    def test_a_silent_value_is_never_sent_nor_compared(self):
+        assert render(patient(gender="unknown"), self.FORM, copy({"gender": "male"})) == {}
+        assert render(patient(gender="male"), self.FORM, copy()) == {"gender": "male"}
+
+    def test_what_they_do_not_show_at_all_is_never_sent(self):
+        form = Form(displays=lambda _, item: item if item.get("city") else None)
+        listed = [{"use": "home", "text": "by the lake"}, {"use": "work", "city": "Larkfield"}]
+        assert set(render(patient(address=listed), form, copy())) == {"address[work]"}
+
+    def test_what_they_make_of_a_plain_value_is_an_echo(self):
+        assert echoes(self.FORM, "birthDate", "1980-02-22", "1980")
+        assert not echoes(self.FORM, "birthDate", "1980-02-22", "1981")
+        assert reflect(self.FORM, "gender", "male") == "male"
+
+    def test_what_they_show_of_it_already_is_not_due(self):
+        record = copy({"birthDate": "1980"})
+        wanted = {"birthDate": "1980-02-22"}
+        assert diff(bind(record, wanted, self.FORM), wanted) == {}

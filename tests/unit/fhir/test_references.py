@@ -241,6 +241,14 @@ def test_the_patient_element_is_one_of_its_type(kind: str, element: str) -> None
     assert element in names
 
 
+def test_what_has_a_system_may_still_hold_a_pointer() -> None:
+    pointer = {"url": "http://x", "valueReference": {"reference": "Patient/1"}}
+    coding = {"system": "http://loinc.org", "code": "1", "extension": [pointer]}
+    quantity = {"system": "http://unitsofmeasure.org", "value": 1, "_value": {"extension": [pointer]}}
+    found = references.collect({"resourceType": "Observation", "code": {"coding": [coding]}, "valueQuantity": quantity})
+    assert [ref.value for ref in found] == ["Patient/1", "Patient/1"]
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("path", shared_files("fhir/official-r4/*.json"), ids=lambda path: path.stem)
 def test_official_examples_are_walked_whole(path: Path) -> None:

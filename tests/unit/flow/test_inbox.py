@@ -33,7 +33,7 @@ class Log:
     async def query_aside(self, ask: Any) -> Any:
         return ask(self)
 
-    def messages(self, state: str, *, limit: int, after: str) -> list[MessageRow]:
+    def messages(self, state: str, connector: str | None, *, limit: int, after: str) -> list[MessageRow]:
         assert state == "received"
         kinds = ("webhook", "fhir-bundle")
         rows = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
 import pytest
 from fastapi import Request
@@ -148,3 +150,16 @@ def test_what_may_help_later_says_when() -> None:
 def test_a_defect_of_ours_tells_nothing() -> None:
     answer = http.unexpected(request(), ValueError("secret payload"))
     assert answer.status_code == 500 and b"secret" not in answer.body
+
+
+@pytest.mark.parametrize("status", [200, 201, 204])
+def test_a_fhir_answer_says_how_long_it_is(status: int) -> None:
+    answer = http.fhir_json(b"{}", status, {"ETag": 'W/"1"', "Location": "http://x/é"})
+    assert answer.headers["etag"] == 'W/"1"' and answer.headers["location"] == "http://x/é"
+    assert answer.headers["content-type"] == "application/fhir+json"
+    assert answer.headers.get("content-length") == (None if status == 204 else "2")
+
+
+@pytest.mark.parametrize("at", [datetime(2026, 1, 2, 3, 4, 5, 999, tzinfo=UTC), datetime(987, 12, 31, tzinfo=UTC)])
+def test_moments_as_http_writes_them(at: datetime) -> None:
+    assert http.http_date(at) == format_datetime(at, usegmt=True)

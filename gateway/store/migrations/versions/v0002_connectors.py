@@ -12,11 +12,30 @@ down_revision: str | None = "0001"
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+CLAIMABLE = sa.text("state IN ('due', 'unknown')")
+DEAD = sa.text("state IN ('rejected', 'exhausted')")
 OUTSTANDING = sa.text("state IN ('due', 'unknown', 'exhausted')")
 OPEN = sa.text("closed_at IS NULL")
 
 
 def upgrade() -> None:
+    op.drop_index("delivery_due", "delivery")
+    op.create_index(
+        "delivery_due",
+        "delivery",
+        ["connector", "due_at", "delivery_id"],
+        unique=False,
+        sqlite_where=CLAIMABLE,
+        postgresql_where=CLAIMABLE,
+    )
+    op.create_index(
+        "delivery_dead",
+        "delivery",
+        ["connector", "delivery_id"],
+        unique=False,
+        sqlite_where=DEAD,
+        postgresql_where=DEAD,
+    )
     op.create_table(
         "health",
         sa.Column("connector", KEY, nullable=False),
@@ -50,6 +69,14 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=OPEN,
         postgresql_where=OPEN,
+    )
+    op.create_table(
+        "stopped",
+        sa.Column("connector", KEY, nullable=False),
+        sa.Column("patient", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("at", NUMBER, autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("connector", "patient"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "run",
@@ -168,5 +195,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("delivery_dead", "delivery")
+    op.drop_index("delivery_due", "delivery")
+    op.create_index(
+        "delivery_due", "delivery", ["due_at"], unique=False, sqlite_where=CLAIMABLE, postgresql_where=CLAIMABLE
+    )
+    op.drop_table("stopped")
     for table in ("request", "outgoing", "subscriber", "lock", "poll_digest", "run", "incident", "health"):
         op.drop_table(table)

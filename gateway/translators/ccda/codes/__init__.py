@@ -33,9 +33,21 @@ def _concept_maps() -> dict[str, dict[str, Concept]]:
     return maps
 
 
+def _sections() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    codes: dict[str, str] = {}
+    roots: dict[str, str] = {}
+    titles: dict[str, str] = {}
+    for code, others, templates, names in _rows("sections.tsv"):
+        codes.update(dict.fromkeys([code, *others.split()], code))
+        roots.update(dict.fromkeys(templates.split(), code))
+        titles.update(dict.fromkeys(names.split("|"), code))
+    return codes, roots, titles
+
+
 SYSTEMS: dict[str, str] = {oid: uri for oid, uri, _ in _rows("systems.tsv")}
 CONCEPTS = _concept_maps()
 UNITS: dict[str, list[str]] = {kind: symbols.split() for kind, symbols in _rows("ucum.tsv")}
+SECTION_CODES, SECTION_ROOTS, SECTION_TITLES = _sections()
 
 
 @lru_cache(maxsize=4096)

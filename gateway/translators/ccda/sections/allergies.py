@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.codes import CONCEPTS
 from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import fits, recording
-from gateway.translators.ccda.registry import entry
+from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
     STATUS,
     Relations,
     coded_value,
+    encounter,
     mapped,
     notes,
     of_kind,
@@ -55,9 +57,11 @@ _LATEX_CODES = frozenset(["111088007", "1003755004", "1314"])
 )
 def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Allergy Concern Act: a wrapper, the observations carry the content."""
-    for kind, observation in related(act):
+    relations = related(act)
+    where = encounter(relations, ctx)
+    for kind, observation in relations:
         if kind == "SUBJ" and observation.element.tag.endswith("}observation"):
-            yield allergy(observation, ctx, concern=act)
+            yield allergy(observation, ctx, concern=act, where=where)
 
 
 @entry(
@@ -71,7 +75,9 @@ def allergy_observation(observation: Node, ctx: Context) -> Iterator[Reference |
     yield allergy(observation, ctx)
 
 
-def allergy(observation: Node, ctx: Context, *, concern: Node | None = None) -> Reference | None:
+def allergy(
+    observation: Node, ctx: Context, *, concern: Node | None = None, where: Reference | None = None
+) -> Reference | None:
     """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind."""
     substance = _substance(observation)
     what = _what(observation, substance, ctx)
@@ -97,12 +103,15 @@ def allergy(observation: Node, ctx: Context, *, concern: Node | None = None) -> 
         "criticality": found.code if (found := mapped("criticality", criticality)) else None,
         **what,
         "patient": ctx.patient,
+        "encounter": encounter(relations, ctx) or where,
         "onsetDateTime": when.start,
         "recordedDate": recorded,
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "asserter": informant(observation, ctx),
         "note": notes(relations, ctx),
         "reaction": _reactions(relations, ctx),
     }
+    others(relations, ctx)
     return ctx.add("AllergyIntolerance", kept(body), observation, code=_identifying(observation, substance))
 
 

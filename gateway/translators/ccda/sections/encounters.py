@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.encounter import add_encounter, encounter_body, location, participant
+from gateway.translators.ccda.encounter import add_encounter, encounter_body, participant, places
+from gateway.translators.ccda.links import meant
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.registry import entry
+from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import Relations, of_kind, reasons, related
-from gateway.translators.ccda.values import Value, kept
+from gateway.translators.ccda.statement import PARTS, Relations, of_kind, reasons, related
+from gateway.translators.ccda.values import kept
 
 _DIAGNOSIS = frozenset(["29308-4", "2.16.840.1.113883.10.20.22.4.80"])
+_READ = PARTS | _DIAGNOSIS
 
 
 @entry(
@@ -32,9 +34,13 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
     people = [participant(one, "assignedEntity", ctx) for one in activity.nodes("performer")]
     diagnoses = [*_diagnoses(relations, ctx)]
     body["participant"] = [one for one in people if one]
-    body["location"] = [*_locations(activity, ctx)]
+    body["location"] = [*places(activity, ctx)]
     body["reasonCode"] = reasons(relations, ctx)
+    body["reasonReference"] = [
+        found for kind, one in relations if kind == "RSON" and (found := meant("Condition", one, ctx))
+    ]
     body["diagnosis"] = [{"condition": one} for one in diagnoses]
+    others(relations, ctx, _READ)
     yield add_encounter(activity, kept(body), ctx)
     yield from diagnoses
 
@@ -45,11 +51,3 @@ def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Reference]:
             made = condition(observation, ctx, concern=act, category="encounter-diagnosis")
             if made is not None:
                 yield made
-
-
-def _locations(activity: Node, ctx: Context) -> Iterator[Value]:
-    for one in activity.nodes("participant"):
-        role = one.node("participantRole") if one.element.get("typeCode") == "LOC" else None
-        where = location(role, role.node("playingEntity"), ctx) if role else None
-        if where:
-            yield {"location": where}

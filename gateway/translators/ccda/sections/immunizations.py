@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.node import V3, Node, children, statement_in
 from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
-from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import Relations, mapped, notes, related
+from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.statement import PARTS, ROOT, Relations, encounter, instruction, mapped, notes, related
 from gateway.translators.ccda.values import (
     Value,
     absent,
@@ -22,6 +22,9 @@ from gateway.translators.ccda.values import (
 )
 
 FUNCTION = "http://terminology.hl7.org/CodeSystem/v2-0443"
+_SERIES = frozenset([ROOT + "118", "30973-2", "2.16.840.1.113883.10.20.1.46"])
+_READ = PARTS | _SERIES
+_SEQUENCE = V3 + "sequenceNumber"
 _REFUSAL = "2.16.840.1.113883.10.20.22.4.53"
 _REASON_CODES = frozenset(["2.16.840.1.113883.5.8", "2.16.840.1.113883.11.19725"])
 
@@ -35,10 +38,8 @@ _REASON_CODES = frozenset(["2.16.840.1.113883.5.8", "2.16.840.1.113883.11.19725"
 )
 def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
     """Nothing when it does not say which vaccine."""
-    consumable = activity.node("consumable")
-    product = consumable.node("manufacturedProduct") if consumable else None
-    material = product.node("manufacturedMaterial") if product else None
-    vaccine = _vaccine(material, ctx)
+    product = _product(activity)
+    vaccine, material = vaccine_of(activity, ctx)
     if vaccine is None or product is None or material is None:
         return
     relations = related(activity)
@@ -51,12 +52,14 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         "statusReason": _refusal(relations, ctx) if status == "not-done" else None,
         "vaccineCode": vaccine,
         "patient": ctx.patient,
+        "encounter": encounter(relations, ctx),
         "occurrenceDateTime": time,
         "occurrenceString": None if time else "unknown",
         "recorded": recorded,
         "_primarySource": absent("unsupported"),
         "manufacturer": organization(product.get("manufacturerOrganization"), ctx),
         "lotNumber": material.text("lotNumberText"),
+        "expirationDate": (ctx.moment(material.get("expirationTime")) or "")[:10],
         "site": codeable(activity.get("approachSiteCode"), ctx),
         "route": codeable(activity.get("routeCode"), ctx),
         "doseQuantity": quantity(activity.get("doseQuantity")),
@@ -65,15 +68,25 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         "reasonCode": _reasons(relations, ctx),
         "reaction": [*_reactions(relations, ctx)],
         "protocolApplied": _dose(activity),
+        "education": _education(relations, ctx),
     }
+    others([one for one in relations if one[0] != "MFST"], ctx, _READ)
     yield ctx.add("Immunization", kept(body), activity, code=material.get("code"))
 
 
-def _vaccine(material: Node | None, ctx: Context) -> Value | None:
+def _product(activity: Node) -> Node | None:
+    consumable = activity.node("consumable")
+    return consumable.node("manufacturedProduct") if consumable else None
+
+
+def vaccine_of(activity: Node, ctx: Context) -> tuple[Value | None, Node | None]:
+    """Which vaccine: as a concept, and the element that says it."""
+    product = _product(activity)
+    material = product.node("manufacturedMaterial") if product else None
     if material is None:
-        return None
+        return None, None
     name = material.text("name")
-    return codeable(material.get("code"), ctx) or ({"text": name} if name else None)
+    return codeable(material.get("code"), ctx) or ({"text": name} if name else None), material
 
 
 def _status(activity: Node) -> str:
@@ -125,8 +138,26 @@ def _reactions(relations: Relations, ctx: Context) -> Iterator[Value]:
                 yield kept({"date": interval(one.get("effectiveTime"), ctx).start, "detail": detail})
 
 
+def _education(relations: Relations, ctx: Context) -> list[Value]:
+    """Instruction Activities: what the patient was told."""
+    told = instruction(relations, ctx)
+    return [{"documentType": told}] if told else []
+
+
 def _dose(activity: Node) -> list[Value] | None:
-    number = activity.attribute("repeatNumber", "value")
+    """The number of the dose: repeatNumber, else the place in the series."""
+    number = activity.attribute("repeatNumber", "value") or _place(activity)
     if activity.element.get("moodCode") == "EVN" and number and number.isdecimal() and 0 < int(number) < 1000:
         return [{"doseNumberPositiveInt": int(number)}]
+    return None
+
+
+def _place(activity: Node) -> str | None:
+    """The sequenceNumber of a Substance Administered Act, or a Medication Series Number Observation (CCD)."""
+    for wrapper in activity.all("entryRelationship"):
+        one = statement_in(wrapper)
+        if one is not None and not _SERIES.isdisjoint(one.kinds):
+            told = next((child for child in children(wrapper) if child.tag == _SEQUENCE), one.get("value"))
+            if told is not None and told.get("value"):
+                return told.get("value")
     return None

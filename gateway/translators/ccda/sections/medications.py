@@ -6,16 +6,33 @@ The mapping makes a MedicationRequest of every Medication Activity: intent `orde
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.dosage import dosage
-from gateway.translators.ccda.node import Element, Node
-from gateway.translators.ccda.people import agent, fits, organization, recording
-from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import Relations, mapped, notes, reasons, related
-from gateway.translators.ccda.values import Value, codeable, identifiers, kept, period, quantity
+from gateway.translators.ccda.informants import informant
+from gateway.translators.ccda.medicine import code_of, medication, product_of
+from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.people import agent, fits, recording
+from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
+from gateway.translators.ccda.sections.dispenses import dispense
+from gateway.translators.ccda.statement import (
+    PARTS,
+    ROOT,
+    Relations,
+    encounter,
+    instruction,
+    mapped,
+    notes,
+    of_kind,
+    reasons,
+    related,
+)
+from gateway.translators.ccda.values import Value, absent, codeable, identifiers, kept, period, quantity
 
+_TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10"])
+_READ = PARTS | _TYPE
+_REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "Device")
 _SECTIONS = ("10160-0", "10183-2", "42346-7", "29549-3", "75311-1")
 
 
@@ -28,7 +45,14 @@ _SECTIONS = ("10160-0", "10183-2", "42346-7", "29549-3", "75311-1")
     element="substanceAdministration",
 )
 def medication_activity(activity: Node, ctx: Context) -> Iterator[Reference | None]:
-    yield medication_request(activity, ctx)
+    """What was given during a visit is an administration, everything else a request (CF-medications)."""
+    given = ctx.section.kind == ADMINISTERED and activity.element.get("moodCode") == "EVN"
+    yield administration(activity, ctx) if given else medication_request(activity, ctx)
+
+
+@entry(ROOT + "17", "1.3.6.1.4.1.19376.1.5.3.1.4.7.3")
+def medication_supply_order(supply: Node, ctx: Context) -> Iterator[Reference | None]:
+    yield supply_order(supply, ctx)
 
 
 @entry("2.16.840.1.113883.10.20.22.4.35", "2.16.840.1.113883.10.20.22.4.36", sections=_SECTIONS, element="act")
@@ -39,83 +63,88 @@ def wrapped_medication(act: Node, ctx: Context) -> Iterator[Reference | None]:
             yield medication_request(activity, ctx)
 
 
+def supply_order(supply: Node, ctx: Context) -> Reference | None:
+    """A Medication Supply Order that stands alone -> MedicationRequest."""
+    product = product_of(supply)
+    what = medication(supply, product, ctx)
+    if what is None:
+        return None
+    relations = related(supply)
+    author, authored = recording(supply, ctx)
+    told = instruction(relations, ctx)
+    body = {
+        "identifier": identifiers(supply.all("id")),
+        "status": _status(supply),
+        "intent": "order",
+        "doNotPerform": True if supply.negated else None,
+        **what,
+        "subject": ctx.patient,
+        "encounter": encounter(relations, ctx),
+        "authoredOn": authored,
+        "_authoredOn": None if authored else absent(),
+        "requester": fits(author, *_REQUESTERS) or absent(),
+        "reasonCode": reasons(relations, ctx),
+        "note": notes(relations, ctx),
+        "dosageInstruction": [{"patientInstruction": told}] if told else None,
+        "dispenseRequest": _ordered(supply, ctx),
+    }
+    others(relations, ctx)
+    return ctx.add("MedicationRequest", kept(body), supply, code=code_of(product))
+
+
 def medication_request(activity: Node, ctx: Context) -> Reference | None:
     """None when it does not say which medication."""
-    product = _product(activity)
+    product = product_of(activity)
     relations = related(activity)
-    what = _medication(activity, product, ctx)
+    what = medication(activity, product, ctx)
     if what is None:
         return None
     author, authored = recording(activity, ctx)
     body = {
         "identifier": identifiers(activity.all("id")),
         "status": _status(activity),
+        "category": [*_kinds(relations, ctx)],
         "intent": "order" if activity.element.get("moodCode") in ("INT", "RQO", "PRMS", "PRP") else "plan",
         "doNotPerform": True if activity.negated else None,
         **what,
         "subject": ctx.patient,
+        "encounter": encounter(relations, ctx),
         "authoredOn": authored,
-        "requester": fits(author, "Practitioner", "PractitionerRole", "Organization", "Patient", "Device"),
+        "_authoredOn": None if authored else absent(),
+        "reportedReference": informant(activity, ctx),
+        "requester": fits(author, *_REQUESTERS) or absent(),
         "performer": _performer(activity, ctx),
         "reasonCode": reasons(relations, ctx),
-        "note": notes(relations, ctx),
+        "note": [*notes(relations, ctx), *_order_notes(relations, ctx)],
         "dosageInstruction": [dose] if (dose := dosage(activity, relations, ctx)) else None,
         "dispenseRequest": _dispense(relations, ctx),
     }
-    return ctx.add("MedicationRequest", kept(body), activity, code=_code(product))
+    made = ctx.add("MedicationRequest", kept(body), activity, code=code_of(product))
+    _beside(relations, made, what, ctx)
+    return made
+
+
+def _beside(relations: Relations, request: Reference, what: Value, ctx: Context) -> None:
+    """What was dispensed for it, and what else is related: it stands beside the request."""
+    if not relations:
+        return
+    supplies = [one for _, one in relations if one.element.tag.endswith("}supply")]
+    for one in supplies:
+        if one.element.get("moodCode") == "EVN" and (handed := dispense(one, ctx, order=request, what=what)):
+            ctx.beside.append(handed)
+    others([one for one in relations if not one[1].element.tag.endswith("}supply")], ctx, _READ)
+
+
+def _kinds(relations: Relations, ctx: Context) -> Iterator[Value]:
+    """Type of Medication (C83): on prescription, or over the counter."""
+    for one in of_kind(_TYPE, relations):
+        if found := codeable(one.get("code"), ctx):
+            yield found
 
 
 def _status(activity: Node) -> str:
     found = mapped("medication-status", activity.attribute("statusCode", "code"))
     return found.code if found else "unknown"
-
-
-def _product(activity: Node) -> Node | None:
-    consumable = activity.node("consumable")
-    return consumable.node("manufacturedProduct") if consumable else None
-
-
-def _material(product: Node | None) -> Node | None:
-    return (product.node("manufacturedMaterial") or product.node("manufacturedLabeledDrug")) if product else None
-
-
-def _code(product: Node | None) -> Element | None:
-    material = _material(product)
-    return material.get("code") if material else None
-
-
-def _medication(activity: Node, product: Node | None, ctx: Context) -> Value | None:
-    """A Medication of its own where there is more to say than its code (form, manufacturer, vehicle)."""
-    material = _material(product)
-    name = material.text("name") if material else None
-    code = codeable(_code(product), ctx) or ({"text": name} if name else None)
-    if code is None:
-        return None
-    more: dict[str, Any] = kept(
-        {
-            "manufacturer": organization(product.get("manufacturerOrganization"), ctx) if product else None,
-            "form": codeable(activity.get("administrationUnitCode"), ctx),
-            "ingredient": [*_vehicles(activity, ctx)],
-            "batch": {"lotNumber": lot} if material and (lot := material.text("lotNumberText")) else None,
-        }
-    )
-    if more and product is not None:
-        reference = ctx.add_equal("Medication", {"code": code, **more}, product.element)
-        if reference is not None:
-            return {"medicationReference": reference}
-    return {"medicationCodeableConcept": code}
-
-
-def _vehicles(activity: Node, ctx: Context) -> Iterator[Value]:
-    """Drug Vehicle: an ingredient that is not active."""
-    for participant in activity.nodes("participant"):
-        role = participant.node("participantRole")
-        entity = role.node("playingEntity") if role and participant.element.get("typeCode") == "CSM" else None
-        if entity is not None:
-            name = entity.text("name")
-            item = codeable(entity.get("code"), ctx) or ({"text": name} if name else None)
-            if item:
-                yield {"itemCodeableConcept": item, "isActive": False}
 
 
 def _performer(activity: Node, ctx: Context) -> Reference | None:
@@ -126,18 +155,32 @@ def _performer(activity: Node, ctx: Context) -> Reference | None:
     return None
 
 
+def _order_notes(relations: Relations, ctx: Context) -> Iterator[Value]:
+    """What a Medication Supply Order says to those who fill it."""
+    for _, supply in relations:
+        if supply.element.get("moodCode") == "INT" and supply.element.tag.endswith("}supply"):
+            inner = related(supply)
+            yield from notes(inner, ctx)
+            if told := instruction(inner, ctx):
+                yield {"text": told}
+
+
 def _dispense(relations: Relations, ctx: Context) -> Value | None:
     """Medication Supply Order (mood INT) -> dispenseRequest."""
     for _, supply in relations:
         if supply.element.get("moodCode") == "INT" and supply.element.tag.endswith("}supply"):
-            return kept(
-                {
-                    "validityPeriod": period(supply.get("effectiveTime"), ctx),
-                    "numberOfRepeatsAllowed": _repeats(supply.attribute("repeatNumber", "value")),
-                    "quantity": quantity(supply.get("quantity")),
-                }
-            )
+            return _ordered(supply, ctx)
     return None
+
+
+def _ordered(supply: Node, ctx: Context) -> Value:
+    return kept(
+        {
+            "validityPeriod": period(supply.get("effectiveTime"), ctx),
+            "numberOfRepeatsAllowed": _repeats(supply.attribute("repeatNumber", "value")),
+            "quantity": quantity(supply.get("quantity")),
+        }
+    )
 
 
 def _repeats(text: str | None) -> int | None:

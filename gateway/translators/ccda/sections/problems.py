@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, recording
-from gateway.translators.ccda.registry import entry
+from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
+    AGE,
+    PARTS,
     STATUS,
     Relations,
     coded_value,
     concepts,
+    encounter,
     mapped,
     notes,
+    of_another,
     of_kind,
     related,
     value_code,
@@ -23,6 +28,7 @@ from gateway.translators.ccda.times import Interval
 from gateway.translators.ccda.values import (
     Value,
     absent,
+    absent_concept,
     codeable,
     concept,
     identifiers,
@@ -39,9 +45,9 @@ ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
 SNOMED = "http://snomed.info/sct"
 
 _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113883.10.20.1.50"])
-_AGE = frozenset(["445518008", "2.16.840.1.113883.10.20.22.4.31", "2.16.840.1.113883.10.20.1.38"])
 _SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
 _ASSERTED = frozenset(["77975-1", "2.16.840.1.113883.10.20.22.4.502"])
+PROBLEM = frozenset(["2.16.840.1.113883.10.20.22.4.4", "2.16.840.1.113883.10.20.1.28"])
 _ONGOING = frozenset(["active", "recurrence", "relapse"])
 _ANY_PROBLEM = frozenset(["55607006", "404684003", "64572001", "282291009", "248536006"])
 """SNOMED CT Problem, Clinical finding, Disease, Diagnosis, Finding of function: negated they mean there is none."""
@@ -56,27 +62,37 @@ _ANY_PROBLEM = frozenset(["55607006", "404684003", "64572001", "282291009", "248
 )
 def problem_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Problem Concern Act: a wrapper, the observations carry the content."""
-    for _, observation in related(act):
-        if observation.element.tag.endswith("}observation") and _STATUS.isdisjoint(observation.kinds):
-            yield condition(observation, ctx, concern=act)
+    yield from _conditions(act, ctx)
 
 
 @entry(
     "2.16.840.1.113883.10.20.22.4.33",
     "2.16.840.1.113883.10.20.22.4.34",
     "2.16.840.1.113883.10.20.22.4.65",
+    "2.16.840.1.113883.10.20.22.4.51",
     "2.16.840.1.113883.10.20.22.4.80",
+    sections=("46241-6", "11535-2", "10219-4", "10218-6", "59769-0"),
+    element="act",
 )
 def diagnosis(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Admission, discharge, preoperative and encounter diagnoses: Problem Observations that belong to an encounter."""
-    for _, observation in related(act):
-        if observation.element.tag.endswith("}observation"):
-            yield condition(observation, ctx, concern=act, category="encounter-diagnosis")
+    yield from _conditions(act, ctx, category="encounter-diagnosis")
+
+
+def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iterator[Reference | None]:
+    """The problems that an act is about; what else it holds stands beside them."""
+    relations = related(act)
+    where = encounter(relations, ctx)
+    for kind, one in relations:
+        if not one.element.tag.endswith("}observation"):
+            others([(kind, one)], ctx)
+        elif PARTS.isdisjoint(one.kinds):
+            yield condition(one, ctx, concern=act, category=category, where=where)
 
 
 @entry(
-    "2.16.840.1.113883.10.20.22.4.4",
-    "2.16.840.1.113883.10.20.1.28",
+    *PROBLEM,
+    "2.16.840.1.113883.10.20.22.4.19",
     sections=("11450-4", "11348-0"),
     element="observation",
 )
@@ -85,11 +101,16 @@ def problem(observation: Node, ctx: Context) -> Iterator[Reference | None]:
 
 
 def condition(
-    observation: Node, ctx: Context, *, concern: Node | None = None, category: str | None = None
+    observation: Node,
+    ctx: Context,
+    *,
+    concern: Node | None = None,
+    category: str | None = None,
+    where: Reference | None = None,
 ) -> Reference | None:
     """A Problem Observation as Condition; None when it does not say which problem."""
     said = coded_value(observation, ctx) or codeable(observation.get("value"), ctx)
-    if said is None:
+    if said is None or of_another(observation, ctx):
         return None
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
@@ -105,15 +126,23 @@ def condition(
         "code": said,
         "bodySite": concepts(observation.all("targetSiteCode"), ctx),
         "subject": ctx.patient,
+        "encounter": encounter(relations, ctx) or where,
         **_onset(relations, when),
         **_abatement(when),
         "recordedDate": recorded,
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "asserter": informant(observation, ctx),
+        "evidence": _evidence(relations, ctx) if relations else None,
         "note": notes(relations, ctx),
     }
     if observation.negated and value_code(observation) in _ANY_PROBLEM:
         body["code"] = concept("160245001", SNOMED, "No current problems or disability")
     return ctx.add("Condition", kept(body), observation, code=observation.get("value"))
+
+
+def _evidence(relations: Relations, ctx: Context) -> list[Value]:
+    """Assessment scales and other observations about the problem; what else is related stands beside it."""
+    return [{"detail": [one]} for one in others(relations, ctx) if fits(one, "Observation")]
 
 
 def _statuses(observation: Node, concern: Node | None, relations: Relations, when: Interval) -> Value:
@@ -135,14 +164,14 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations, whe
 
 def _categories(observation: Node, ctx: Context, category: str | None) -> list[Value]:
     """From the section, or from what wraps it; and the kind of problem where the observation says one."""
-    known = mapped("problem-category", ctx.section.code if ctx.section else None)
+    known = mapped("problem-category", ctx.section.kind)
     name = category or (known.code if known else None)
     found = []
     if name:
         found.append(concept(name, CORE_CATEGORY if name == "health-concern" else CATEGORY))
     code = observation.get("code")
     kind = codeable(code, ctx) if code is not None and code.get("code") != "ASSERTION" else None
-    return [*found, kind] if kind else found
+    return [*found, kind] if kind else found or [absent_concept()]
 
 
 def _severity(relations: Relations, ctx: Context) -> Value | None:
@@ -154,7 +183,7 @@ def _onset(relations: Relations, when: Interval) -> Value:
     """The date, else the age at onset: R4 has room for one."""
     if when.start:
         return {"onsetDateTime": when.start}
-    for one in of_kind(_AGE, relations):
+    for one in of_kind(AGE, relations):
         if (age := quantity(one.get("value"))) and "system" in age:
             return {"onsetAge": age}
     return {}

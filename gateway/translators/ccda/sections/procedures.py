@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.devices import UDI_ORGANIZER, devices
 from gateway.translators.ccda.encounter import location
+from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers, recording
-from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import concepts, mapped, notes, reasons, related
-from gateway.translators.ccda.values import absent, codeable, identifiers, kept, resolved, timed
+from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.statement import (
+    PARTS,
+    Relations,
+    coded_value,
+    concepts,
+    encounter,
+    instruction,
+    mapped,
+    notes,
+    of_another,
+    reasons,
+    related,
+)
+from gateway.translators.ccda.values import Value, absent, codeable, identifiers, kept, resolved, timed
 
+_READ = PARTS | UDI_ORGANIZER
 _SECTIONS = ("47519-4",)
 
 
@@ -43,7 +58,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
     code = codeable(activity.get("code"), ctx)
     if code is None and (text := resolved(activity.get("text"), ctx)):
         code = {"text": text}
-    if code is None:
+    if code is None or of_another(activity, ctx):
         return None
     relations = related(activity)
     recorder, _ = recording(activity, ctx)
@@ -52,8 +67,10 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "status": _status(activity),
         "code": code,
         "subject": ctx.patient,
+        "encounter": encounter(relations, ctx),
         **(timed("performed", activity.get("effectiveTime"), ctx) or {"_performedDateTime": absent()}),
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "asserter": informant(activity, ctx),
         "performer": [
             {"actor": one}
             for one in performers(activity, ctx)
@@ -62,9 +79,27 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "location": _location(activity, ctx),
         "reasonCode": reasons(relations, ctx),
         "bodySite": concepts(activity.all("targetSiteCode"), ctx),
+        "outcome": _outcome(relations, ctx),
+        "followUp": _follow_up(relations, ctx),
         "note": notes(relations, ctx),
+        "focalDevice": [{"manipulated": one} for one in devices(activity, relations, ctx)],
     }
+    others([one for one in relations if one[0] != "OUTC"], ctx, _READ)
     return ctx.add("Procedure", kept(body), activity)
+
+
+def _outcome(relations: Relations, ctx: Context) -> Value | None:
+    """`entryRelationship[@typeCode=OUTC]`: what came of it."""
+    for kind, one in relations:
+        if kind == "OUTC" and (found := coded_value(one, ctx)):
+            return found
+    return None
+
+
+def _follow_up(relations: Relations, ctx: Context) -> list[Value]:
+    """Instruction Activities: what to do afterwards."""
+    told = instruction(relations, ctx)
+    return [{"text": told}] if told else []
 
 
 def _status(activity: Node) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Element, Node, statement_in
-from gateway.translators.ccda.observation import category, member
+from gateway.translators.ccda.node import Element, Node
+from gateway.translators.ccda.observation import category, member, span
 from gateway.translators.ccda.people import fits, performers
-from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import concepts, mapped
+from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.statement import Relations, components, concepts, encounter, mapped, related
 from gateway.translators.ccda.values import (
-    Value,
+    absent,
     absent_concept,
     codeable,
     concept,
@@ -22,6 +22,8 @@ from gateway.translators.ccda.values import (
 )
 
 REPORT_CATEGORY = "http://terminology.hl7.org/CodeSystem/v2-0074"
+_BARE = 2
+"""Elements that every specimen has: its type, and whose it is."""
 _COLLECTION = "17636008"
 _BY = ("Practitioner", "PractitionerRole", "Organization")
 
@@ -30,10 +32,14 @@ _BY = ("Practitioner", "PractitionerRole", "Organization")
 def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Result Organizer -> DiagnosticReport; nothing when it has neither a code nor a result."""
     time = organizer.get("effectiveTime")
-    statements = [found for component in organizer.all("component") if (found := statement_in(component))]
+    statements = components(organizer)
     observations = [one for one in statements if one.element.tag.endswith("}observation")]
     laboratory = category("laboratory", "Laboratory")
-    results = [made for one in observations if (made := member(one, ctx, categories=laboratory, time=time))]
+    results = [
+        made for one in observations if (made := member(one, ctx, categories=laboratory, time=time, by_author=False))
+    ]
+    inner: Relations = [(None, one) for one in statements if one not in observations]
+    others([*((kind, one) for kind, one in inner if not _collects(one)), *related(organizer)], ctx)
     code = codeable(organizer.get("code"), ctx)
     if code is None and not results:
         return
@@ -43,7 +49,9 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
         "category": [concept("LAB", REPORT_CATEGORY, "Laboratory")],
         "code": code or absent_concept(organizer.get("code")),
         "subject": ctx.patient,
-        **(timed("effective", time, ctx) or _span(observations, ctx)),
+        "encounter": encounter(inner, ctx),
+        **(timed("effective", time, ctx) or span(observations, ctx) or {"_effectiveDateTime": absent()}),
+        "_issued": absent(),
         "performer": [one for one in performers(organizer, ctx) if fits(one, *_BY)],
         "specimen": _specimens([organizer, *statements], ctx),
         "result": results,
@@ -60,24 +68,17 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
 )
 def result(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """A Result Observation outside of an organizer."""
-    yield member(observation, ctx, categories=category("laboratory", "Laboratory"))
+    yield member(observation, ctx, categories=category("laboratory", "Laboratory"), by_author=False)
+
+
+def _collects(statement: Node) -> bool:
+    """A Specimen Collection Procedure, or one that tells nothing but specimens: read as the report's specimen."""
+    return statement.element.tag.endswith("}procedure")
 
 
 def _status(organizer: Node) -> str:
     found = mapped("report-status", organizer.attribute("statusCode", "code"))
     return found.code if found else "unknown"
-
-
-def _span(observations: list[Node], ctx: Context) -> Value:
-    """Without a time of its own: from the earliest to the latest of its observations."""
-    times = sorted(
-        time for one in observations if (time := timed("at", one.get("effectiveTime"), ctx).get("atDateTime"))
-    )
-    if not times:
-        return {}
-    if times[0] == times[-1]:
-        return {"effectiveDateTime": times[0]}
-    return {"effectivePeriod": {"start": times[0], "end": times[-1]}}
 
 
 def _specimens(statements: list[Node], ctx: Context) -> list[Reference]:
@@ -102,10 +103,10 @@ def _specimen(role: Node, site: Element | None, ctx: Context) -> Reference | Non
     body = kept(
         {
             "identifier": identifiers(role.all("id")),
-            "type": code or ({"text": name} if name else None),
+            "type": code or ({"text": name} if name else absent_concept()),
             "subject": ctx.patient,
             "collection": kept({"quantity": collected, "bodySite": where[0] if where else None}),
             "note": [{"text": description}] if description else None,
         }
     )
-    return ctx.add_equal("Specimen", body, role.element) if len(body) > 1 else None
+    return ctx.add_equal("Specimen", body, role.element) if len(body) > _BARE or code or name else None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.fhir import json
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.observation import category, member, observation_body
+from gateway.translators.ccda.patient import CORE, NULLS
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import related, value_code
-from gateway.translators.ccda.values import concept, kept
+from gateway.translators.ccda.statement import ROOT, related, value_code
+from gateway.translators.ccda.values import Value, codeable, concept, interval, kept
 
 LOINC = "http://loinc.org"
-BIRTH_SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
+BIRTH_SEX = f"{CORE}us-core-birthsex"
+_DEAD = "419099009"
 _DELIVERY = "11778-8"
 _BIRTH_SEXES = frozenset(["F", "M", "OTH", "UNK", "ASKU"])
 
@@ -24,6 +27,9 @@ _BIRTH_SEXES = frozenset(["F", "M", "OTH", "UNK", "ASKU"])
     "2.16.840.1.113883.10.20.22.4.85",
     "2.16.840.1.113883.10.20.1.33",
     "1.3.6.1.4.1.19376.1.5.3.1.4.13.4",
+    "2.16.840.1.113883.10.20.1.41",
+    *(ROOT + one for one in ("281", "501", "503", "504", "280", "285")),
+    codes=("8665-2", "11885-1", "11884-4", "49051-6", "86645-9", "76690-7"),
     sections=("29762-2",),
     element="observation",
 )
@@ -46,12 +52,65 @@ def pregnancy(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     yield ctx.add("Observation", kept(body), observation)
 
 
-@entry("2.16.840.1.113883.10.20.22.4.200")
+@entry(ROOT + "200", codes=("76689-9",), element="observation")
 def birth_sex(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Birth Sex Observation -> Patient.extension us-core-birthsex; US Core has the codes F, M, OTH, UNK, ASKU."""
     code = value_code(observation) or observation.attribute("value", "nullFlavor")
     if code in _BIRTH_SEXES:
-        extension = {"url": BIRTH_SEX, "valueCode": code}
-        if extension not in ctx.person.setdefault("extension", []):
-            ctx.person["extension"].append(extension)
-        yield ctx.patient
+        yield _said_of_patient({"url": BIRTH_SEX, "valueCode": code}, ctx)
+
+
+@entry(ROOT + "507", codes=("46098-0",), element="observation")
+def sex(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Sex Observation -> Patient.extension us-core-sex."""
+    if code := value_code(observation):
+        yield _said_of_patient({"url": f"{CORE}us-core-sex", "valueCode": code}, ctx)
+
+
+@entry("2.16.840.1.113883.10.20.34.3.45", codes=("76691-5",), element="observation")
+def gender_identity(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Gender Identity Observation -> Patient.extension us-core-genderIdentity; one that is not known says why."""
+    value = observation.get("value")
+    said = codeable(value, ctx) or (_null(value) if value is not None and value.get("nullFlavor") else None)
+    if said:
+        yield _said_of_patient({"url": f"{CORE}us-core-genderIdentity", "valueCodeableConcept": said}, ctx)
+
+
+@entry(ROOT + "506", codes=("95370-3",), element="observation")
+def tribe(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Tribal Affiliation Observation -> Patient.extension us-core-tribal-affiliation."""
+    if said := codeable(observation.get("value"), ctx):
+        part = {"url": "tribalAffiliation", "valueCodeableConcept": said}
+        yield _said_of_patient({"url": f"{CORE}us-core-tribal-affiliation", "extension": [part]}, ctx)
+
+
+@entry(ROOT + "79")
+def deceased(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Deceased Observation -> Patient.deceased[x], where the header does not say it."""
+    if value_code(observation) != _DEAD or observation.negated:
+        return
+    if "deceasedDateTime" not in ctx.person:
+        when = interval(observation.get("effectiveTime"), ctx).start
+        ctx.person.pop("deceasedBoolean", None)
+        ctx.person |= {"deceasedDateTime": when} if when else {"deceasedBoolean": True}
+    yield ctx.patient
+
+
+def _null(value: Element) -> Value:
+    """The null flavor as US Core writes it: a code, not an absence."""
+    return concept(value.get("nullFlavor") or "", NULLS)
+
+
+def _said_of_patient(extension: Value, ctx: Context) -> Reference:
+    """A different value for what is there already is not added: R4 has room for one of each, the header's first."""
+    said = ctx.person.setdefault("extension", [])
+    alone = extension["url"] != f"{CORE}us-core-tribal-affiliation"
+    if not (extension in said or (alone and any(one["url"] == extension["url"] for one in said))):
+        said.append(extension)
+        said.sort(key=_place)
+    return ctx.patient
+
+
+def _place(extension: Value) -> tuple[str, bytes]:
+    """In an order of their own: that of the entries must not matter."""
+    return extension["url"], json.encode(extension)

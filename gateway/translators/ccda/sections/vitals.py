@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Node, statement_in
-from gateway.translators.ccda.observation import category, member
-from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.values import Value, concept, identifiers, kept, timed
+from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.observation import category, member, span
+from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.statement import Relations, components, encounter, related
+from gateway.translators.ccda.values import Value, absent, concept, identifiers, kept, timed
 
 LOINC = "http://loinc.org"
 PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and BMI panel"
@@ -19,12 +20,16 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
     """Vital Signs Organizer -> the panel 85353-1; its observations as they come, blood pressure in its two parts."""
     time = organizer.get("effectiveTime")
     vital = category("vital-signs", "Vital Signs")
-    statements = [found for component in organizer.all("component") if (found := statement_in(component))]
-    members = [
-        made
-        for one in statements
-        if one.element.tag.endswith("}observation") and (made := member(one, ctx, categories=vital, time=time))
-    ]
+    members: list[Reference] = []
+    observed: list[Node] = []
+    rest: Relations = []
+    for one in components(organizer):
+        if not one.element.tag.endswith("}observation"):
+            rest.append((None, one))
+        elif made := member(one, ctx, categories=vital, time=time):
+            members.append(made)
+            observed.append(one)
+    others([*rest, *related(organizer)], ctx)
     if not members:
         return
     body: Value = {
@@ -33,7 +38,8 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
         "category": vital,
         "code": concept("85353-1", LOINC, PANEL),
         "subject": ctx.patient,
-        **timed("effective", time, ctx),
+        "encounter": encounter(rest, ctx),
+        **(timed("effective", time, ctx) or span(observed, ctx) or {"_effectiveDateTime": absent()}),
         "hasMember": members,
     }
     yield ctx.add("Observation", kept(body), organizer)

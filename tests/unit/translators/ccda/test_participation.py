@@ -74,7 +74,7 @@ def test_the_patient_among_the_participants_is_the_patient(himself: str) -> None
 
 
 def test_a_relative_of_whom_nothing_is_said_is_none() -> None:
-    result = read('<informant><relatedEntity classCode="PRS"><code code="MTH"/></relatedEntity></informant>')
+    result = read('<informant><relatedEntity classCode="PRS"><relatedPerson/></relatedEntity></informant>')
 
     assert of_type(result, "RelatedPerson") == []
 

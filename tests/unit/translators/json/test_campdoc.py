@@ -14,6 +14,8 @@ from gateway.translators.json.campdoc import (
     from_group,
     from_profile,
     from_registration,
+    from_review,
+    from_user,
     to_instant,
     to_profile,
 )
@@ -184,6 +186,22 @@ def test_a_providers_registration_is_a_role() -> None:
     gate.require(made)
     assert made["resourceType"] == "PractitionerRole" and made["active"] is True
     assert made["practitioner"]["identifier"]["value"] == "10813"
+
+
+def test_a_user_is_a_related_person() -> None:
+    made = from_user({"email": "mona@example.org", "givenName": "Mona", "familyName": "Rask"}, "7")
+    gate.require(made)
+    assert made["name"] == [{"family": "Rask", "given": ["Mona"]}]
+    gate.require(from_user({"email": None}, "7"))
+
+
+@pytest.mark.parametrize("provider", [None, {}, {"name": None}, "Jo", {"name": "Jo Reed"}])
+@pytest.mark.parametrize("timestamp", [None, "soon", "2014-07-15T13:55:33.941Z"])
+def test_a_review_is_an_observation(provider: Any, timestamp: Any) -> None:
+    made = from_review({"label": "Medical", "status": "No", "timestamp": timestamp, "provider": provider}, "7")
+    gate.require(made)
+    assert made["code"] == {"text": "Health form review: Medical"} and made["valueString"] == "No"
+    assert ("effectiveDateTime" in made) == (timestamp is not None and timestamp != "soon")
 
 
 @pytest.mark.parametrize(

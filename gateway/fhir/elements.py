@@ -1,0 +1,49 @@
+"""Elements: what may stand at a path of a resource type, asked of the gate's schemas (FHIR R4 §2.24, §2.7.0)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from gateway.fhir.gate_schemas import schema
+from gateway.fhir.gate_types import is_r4_type
+from gateway.fhir.primitives import PRIMITIVES
+
+_PREFIX = "#/$defs/"
+
+
+class Element(NamedTuple):
+    """`kind`: a data type (`string`, `HumanName`, `Reference.Patient`), or `code` with its `codes`; `many`: a list."""
+
+    kind: str
+    many: bool = False
+    codes: tuple[str, ...] = ()
+
+    @property
+    def is_primitive(self) -> bool:
+        return self.kind in PRIMITIVES
+
+    @property
+    def is_reference(self) -> bool:
+        return self.kind.partition(".")[0] == "Reference"
+
+
+def is_resource_type(name: str) -> bool:
+    """Whether it is a resource type of R4 that we hold."""
+    return is_r4_type(name)
+
+
+def find(resource_type: str, kind: str, name: str) -> Element | None:
+    """The element `name` of a data type, or of the resource itself, within `resource_type`; None = there is none."""
+    definitions = schema(resource_type, local=True)["$defs"]
+    properties = definitions.get(kind, {}).get("properties", {})
+    found = properties.get(name)
+    if not isinstance(found, dict) or name == "resourceType":
+        return None
+    return _element(found["items"], many=True) if found.get("type") == "array" else _element(found, many=False)
+
+
+def _element(found: dict[str, Any], *, many: bool) -> Element:
+    if "enum" in found:
+        return Element("code", many, tuple(code for code in found["enum"] if isinstance(code, str)))
+    kind = found.get("$ref", "").removeprefix(_PREFIX).rstrip("?")
+    return Element(kind or "Resource", many)

@@ -1,0 +1,117 @@
+"""Contact: greeting a system - are our credentials taken, does it answer, where should its webhooks go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+from gateway.connectors.call import Call, Reply
+from gateway.connectors.config import WEBHOOK_SECRET, Config
+from gateway.connectors.protocol import Hook, Probing, Registering
+from gateway.delivery.http import Login
+from gateway.errors import GatewayError, PartnerLoginExpired, PartnerUnavailable
+from gateway.fhir import json
+from gateway.store import HealthRow
+
+T = TypeVar("T")
+
+_PATIENCE = 15.0
+"""Seconds that the whole greeting may take: the caller of the registry waits for it."""
+
+
+class Ask(Protocol):
+    """A connector's calls to its side."""
+
+    async def __call__(self, config: Config, calls: Generator[Call, Reply, T], /) -> T: ...
+
+
+class Logins(Protocol):
+    """The logins of connectors that have to be fetched."""
+
+    def find(self, config: Config) -> Login | None: ...
+
+
+class Systems(Protocol):
+    """The way out to the other systems."""
+
+    @property
+    def ask(self) -> Ask: ...
+    @property
+    def logins(self) -> Logins: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What came of it. `registration`: their id of where our webhooks are, None = as it was."""
+
+    error: GatewayError | None = None
+    registration: str | None = None
+
+    @property
+    def state(self) -> str:
+        if self.error is None:
+            return "connected"
+        return "needs_reauth" if isinstance(self.error, PartnerLoginExpired) else "error"
+
+    def told(self, before: HealthRow | None, name: str, now: datetime) -> HealthRow:
+        """How the connector is doing after it."""
+        row = before or HealthRow(name, self.state, now)
+        since = row.since if row.state == self.state else now
+        row = row._replace(state=self.state, since=since, registration=self.registration or row.registration)
+        if self.error is not None:
+            return row._replace(failures=row.failures + 1, last_error=error_text(self.error, now))
+        return row._replace(failures=0, open_until=None, last_success_at=now, last_error=None)
+
+
+def error_text(error: GatewayError, now: datetime) -> str:
+    """As `lastError` is told: code, message and time."""
+    return json.encode({"code": error.code, "message": error.message, "at": now}).decode()
+
+
+async def greet(
+    systems: Systems, config: Config, secrets: Mapping[str, str], *, ours: str, public: str, register: bool
+) -> Greeting:
+    """Log in, ask for the least, and tell where our webhooks are. Never raises what their side does wrong.
+
+    `ours` = our FHIR base, `public` = where others reach us.
+    """
+    if config.endpoint is None:
+        return Greeting()
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return Greeting(registration=await _greet(systems, config, secrets, ours, public, register=register))
+    except TimeoutError:
+        return Greeting(PartnerUnavailable(f"{config.name} did not answer in time"))
+    except GatewayError as error:
+        return Greeting(error)
+
+
+async def _greet(
+    systems: Systems, config: Config, secrets: Mapping[str, str], ours: str, public: str, *, register: bool
+) -> str | None:
+    side, module = config.side(ours), config.connector
+    login = systems.logins.find(config)
+    if login is not None:
+        await login.headers()
+    if isinstance(module, Probing):
+        await systems.ask(config, module.probe(side))
+    path = config.webhook_path
+    if not register or path is None or not isinstance(module, Registering):
+        return None
+    hook = Hook(f"{public}{path}", secrets.get(WEBHOOK_SECRET), config.sync.header)
+    return await systems.ask(config, module.register(hook, side))
+
+
+def to_json(greeting: Greeting, now: datetime | None = None) -> dict[str, Any]:
+    """What `POST .../{id}/test` answers."""
+    at = now or datetime.now(UTC)
+    if greeting.error is None:
+        return {"status": greeting.state, "at": at}
+    return {
+        "status": greeting.state,
+        "at": at,
+        "error": {"code": greeting.error.code, "message": greeting.error.message},
+    }

@@ -1,0 +1,257 @@
+"""Registry: what may be asked of the connectors, each as one step that a route or a command calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Config
+from gateway.errors import Conflict, NotConformant
+from gateway.fhir.json import Json
+from gateway.registry import contact, entries, runs
+from gateway.registry.contact import Greeting, Systems
+from gateway.registry.repeats import Repeats
+from gateway.store import AuditRow, ConnectorRow, Reader, RunRow, Store, Tx
+
+_RUNS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """`ours` = our FHIR base, `public` = where others reach us. `changed` is called after there is more, or less, to
+    do. `by`: who asks, for the audit trail, where every change has its row."""
+
+    store: Store
+    systems: Systems
+    ours: str
+    public: str
+    changed: Callable[[], None] = lambda: None
+    by: str | None = None
+
+    # --- reads --------------------------------------------------------------------------------------------------------
+
+    async def listed(self, *, limit: int | None = None, after: str = "") -> list[dict[str, Any]]:
+        """By name; `after`: the name of the last one of the page before."""
+
+        def ask(reader: Reader) -> list[dict[str, Any]]:
+            rows = [row for row in entries.listed(reader) if row.name > after][:limit]
+            return [_shown(reader, row) for row in rows]
+
+        return await self.store.query(ask)
+
+    async def get(self, name: str) -> dict[str, Any]:
+        """Raises Missing."""
+        return await self.store.query(lambda reader: _shown(reader, entries.get(reader, name)))
+
+    # --- changes ------------------------------------------------------------------------------------------------------
+
+    async def create(self, body: Json, repeats: Repeats) -> dict[str, Any]:
+        """A new connector, greeted; what their side did wrong is its status, not an error.
+
+        Raises NotConformant, Conflict.
+        """
+        config, secrets = entries.checked(body)
+
+        def job(tx: Tx) -> tuple[str, bool]:
+            if before := repeats.before(tx):
+                return before, False
+            row = entries.create(tx, config, secrets)
+            repeats.note(tx, entries.public_id(row))
+            self._audit(tx, row, "C")
+            return entries.public_id(row), True
+
+        made, fresh = await self.store.write(job)
+        if fresh:
+            await self._greet(config.name, register=not config.waits)
+        self.changed()
+        return await self.get(made)
+
+    async def replace(self, name: str, body: Json) -> dict[str, Any]:
+        """PUT: secrets that are left out are kept."""
+        return await self._change(name, lambda _: body)
+
+    async def patch(self, name: str, body: Json) -> dict[str, Any]:
+        """PATCH: a merge patch of what is configured (RFC 7396)."""
+        return await self._change(name, lambda row: entries.merged(row, body))
+
+    async def _change(self, name: str, changed: Callable[[ConnectorRow], Json]) -> dict[str, Any]:
+        def job(tx: Tx) -> ConnectorRow:
+            row = entries.get(tx, name)
+            self._audit(tx, row, "U")
+            return entries.change(tx, row, changed(row))
+
+        row = await self.store.write(job)
+        if not entries.is_still(row):
+            await self._greet(row.name, register=True)
+        return await self.get(row.name)
+
+    async def delete(self, name: str) -> None:
+        """It is told nothing any more, and what it had said stays."""
+
+        def job(tx: Tx) -> None:
+            row = entries.get(tx, name)
+            entries.end(tx, row)
+            self._audit(tx, row, "D")
+
+        await self.store.write(job)
+
+    async def pause(self, name: str) -> dict[str, Any]:
+        """Nothing is sent there or asked of it; what it tells us is kept until it goes on."""
+        await self._set(name, "paused")
+        return await self.get(name)
+
+    async def resume(self, name: str) -> dict[str, Any]:
+        """Go on; old failures are not tried again by themselves."""
+        await self._set(name, entries.CONNECTED)
+        self.changed()
+        return await self.get(name)
+
+    async def _set(self, name: str, state: str) -> None:
+        def job(tx: Tx) -> None:
+            row = entries.get(tx, name)
+            tx.set_connector_state(row.name, state)
+            self._audit(tx, row, "U")
+
+        await self.store.write(job)
+
+    def _audit(self, tx: Tx, row: ConnectorRow, action: str) -> None:
+        """What is done with connectors leaves its row; `allow_networks` and secrets are changed by nothing else."""
+        tx.write_audits([AuditRow(tx.now, self.by, row.name, action, "Connector", entries.public_id(row), 200)])
+
+    async def test(self, name: str) -> dict[str, Any]:
+        """Log in and ask for the least; the status follows from it."""
+        row = await self.store.query(lambda reader: entries.get(reader, name))
+        return contact.to_json(await self._greet(row.name, register=False))
+
+    async def rotate_secret(self, name: str, body: Json) -> dict[str, Any]:
+        """A new webhook secret, `{"secret"}` or a fresh one, told to their side where that can be told. What is signed
+        by the old one is taken as well until the next rotation, unless `{"atOnce": true}` ends it now."""
+        row = await self.store.query(lambda reader: entries.get(reader, name))
+        config = entries.config_of(row)
+        if config.webhook_path is None:
+            raise Conflict(f"{row.name} takes no webhooks, so there is no secret to rotate")
+        asked = body if isinstance(body, dict) else {}
+        given, at_once = asked.get("secret"), asked.get("atOnce") is True
+        secret = _usable(config, given) if given is not None else entries.new_secret()
+
+        def job(tx: Tx) -> None:
+            before = tx.secrets(row.name).get(WEBHOOK_SECRET)
+            tx.remove_secret(row.name, WEBHOOK_SECRET_BEFORE)
+            if before is not None and not at_once:
+                tx.put_secret(row.name, WEBHOOK_SECRET_BEFORE, before)
+            tx.put_secret(row.name, WEBHOOK_SECRET, secret)
+            self._audit(tx, row, "U")
+
+        await self.store.write(job)
+        greeting = await self._greet(row.name, register=not entries.is_still(row))
+        shown = {} if given is not None else {"secret": secret}
+        return {"connectorId": entries.public_id(row), **contact.to_json(greeting), **shown}
+
+    async def go(self, name: str) -> dict[str, Any]:
+        """The operator's word after a first contact in plan: from now on everything is done."""
+
+        def job(tx: Tx) -> ConnectorRow:
+            row = entries.get(tx, name)
+            config = entries.config_of(row)
+            if not config.waits:
+                raise Conflict(f"{row.name} does not wait for a go: it is {row.state}")
+            entries.put(tx, msgspec.structs.replace(config, first="go"), {}, state=row.state)
+            self._audit(tx, row, "E")
+            runs.end_plan(tx, row)
+            runs.begin(tx, entries.get(tx, row.name), runs.AFTER_GO)
+            return row
+
+        row = await self.store.write(job)
+        await self._greet(row.name, register=True)
+        self.changed()
+        return await self.get(row.name)
+
+    # --- looking through what they hold -------------------------------------------------------------------------------
+
+    async def sync(self, name: str, body: Json, repeats: Repeats) -> dict[str, Any]:
+        """A run begins, or the one that is under way goes on: one at a time. Raises NotConformant, Conflict."""
+        asked = runs.parse(body)
+
+        def job(tx: Tx) -> RunRow:
+            row = entries.get(tx, name)
+            if before := repeats.before(tx):
+                return runs.get(tx, row, before)
+            run = runs.begin(tx, row, asked)
+            repeats.note(tx, run.run_id)
+            self._audit(tx, row, "E")
+            return run
+
+        run = await self.store.write(job)
+        self.changed()
+        return runs.started(run)
+
+    async def run(self, name: str, run_id: str) -> dict[str, Any]:
+        """How far a run is, and its report. Raises Missing."""
+
+        def ask(reader: Reader) -> dict[str, Any]:
+            row = entries.get(reader, name)
+            return runs.shown(runs.get(reader, row, run_id), entries.public_id(row))
+
+        return await self.store.query(ask)
+
+    async def syncs(self, name: str) -> list[dict[str, Any]]:
+        """Newest first."""
+
+        def ask(reader: Reader) -> list[dict[str, Any]]:
+            row = entries.get(reader, name)
+            return [runs.shown(one, entries.public_id(row)) for one in reader.runs_of(row.name, limit=_RUNS)]
+
+        return await self.store.query(ask)
+
+    async def status(self, name: str) -> dict[str, Any]:
+        """How it is doing, and what is owed to it."""
+        return await self.store.query(lambda reader: status(reader, name, datetime.now(UTC)))
+
+    async def _greet(self, name: str, *, register: bool) -> Greeting:
+        row, held = await self.store.query(lambda reader: (entries.get(reader, name), reader.secrets(name)))
+        config = entries.config_of(row)
+        greeting = await contact.greet(
+            self.systems, config, held, ours=self.ours, public=self.public, register=register
+        )
+        await self.store.write(lambda tx: tx.put_health(greeting.told(tx.health(name), name, tx.now)))
+        return greeting
+
+
+def _usable(config: Config, given: Any) -> str:
+    """Raises NotConformant for a secret that could not be used."""
+    body = config.to_json()
+    entries.checked({**body, "sync": {**body.get("sync", {}), "secret": given}}, kept=_EVERY)
+    if not isinstance(given, str):
+        raise NotConformant("secret must be a text")
+    return given
+
+
+_EVERY = ("api_key", "client_secret", "private_key", "password", "broker_password")
+
+
+def _shown(reader: Reader, row: ConnectorRow) -> dict[str, Any]:
+    return entries.shown(row, reader.secret_names(row.name), reader.health(row.name))
+
+
+def status(reader: Reader, name: str, now: datetime) -> dict[str, Any]:
+    """What `GET .../{id}/status` tells: how it is doing, and what is owed to it."""
+    row = entries.get(reader, name)
+    health, owed = reader.health(row.name), reader.backlog(row.name)
+    lag = max(now - owed.oldest, timedelta()) if owed.oldest else timedelta()
+    return {
+        "connectorId": entries.public_id(row),
+        "name": row.name,
+        "status": entries.status(row, health),
+        "lastSyncAt": health.last_sync_at if health else None,
+        "lastSuccessAt": health.last_success_at if health else None,
+        "lastError": entries.last_error(health),
+        "queued": owed.queued + reader.waiting_messages(row.name),
+        "inFlight": owed.held,
+        "failed": owed.failed,
+        "lagSeconds": round(lag.total_seconds()),
+        "cursor": health.cursor if health else None,
+    }

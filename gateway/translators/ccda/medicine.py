@@ -1,0 +1,68 @@
+"""The product of a substance administration or supply -> `medication[x]` (C-CDA on FHIR, CF-medications)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .context import Context
+from .node import Element, Node
+from .people import organization
+from .values import Value, codeable, kept
+
+_MEDICATION = frozenset(["2.16.840.1.113883.10.20.22.4.23", "2.16.840.1.113883.10.20.22.4.54"])
+
+
+def product_of(statement: Node) -> Node | None:
+    """Of an administration its consumable, of a supply its product."""
+    holder = statement.node("consumable") or statement.node("product")
+    return holder.node("manufacturedProduct") if holder else None
+
+
+def is_medication(supply: Node) -> bool:
+    """Whether a supply is one of a medication: its product is a Medication or Immunization Medication Information."""
+    product = product_of(supply)
+    return product is not None and not _MEDICATION.isdisjoint(product.kinds)
+
+
+def _material(product: Node | None) -> Node | None:
+    return (product.node("manufacturedMaterial") or product.node("manufacturedLabeledDrug")) if product else None
+
+
+def code_of(product: Node | None) -> Element | None:
+    material = _material(product)
+    return material.get("code") if material else None
+
+
+def medication(activity: Node, product: Node | None, ctx: Context) -> Value | None:
+    """A Medication of its own where there is more to say than its code (form, manufacturer, vehicle)."""
+    material = _material(product)
+    name = material.text("name") if material else None
+    code = codeable(code_of(product), ctx) or ({"text": name} if name else None)
+    if code is None:
+        return None
+    more: dict[str, Any] = kept(
+        {
+            "manufacturer": organization(product.get("manufacturerOrganization"), ctx) if product else None,
+            "form": codeable(activity.get("administrationUnitCode"), ctx),
+            "ingredient": [*_vehicles(activity, ctx)],
+            "batch": {"lotNumber": lot} if material and (lot := material.text("lotNumberText")) else None,
+        }
+    )
+    if more and product is not None:
+        reference = ctx.add_equal("Medication", {"code": code, **more}, product.element)
+        if reference is not None:
+            return {"medicationReference": reference}
+    return {"medicationCodeableConcept": code}
+
+
+def _vehicles(activity: Node, ctx: Context) -> Iterator[Value]:
+    """Drug Vehicle: an ingredient that is not active."""
+    for participant in activity.nodes("participant"):
+        role = participant.node("participantRole")
+        entity = role.node("playingEntity") if role and participant.element.get("typeCode") == "CSM" else None
+        if entity is not None:
+            name = entity.text("name")
+            item = codeable(entity.get("code"), ctx) or ({"text": name} if name else None)
+            if item:
+                yield {"itemCodeableConcept": item, "isActive": False}

@@ -1,0 +1,194 @@
+"""Plan of Treatment (LOINC 18776-5): what is asked for -> ServiceRequest, MedicationRequest, Encounter, DeviceRequest,
+ImmunizationRecommendation (C-CDA R2.1 §3.74 to §3.84; US Core ServiceRequest, as HL7's mapping has no plans).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.encounter import add_encounter, encounter_body, participant, places
+from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.observation import value_of
+from gateway.translators.ccda.people import fits, performers, recording
+from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.sections.goals import goal
+from gateway.translators.ccda.sections.immunizations import vaccine_of
+from gateway.translators.ccda.statement import (
+    PARTS,
+    PRIORITY,
+    ROOT,
+    Relations,
+    concepts,
+    encounter,
+    instruction,
+    mapped,
+    notes,
+    reasons,
+    related,
+)
+from gateway.translators.ccda.values import (
+    Value,
+    absent,
+    absent_concept,
+    codeable,
+    concept,
+    identifiers,
+    interval,
+    kept,
+    resolved,
+    timed,
+)
+
+PLANNED = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT"])
+SECTION = "18776-5"
+LOINC = "http://loinc.org"
+_READ = PARTS - PRIORITY
+_PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "CareTeam", "Patient", "Device", "RelatedPerson")
+_REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
+
+
+@entry(ROOT + "44", sections=(SECTION,), element="observation")
+def planned_observation(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Planned Observation; one in goal mood is a Goal."""
+    yield goal(observation, ctx) if observation.element.get("moodCode") == "GOL" else request(observation, ctx)
+
+
+@entry(ROOT + "39", ROOT + "140", ROOT + "130", ROOT + "123", sections=(SECTION, "42349-1"), element="act")
+def planned_act(act: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Planned Act, Referral, Nutrition Recommendation, Drug Monitoring."""
+    yield request(act, ctx)
+
+
+@entry(ROOT + "41", sections=(SECTION, "59772-4"), element="procedure")
+def planned_procedure(procedure: Node, ctx: Context) -> Iterator[Reference | None]:
+    yield request(procedure, ctx)
+
+
+@entry(ROOT + "40", sections=(SECTION,), element="encounter")
+def planned_encounter_entry(node: Node, ctx: Context) -> Iterator[Reference | None]:
+    yield planned_encounter(node, ctx)
+
+
+@entry(ROOT + "120")
+def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Planned Immunization Activity -> ImmunizationRecommendation: it is no Immunization, as it did not happen."""
+    code, material = vaccine_of(activity, ctx)
+    if code is None:
+        return
+    relations = related(activity)
+    _, written = recording(activity, ctx)
+    due = interval(activity.get("effectiveTime"), ctx).start
+    wanted = {
+        "vaccineCode": [code],
+        "forecastStatus": absent_concept(),
+        "dateCriterion": [{"code": concept("30980-7", LOINC, "Date vaccine due"), "value": due}] if due else None,
+        "contraindicatedVaccineCode": [code] if activity.negated else None,
+        "description": instruction(relations, ctx),
+    }
+    body = {
+        "identifier": identifiers(activity.all("id")),
+        "patient": ctx.patient,
+        "date": written,
+        "_date": None if written else absent(),
+        "recommendation": [kept(wanted)],
+    }
+    others(relations, ctx)
+    yield ctx.add("ImmunizationRecommendation", kept(body), activity, code=material.get("code") if material else None)
+
+
+def request(statement: Node, ctx: Context) -> Reference | None:
+    """What is planned, asked for or proposed -> ServiceRequest; None when it does not say what."""
+    outer, relations = statement, related(statement)
+    if (same := _same(statement, relations)) is not None:
+        statement, relations = same, related(same)
+    told = instruction([(None, statement), *relations], ctx)
+    code = _asked(statement, ctx)
+    if code is None and told is None:
+        return None
+    author, written = recording(statement, ctx)
+    body = {
+        "identifier": identifiers(statement.all("id")),
+        "status": _status(statement),
+        "intent": _intent(outer),
+        "priority": _priority(statement),
+        "doNotPerform": True if outer.negated or statement.negated else None,
+        "code": code or {"text": told},
+        "subject": ctx.patient,
+        "encounter": encounter(relations, ctx),
+        **timed("occurrence", statement.get("effectiveTime"), ctx),
+        "authoredOn": written,
+        "requester": fits(author, *_REQUESTERS),
+        "performer": [one for one in performers(statement, ctx) if fits(one, *_PERFORMERS)],
+        "reasonCode": reasons(relations, ctx),
+        "bodySite": concepts(statement.all("targetSiteCode"), ctx),
+        "note": [*_sought(statement, ctx), *notes(relations, ctx)],
+        "patientInstruction": told,
+        "supportingInfo": others([*_preferences(relations)], ctx, _READ),
+    }
+    return ctx.add("ServiceRequest", kept(body), statement)
+
+
+def _preferences(relations: Relations) -> Iterator[tuple[str | None, Node]]:
+    """Priority Preferences are kept as they are: the priorities of a ServiceRequest are others. What is a reason is
+    read as one."""
+    for kind, one in relations:
+        yield (None if not PRIORITY.isdisjoint(one.kinds) else kind), one
+
+
+def _same(statement: Node, relations: Relations) -> Node | None:
+    """Where the plan itself names nothing: the statement within that has its id, and says what is planned."""
+    if statement.get("code") is not None:
+        return None
+    own = {(one.get("root"), one.get("extension")) for one in statement.all("id")}
+    for _, one in relations:
+        if "code" in one and any((each.get("root"), each.get("extension")) in own for each in one.all("id")):
+            return one
+    return None
+
+
+def _asked(statement: Node, ctx: Context) -> Value | None:
+    """Its code with its words; the words alone where there is no code."""
+    code = codeable(statement.get("code"), ctx)
+    if code is not None:
+        return code
+    text = resolved(statement.get("text"), ctx)
+    return {"text": text} if text else None
+
+
+def _sought(statement: Node, ctx: Context) -> list[Value]:
+    """The value of a planned observation, for which a ServiceRequest has no element but a note."""
+    value = value_of(statement.get("value"), ctx)
+    text = value.get("valueString") or value.get("valueCodeableConcept", {}).get("text")
+    return [{"text": text}] if text else []
+
+
+def _status(statement: Node) -> str:
+    found = mapped("request-status", statement.attribute("statusCode", "code"))
+    return found.code if found else "unknown"
+
+
+def _intent(statement: Node) -> str:
+    found = mapped("request-intent", statement.element.get("moodCode"))
+    return found.code if found else "plan"
+
+
+def _priority(statement: Node) -> str | None:
+    found = mapped("request-priority", statement.attribute("priorityCode", "code"))
+    return found.code if found else None
+
+
+def planned_encounter(node: Node, ctx: Context) -> Reference | None:
+    """Planned Encounter -> Encounter of status `planned`; None for a placeholder."""
+    body = encounter_body(node, ctx)
+    if not any(body.get(name) for name in ("identifier", "type", "period")):
+        return None
+    relations = related(node)
+    people = [participant(one, "assignedEntity", ctx) for one in node.nodes("performer")]
+    if node.attribute("statusCode", "code") not in ("cancelled", "aborted", "nullified"):
+        body["status"] = "planned"
+    body["participant"] = [one for one in people if one]
+    body["location"] = [*places(node, ctx)]
+    body["reasonCode"] = reasons(relations, ctx)
+    others(relations, ctx)
+    return add_encounter(node, kept(body), ctx)

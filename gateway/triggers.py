@@ -1,0 +1,150 @@
+"""Triggers: what makes the gateway look by itself - polls, queues, runs, and connectors that go on after a rest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from gateway.connectors.config import BROKER_PASSWORD, Config
+from gateway.connectors.protocol import Scanner
+from gateway.delivery import queues
+from gateway.delivery.duties import Duties, Duty
+from gateway.delivery.queues import Letter
+from gateway.flow import Flow, Received, dedupe_key
+from gateway.inbox import Inbox
+from gateway.planning.directory import Directory
+from gateway.store import HealthRow, Reader, RunRow, Store, Tx, locks
+from gateway.sync import Sync
+
+_ASLEEP = ("needs_reauth",)
+"""Polls of such a connector would only be refused."""
+
+
+class StoreLocks:
+    """Locks in the database. `lease`: seconds that each lasts without being renewed."""
+
+    def __init__(self, store: Store, lease: float) -> None:
+        self._store = store
+        self._lease = timedelta(seconds=lease)
+
+    async def take(self, name: str) -> int | None:
+        return await self._store.write(lambda tx: locks.take(tx, name, tx.now + self._lease))
+
+    async def renew(self, name: str, fence: int) -> int | None:
+        def job(tx: Tx) -> int | None:
+            return locks.take(tx, name, tx.now + self._lease) if locks.free(tx, name, fence) else None
+
+        return await self._store.write(job)
+
+    async def free(self, name: str, fence: int) -> None:
+        await self._store.write(lambda tx: locks.free(tx, name, fence))
+
+
+class Triggers:
+    """One per process; several processes on one database share the work. `idle`: how often to look, seconds;
+    `allowed`: networks where any broker may be."""
+
+    def __init__(
+        self, flow: Flow, inbox: Inbox, sync: Sync, *, lease: float, idle: float = 1.0, allowed: Sequence[str] = ()
+    ) -> None:
+        self._flow = flow
+        self._inbox = inbox
+        self._sync = sync
+        self._allowed = allowed
+        self._epoch: int | None = None
+        self._duties = Duties(self._wanted, StoreLocks(flow.store, lease), lease=lease, idle=idle)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._duties.run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            await self._duties.stop()
+            await self._task
+
+    def wake(self) -> None:
+        """A run was asked for, or a connector changed."""
+        self._duties.wake()
+
+    # --- what is to be done -------------------------------------------------------------------------------------------
+
+    async def _wanted(self) -> list[Duty]:
+        directory, healths, running, changed = await self._flow.store.query(self._asked)
+        for name in changed:
+            await self._inbox.recover(name)
+        now = datetime.now(UTC)
+        active = [config for config in directory.peers.values() if config.name not in directory.still]
+        return [
+            *self._runs(running, directory),
+            *self._polls(active, healths, now),
+            *self._queues(active),
+        ]
+
+    def _asked(self, reader: Reader) -> tuple[Directory, Mapping[str, HealthRow], Sequence[RunRow], Sequence[str]]:
+        return self._flow.directory(reader), reader.healths(), reader.running(), self._changed(reader)
+
+    def _changed(self, reader: Reader) -> list[str]:
+        """Connectors at work that were changed since the last look: perhaps they go on after a rest, and what they told
+        us meanwhile waits."""
+        epoch, before = reader.connector_epoch(), self._epoch
+        self._epoch = epoch
+        if before is None or epoch == before:
+            return []
+        still = self._flow.directory(reader).still
+        return [row.name for row in reader.connectors() if row.changed > before and row.name not in still]
+
+    def _runs(self, running: Sequence[RunRow], directory: Directory) -> Iterator[Duty]:
+        for row in running:
+            if row.dry or row.connector not in directory.still:
+                yield Duty(f"run:{row.run_id}", row.run_id, partial(self._run, row.run_id))
+
+    def _polls(self, active: Sequence[Config], healths: Mapping[str, HealthRow], now: datetime) -> Iterator[Duty]:
+        for config in active:
+            polled = config.sync.mode == "polling" and isinstance(config.connector, Scanner)
+            if polled and _is_due(config, healths.get(config.name), now):
+                yield Duty(f"poll:{config.name}", None, partial(self._poll, config))
+
+    def _queues(self, active: Sequence[Config]) -> Iterator[Duty]:
+        for config in active:
+            if config.sync.mode == "queue":
+                yield Duty(f"queue:{config.name}", config, partial(self._consume, config))
+
+    # --- doing it -----------------------------------------------------------------------------------------------------
+
+    async def _poll(self, config: Config) -> None:
+        health = await self._flow.store.query(lambda reader: reader.health(config.name))
+        if _is_due(config, health, datetime.now(UTC)):  # as it is now that the lock is ours
+            await self._sync.poll(config)
+
+    async def _run(self, run_id: str) -> None:
+        row = await self._flow.store.query(lambda reader: reader.run(run_id))
+        if row is not None and row.state == "running":  # as it is now that the lock is ours
+            await self._sync.run(row)
+
+    async def _consume(self, config: Config) -> None:
+        secrets = await self._flow.store.query(lambda reader: reader.secrets(config.name))
+        password = secrets.get(BROKER_PASSWORD)
+        await queues.consume(config, password, self._keep, self._sync.looked, allowed=self._allowed)
+
+    async def _keep(self, connector: str, letters: Sequence[Letter]) -> None:
+        """Store them in one go; what is new is worked on, in order."""
+        received = [_received(connector, letter) for letter in letters]
+        kept = await asyncio.gather(*[self._flow.store_first(one) for one in received])
+        for one, message_id in zip(received, kept, strict=True):
+            if one.message_id == message_id:
+                self._inbox.put(one)
+
+
+def _received(connector: str, letter: Letter) -> Received:
+    return Received(connector, None, "queue", letter.media_type, letter.body, dedupe_key("event", letter.event_id))
+
+
+def _is_due(config: Config, health: HealthRow | None, now: datetime) -> bool:
+    if health is None:
+        return True
+    if health.state in _ASLEEP or (health.open_until is not None and health.open_until > now):
+        return False
+    return health.last_sync_at is None or health.last_sync_at + timedelta(seconds=config.sync.interval) <= now

@@ -1,0 +1,93 @@
+"""What a look says about a connector, and how what it meets is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from gateway.connectors.call import Found
+from gateway.delivery.health import Breaker
+from gateway.errors import (
+    AmbiguousMatch,
+    Conflict,
+    GatewayError,
+    NotConformant,
+    PartnerLoginExpired,
+    PartnerRejected,
+    PartnerUnavailable,
+)
+from gateway.findings import Landed
+from gateway.planning.apply import Applied
+from gateway.registry.runs import Report
+from gateway.store import HealthRow, Store, Tx
+from gateway.sync import after_look, count
+
+ONE = Found("Patient", "p1", None)
+
+
+def applied(before: int, after: int) -> Applied:
+    return Applied(cast(Any, None), None, before, after)
+
+
+@pytest.mark.parametrize(
+    ("landed", "known", "name"),
+    [
+        (Landed(ONE), True, "ended"),
+        (Landed(ONE, applied(0, 1)), False, "created"),
+        (Landed(ONE, applied(3, 4)), False, "linked"),
+        (Landed(ONE, applied(3, 3)), False, "linked"),
+        (Landed(ONE, applied(3, 4)), True, "changed"),
+        (Landed(ONE, applied(3, 3)), True, "same"),
+        (Landed(ONE, error=Conflict("held")), True, "held"),
+        (Landed(ONE, error=AmbiguousMatch("several")), False, "held"),
+        (Landed(ONE, error=NotConformant("no")), False, "failed"),
+    ],
+)
+def test_each_counts_once(landed: Landed, known: bool, name: str) -> None:
+    report = Report()
+    count(report, landed, known=known)
+    counted = {
+        field: getattr(report, field) for field in ("created", "linked", "changed", "same", "ended", "held", "failed")
+    }
+    assert counted == {**dict.fromkeys(counted, 0), name: 1} and report.seen == 1
+    assert len(report.must_look) == (name in ("held", "failed"))
+
+
+def test_conflicts_are_named_by_their_slots() -> None:
+    report = Report()
+    count(report, Landed(ONE, applied(0, 1), conflicts=("gender", "birthDate")), known=False)
+    assert report.conflicts == 1 and report.differ[0].reason == "gender, birthDate"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store.open(tmp_path / "gateway.db")
+    yield opened
+    opened.close()
+
+
+def looked(store: Store, error: GatewayError | None) -> HealthRow:
+    def job(tx: Tx) -> HealthRow:
+        after_look(tx, "ehr", error, Breaker(failures=3))
+        row = tx.health("ehr")
+        assert row is not None
+        return row
+
+    return store.write_now(job)
+
+
+def test_a_connector_gets_worse_by_and_by_and_well_at_once(store: Store) -> None:
+    rows = [looked(store, PartnerUnavailable("not now")) for _ in range(4)]
+    assert [row.state for row in rows] == ["degraded", "degraded", "error", "error"]
+    assert rows[0].last_sync_at and rows[3].open_until and "not now" in (rows[3].last_error or "")
+    well = looked(store, None)
+    assert (well.state, well.failures, well.open_until) == ("connected", 0, None)
+
+
+def test_a_refused_login_needs_somebody_and_a_refused_look_is_told(store: Store) -> None:
+    assert looked(store, PartnerRejected("no list for you")).state == "pending"
+    assert "no list" in (looked(store, PartnerRejected("no list for you")).last_error or "")
+    assert looked(store, PartnerLoginExpired("no")).state == "needs_reauth"

@@ -1,0 +1,161 @@
+"""Metriport's patient model <-> FHIR Patient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.fhir import gate
+from gateway.translators.json import metriport as model
+from gateway.translators.json.us_states import LICENSE_SYSTEMS, find_state
+
+OURS = "https://gateway.example/fhir"
+THEIRS = "https://metriport.example"
+OUR_ID = "01a2144a-8ac0-7300-87ab-0caf900395c9"
+CALIFORNIA = "urn:oid:2.16.840.1.113883.4.3.6"
+HELD: dict[str, Any] = {
+    "id": "0190-1",
+    "eTag": "e-1",
+    "externalId": OUR_ID,
+    "firstName": "Josita, Ana",
+    "lastName": "Juarez,Diaz",
+    "dob": "1949-06-09",
+    "genderAtBirth": "F",
+    "personalIdentifiers": [
+        {"type": "driversLicense", "state": "CA", "value": "D1"},
+        {"type": "ssn", "value": "000-12-0077"},
+    ],
+    "address": [
+        {
+            "addressLine1": "1 Mill Lane",
+            "addressLine2": "Flat 2",
+            "city": "Alder",
+            "state": "OH",
+            "zip": "43999",
+            "country": "USA",
+        },
+        {"addressLine1": "2 Quay", "city": "Alder", "state": "OH", "zip": "43999", "country": "USA"},
+    ],
+    "contact": [{"email": "j@mail.example"}, {"phone": "2025550123"}],
+}
+
+
+def test_their_patient_as_fhir() -> None:
+    read = model.from_partner(HELD, ours=OURS, theirs=THEIRS)
+    assert gate.check(read.patient) == []
+    assert read.patient == {
+        "resourceType": "Patient",
+        "identifier": [
+            {"system": CALIFORNIA, "value": "D1"},
+            {"system": model.SSN, "value": "000-12-0077"},
+            {"system": f"{OURS}/Patient", "value": OUR_ID},
+        ],
+        "name": [{"family": "Juarez Diaz", "given": ["Josita", "Ana"]}],
+        "telecom": [{"system": "phone", "value": "2025550123"}, {"system": "email", "value": "j@mail.example"}],
+        "gender": "female",
+        "birthDate": "1949-06-09",
+        "address": [
+            {"line": ["1 Mill Lane", "Flat 2"], "city": "Alder", "state": "OH", "postalCode": "43999", "country": "USA"}
+        ],
+    }
+    assert read.coverage.absence and read.coverage.covers("telecom[phone]") and not read.coverage.covers("photo")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"firstName": 7, "address": "x", "contact": {}, "dob": "soon", "genderAtBirth": "X"}]
+)
+def test_what_is_no_patient_says_nothing(body: dict[str, Any]) -> None:
+    assert model.from_partner(body, ours=OURS, theirs=THEIRS).patient == {"resourceType": "Patient"}
+
+
+def test_an_external_id_of_somebody_else_is_theirs() -> None:
+    read = model.from_partner({"externalId": "chart-7"}, ours=OURS, theirs=THEIRS)
+    assert read.patient["identifier"] == [{"system": f"{THEIRS}/external-id", "value": "chart-7"}]
+    assert read.coverage.covers(f"identifier[{THEIRS}/external-id]")
+
+
+def test_there_and_back_is_the_same() -> None:
+    patient = model.from_partner(HELD, ours=OURS, theirs=THEIRS).patient
+    written = model.to_partner(patient, our_id=OUR_ID)
+    assert written.missing == ()
+    assert model.from_partner(written.body, ours=OURS, theirs=THEIRS).patient == patient
+
+
+def test_a_full_replace_keeps_what_is_beyond_the_first() -> None:
+    written = model.to_partner(model.from_partner(HELD, ours=OURS, theirs=THEIRS).patient, our_id=OUR_ID)
+    merged = model.merge(HELD, written.body)
+    assert merged["address"][1] == HELD["address"][1]
+    assert merged["contact"] == [{"phone": "2025550123", "email": "j@mail.example"}, {"phone": "2025550123"}]
+
+
+BORN = {"url": model.BIRTH_SEX, "valueCode": "F"}
+
+
+@pytest.mark.parametrize(
+    ("patient", "sex"),
+    [
+        ({"gender": "male", "extension": [BORN]}, "F"),
+        ({"gender": "other"}, "O"),
+        ({"gender": "unknown"}, "U"),
+        ({}, "U"),
+        ({"extension": [{**BORN, "valueCode": "UNK"}]}, "U"),
+    ],
+)
+def test_the_sex_at_birth_is_what_is_known_of_it(patient: dict[str, Any], sex: str) -> None:
+    assert model.to_partner({"resourceType": "Patient", **patient}, our_id="1").body["genderAtBirth"] == sex
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "address", "missing"),
+    [
+        (
+            "1980-02",
+            {"line": ["1"], "city": "A", "state": "OH", "postalCode": "43999"},
+            ["Patient.birthDate (a whole day)"],
+        ),
+        (
+            "1980-02-30",
+            {"line": ["1"], "city": "A", "state": "OH", "postalCode": "43999"},
+            ["Patient.birthDate (a whole day)"],
+        ),
+        ("1980-02-22", {"city": "A", "state": "OH"}, ["Patient.address.line", "Patient.address.postalCode (5 digits)"]),
+        (
+            "1980-02-22",
+            {"line": ["1"], "city": "A", "state": "Bavaria", "postalCode": "80331"},
+            ["Patient.address.state (of the USA)"],
+        ),
+        (
+            "1980-02-22",
+            {"line": ["1"], "city": "A", "state": "OH", "postalCode": "43999", "country": "DE"},
+            ["Patient.address.country (USA)"],
+        ),
+    ],
+)
+def test_what_is_missing_is_named_and_never_invented(
+    birth_date: str, address: dict[str, Any], missing: list[str]
+) -> None:
+    name = [{"family": "Quill", "given": ["Ada"]}]
+    patient = {"resourceType": "Patient", "name": name, "birthDate": birth_date, "address": [address]}
+    assert list(model.to_partner(patient, our_id="1").missing) == missing
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [("+1 (202) 555-0142", "2025550142"), ("202.555.0142", "2025550142"), ("+49 89 123456", None), ("call me", None)],
+)
+def test_a_phone_has_ten_digits_there(value: str, sent: str | None) -> None:
+    patient = {"resourceType": "Patient", "telecom": [{"system": "phone", "value": value}]}
+    contact = model.to_partner(patient, our_id="1").body.get("contact")
+    assert contact == ([{"phone": sent}] if sent else None)
+
+
+def test_the_states_of_the_usa() -> None:
+    assert len(LICENSE_SYSTEMS) == 56 and LICENSE_SYSTEMS["CA"] == CALIFORNIA
+    assert [find_state(text) for text in ("oh", " Ohio ", "District of Columbia", "", "Bavaria")] == [
+        "OH",
+        "OH",
+        "DC",
+        None,
+        None,
+    ]
