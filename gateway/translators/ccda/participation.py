@@ -11,7 +11,7 @@ from .context import Context, Reference
 from .node import Node
 from .people import agent
 from .related import associate
-from .values import Value, absent, codeable, concept, identifiers, kept
+from .values import Value, absent, absent_concept, codeable, concept, identifiers, kept
 
 CCDA = "http://hl7.org/fhir/us/ccda/StructureDefinition/"
 VERSION_NUMBER = "http://hl7.org/fhir/StructureDefinition/composition-clinicaldocument-versionNumber"
@@ -57,7 +57,8 @@ def _order(order: Node | None, ctx: Context) -> Reference | None:
     ids = identifiers(order.all("id")) if order else []
     if order is None or not ids:
         return None
-    body = {"identifier": ids, "status": "unknown", "intent": "order", "code": codeable(order.get("code"), ctx)}
+    code = codeable(order.get("code"), ctx) or absent_concept(order.get("code"))
+    body = {"identifier": ids, "status": "unknown", "intent": "order", "code": code}
     return ctx.add("ServiceRequest", kept({**body, "subject": ctx.patient}), order)
 
 
