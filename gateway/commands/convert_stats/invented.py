@@ -17,7 +17,7 @@ _OURS = ("http://terminology.hl7.org/", "http://hl7.org/fhir", "urn:ietf:bcp:", 
 
 _NO_KNOWN = ("716186003", "409137002", "428607008", "429625007", "1003774007", "160245001")
 _FIXED = frozenset(["85354-9", "59408-5", "8716-3", "85353-1", "82810-3", "30980-7", *_NO_KNOWN])
-"""Codes that HL7's mapping and US Core prescribe: panels of vital signs, a vaccine that is due, and the kinds of `no known`."""
+"""Codes that HL7's mapping, US Core and FHIR prescribe: panels of vital signs, a vaccine that is due, `no known`."""
 
 _TIME = re.compile(r"(\d{4}(?:\d\d){0,5})(\.\d+)?\s*(Z|[+-]\d\d:?\d\d|[+-]\d\d)?")
 _FHIR_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?")

@@ -25,7 +25,11 @@ _TRANSFER = re.compile(rb"^Content-Transfer-Encoding\s*:\s*([\w\-]+)", re.IGNORE
 _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
 _C1 = re.compile(rb"[\x80-\x9f]")
 _HIGH = re.compile(rb"[\x80-\xff]")
-_TWO_BYTES = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_NOT_WINDOWS = re.compile(
+    rb"\xff\xfe|\xfe\xff|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)
+"""Characters that are UTF-8 after all, and the mark of UTF-16: a text of two encodings has no certain meaning."""
+
 _LATIN = (b"iso-8859-1", b"iso8859-1", b"latin1", b"latin-1")
 _PREFIXES = {b"xsi": XSI, b"sdtc": SDTC[1:-1]}
 
@@ -109,7 +113,7 @@ def _read_as_meant(data: bytes) -> Repair:
         return _rewritten(data, "windows-1252")
     is_utf8 = declared in (b"utf-8", b"utf8", b"us-ascii", b"ascii")
     if is_utf8 and _HIGH.search(data):
-        return _rewritten(data, "windows-1252" if not _TWO_BYTES.search(data) else "utf-8", declared)
+        return _rewritten(data, "windows-1252" if not _NOT_WINDOWS.search(data) else "utf-8", declared)
     return data, None
 
 

@@ -104,6 +104,7 @@ def test_a_prefix_on_every_element_is_hl7_v3() -> None:
     [
         PLAIN.replace(b"<title>", b"<odd:title>").replace(b"</title>", b"</odd:title>"),
         PLAIN.replace(b"Summary", b"Summary \xfc"),
+        document().replace(b"Summary", b"\xff\xfe"),
         PLAIN.replace(b"</title>", b""),
         b"see below\n" + PLAIN,
         MULTIPART % (b"base64", encodebytes(PLAIN)[:-40] + b"!"),
