@@ -72,30 +72,63 @@ def demo(
 
 @app.command()
 def convert(
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="C-CDA documents; - is standard input.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help="C-CDA documents; - is standard input.")
+    ] = None,
     patient_id: Annotated[
         str | None, typer.Option(help="Id of the Patient; else one derived from the document.")
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write what was not understood here, as JSON.")] = None,
+    form: Annotated[str, typer.Option(help="Kind of Bundle: batch, transaction or document.")] = "batch",
+    report: Annotated[
+        str | None,
+        typer.Option(
+            help="Write what became of every entry here, as JSON; - prints tables for people instead of the Bundles."
+        ),
+    ] = None,
+    stats: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Measure what is kept of the documents in a folder instead.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Convert C-CDA documents to FHIR Bundles on standard output; several files give one Bundle a line."""
+    if stats is not None:
+        return _stats(stats, as_json)
+    if not files:
+        raise typer.BadParameter("name a document, or - for standard input", param_hint="FILE")
     from gateway.commands import convert as conversion
-    from gateway.commands import terminal
+    from gateway.commands import convert_report, terminal
 
     outcomes = []
-    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=settings_of().max_bytes)
+    limit, trace = settings_of().max_bytes, report is not None
+    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=limit, form=form, trace=trace)
     with terminal.progress(len(files), "converting") as bar:
         for outcome in found:
             bar.advance(bar.task_ids[0])
             outcomes.append(outcome.without_bundle())
             if outcome.error is not None:
                 terminal.print_error(f"gateway: {outcome.file}: {outcome.error}")
-            else:
+            elif report != conversion.STDIN:
                 terminal.print_json(outcome.bundle)
-    if report is not None:
-        report.write_bytes(conversion.report(outcomes))
+    if report == conversion.STDIN:
+        convert_report.print_report(outcomes)
+    elif report is not None:
+        Path(report).write_bytes(conversion.report(outcomes))
     if any(outcome.error is not None for outcome in outcomes):
         sys.exit(1)
+
+
+def _stats(folder: Path, as_json: bool) -> None:
+    from gateway.commands import terminal
+    from gateway.commands.convert_stats import measure_folder
+
+    found = measure_folder(folder)
+    if as_json:
+        return terminal.print_json(found.to_json())
+    title = f"kept of {found.documents} documents, {found.entries} entries, {found.fallbacks} by fallback"
+    terminal.print_table(title, ("kind", "seen", "kept", "share"), found.kept_rows())
+    terminal.print_table("lost most", ("template", "part", "count"), found.lost_rows(), "nothing lost")
+    terminal.print_table("invented", ("what", "count"), found.invented_rows(), "nothing invented")
+    terminal.print_table("refused", ("file", "why"), found.refused.items(), "nothing refused")
 
 
 @app.command()

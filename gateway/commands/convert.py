@@ -43,11 +43,13 @@ class Outcome:
         return shown | {"report": self.report}
 
 
-def outcomes(files: Iterable[str], *, patient_id: str | None, max_bytes: int) -> Iterator[Outcome]:
+def outcomes(
+    files: Iterable[str], *, patient_id: str | None, max_bytes: int, form: str = "batch", trace: bool = False
+) -> Iterator[Outcome]:
     """One outcome per file, in order: a document that cannot be read stops no other."""
     for file in files:
         try:
-            converted = _converted(_read(file, max_bytes), patient_id)
+            converted = _converted(_read(file, max_bytes), patient_id, form=form, trace=trace)
         except GatewayError as error:
             yield Outcome(file, issues=tuple(issue.to_fhir() for issue in error.issues), error=error.message)
         except OSError as error:
@@ -75,9 +77,9 @@ def _read(file: str, max_bytes: int) -> bytes:
     return data
 
 
-def _converted(data: bytes, patient_id: str | None) -> Converted:
+def _converted(data: bytes, patient_id: str | None, **options: Any) -> Converted:
     """Without an id of the caller's, one that the document's patient keeps in every document of the same source."""
     if patient_id is not None:
-        return convert(data, patient_id=patient_id)
+        return convert(data, patient_id=patient_id, **options)
     found = convert(data, patient_id="patient").patient_key or hashlib.sha256(data).hexdigest()
-    return convert(data, patient_id=str(uuid.uuid5(_PATIENTS, found)))
+    return convert(data, patient_id=str(uuid.uuid5(_PATIENTS, found)), **options)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from gateway.errors import InvalidInput
+from gateway.fhir import json
 from gateway.routes.context import context_of
 from gateway.routes.http import fhir_json, read_xml
 from gateway.translators.ccda import convert
@@ -25,7 +29,8 @@ async def documents(request: Request) -> Response:
 
 @router.post("/convert/v1/ccda/to/fhir")
 async def ccda_to_fhir(request: Request) -> Response:
-    """Stateless: a batch Bundle of PUTs for the caller's patient (Metriport's converter)."""
+    """Stateless: a batch Bundle of PUTs for the caller's patient (Metriport's converter), or the `form` asked for;
+    with `Prefer: return=OperationOutcome` what was noticed instead of it."""
     context = context_of(request)
     principal = await context.caller(request)
     principal.require_service("convert")
@@ -33,7 +38,11 @@ async def ccda_to_fhir(request: Request) -> Response:
     if not patient_id:
         raise InvalidInput("patientId is required: what the resources refer to", expression="patientId")
     body = await read_xml(request, context.settings.max_bytes)
-    zone, limit = request.query_params.get("timezone"), context.settings.max_bytes
-    converted = await context.pool.run(len(body), convert, body, patient_id=patient_id, timezone=zone, limit=limit)
+    query, limit = request.query_params, context.settings.max_bytes
+    zone, form = query.get("timezone"), query.get("form", "batch")
+    options: dict[str, Any] = {"patient_id": patient_id, "timezone": zone, "form": form, "limit": limit}
+    converted = await context.pool.run(len(body), partial(convert, body, **options))
     await context.audit_read(principal, "E", "Bundle", None, 200)
+    if "return=operationoutcome" in request.headers.get("prefer", "").lower():
+        return fhir_json(json.encode(converted.outcome()))
     return fhir_json(converted.encoded)

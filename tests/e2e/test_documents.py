@@ -336,6 +336,22 @@ async def test_converting_keeps_nothing_and_is_the_same_every_time(desk: Desk, c
     assert desk.counts() == {} and desk.messages() == [] and desk.sequence() == 0
 
 
+async def test_the_form_of_the_bundle_is_the_callers_choice(desk: Desk, clinic: str) -> None:
+    data = fixture("full-ccd")
+    for form in ("document", "transaction"):
+        assert decoded(await converted(desk, clinic, f"?patientId=p-1&form={form}", data))["type"] == form
+    assert (await converted(desk, clinic, "?patientId=p-1&form=nonsense", data)).status_code == 400
+
+
+async def test_what_was_not_understood_is_an_operation_outcome(desk: Desk, clinic: str) -> None:
+    headers = {"Prefer": "return=OperationOutcome"}
+    url, data = f"{CONVERT}?patientId=p-1", fixture("unknown-entries")
+    answer = await desk.call("POST", url, data, key=clinic, kind="application/xml", headers=headers)
+    told = decoded(answer)
+    assert told["resourceType"] == "OperationOutcome"
+    assert any(issue["code"] == "not-supported" and issue["expression"][0].startswith("/") for issue in told["issue"])
+
+
 async def test_without_a_record_target_the_converter_gives_the_callers_patient(desk: Desk, clinic: str) -> None:
     answer = await converted(desk, clinic, "?patientId=p-1", fixture("no-record-target"))
     assert answer.status_code == 200

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from base64 import encodebytes
+from collections.abc import Callable
 from pathlib import Path
+from quopri import encodestring
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.errors import InvalidInput
 from gateway.fhir import gate
 from gateway.translators.ccda import convert
+from gateway.translators.ccda.bundles import FORMS
 from tests.conftest import ROOT, shared_files
 
 FOLDER = ROOT / "fixtures" / "ccda"
@@ -21,16 +25,28 @@ ATTRIBUTES = re.compile(rb'\s[A-Za-z:]+="[^"]*"')
 JUNK = [b"", b"\x00", b"<", b"&", b"\xff", b"]]>", b'nullFlavor="UNK"', b"1e999", b"-", b"9" * 60, b"\xed\xa0\x80"]
 
 
-def sound(data: bytes) -> None:
+def sound(data: bytes, form: str = "batch") -> None:
     try:
-        result = convert(data, patient_id="p1")
+        result = convert(data, patient_id="p1", form=form, trace=form != "batch")
     except InvalidInput:
         return
     assert gate.check(result.bundle) == []
     assert result.encoded
 
 
+forms = st.sampled_from(FORMS)
 documents = st.sampled_from(DOCUMENTS)
+MAIL = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n"
+DAMAGES: list[Callable[[bytes], bytes]] = [
+    lambda data: b"\xef\xbb\xbf \n" + data,
+    lambda data: data.decode("utf-8", "replace").encode("windows-1252", "replace"),
+    lambda data: data.decode("utf-8", "replace").encode("utf-16"),
+    lambda data: data.replace(b'"UTF-8"', b'"ISO-8859-1"', 1),
+    lambda data: data.replace(b'"UTF-8"', b'"utf-16"', 1),
+    lambda data: re.sub(rb"\sxmlns(:\w+)?=", rb" was\1=", data, count=2),
+    lambda data: MAIL + b"Content-Transfer-Encoding: base64\r\n\r\n" + encodebytes(data) + b"--x--\r\n",
+    lambda data: MAIL + b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + encodestring(data) + b"--x--\r\n",
+]
 mutation = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
@@ -55,7 +71,7 @@ def test_attributes_lost_or_changed(document: bytes, data: st.DataObject) -> Non
             text = data.draw(st.sampled_from([b"", b"0", b"-1", b"x y", b"99999999", b"2.16.840.1.113883.6.1", b"#"]))
             kept = b" " + name + b'="' + text + b'"' if data.draw(st.booleans()) else b""
             document = document[: one.start()] + kept + document[one.end() :]
-    sound(document)
+    sound(document, data.draw(forms))
 
 
 @mutation
@@ -66,6 +82,16 @@ def test_elements_repeated_or_emptied(document: bytes, data: st.DataObject) -> N
         times = data.draw(st.sampled_from([0, 2, 3]))
         document = document[: one.start()] + one[0] * times + document[one.end() :]
     sound(document)
+
+
+@mutation
+@given(documents, st.data())
+def test_damaged_on_the_way(document: bytes, data: st.DataObject) -> None:
+    """Encodings, mail and lost declarations, one on top of the other, and a bit of damage to the whole."""
+    for damage in data.draw(st.lists(st.sampled_from(DAMAGES), min_size=1, max_size=3)):
+        document = damage(document)
+    at = data.draw(st.integers(0, len(document)))
+    sound(document[:at] + data.draw(st.sampled_from([b"", b"", *JUNK])) + document[at:], data.draw(forms))
 
 
 @settings(max_examples=200, deadline=None)

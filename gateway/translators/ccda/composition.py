@@ -9,11 +9,13 @@ from gateway.fhir.json import Resource
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
 from .node import Element, Node, statement_in, xpath
+from .participation import extensions
 from .people import agent, fits, organization
 from .registry import described, named, reader_of
 from .sections_known import section_kind
+from .service import consents, events
 from .statement import mapped
-from .values import Value, absent, codeable, coding, concept, identifier, kept, period
+from .values import Value, absent, codeable, coding, concept, identifier, kept
 
 EMPTY_REASONS = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
 
@@ -29,10 +31,11 @@ def header(document: Node, encounter: Reference | None, ctx: Context) -> Resourc
     kind = codeable(document.get("code"), ctx)
     title = document.text("title") or ((kind or {}).get("coding") or [{}])[0].get("display")
     date = ctx.moment(document.get("effectiveTime"))
-    own = document.get("id")
+    own = version_independent(document)
     confidentiality = document.attribute("confidentialityCode", "code")
     return kept(
         {
+            "extension": [*extensions(document, ctx), *consents(document, ctx)],
             "language": document.attribute(_LANGUAGE, "code"),
             "identifier": identifier(own) if own is not None else None,
             "status": "final",
@@ -48,9 +51,15 @@ def header(document: Node, encounter: Reference | None, ctx: Context) -> Resourc
             "attester": [*_attesters(document, ctx)],
             "custodian": _custodian(document, ctx),
             "relatesTo": [*_related(document)],
-            "event": [*_events(document, ctx)],
+            "event": [*events(document, ctx)],
         }
     )
+
+
+def version_independent(document: Node) -> Element | None:
+    """What names the document in all its versions (FHIR R4 §2.27.8: setId); without one, its id."""
+    set_id = document.get("setId")
+    return set_id if set_id is not None and identifier(set_id) else document.get("id")
 
 
 def _authors(document: Node, ctx: Context) -> list[Reference]:
@@ -84,17 +93,6 @@ def _related(document: Node) -> Iterator[Value]:
         target = parent.get("id") if parent else None
         if code and target is not None and (named := identifier(target)):
             yield {"code": code, "targetIdentifier": named}
-
-
-def _events(document: Node, ctx: Context) -> Iterator[Value]:
-    for of in document.nodes("documentationOf"):
-        service = of.node("serviceEvent")
-        if service is None:
-            continue
-        code = codeable(service.get("code"), ctx)
-        event = kept({"code": [code] if code else None, "period": period(service.get("effectiveTime"), ctx)})
-        if event:
-            yield event
 
 
 def sections(document: Node, ctx: Context) -> list[Value]:

@@ -8,16 +8,18 @@ from typing import Any
 
 from gateway.errors import InvalidInput, NotConformant
 from gateway.fhir import json
-from gateway.fhir.issue import Issue
+from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
 
+from .bundles import entries_of, form_of
 from .composition import header, sections
 from .context import Context, Reference
 from .document import MAX_BYTES, parse
 from .encounter import encompassing
 from .ids import full_url, is_fhir_id
 from .links import link
-from .node import Node, folded
+from .node import Element, Node, folded, xpath_in
+from .participation import provenance
 from .patient import patient, patient_key
 from .people import merge_nameless
 from .registry import discover
@@ -45,9 +47,13 @@ class Converted:
     encoded: bytes
     _bundle: Resource | None
 
-    def __init__(self, bundle: Resource, ctx: Context, document: Node, role: Node | None) -> None:
+    def __init__(
+        self, bundle: Resource, ctx: Context, document: Node, role: Node | None, *, trace: bool = False
+    ) -> None:
         self.issues = tuple(ctx.issues)
         self.report = {"sections": [section.to_json() for section in ctx.sections]}
+        if trace:
+            self.report["resources"] = _sources(ctx, role or document)
         self.patient_key = patient_key(role)
         self.document_key = _document_key(document)
         self.effective_time = aware(ctx.moment(document.get("effectiveTime")))
@@ -56,11 +62,17 @@ class Converted:
 
     @property
     def bundle(self) -> Resource:
-        """Type `batch`: a PUT per resource, the Patient under the caller's id. The caller's own: what the translator
-        put together has parts that conversions share."""
+        """In the form that was asked for. The caller's own: what the translator put together has parts that
+        conversions share."""
         if self._bundle is None:
             self._bundle = json.decode(self.encoded)
         return self._bundle
+
+    def outcome(self) -> Resource:
+        """OperationOutcome: what was noticed, and every entry that no code understood."""
+        missed = [one for section in self.report["sections"] for one in section["notUnderstood"]]
+        unread = [Issue("warning", "not-supported", one["reason"], one["xpath"]) for one in missed]
+        return outcome([*self.issues, *unread])
 
     def __getstate__(self) -> tuple[Any, ...]:
         keys = (self.patient_key, self.document_key, self.effective_time)
@@ -77,25 +89,32 @@ def convert(
     patient_id: str,
     require_patient: bool = False,
     timezone: str | None = None,
+    form: str = "batch",
+    trace: bool = False,
     limit: int = MAX_BYTES,
 ) -> Converted:
     """A C-CDA document (R1.1, R2.1 and later, C32 as far as it goes) as resources of the patient `patient_id`.
 
-    `timezone` is where a time of day without a zone was written (`times.py` has the rule without it). Raises
-    InvalidInput for a patient_id that is no FHIR id, Unparsable and TooLarge for bytes that are no such document,
-    NotConformant without a recordTarget when `require_patient`. Data problems are issues, never exceptions.
+    `timezone` is where a time of day without a zone was written (`times.py` has the rule without it); `form` the kind
+    of Bundle: `batch`, `transaction` or `document`; `trace` adds to the report where every resource came from. Raises
+    InvalidInput for a patient_id that is no FHIR id and for an unknown form, Unparsable and TooLarge for bytes that are
+    no such document, NotConformant without a recordTarget when `require_patient`, and for form `document` without an
+    instant. Data problems are issues, never exceptions.
     """
     if not is_fhir_id(patient_id):
         raise InvalidInput("patientId is not a FHIR id: 1 to 64 letters, digits, '-' and '.'")
+    bundled = form_of(form)
     ctx = Context(patient_id, zone_of(timezone))
     document = Node(parse(data, ctx.issues, limit=limit))
     role = _patient_role(document, ctx)
     if role is None and require_patient:
         raise NotConformant("the document names no patient: it has no recordTarget", issues=ctx.issues)
-    return Converted(_bundle(document, role, ctx), ctx, document, role)
+    _translate(document, role, ctx)
+    return Converted(bundled(document, ctx), ctx, document, role, trace=trace)
 
 
-def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
+def _translate(document: Node, role: Node | None, ctx: Context) -> None:
+    """Fill the context with the resources of the document, ids settled and valid."""
     if role is not None:
         ctx.patient_ids = frozenset(
             (one.get("root"), one.get("extension")) for one in role.all("id") if one.get("root")
@@ -105,18 +124,25 @@ def _bundle(document: Node, role: Node | None, ctx: Context) -> Resource:
     composition = {**header(document, ctx.encounter, ctx)}
     if found := sections(document, ctx):
         composition["section"] = found
-    ctx.add("Composition", composition, document)
+    provenance(document, ctx.add("Composition", composition, document), ctx)
     unstructured(document, ctx)
     merge_nameless(ctx)
     ctx.settle()
     leave_out_invalid(ctx, link(ctx))
-    entries = [_put(ctx.person, full_url(ctx.patient_id), ctx.patient)]
-    entries += [_put(made.body, f"urn:uuid:{made.body['id']}", made.reference) for made in ctx.made]
-    return {"resourceType": "Bundle", "type": "batch", "entry": entries}
 
 
-def _put(resource: Resource, url: str, reference: Reference) -> Resource:
-    return {"fullUrl": url, "resource": resource, "request": {"method": "PUT", "url": reference["reference"]}}
+def _sources(ctx: Context, patient: Node) -> list[dict[str, str]]:
+    """For every resource the element that it was first made of."""
+    known: dict[Element, str] = {}
+    sources = [patient.element, *(made.source for made in ctx.made)]
+    return [
+        {
+            "fullUrl": full_url(body["id"]),
+            "resource": f"{body['resourceType']}/{body['id']}",
+            "xpath": xpath_in(known, source),
+        }
+        for (body, _), source in zip(entries_of(ctx), sources, strict=True)
+    ]
 
 
 def _patient_role(document: Node, ctx: Context) -> Node | None:

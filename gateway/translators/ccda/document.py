@@ -11,6 +11,7 @@ from gateway.errors import TooLarge, Unparsable
 from gateway.fhir.issue import Issue
 
 from .node import V3, Element
+from .repair import hides_windows_1252, repaired
 
 MAX_BYTES = 50_000_000
 MAX_DEPTH = 256
@@ -36,13 +37,32 @@ def parse(data: bytes, issues: list[Issue], *, limit: int = MAX_BYTES) -> Elemen
         raise TooLarge(f"more than {limit} bytes")
     if not data.strip():
         raise Unparsable("empty")
-    _refuse_declarations(data)
-    root = _parsed(data)
+    root = _read(data, issues, limit)
     if root.getroottree().docinfo.internalDTD is not None:
         raise Unparsable("a DOCTYPE is not allowed")
     if len(data) > _HUGE and _TOO_DEEP(root):
         raise TooLarge(f"nested deeper than {MAX_DEPTH} levels")
     return _clinical_document(root, issues)
+
+
+def _read(data: bytes, issues: list[Issue], limit: int) -> Element:
+    """The root as the document is or, where that cannot be read, as it was certainly meant."""
+    _refuse_declarations(data)
+    try:
+        if not hides_windows_1252(data):
+            return _parsed(data)
+        reason = Unparsable("not XML")
+    except Unparsable as error:
+        reason = error
+    meant, done = repaired(data)
+    if not done:
+        raise reason
+    if len(meant) > limit:
+        raise TooLarge(f"more than {limit} bytes")
+    _refuse_declarations(meant)
+    root = _parsed(meant)
+    issues.extend(Issue("warning", "structure", what, "/ClinicalDocument") for what in done)
+    return root
 
 
 def _refuse_declarations(data: bytes) -> None:

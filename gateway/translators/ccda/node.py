@@ -146,13 +146,17 @@ def plain_text(element: Element) -> str | None:
 
 def xpath(element: Element) -> str:
     """`/ClinicalDocument/component/structuredBody/component[3]/section/entry[2]`: found only when it is needed."""
-    steps: list[str] = []
-    node: Element | None = element
-    while node is not None:
-        parent = node.getparent()
-        steps.append(_step(node, parent))
-        node = parent
-    return "/" + "/".join(reversed(steps))
+    return xpath_in({}, element)
+
+
+def xpath_in(known: dict[Element, str], element: Element) -> str:
+    """The same for many elements: `known` has what was found for those around them."""
+    found = known.get(element)
+    if found is None:
+        parent = element.getparent()
+        outer = "" if parent is None else xpath_in(known, parent)
+        found = known[element] = f"{outer}/{_step(element, parent)}"
+    return found
 
 
 def _step(node: Element, parent: Element | None) -> str:

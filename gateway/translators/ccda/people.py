@@ -14,8 +14,10 @@ from .node import V3, Element, Node, child_of
 from .values import Value, absent, codeable, identifiers, kept
 
 _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
+_PERSONS = ("assignedPerson", "relatedPerson", "playingEntity", "associatedPerson", "informationRecipient")
+_OWNERS = ("representedOrganization", "scopingOrganization", "receivedOrganization")
 _TAXONOMY = "2.16.840.1.113883.6.101"
-_UNITED = ("identifier", "telecom", "address")
+_UNITED = ("identifier", "telecom", "address", "relationship")
 
 
 def agent(element: Element | None, ctx: Context) -> Reference | None:
@@ -38,25 +40,25 @@ def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None
 
 
 def _agent(node: Node, ctx: Context) -> Reference | None:
-    person = node.node("assignedPerson") or node.node("relatedPerson") or node.node("playingEntity")
+    person = next((found for name in _PERSONS if (found := node.node(name)) is not None), None)
     if any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in node.all("id")):
         return ctx.patient
-    represented = node.get("representedOrganization")
-    owner = organization(represented, ctx)
+    owner = next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
     if device := node.node("assignedAuthoringDevice"):
         return _device(node, device, owner, ctx)
-    practitioner = _practitioner(node, person, ctx)
+    practitioner = _practitioner(node, person, owner, ctx)
     role = codeable(node.get("code"), ctx)
-    if practitioner is None or not (owner or role):
-        return practitioner or owner
-    return _role(node, practitioner, owner, role, ctx)
+    ids = [] if practitioner else identifiers(node.all("id"))
+    if (practitioner and (owner or role)) or (owner and (ids or role)):
+        return _role(node, practitioner, owner, role, ids, ctx)
+    return practitioner or owner
 
 
-def _practitioner(node: Node, person: Node | None, ctx: Context) -> Reference | None:
+def _practitioner(node: Node, person: Node | None, owner: Reference | None, ctx: Context) -> Reference | None:
     """Someone: has a name, or ids and no organization to which they could belong."""
     names = human_names(person.all("name"), ctx) if person else []
     ids = identifiers(node.all("id"))
-    if not names and (not ids or ("representedOrganization" in node and person is None)):
+    if not names and (not ids or (owner and person is None)):
         return None
     body = {
         "identifier": ids,
@@ -64,20 +66,29 @@ def _practitioner(node: Node, person: Node | None, ctx: Context) -> Reference | 
         "telecom": telecoms(node.all("telecom"), ctx),
         "address": addresses(node.all("addr"), ctx),
     }
-    return _party("Practitioner", kept(body), node, ctx)
+    return party("Practitioner", kept(body), node, ctx)
 
 
 def _role(
-    node: Node, practitioner: Reference, owner: Reference | None, role: Value | None, ctx: Context
+    node: Node,
+    practitioner: Reference | None,
+    owner: Reference | None,
+    role: Value | None,
+    ids: list[Value],
+    ctx: Context,
 ) -> Reference | None:
+    """Who it is in that organization; `ids` are his there where nobody says who he is."""
     code = node.get("code")
     specialty = code is not None and code.get("codeSystem") == _TAXONOMY
     body = {
+        "identifier": ids,
         "practitioner": practitioner,
         "organization": owner,
         "specialty" if specialty else "code": [role] if role else None,
+        "telecom": None if practitioner else telecoms(node.all("telecom"), ctx),
     }
-    parts = (practitioner["reference"], owner["reference"] if owner else "", _coded(code))
+    who = practitioner["reference"] if practitioner else " ".join(sorted(str(one["value"]) for one in ids))
+    parts = (who, owner["reference"] if owner else "", _coded(code))
     resource = {"resourceType": "PractitionerRole", "id": "", **kept(body)}
     return ctx.keep("PractitionerRole", resource, (ctx.patient_id, "PractitionerRole", *parts), node.element)
 
@@ -101,7 +112,7 @@ def _organization(node: Node, ctx: Context) -> Reference | None:
         "address": [*map(_not_at_home, addresses(node.all("addr"), ctx))],
         "partOf": organization(whole.get("wholeOrganization"), ctx) if whole else None,
     }
-    return _party("Organization", kept(body), node, ctx)
+    return party("Organization", kept(body), node, ctx)
 
 
 def _not_at_home(value: Value) -> Value:
@@ -119,16 +130,17 @@ def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> 
         "identifier": identifiers(node.all("id")),
         "deviceName": names,
         "type": codeable(device.get("code"), ctx),
+        "contact": telecoms(node.all("telecom"), ctx),
         "owner": owner,
     }
     found = kept(body)
-    return _party("Device", found, node, ctx) if found else None
+    return party("Device", found, node, ctx) if found else None
 
 
-def _party(kind: str, body: Value, node: Node, ctx: Context) -> Reference | None:
-    """One resource per ids and name; without ids per content."""
+def party(kind: str, body: Value, node: Node, ctx: Context, *, told: str | None = None) -> Reference:
+    """One resource per ids and name; without ids per what is `told` of it, its content where that is too little."""
     ids = sorted(f"{one.get('system')}|{one['value']}" for one in body.get("identifier", ()))
-    key = (ctx.patient_id, kind, *(ids or [str(body)]), _called(body))
+    key = (ctx.patient_id, kind, *(ids or [told or str(body)]), _called(body))
     known = ctx.parties.get(key)
     if known is not None:
         _unite(known.body, body)

@@ -49,6 +49,7 @@ MADE = (
     "Practitioner",
     "PractitionerRole",
     "Procedure",
+    "Provenance",
     "RelatedPerson",
     "ServiceRequest",
     "Specimen",

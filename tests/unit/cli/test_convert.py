@@ -79,3 +79,33 @@ def test_a_document_over_the_limit_is_not_read() -> None:
 def test_an_id_that_fhir_does_not_allow_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("convert", DEMO, "--patient-id", "not an id") == 1
     assert capsys.readouterr().out == ""
+
+
+def test_the_report_says_where_every_resource_came_from(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    assert run("convert", DEMO, "--report", str(report), "--form", "document") == 0
+    (document,) = json.decode(report.read_bytes())["documents"]
+    sources = {one["resource"].partition("/")[0]: one["xpath"] for one in document["report"]["resources"]}
+    assert sources["Patient"] == "/ClinicalDocument/recordTarget/patientRole"
+    assert sources["Composition"] == "/ClinicalDocument"
+
+
+def test_the_report_for_people_stands_instead_of_the_bundle(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("convert", str(FIXTURES / "unknown-entries.xml"), "--report", "-") == 0
+    shown = capsys.readouterr().out
+    assert "resourceType" not in shown
+    assert "Not understood" in shown
+    assert "/ClinicalDocument/component/structuredBody" in shown
+
+
+def test_an_unknown_form_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("convert", DEMO, "--form", "collection") == 1
+    assert "batch, document, transaction" in capsys.readouterr().err
+
+
+def test_a_folder_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "demo.xml").write_bytes(Path(DEMO).read_bytes())
+    assert run("convert", "--stats", str(tmp_path)) == 0
+    assert "narrative" in capsys.readouterr().out
+    assert run("convert", "--stats", str(tmp_path), "--json") == 0
+    assert json.decode(capsys.readouterr().out.encode())["documents"] == 1

@@ -1,0 +1,135 @@
+"""The forms of the Bundle (FHIR R4 §2.36): batch of PUTs, transaction of conditional PUTs, document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from gateway.errors import InvalidInput, NotConformant
+from gateway.fhir.json import Resource
+from gateway.identity.keys import never
+
+from .context import Context, Reference
+from .ids import full_url
+from .node import Node
+from .values import URI, Value, identifier, kept
+
+_INSTANT = 19
+"""A Bundle's timestamp has seconds and a zone; a shorter time of the document would have to be made up."""
+
+_ADDRESSES = ("reference", "url")
+
+Entry = tuple[Resource, Reference]
+
+
+def entries_of(ctx: Context) -> list[Entry]:
+    """Every resource with the reference that all use for it, the Patient first."""
+    return [(ctx.person, ctx.patient), *((made.body, made.reference) for made in ctx.made)]
+
+
+def form_of(name: str) -> Callable[[Node, Context], Resource]:
+    """Raises InvalidInput for a form that nobody knows."""
+    try:
+        return _FORMS[name]
+    except KeyError:
+        raise InvalidInput(f"form is none of {', '.join(_FORMS)}", expression="form") from None
+
+
+def _batch(document: Node, ctx: Context) -> Resource:
+    """A PUT per resource under the id that we made; the Patient under the caller's."""
+    entries = [
+        {
+            "fullUrl": full_url(body["id"]),
+            "resource": body,
+            "request": {"method": "PUT", "url": reference["reference"]},
+        }
+        for body, reference in entries_of(ctx)
+    ]
+    return _bundle("batch", _version(document), entries)
+
+
+def _document(document: Node, ctx: Context) -> Resource:
+    """The Composition first, every reference the fullUrl of its entry (FHIR R4 §3.3.1; bdl-9 to bdl-11)."""
+    time = ctx.moment(document.get("effectiveTime")) or ""
+    if len(time) <= _INSTANT:
+        raise NotConformant(
+            "a FHIR document needs the instant of its making, and effectiveTime has no time of day with a zone: "
+            "name the timezone, or choose another form"
+        )
+    listed = entries_of(ctx)
+    listed.sort(key=lambda entry: entry[0]["resourceType"] != "Composition")
+    if listed[0][0]["resourceType"] != "Composition":
+        raise NotConformant("a FHIR document begins with its Composition, and this one would not be valid R4")
+    urls = _urls(listed)
+    entries = [{"fullUrl": urls[reference["reference"]], "resource": _linked(body, urls)} for body, reference in listed]
+    named = _named(document) or {}
+    if not (named.get("system") and named.get("value")):
+        named = {"system": URI, "value": entries[0]["fullUrl"]}
+    return _bundle("document", named, entries, time)
+
+
+def _transaction(document: Node, ctx: Context) -> Resource:
+    """A PUT per resource where its identifier says which it is; where none does, under the id that we made."""
+    listed = entries_of(ctx)
+    urls = _urls(listed)
+    said = Counter(condition for body, _ in listed for condition in _conditions(body))
+    entries = []
+    for body, reference in listed:
+        condition = next((one for one in _conditions(body) if said[one] == 1), None)
+        resource: Resource = _linked(body, urls)
+        if condition:
+            resource.pop("id")
+        request = {"method": "PUT", "url": condition or reference["reference"]}
+        entries.append({"fullUrl": urls[reference["reference"]], "resource": resource, "request": request})
+    return _bundle("transaction", _version(document), entries)
+
+
+_FORMS: dict[str, Callable[[Node, Context], Resource]] = {
+    "batch": _batch,
+    "document": _document,
+    "transaction": _transaction,
+}
+FORMS = tuple(_FORMS)
+
+
+def _bundle(kind: str, named: Value | None, entries: list[Value], time: str | None = None) -> Resource:
+    return kept({"resourceType": "Bundle", "identifier": named, "type": kind, "timestamp": time, "entry": entries})
+
+
+def _version(document: Node) -> Value | None:
+    """The document's id, where the Composition has the one of all its versions instead."""
+    return _named(document) if "setId" in document else None
+
+
+def _named(document: Node) -> Value | None:
+    own = document.get("id")
+    return None if own is None else identifier(own)
+
+
+def _urls(entries: list[Entry]) -> dict[str, str]:
+    return {reference["reference"]: full_url(body["id"]) for body, reference in entries}
+
+
+def _linked(value: Any, urls: dict[str, str]) -> Any:
+    """A copy that refers to the entries by their fullUrl: a relative reference resolves only beside a RESTful one."""
+    if isinstance(value, list):
+        return [_linked(one, urls) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: urls.get(inner, inner) if name in _ADDRESSES and isinstance(inner, str) else _linked(inner, urls)
+        for name, inner in value.items()
+    }
+
+
+def _conditions(resource: Resource) -> Iterator[str]:
+    """`Type?identifier=system|value` for every identifier that may say which one is meant: no OID that names only who
+    numbers things, of a Patient no number that people share (SSN, placeholders, examples)."""
+    said = resource.get("identifier", ())
+    for one in [said] if isinstance(said, dict) else said:
+        system, value = one.get("system"), one["value"]
+        bare = system == URI and not value.startswith("urn:uuid:")
+        if system and not bare and (resource["resourceType"] != "Patient" or never(one) is None):
+            yield f"{resource['resourceType']}?identifier={quote(f'{system}|{value}', safe=':/')}"

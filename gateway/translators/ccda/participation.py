@@ -1,0 +1,92 @@
+"""Who else took part in a document: HL7's extensions of the Composition, and Provenance for what has a time.
+
+C-CDA R2.1 §1.1 US Realm Header; C-CDA on FHIR 2.0.0, US Realm Header Composition and CF-participations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .context import Context, Reference
+from .node import Node
+from .people import agent
+from .related import associate
+from .values import Value, absent, absent_concept, codeable, concept, identifiers, kept
+
+CCDA = "http://hl7.org/fhir/us/ccda/StructureDefinition/"
+VERSION_NUMBER = "http://hl7.org/fhir/StructureDefinition/composition-clinicaldocument-versionNumber"
+PARTICIPANT_TYPES = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+
+_ROLES = {
+    "dataEnterer": ("DataEnterer", ("assignedEntity",)),
+    "informant": ("Informant", ("assignedEntity", "relatedEntity")),
+    "informationRecipient": ("InformationRecipient", ("intendedRecipient",)),
+    "participant": ("Participant", ("associatedEntity",)),
+}
+_TIMED = (("author", "author", "assignedAuthor"), ("dataEnterer", "enterer", "assignedEntity"))
+_INSTANT = 19
+
+
+def extensions(document: Node, ctx: Context) -> list[Value]:
+    """The extensions of the Composition, each party once in each role."""
+    found: list[Value] = []
+    if version := document.attribute("versionNumber", "value"):
+        found.append({"url": VERSION_NUMBER, "valueString": version})
+    for name, (role, holders) in _ROLES.items():
+        for party in _parties(document, name, holders, ctx):
+            _refer(found, role, party)
+    for of in document.nodes("inFulfillmentOf"):
+        _refer(found, "Order", _order(of.node("order"), ctx))
+    return found
+
+
+def _refer(found: list[Value], role: str, party: Reference | None) -> None:
+    one = {"url": f"{CCDA}{role}Extension", "valueReference": party}
+    if party and one not in found:
+        found.append(one)
+
+
+def _parties(document: Node, name: str, holders: tuple[str, ...], ctx: Context) -> Iterator[Reference | None]:
+    for participation in document.nodes(name):
+        for holder in holders:
+            yield associate(participation.get(holder), ctx)
+
+
+def _order(order: Node | None, ctx: Context) -> Reference | None:
+    """The order that the document fulfils. Nothing tells what became of it."""
+    ids = identifiers(order.all("id")) if order else []
+    if order is None or not ids:
+        return None
+    code = codeable(order.get("code"), ctx) or absent_concept(order.get("code"))
+    body = {"identifier": ids, "status": "unknown", "intent": "order", "code": code}
+    return ctx.add("ServiceRequest", kept({**body, "subject": ctx.patient}), order)
+
+
+def provenance(document: Node, composition: Reference, ctx: Context) -> None:
+    """A Provenance of the Composition for every author and enterer with a time of his own; that of most authors is the
+    document's, which the Composition says. A new version of the document updates it."""
+    written = ctx.moment(document.get("effectiveTime"))
+    named = document.get("setId")
+    whole = composition["reference"] if named is None else f"{named.get('root')}^{named.get('extension')}"
+    for name, role, holder in _TIMED:
+        for participation in document.nodes(name):
+            time = ctx.moment(participation.get("time"))
+            who = agent(participation.get(holder), ctx)
+            if time and who and (time != written or role != "author"):
+                identity = (ctx.patient_id, "Provenance", whole, role, who["reference"], time)
+                body = {"resourceType": "Provenance", "id": "", **_body(composition, role, who, time)}
+                ctx.keep("Provenance", body, identity, participation.element)
+
+
+def _body(target: Reference, role: str, who: Reference, time: str) -> Value:
+    """`recorded` has to be exact to the second: a shorter time stands in `occurred` alone."""
+    exact = len(time) > _INSTANT
+    return kept(
+        {
+            "target": [target],
+            "occurredDateTime": time,
+            "recorded": time if exact else None,
+            "_recorded": None if exact else absent(),
+            "agent": [{"type": concept(role, PARTICIPANT_TYPES), "who": who}],
+        }
+    )

@@ -1,0 +1,117 @@
+"""The three forms of the Bundle hold the same resources; each is what FHIR asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from gateway.errors import InvalidInput, NotConformant
+from gateway.fhir import gate
+from gateway.translators.ccda import convert
+from gateway.translators.ccda.bundles import FORMS
+from tests.conftest import ROOT
+from tests.unit.translators.ccda.written import PATIENT, converted, document, section
+
+FULL = (ROOT / "fixtures/ccda/full-ccd.xml").read_bytes()
+PROBLEM = """<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.4"/>
+<id root="1.2.3" extension="{0}"/><code code="55607006" codeSystem="2.16.840.1.113883.6.96"/>
+<statusCode code="completed"/><value code="{1}" codeSystem="2.16.840.1.113883.6.96"/></observation>"""
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(found := value.get("reference"), str):
+            yield found
+        value = [*value.values()]
+    if isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+def urls(bundle: dict[str, Any]) -> list[str]:
+    return [entry["request"]["url"] for entry in bundle["entry"]]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_sound_and_the_same_each_time(form: str) -> None:
+    first, second = (convert(FULL, patient_id="p1", form=form) for _ in range(2))
+
+    bundle = first.bundle
+    assert first.encoded == second.encoded
+    assert bundle["type"] == form
+    assert gate.check(bundle) == []
+    addresses = {entry["fullUrl"] for entry in bundle["entry"]}
+    assert len(addresses) == len(bundle["entry"]) == len(convert(FULL, patient_id="p1").bundle["entry"])
+    assert set(references(bundle)) <= (set(urls(bundle)) if form == "batch" else addresses)
+
+
+def test_a_document_begins_with_its_composition() -> None:
+    bundle = convert(FULL, patient_id="p1", form="document").bundle
+
+    first = bundle["entry"][0]["resource"]
+    assert first["resourceType"] == "Composition"
+    assert bundle["timestamp"] == first["date"]
+    assert bundle["identifier"]["system"] and bundle["identifier"]["value"]
+    assert all("request" not in entry for entry in bundle["entry"])
+    by_url = {entry["fullUrl"]: entry["resource"] for entry in bundle["entry"]}
+    assert by_url[first["subject"]["reference"]]["resourceType"] == "Patient"
+    assert all(one["reference"] in by_url for part in first["section"] for one in part.get("entry", ()))
+    assert all("div" in part["text"] for part in first["section"] if "text" in part)
+
+
+@pytest.mark.parametrize(
+    ("time", "zone", "timestamp"),
+    [
+        ("20240501120000-0500", None, "2024-05-01T12:00:00-05:00"),
+        ("202405011200", "-06:00", "2024-05-01T12:00:00-06:00"),
+        ("20240501", "-06:00", None),
+        ("20240501120000", None, None),
+    ],
+)
+def test_the_timestamp_is_the_documents_own(time: str, zone: str | None, timestamp: str | None) -> None:
+    data = document(time=time)
+    if timestamp is None:
+        with pytest.raises(NotConformant, match="instant"):
+            convert(data, patient_id="p1", form="document", timezone=zone)
+    else:
+        assert convert(data, patient_id="p1", form="document", timezone=zone).bundle["timestamp"] == timestamp
+
+
+def test_a_document_without_an_id_of_its_own_is_named_after_its_composition() -> None:
+    data = document().replace(b'<id root="9.8.7" extension="doc-1"/>', b'<id nullFlavor="UNK"/>')
+    bundle = convert(data, patient_id="p1", form="document").bundle
+
+    assert bundle["identifier"] == {"system": "urn:ietf:rfc:3986", "value": bundle["entry"][0]["fullUrl"]}
+
+
+def test_a_transaction_puts_by_identifier() -> None:
+    bundle = converted(section("11450-4", PROBLEM.format("a&amp;b", "38341003")), form="transaction").bundle
+
+    assert "Condition?identifier=urn:oid:1.2.3%7Ca%26b" in urls(bundle)
+    assert "Patient?identifier=urn:oid:1.2.3.4%7Cmrn-1" in urls(bundle)
+    assert all(("id" in entry["resource"]) == ("?" not in entry["request"]["url"]) for entry in bundle["entry"])
+
+
+def test_what_shares_its_identifier_is_put_under_its_own_id() -> None:
+    same = [PROBLEM.format("a", "38341003"), PROBLEM.format("a", "44054006")]
+    bundle = converted(section("11450-4", *same), form="transaction").bundle
+
+    found = [url for url in urls(bundle) if url.startswith("Condition")]
+    assert len(set(found)) == 2
+    assert all("?" not in url for url in found)
+
+
+@pytest.mark.parametrize(
+    "shared", ['<id root="2.16.840.1.113883.4.1" extension="123-45-6789"/>', '<id root="2.16.840.1.113883.19.5"/>']
+)
+def test_what_people_share_says_not_which_patient(shared: str) -> None:
+    header = PATIENT.replace('<id root="1.2.3.4" extension="mrn-1"/>', shared)
+
+    assert "Patient/p1" in urls(converted(header=header, form="transaction").bundle)
+
+
+def test_an_unknown_form_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="batch, document, transaction"):
+        convert(FULL, patient_id="p1", form="collection")
