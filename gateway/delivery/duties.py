@@ -96,7 +96,7 @@ class Duties:
 
     async def _hold(self, duty: Duty) -> None:
         """The work of a duty, from taking its lock to giving it back; nothing escapes but being cancelled."""
-        fence = await self._locks.take(duty.name)
+        fence = await self._take(duty.name)
         if fence is None:
             return
         held = _Held(self._locks, duty.name, fence)
@@ -108,6 +108,17 @@ class Duties:
         finally:
             keeping.cancel()
             await asyncio.shield(self._locks.free(duty.name, held.fence))
+
+    async def _take(self, name: str) -> int | None:
+        """The lock. Whoever is stopped while taking it gives it back: it would be nobody's until its lease is over."""
+        taking = asyncio.ensure_future(self._locks.take(name))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            fence = await taking
+            if fence is not None:
+                await self._locks.free(name, fence)
+            raise
 
     async def _rest(self) -> None:
         try:

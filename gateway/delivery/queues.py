@@ -6,6 +6,7 @@ At least once: after a crash the same messages come again, and the store knows t
 from __future__ import annotations
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -104,12 +105,7 @@ def opener(config: Config) -> Open:
     """The adapter of the configured broker. Raises InvalidInput naming the extra that is not installed."""
     broker = config.sync.broker
     try:
-        if broker == "kafka":
-            from gateway.delivery import kafka
-
-            return kafka.opened
-        from gateway.delivery import rabbitmq
-
-        return rabbitmq.opened
+        opened: Open = importlib.import_module(f"gateway.delivery.{broker}").opened
     except ImportError:
         raise InvalidInput(f"for the broker {broker} install the extra: pip install 'fhir-gateway[{broker}]'") from None
+    return opened

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.connectors.config import WEBHOOK_SECRET, Config, from_json
+from gateway.connectors.config import BROKER_PASSWORD, WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Config, from_json
 from gateway.connectors.config_file import Secrets, parse_one
 from gateway.errors import Conflict, Gone, InvalidInput, Missing, NotConformant
 from gateway.fhir import json
@@ -26,6 +26,11 @@ _SECRET_BYTES = 24
 def listed(reader: Reader) -> list[ConnectorRow]:
     """By name, without those that were ended."""
     return [row for row in reader.connectors() if row.state != ENDED]
+
+
+def external(reader: Reader) -> list[ConnectorRow]:
+    """Those that are links to a system, or were configured: not the bare names that keys of ours speak for."""
+    return [row for row in listed(reader) if config_of(row) != Config(name=row.name, profile="intake", push=False)]
 
 
 def get(reader: Reader, name: str) -> ConnectorRow:
@@ -168,8 +173,8 @@ def shown(row: ConnectorRow, secrets: Iterable[str], health: HealthRow | None = 
     """As the API and `gateway connectors` tell it: never a secret, only whether there is one."""
     config = json.decode(row.config)
     named = {
-        "auth": [name for name in secrets if name in _OF_AUTH],
-        "sync": [name for name in secrets if name not in _OF_AUTH],
+        "auth": [name for name in secrets if name not in _OF_SYNC],
+        "sync": [name for name in secrets if name in _OF_SYNC],
     }
     for section, held in named.items():
         if held:
@@ -194,4 +199,4 @@ def last_error(health: HealthRow | None) -> Json:
     return json.decode(health.last_error) if health is not None and health.last_error else None
 
 
-_OF_AUTH = ("api_key", "client_secret", "private_key", "password", "tokens")
+_OF_SYNC = (WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, BROKER_PASSWORD)

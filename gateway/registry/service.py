@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,10 +35,10 @@ class Registry:
     # --- reads --------------------------------------------------------------------------------------------------------
 
     async def listed(self, *, limit: int | None = None, after: str = "") -> list[dict[str, Any]]:
-        """By name; `after`: the name of the last one of the page before."""
+        """By name, without the bare names of keys; `after`: the name of the last one of the page before."""
 
         def ask(reader: Reader) -> list[dict[str, Any]]:
-            rows = [row for row in entries.listed(reader) if row.name > after][:limit]
+            rows = [row for row in entries.external(reader) if row.name > after][:limit]
             return [_shown(reader, row) for row in rows]
 
         return await self.store.query(ask)
@@ -130,13 +130,15 @@ class Registry:
     async def rotate_secret(self, name: str, body: Json) -> dict[str, Any]:
         """A new webhook secret, `{"secret"}` or a fresh one, told to their side where that can be told. What is signed
         by the old one is taken as well until the next rotation, unless `{"atOnce": true}` ends it now."""
-        row = await self.store.query(lambda reader: entries.get(reader, name))
+        row, kept = await self.store.query(
+            lambda reader: (found := entries.get(reader, name), reader.secret_names(found.name))
+        )
         config = entries.config_of(row)
         if config.webhook_path is None:
             raise Conflict(f"{row.name} takes no webhooks, so there is no secret to rotate")
         asked = body if isinstance(body, dict) else {}
         given, at_once = asked.get("secret"), asked.get("atOnce") is True
-        secret = _usable(config, given) if given is not None else entries.new_secret()
+        secret = _usable(config, given, kept) if given is not None else entries.new_secret()
 
         def job(tx: Tx) -> None:
             before = tx.secrets(row.name).get(WEBHOOK_SECRET)
@@ -221,16 +223,13 @@ class Registry:
         return greeting
 
 
-def _usable(config: Config, given: Any) -> str:
+def _usable(config: Config, given: Any, kept: Iterable[str]) -> str:
     """Raises NotConformant for a secret that could not be used."""
     body = config.to_json()
-    entries.checked({**body, "sync": {**body.get("sync", {}), "secret": given}}, kept=_EVERY)
+    entries.checked({**body, "sync": {**body.get("sync", {}), "secret": given}}, kept=kept)
     if not isinstance(given, str):
         raise NotConformant("secret must be a text")
     return given
-
-
-_EVERY = ("api_key", "client_secret", "private_key", "password", "broker_password")
 
 
 def _shown(reader: Reader, row: ConnectorRow) -> dict[str, Any]:

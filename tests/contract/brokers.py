@@ -93,6 +93,7 @@ def _environment(folder: Path, port: int, distribution: int) -> dict[str, str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_CRASH_DUMP": str(folder / "crash.dump"),
     }
     return {**os.environ, **own}
 

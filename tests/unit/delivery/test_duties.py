@@ -19,9 +19,11 @@ class Locks:
         self.held: dict[str, int] = {}
         self.stolen: set[str] = set()
         self.renewed = 0
+        self.slow = 0.0
         self._next = 0
 
     async def take(self, name: str) -> int | None:
+        await asyncio.sleep(self.slow)
         if name in self.held:
             return None
         self._next += 1
@@ -138,6 +140,15 @@ async def test_its_lock_is_renewed_and_it_stops_when_somebody_else_holds_it() ->
     locks.stolen.add("poll:a")
     await soon(lambda: work.cancelled == 1)
     await stop(pair)
+
+
+async def test_who_is_stopped_while_taking_a_lock_gives_it_back() -> None:
+    locks, work = Locks(), Work()
+    locks.slow = 0.1
+    pair = running([duty(work)], locks)
+    await asyncio.sleep(0.03)
+    await stop(pair)
+    assert not locks.held and work.began == 0
 
 
 async def test_an_error_while_looking_stops_nothing() -> None:

@@ -57,7 +57,7 @@ async def test_a_knob_that_does_not_exist_is_named(client: httpx.AsyncClient, kn
 
 
 def test_the_stand_ins_there_are() -> None:
-    assert {"canvas", "canvas_partner", "fhir_server"} <= set(serve.names())
+    assert {"canvas", "canvas_partner", "fhir_server", "hms"} <= set(serve.names())
     with pytest.raises(InvalidInput, match=r"canvas_partner, .*fhir_server"):
         serve.create("campus")
 
