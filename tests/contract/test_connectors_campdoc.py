@@ -276,12 +276,18 @@ async def test_a_probe_takes_one_call(outbound: Outbound, peer: Peer, camp: Camp
         await outbound.run(campdoc.probe(SIDE), stranger)
 
 
-@pytest.mark.skipif("CAMPDOC_URL" not in os.environ, reason="set CAMPDOC_URL, CAMPDOC_TOKEN and CAMPDOC_ORG")
-async def test_a_real_organization_can_be_looked_through(outbound: Outbound) -> None:
-    headers = {"authorization": f"bearer {os.environ['CAMPDOC_TOKEN']}"}
-    real = Peer("campdoc", os.environ["CAMPDOC_URL"].rstrip("/"), headers, (), 30.0)
-    side = replace(SIDE, options=campdoc.Options(org_id=os.environ["CAMPDOC_ORG"]))
-    page = await outbound.run(campdoc.scan(None, side), real)
+REAL = os.environ.get("CAMPDOC_URL", "").rstrip("/")
+
+
+@pytest.mark.parametrize("where", ["stand-in", *(["real"] if REAL else [])])
+async def test_an_organization_can_be_looked_through(outbound: Outbound, peer: Peer, where: str) -> None:
+    there, side = peer, SIDE
+    if where == "real":
+        there = Peer("campdoc", REAL, {"authorization": f"bearer {os.environ['CAMPDOC_TOKEN']}"}, (), 30.0)
+        side = replace(SIDE, options=campdoc.Options(org_id=os.environ["CAMPDOC_ORG"]))
+    page = await outbound.run(campdoc.scan(None, side), there)
+    assert page.found
     for one in page.found:
         assert one.body is not None
-        gate.require(one.body)
+        if one.type != "EpisodeOfCare":  # its references are theirs until it is taken in
+            gate.require(one.body)

@@ -132,7 +132,7 @@ async def test_a_code_becomes_tokens_that_are_kept_encrypted(desk: Desk) -> None
 async def test_tokens_of_another_configuration_are_none_of_its(desk: Desk, change: dict[str, Any]) -> None:
     """They would be sent to a system they do not belong to, or not allow what is asked."""
     await desk.authorised()
-    body = connector(desk.url, **change.pop("auth", {})) | change
+    body = connector(desk.url, **change.get("auth", {})) | {name: change[name] for name in change.keys() - {"auth"}}
     connectors.apply(desk.store, json.encode(body))
     with pytest.raises(PartnerLoginExpired, match="is not authorised"):
         await desk.login().headers()

@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^( *)```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-PORTS = ("8000", "8101", "8102")
+PORTS = ("8000", "8101", "8102", "9100")
 
 
 def script(page: Path) -> str:
