@@ -129,7 +129,7 @@ def _conditions(resource: Resource) -> Iterator[str]:
     numbers things, of a Patient no number that people share (SSN, placeholders, examples)."""
     said = resource.get("identifier", ())
     for one in [said] if isinstance(said, dict) else said:
-        system, value = one.get("system"), one["value"]
+        system, value = one.get("system"), one.get("value", "")
         bare = system == URI and not value.startswith("urn:uuid:")
-        if system and not bare and (resource["resourceType"] != "Patient" or never(one) is None):
+        if system and value and not bare and (resource["resourceType"] != "Patient" or never(one) is None):
             yield f"{resource['resourceType']}?identifier={quote(f'{system}|{value}', safe=':/')}"

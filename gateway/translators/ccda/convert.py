@@ -12,6 +12,7 @@ from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
 
 from .bundles import entries_of, form_of
+from .complete import complete
 from .composition import header, sections
 from .context import Context, Reference
 from .document import MAX_BYTES, parse
@@ -91,15 +92,17 @@ def convert(
     timezone: str | None = None,
     form: str = "batch",
     trace: bool = False,
+    stand_ins: bool = True,
     limit: int = MAX_BYTES,
 ) -> Converted:
     """A C-CDA document (R1.1, R2.1 and later, C32 as far as it goes) as resources of the patient `patient_id`.
 
     `timezone` is where a time of day without a zone was written (`times.py` has the rule without it); `form` the kind
-    of Bundle: `batch`, `transaction` or `document`; `trace` adds to the report where every resource came from. Raises
-    InvalidInput for a patient_id that is no FHIR id and for an unknown form, Unparsable and TooLarge for bytes that are
-    no such document, NotConformant without a recordTarget when `require_patient`, and for form `document` without an
-    instant. Data problems are issues, never exceptions.
+    of Bundle: `batch`, `transaction` or `document`; `trace` adds to the report where every resource came from. With
+    `stand_ins=False` nothing is in the Patient that the document does not say, as he becomes a part of a record.
+    Raises InvalidInput for a patient_id that is no FHIR id and for an unknown form, Unparsable and TooLarge for bytes
+    that are no such document, NotConformant without a recordTarget when `require_patient`, and for form `document`
+    without an instant. Data problems are issues, never exceptions.
     """
     if not is_fhir_id(patient_id):
         raise InvalidInput("patientId is not a FHIR id: 1 to 64 letters, digits, '-' and '.'")
@@ -110,6 +113,7 @@ def convert(
     if role is None and require_patient:
         raise NotConformant("the document names no patient: it has no recordTarget", issues=ctx.issues)
     _translate(document, role, ctx)
+    complete(ctx, person=stand_ins and role is not None)
     return Converted(bundled(document, ctx), ctx, document, role, trace=trace)
 
 

@@ -7,8 +7,9 @@ from base64 import b64encode
 
 from .context import Context, Reference
 from .node import V3, Element, Node, children
-from .values import Value, absent_concept, codeable, identifier, kept
+from .values import Value, absent_concept, codeable, concept, identifier, kept
 
+CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category"
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _INSTANT = 19
 """A date with seconds: what DocumentReference.date asks for; a shorter one stays in the Composition."""
@@ -34,6 +35,7 @@ def _taken(document: Node, body: Node, text: Element, ctx: Context) -> None:
         "masterIdentifier": identifier(own) if own is not None else None,
         "status": "current",
         "type": codeable(document.get("code"), ctx) or absent_concept(document.get("code")),
+        "category": [concept("clinical-note", CATEGORY, "Clinical Note")],
         "subject": ctx.patient,
         "date": date if len(date) > _INSTANT else None,
         "description": document.text("title"),

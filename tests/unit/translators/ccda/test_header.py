@@ -22,6 +22,11 @@ def author(*, name: str = "<family>Seven</family>", more: str = "", organization
 
 
 CLINIC = '<representedOrganization><id root="1.5" extension="c"/><name>Clinic</name></representedOrganization>'
+WHY = {
+    "extension": [
+        {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"},
+    ]
+}
 WHO = '<recordTarget><patientRole><id root="1.2" extension="p"/></patientRole></recordTarget>'
 
 
@@ -86,7 +91,7 @@ def test_a_name_with_all_its_parts() -> None:
             "suffix": ["Jr."],
             "period": {"start": "2001"},
         },
-        {"text": "Mononym"},
+        {"text": "Mononym", **WHY},
     ]
 
 
