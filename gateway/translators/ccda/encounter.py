@@ -76,7 +76,12 @@ def encounter_body(node: Node, ctx: Context) -> Value:
         "type": _types(types),
         "subject": ctx.patient,
         "period": period(time, ctx),
-        "hospitalization": {"dischargeDisposition": disposition} if disposition else None,
+        "hospitalization": kept(
+            {
+                "admitSource": codeable(node.get("sdtc:admissionReferralSourceCode"), ctx),
+                "dischargeDisposition": disposition,
+            }
+        ),
     }
 
 

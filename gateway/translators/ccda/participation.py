@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from .context import Context, Reference
 from .node import Node
-from .people import agent
 from .related import associate
 from .values import Value, absent, absent_concept, codeable, concept, identifiers, kept
 
@@ -71,7 +70,7 @@ def provenance(document: Node, composition: Reference, ctx: Context) -> None:
     for name, role, holder in _TIMED:
         for participation in document.nodes(name):
             time = ctx.moment(participation.get("time"))
-            who = agent(participation.get(holder), ctx)
+            who = associate(participation.get(holder), ctx)
             if time and who and (time != written or role != "author"):
                 identity = (ctx.patient_id, "Provenance", whole, role, who["reference"], time)
                 body = {"resourceType": "Provenance", "id": "", **_body(composition, role, who, time)}

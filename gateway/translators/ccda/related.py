@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .codes import KIN
 from .context import Context, Reference
 from .demographics import addresses, human_names, telecoms
-from .node import V3, Element, Node
-from .people import agent, party
+from .node import V3, Element, Node, child_of
+from .people import agent, is_patient, party
 from .values import Value, absent, codeable, coding, identifiers, kept, period
 
 ROLE_CLASSES = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
@@ -15,26 +16,32 @@ _PERSONAL = frozenset(
 )
 """Role classes that somebody has by what he is to the patient; the others are of those who work in health care."""
 
+_ROLE_CODE = "2.16.840.1.113883.5.111"
+_PERSONS = ("relatedPerson", "associatedPerson", "assignedPerson", "playingEntity")
+_CODE = V3 + "code"
 _RELATED = V3 + "relatedEntity"
-_HIMSELF = frozenset(["SELF", "ONESELF"])
 
 
 def associate(element: Element | None, ctx: Context) -> Reference | None:
-    """Whoever takes part: a RelatedPerson where the class says so, the Patient himself, else as `agent` has it."""
+    """Whoever takes part: a RelatedPerson where the class says so or the code is one of kin (the author of a Patient
+    Generated Document, C-CDA R2.1 §1.1.16), the Patient himself, else as `agent` has it."""
     if element is None:
         return None
-    if element.tag != _RELATED and element.get("classCode") not in _PERSONAL:
-        return agent(element, ctx)
-    return _related_person(Node(element), ctx)
+    if element.tag == _RELATED or element.get("classCode") in _PERSONAL or _is_kin(child_of(element, _CODE)):
+        return _related_person(Node(element), ctx)
+    return agent(element, ctx)
+
+
+def _is_kin(code: Element | None) -> bool:
+    return code is not None and code.get("code") in KIN and code.get("codeSystem") == _ROLE_CODE
 
 
 def _related_person(node: Node, ctx: Context) -> Reference | None:
     """Of one name and one relationship to the patient there is one, whatever else is said of him each time."""
     code = coding(node.get("code"))
-    own = any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in node.all("id"))
-    if own or (code and code["code"] in _HIMSELF):
+    if is_patient(node, ctx):
         return ctx.patient
-    person = node.node("relatedPerson") or node.node("associatedPerson")
+    person = next((found for name in _PERSONS if (found := node.node(name)) is not None), None)
     told = {
         "identifier": identifiers(node.all("id")),
         "name": human_names(person.all("name"), ctx) if person else [],
