@@ -113,6 +113,16 @@ def _role(
     return ctx.keep("PractitionerRole", resource, (ctx.patient_id, "PractitionerRole", *parts), node.element)
 
 
+def in_function(who: Reference, function: Element, ctx: Context) -> Reference:
+    """A Practitioner in the function that he has in one participation; whoever has a role keeps that."""
+    said = codeable(function, ctx)
+    if said is None or fits(who, "Practitioner") is None:
+        return who
+    resource = {"resourceType": "PractitionerRole", "id": "", "practitioner": who, "code": [said]}
+    identity = (ctx.patient_id, "PractitionerRole", who["reference"], "", _coded(function))
+    return ctx.keep("PractitionerRole", resource, identity, function)
+
+
 def _coded(code: Element | None) -> str:
     return "" if code is None else f"{code.get('code')}@{code.get('codeSystem')}"
 
