@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +21,7 @@ from .values import URI, Value, identifier, kept
 _INSTANT = 19
 """A Bundle's timestamp has seconds and a zone; a shorter time of the document would have to be made up."""
 
+_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _ADDRESSES = ("reference", "url")
 
 Entry = tuple[Resource, Reference]
@@ -29,7 +32,10 @@ def entries_of(ctx: Context) -> list[Entry]:
     return [(ctx.person, ctx.patient), *((made.body, made.reference) for made in ctx.made)]
 
 
-def form_of(name: str) -> Callable[[Node, Context], Resource]:
+Form = Callable[[Node, Context, str | None], Resource]
+
+
+def form_of(name: str) -> Form:
     """Raises InvalidInput for a form that nobody knows."""
     try:
         return _FORMS[name]
@@ -37,7 +43,21 @@ def form_of(name: str) -> Callable[[Node, Context], Resource]:
         raise InvalidInput(f"form is none of {', '.join(_FORMS)}", expression="form") from None
 
 
-def _batch(document: Node, ctx: Context) -> Resource:
+def instant_of(assembled: str | None) -> str | None:
+    """As it was given. Raises InvalidInput for what is no FHIR instant."""
+    if assembled is None or (_WRITTEN.fullmatch(assembled) and _is_time(assembled)):
+        return assembled
+    raise InvalidInput("assembled is no instant, like 2024-05-01T12:00:00Z", expression="assembled")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text) is not None
+    except ValueError:
+        return False
+
+
+def _batch(document: Node, ctx: Context, _assembled: str | None) -> Resource:
     """A PUT per resource under the id that we made; the Patient under the caller's."""
     entries = [
         {
@@ -50,14 +70,16 @@ def _batch(document: Node, ctx: Context) -> Resource:
     return _bundle("batch", _version(document), entries)
 
 
-def _document(document: Node, ctx: Context) -> Resource:
+def _document(document: Node, ctx: Context, assembled: str | None) -> Resource:
     """The Composition first, every reference the fullUrl of its entry (FHIR R4 §3.3.1; bdl-9 to bdl-11)."""
     time = ctx.moment(document.get("effectiveTime")) or ""
     if len(time) <= _INSTANT:
-        raise NotConformant(
-            "a FHIR document needs the instant of its making, and effectiveTime has no time of day with a zone: "
-            "name the timezone, or choose another form"
-        )
+        if assembled is None:
+            raise NotConformant(
+                "a FHIR document needs the instant of its making, and effectiveTime has no time of day with a zone: "
+                "name the timezone, say when it is assembled, or choose another form"
+            )
+        time = assembled
     listed = entries_of(ctx)
     listed.sort(key=lambda entry: entry[0]["resourceType"] != "Composition")
     if listed[0][0]["resourceType"] != "Composition":
@@ -70,7 +92,7 @@ def _document(document: Node, ctx: Context) -> Resource:
     return _bundle("document", named, entries, time)
 
 
-def _transaction(document: Node, ctx: Context) -> Resource:
+def _transaction(document: Node, ctx: Context, _assembled: str | None) -> Resource:
     """A PUT per resource where its identifier says which it is; where none does, under the id that we made."""
     listed = entries_of(ctx)
     urls = _urls(listed)
@@ -86,7 +108,7 @@ def _transaction(document: Node, ctx: Context) -> Resource:
     return _bundle("transaction", _version(document), entries)
 
 
-_FORMS: dict[str, Callable[[Node, Context], Resource]] = {
+_FORMS: dict[str, Form] = {
     "batch": _batch,
     "document": _document,
     "transaction": _transaction,

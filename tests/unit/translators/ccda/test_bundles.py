@@ -79,6 +79,23 @@ def test_the_timestamp_is_the_documents_own(time: str, zone: str | None, timesta
         assert convert(data, patient_id="p1", form="document", timezone=zone).bundle["timestamp"] == timestamp
 
 
+@pytest.mark.parametrize(
+    ("time", "timestamp"),
+    [("20240501", "2024-05-02T08:00:00Z"), ("20240501120000-0500", "2024-05-01T12:00:00-05:00")],
+)
+def test_a_document_of_a_day_has_the_instant_at_which_it_is_assembled(time: str, timestamp: str) -> None:
+    bundle = convert(document(time=time), patient_id="p1", form="document", assembled="2024-05-02T08:00:00Z").bundle
+
+    assert bundle["timestamp"] == timestamp
+    assert bundle["entry"][0]["resource"]["date"] == "2024-05-01" if time == "20240501" else timestamp
+
+
+@pytest.mark.parametrize("assembled", ["now", "2024-05-02", "2024-05-02T08:00:00", "2024-13-02T08:00:00Z", ""])
+def test_when_it_is_assembled_is_an_instant(assembled: str) -> None:
+    with pytest.raises(InvalidInput, match="instant"):
+        convert(document(), patient_id="p1", assembled=assembled)
+
+
 def test_a_document_without_an_id_of_its_own_is_named_after_its_composition() -> None:
     data = document().replace(b'<id root="9.8.7" extension="doc-1"/>', b'<id nullFlavor="UNK"/>')
     bundle = convert(data, patient_id="p1", form="document").bundle
