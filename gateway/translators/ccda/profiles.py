@@ -15,7 +15,7 @@ from gateway.fhir.json import Resource
 from .patient import CORE
 from .values import UCUM
 
-_NPI, _CLIA = "http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.7"
+NPI, _CLIA = "http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.7"
 _NAIC = "urn:oid:2.16.840.1.113883.6.300"
 _CLIA_FORM, _NAIC_FORM = re.compile(r"\d\dD\d{7}"), re.compile(r"\d{5}")
 _DAY = len("2024-05-01")
@@ -60,7 +60,7 @@ def _organization(resource: Resource) -> str | None:
 
 def _is_sound(identifier: Resource) -> bool:
     system, value = identifier.get("system"), identifier.get("value", "")
-    if system == _NPI:
+    if system == NPI:
         return is_npi(value)
     if system == _CLIA:
         return _CLIA_FORM.fullmatch(value) is not None
