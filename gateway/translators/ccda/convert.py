@@ -11,6 +11,7 @@ from gateway.fhir import json
 from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
 
+from .attribution import attributions
 from .bundles import entries_of, form_of, instant_of
 from .complete import complete
 from .composition import header, sections
@@ -131,7 +132,9 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
     if found := sections(document, ctx):
         composition["section"] = found
     unstructured(document, composition, ctx)
-    provenance(document, ctx.add("Composition", composition, document), ctx)
+    whole = ctx.add("Composition", composition, document)
+    provenance(document, whole, ctx)
+    attributions(document, whole, ctx)
     merge_nameless(ctx)
     ctx.settle()
     leave_out_invalid(ctx, link(ctx))

@@ -106,6 +106,7 @@ def _role(
         "organization": owner,
         "specialty" if specialty else "code": [role] if role else None,
         "telecom": None if practitioner else telecoms(node.all("telecom"), ctx),
+        "location": [place] if practitioner is None and (place := _place(node, ctx)) else None,
     }
     who = practitioner["reference"] if practitioner else " ".join(sorted(str(one["value"]) for one in ids))
     parts = (who, owner["reference"] if owner else "", _coded(code))
@@ -163,9 +164,18 @@ def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> 
         "type": codeable(device.get("code"), ctx),
         "contact": telecoms(node.all("telecom"), ctx),
         "owner": owner,
+        "location": _place(node, ctx),
     }
     found = kept(body)
     return party("Device", found, node, ctx) if found else None
+
+
+def _place(node: Node, ctx: Context) -> Reference | None:
+    """The address of a role whose holder has none in FHIR (a device) or is not named."""
+    where = addresses(node.all("addr"), ctx)
+    if not where:
+        return None
+    return ctx.add_equal("Location", {"_name": absent(), "address": _not_at_home(where[0])}, node.all("addr")[0])
 
 
 def party(kind: str, body: Value, node: Node, ctx: Context, *, told: str | None = None) -> Reference:
