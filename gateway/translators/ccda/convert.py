@@ -24,6 +24,7 @@ from .participation import provenance
 from .patient import patient, patient_key
 from .people import merge_nameless
 from .registry import discover
+from .sameness import merge_parties
 from .times import aware, zone_of
 from .unstructured import unstructured
 from .validity import leave_out_invalid
@@ -134,6 +135,7 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
     provenance(document, ctx.add("Composition", composition, document), ctx)
     merge_nameless(ctx)
     ctx.settle()
+    merge_parties(ctx)
     leave_out_invalid(ctx, link(ctx))
 
 
