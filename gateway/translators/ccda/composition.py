@@ -150,7 +150,9 @@ def _narrated(section: Node, ctx: Context) -> _Section:
     text = section.get("text")
     div = None if text is None else xhtml(text, ctx.ids)
     code = coding(section.get("code"))
-    report = SectionReport(code["code"] if code else None, section.text("title"), section_kind(section))
+    report = SectionReport(
+        code["code"] if code else None, section.text("title"), section_kind(section), section.element
+    )
     ctx.sections.append(report)
     return _Section(section, div, [_narrated(inner, ctx) for inner in _sections_of(section)], report)
 
