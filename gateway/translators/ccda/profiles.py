@@ -18,6 +18,7 @@ from .values import UCUM
 NPI, _CLIA = "http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.7"
 _NAIC = "urn:oid:2.16.840.1.113883.6.300"
 _CLIA_FORM, _NAIC_FORM = re.compile(r"\d\dD\d{7}"), re.compile(r"\d{5}")
+_RACES = "urn:oid:2.16.840.1.113883.6.238"
 _DAY = len("2024-05-01")
 _LOINC = "http://loinc.org"
 _NOTES = frozenset(["LP29684-5", "LP29708-2", "LP7839-6"])
@@ -109,6 +110,13 @@ def _device(resource: Resource) -> str | None:
     whole = all("deviceIdentifier" in one for one in carriers)
     made = {"lotNumber", "serialNumber", "manufactureDate", "expirationDate", "distinctIdentifier"} & set(resource)
     return "us-core-implantable-device" if carriers and whole and made else None
+
+
+def _patient(resource: Resource) -> str | None:
+    """A gender that is told, and races and ethnicities of the CDC's list."""
+    parts = [part for one in resource.get("extension", ()) for part in one.get("extension", ())]
+    details = [part["valueCoding"].get("system") for part in parts if part["url"] == "detailed"]
+    return "us-core-patient" if "gender" in resource and {*details} <= {_RACES} else None
 
 
 def _provenance(resource: Resource) -> str | None:
@@ -238,7 +246,7 @@ _TESTS: dict[str, Test] = {
     "MedicationRequest": _told("us-core-medicationrequest", "status", "intent"),
     "Observation": _observation,
     "Organization": _organization,
-    "Patient": _told("us-core-patient", "gender"),
+    "Patient": _patient,
     "Practitioner": _numbered("us-core-practitioner"),
     "PractitionerRole": _always("us-core-practitionerrole"),
     "Procedure": _told("us-core-procedure", "status"),
