@@ -12,7 +12,6 @@ from typing import Any
 
 from gateway.fhir.json import Resource
 
-from .patient import CORE
 from .values import UCUM
 
 NPI, _CLIA = "http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.7"
@@ -29,10 +28,9 @@ Test = Callable[[Resource], str | None]
 
 
 def profile_of(resource: Resource) -> str | None:
-    """The canonical of the profile, None where it meets none."""
+    """The end of the profile's canonical (below `patient.CORE`), None where it meets none."""
     test = _TESTS.get(resource["resourceType"])
-    name = test(resource) if test else None
-    return CORE + name if name else None
+    return test(resource) if test else None
 
 
 def _codes(concepts: Iterable[Any]) -> Iterable[str]:
@@ -164,10 +162,11 @@ def _says_something(resource: Resource) -> bool:
 
 
 def _has_value(held: Resource) -> bool:
-    return any(name.startswith("value") or name in _INSTEAD for name in held)
+    return not _TOLD.isdisjoint(held)
 
 
-_INSTEAD = frozenset(["dataAbsentReason", "component", "hasMember"])
+_TYPES = "Quantity CodeableConcept String Boolean Integer Range Ratio SampledData Time DateTime Period"
+_TOLD = frozenset([*(f"value{kind}" for kind in _TYPES.split()), "dataAbsentReason", "component", "hasMember"])
 
 
 def _exact_to_the_day(resource: Resource) -> bool:
