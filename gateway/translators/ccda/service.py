@@ -38,7 +38,7 @@ def _event(service: Node, ctx: Context) -> Value:
             "extension": performers,
             "code": [code] if code else None,
             "period": period(service.get("effectiveTime"), ctx),
-            "detail": [team] if team else None,
+            "detail": [team] if team else [{"identifier": one} for one in identifiers(service.all("id"))],
         }
     )
 

@@ -147,6 +147,50 @@ def test_software_is_a_device() -> None:
     assert only(converted(header=WHO + software), "Device")["deviceName"][0]["name"] == "Maker 1.0"
 
 
+def test_where_software_stands_and_whose_it_is() -> None:
+    software = f"""<author><assignedAuthor><id root="1.7"/><addr><city>Ames</city></addr><assignedAuthoringDevice>
+    <softwareName>Maker 1.0</softwareName></assignedAuthoringDevice>{CLINIC}</assignedAuthor></author>"""
+    result = converted(header=WHO + software)
+
+    device, place = only(result, "Device"), only(result, "Location")
+    assert device["location"] == {"reference": f"Location/{place['id']}"}
+    assert place["address"] == {"city": "Ames"}
+    assert device["owner"] == {"reference": f"Organization/{only(result, 'Organization')['id']}"}
+
+
+def test_a_person_and_the_software_in_one_author_are_both() -> None:
+    device = "<assignedAuthoringDevice><softwareName>Maker 1.0</softwareName></assignedAuthoringDevice>"
+    result = converted(header=WHO + author(organization=device))
+
+    writer, software = only(result, "Practitioner"), only(result, "Device")
+    assert only(result, "Composition")["author"] == [
+        {"reference": f"Practitioner/{writer['id']}"},
+        {"reference": f"Device/{software['id']}"},
+    ]
+    assert "identifier" not in software
+
+
+@pytest.mark.parametrize(
+    ("type_code", "code"), [("RPLC", "replaces"), ("APND", "appends"), ("XFRM", "transforms"), ("X", None)]
+)
+def test_the_document_before(type_code: str, code: str | None) -> None:
+    related = f"""<setId root="9.8" extension="own"/><relatedDocument typeCode="{type_code}"><parentDocument>
+    <id root="9.8.7" extension="old"/><setId root="9.8" extension="{{}}"/></parentDocument></relatedDocument>"""
+    same, other = (only(converted(header=related.format(one) + WHO), "Composition") for one in ("own", "another"))
+
+    told = [(one["code"], one["targetIdentifier"]["value"]) for one in same.get("relatesTo", ())]
+    assert told == ([(code, "old")] if code else [])
+    assert len(other.get("relatesTo", ())) == (2 if code else 0)
+
+
+def test_an_event_that_is_no_care_is_named_by_its_id() -> None:
+    event = """<documentationOf><serviceEvent classCode="ACT"><id root="1.8" extension="study"/>
+    <code code="113014" codeSystem="1.2.840.10008.2.16.4"/></serviceEvent></documentationOf>"""
+    (told,) = only(converted(header=WHO + event), "Composition")["event"]
+
+    assert told["detail"] == [{"identifier": {"system": "urn:oid:1.8", "value": "study"}}]
+
+
 def test_an_organization_has_no_home() -> None:
     custodian = """<custodian><assignedCustodian><representedCustodianOrganization><name>Clinic</name>
     <telecom use="HP" value="tel:1"/><addr use="HP"><city>Ames</city></addr></representedCustodianOrganization>
