@@ -14,7 +14,7 @@ from gateway.fhir.json import Resource
 
 from .values import UCUM
 
-NPI, _CLIA = "http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.7"
+_NPI, _CLIA = "http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.7"
 _NAIC = "urn:oid:2.16.840.1.113883.6.300"
 _CLIA_FORM, _NAIC_FORM = re.compile(r"\d\dD\d{7}"), re.compile(r"\d{5}")
 _RACES = "urn:oid:2.16.840.1.113883.6.238"
@@ -59,7 +59,7 @@ def _organization(resource: Resource) -> str | None:
 
 def _is_sound(identifier: Resource) -> bool:
     system, value = identifier.get("system"), identifier.get("value", "")
-    if system == NPI:
+    if system == _NPI:
         return is_npi(value)
     if system == _CLIA:
         return _CLIA_FORM.fullmatch(value) is not None
