@@ -14,7 +14,7 @@ from .values import Value, absent_concept, codeable, identifiers, kept, resolved
 FDA = "2.16.840.1.113883.3.3719"
 _INSTANCE = ROOT + "37"
 UDI_ORGANIZER = frozenset([ROOT + "311", "74711-3"])
-_GS1 = re.compile(r"\(01\)(\d{14})")
+_GS1 = re.compile(r"\(01\)(\d{14})", re.ASCII)
 _WORDS = {"C101672": "lotNumber", "C101671": "serialNumber", "C113843": "distinctIdentifier", "C99285": "modelNumber"}
 _WORDS |= {"C99286": "partNumber", "C54131": "manufacturer"}
 _DATES = {"C101669": "manufactureDate", "C101670": "expirationDate"}

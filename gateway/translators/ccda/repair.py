@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from binascii import Error as NotBase64
 from binascii import a2b_base64
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, lookup
 from quopri import decodestring
 
 from .node import SDTC, V3
@@ -29,6 +29,9 @@ _NOT_WINDOWS = re.compile(
     rb"\xff\xfe|\xfe\xff|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
 """Characters that are UTF-8 after all, and the mark of UTF-16: a text of two encodings has no certain meaning."""
+
+_WINDOWS = "windows-1252"
+lookup(_WINDOWS)  # Python reads the table from a file at the first use; no conversion opens one
 
 _LATIN = (b"iso-8859-1", b"iso8859-1", b"latin1", b"latin-1")
 _PREFIXES = {b"xsi": XSI, b"sdtc": SDTC[1:-1]}
@@ -110,10 +113,10 @@ def _read_as_meant(data: bytes) -> Repair:
     if declared.startswith(b"utf-16"):
         return _rewritten(data, "utf-8")
     if hides_windows_1252(data):
-        return _rewritten(data, "windows-1252")
+        return _rewritten(data, _WINDOWS)
     is_utf8 = declared in (b"utf-8", b"utf8", b"us-ascii", b"ascii")
     if is_utf8 and _HIGH.search(data):
-        return _rewritten(data, "windows-1252" if not _NOT_WINDOWS.search(data) else "utf-8", declared)
+        return _rewritten(data, _WINDOWS if not _NOT_WINDOWS.search(data) else "utf-8", declared)
     return data, None
 
 

@@ -96,7 +96,7 @@ def _leave_out(ctx: Context) -> None:
 def _forget(gone: set[str], ctx: Context) -> list[Made]:
     """Take them out of everything; gives what referred to them."""
     for section in ctx.sections:
-        section.forget(gone)
+        section.forget(gone, ctx.path)
     changed = [made for made in ctx.made if _without(made.body, gone)]
     for made in changed:
         _drop_bare_sections(made.body)

@@ -26,7 +26,7 @@ DATA_ABSENT_CODES = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 UCUM = "http://unitsofmeasure.org"
 URI = "urn:ietf:rfc:3986"
 
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _ORIGINAL_TEXT, _TRANSLATION, _REFERENCE = V3 + "originalText", V3 + "translation", V3 + "reference"
 _LOW, _HIGH, _CENTER = V3 + "low", V3 + "high", V3 + "center"
 _UUID_URI, _OID_URI = "urn:uuid:", "urn:oid:"
@@ -170,6 +170,11 @@ def number(text: str | None) -> Decimal | None:
         return None
     stripped = text.strip()
     return Decimal(stripped) if _DECIMAL.fullmatch(stripped) else None
+
+
+def count(text: str | None) -> int | None:
+    """From 1 to 999, in digits: a dose, a dispense. XML knows no other digits than these ten (XML Schema 2 §3.3.3)."""
+    return int(text) if text and len(text) < 4 and text.isascii() and text.isdecimal() and int(text) else None
 
 
 def quantity(element: Element | None) -> Value | None:

@@ -15,6 +15,7 @@ from gateway.translators.ccda.values import (
     absent,
     codeable,
     concept,
+    count,
     identifiers,
     interval,
     kept,
@@ -146,10 +147,8 @@ def _education(relations: Relations, ctx: Context) -> list[Value]:
 
 def _dose(activity: Node) -> list[Value] | None:
     """The number of the dose: repeatNumber, else the place in the series."""
-    number = activity.attribute("repeatNumber", "value") or _place(activity)
-    if activity.element.get("moodCode") == "EVN" and number and number.isdecimal() and 0 < int(number) < 1000:
-        return [{"doseNumberPositiveInt": int(number)}]
-    return None
+    number = count(activity.attribute("repeatNumber", "value") or _place(activity))
+    return [{"doseNumberPositiveInt": number}] if number and activity.element.get("moodCode") == "EVN" else None
 
 
 def _place(activity: Node) -> str | None:
