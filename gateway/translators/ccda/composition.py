@@ -15,7 +15,7 @@ from .registry import described, named, reader_of
 from .sections_known import section_kind
 from .service import consents, events
 from .statement import mapped
-from .values import Value, absent, codeable, coding, concept, identifier, kept
+from .values import Value, absent, codeable, coding, concept, distinct, identifier, kept
 
 EMPTY_REASONS = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
 
@@ -63,12 +63,8 @@ def version_independent(document: Node) -> Element | None:
 
 
 def _authors(document: Node, ctx: Context) -> list[Reference]:
-    found: list[Reference] = []
-    for author in document.nodes("author"):
-        reference = fits(agent(author.get("assignedAuthor"), ctx), *_AUTHORS)
-        if reference and reference not in found:
-            found.append(reference)
-    return found
+    authors = document.nodes("author")
+    return distinct(fits(agent(author.get("assignedAuthor"), ctx), *_AUTHORS) for author in authors)
 
 
 def _attesters(document: Node, ctx: Context) -> Iterator[Value]:

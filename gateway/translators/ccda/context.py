@@ -137,8 +137,8 @@ class Context:
         self.labels.clear()
 
     def settle(self) -> None:
-        """Give every resource its id, and its labels. Different resources of one identity all get their content as a part of theirs,
-        the first one too: an id depends on what was said, never on the order in which it was said."""
+        """Give every resource its id, and its labels. Different resources of one identity all get their content as a
+        part of theirs, the first one too: an id depends on what was said, never on the order in which it was said."""
         for same in self._same.values():
             if len(same) > 1:
                 first = same[0]

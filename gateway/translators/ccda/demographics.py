@@ -7,7 +7,7 @@ import re
 from .codes import CONCEPTS
 from .context import Context
 from .node import V3, Element, children, folded, plain_text
-from .values import Value, kept, period
+from .values import Value, distinct, kept, period
 
 _NAME_PARTS = {V3 + "given": "given", V3 + "prefix": "prefix", V3 + "suffix": "suffix"}
 _FAMILY, _VALID = V3 + "family", V3 + "validTime"
@@ -58,15 +58,6 @@ def _named(element: Element, name: Value) -> Value:
 
 def human_names(elements: list[Element], ctx: Context) -> list[Value]:
     return distinct([human_name(element, ctx) for element in elements])
-
-
-def distinct(values: list[Value | None]) -> list[Value]:
-    """Those that are there, each once."""
-    found: list[Value] = []
-    for value in values:
-        if value and value not in found:
-            found.append(value)
-    return found
 
 
 def telecoms(elements: list[Element], ctx: Context) -> list[Value]:

@@ -8,9 +8,12 @@ that he was given.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+
+from gateway.fhir import json
 
 from .codes import CONCEPTS, system_uri
 from .context import Context
@@ -31,6 +34,15 @@ _ORIGINAL_TEXT, _TRANSLATION, _REFERENCE = V3 + "originalText", V3 + "translatio
 _LOW, _HIGH, _CENTER = V3 + "low", V3 + "high", V3 + "center"
 _UUID_URI, _OID_URI = "urn:uuid:", "urn:oid:"
 _NEVER = Interval()
+_FEW = 8
+
+
+def distinct(values: Iterable[Value | None]) -> list[Value]:
+    """Those that are there, each once. A few are compared one by one, which is faster; of thousands that never ends."""
+    there = [value for value in values if value]
+    if len(there) > _FEW:
+        return [*{json.encode(value): value for value in there}.values()]
+    return [value for at, value in enumerate(there) if value not in there[:at]] if len(there) > 1 else there
 
 
 def kept(fields: Value) -> Value:
@@ -71,15 +83,14 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
     if not len(element):
         code = None if element.get("nullFlavor") else element.get("code")
         return _codeable(code, element.get("codeSystem"), element.get("displayName"))
-    codings = [own] if (own := coding(element)) else []
     text = None
+    said = [coding(element)]
     for child in children(element):
         if child.tag == _TRANSLATION:
-            other = coding(child)
-            if other and other not in codings:
-                codings.append(other)
+            said.append(coding(child))
         elif child.tag == _ORIGINAL_TEXT:
             text = resolved(child, ctx)
+    codings = distinct(said)
     if not codings:
         text = text or folded(element.get("displayName"))
         return {"text": text} if text else None
@@ -156,12 +167,7 @@ def identifier(element: Element) -> Value | None:
 
 def identifiers(elements: list[Element]) -> list[Value]:
     """All of them, each once."""
-    found: list[Value] = []
-    for element in elements:
-        one = identifier(element)
-        if one is not None and one not in found:
-            found.append(one)
-    return found
+    return distinct(map(identifier, elements))
 
 
 def number(text: str | None) -> Decimal | None:

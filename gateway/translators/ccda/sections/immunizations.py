@@ -16,6 +16,7 @@ from gateway.translators.ccda.values import (
     codeable,
     concept,
     count,
+    distinct,
     identifiers,
     interval,
     kept,
@@ -111,13 +112,8 @@ def _refusal(relations: Relations, ctx: Context) -> Value | None:
 
 def _reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications: their value says what the immunization is for."""
-    found: list[Value] = []
-    for kind, one in relations:
-        if kind == "RSON" and _REFUSAL not in one.kinds:
-            reason = codeable(one.get("value"), ctx)
-            if reason and reason not in found:
-                found.append(reason)
-    return found
+    indications = (one for kind, one in relations if kind == "RSON" and _REFUSAL not in one.kinds)
+    return distinct(codeable(one.get("value"), ctx) for one in indications)
 
 
 def _performers(activity: Node, ctx: Context) -> list[Value]:
