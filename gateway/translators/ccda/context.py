@@ -81,7 +81,9 @@ class Context:
         self.people: dict[bytes, Reference | None] = {}
         self.parties: dict[tuple[str, ...], Made] = {}
         self.encounters: dict[tuple[str | None, str | None], Made] = {}
-        self._same: dict[tuple[str, ...], list[Made]] = {}
+        self._first: dict[tuple[str, ...], Made] = {}
+        self._others: dict[tuple[str, ...], Made] = {}
+        self._shared: dict[tuple[str, ...], Made] = {}
         self._said: set[str] = set()
         self.section = SectionReport(None, None)
         self.encounter: Reference | None = None
@@ -111,19 +113,22 @@ class Context:
 
     def keep(self, kind: str, resource: Resource, identity: tuple[str, ...], source: Element) -> Reference:
         """As `add`, for a resource whose identity the caller knows."""
-        same = self._same.get(identity)
-        if same is None:
-            same = self._same[identity] = []
-        else:
-            for made in same:
-                if made.body == resource:
-                    return made.reference
-            identity = (*identity, _content(resource))
-        reference = {"reference": f"{kind}/{name_based(*identity)}"}
-        made = Made(kind, resource, identity, reference, source)
+        first = self._first.get(identity)
+        if first is None:
+            return self._take(Made(kind, resource, identity, {"reference": ""}, source), self._first)
+        if first.body == resource:
+            return first.reference
+        exact = (*identity, _content(resource))
+        if (known := self._others.get(exact)) is not None:
+            return known.reference
+        self._shared[identity] = first
+        return self._take(Made(kind, resource, exact, {"reference": ""}, source), self._others)
+
+    def _take(self, made: Made, known: dict[tuple[str, ...], Made]) -> Reference:
+        made.reference["reference"] = f"{made.type}/{name_based(*made.identity)}"
+        known[made.identity] = made
         self.made.append(made)
-        same.append(made)
-        return reference
+        return made.reference
 
     def within(self, section: SectionReport) -> Context:
         """The same context; from now on the handlers are in this section."""
@@ -139,11 +144,9 @@ class Context:
     def settle(self) -> None:
         """Give every resource its id, and its labels. Different resources of one identity all get their content as a
         part of theirs, the first one too: an id depends on what was said, never on the order in which it was said."""
-        for same in self._same.values():
-            if len(same) > 1:
-                first = same[0]
-                first.identity = (*first.identity, _content(first.body))
-                first.reference["reference"] = f"{first.type}/{name_based(*first.identity)}"
+        for first in self._shared.values():
+            first.identity = (*first.identity, _content(first.body))
+            first.reference["reference"] = f"{first.type}/{name_based(*first.identity)}"
         for made in self.made:
             made.body["id"] = made.reference["reference"][len(made.type) + 1 :]
             if labels := self._labelled.get(id(made.reference)):

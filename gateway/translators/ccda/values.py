@@ -83,14 +83,16 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
     if not len(element):
         code = None if element.get("nullFlavor") else element.get("code")
         return _codeable(code, element.get("codeSystem"), element.get("displayName"))
-    text = None
-    said = [coding(element)]
+    own, text = coding(element), None
+    codings = [own] if own else []
+    translations: list[Value | None] = []
     for child in children(element):
         if child.tag == _TRANSLATION:
-            said.append(coding(child))
+            translations.append(coding(child))
         elif child.tag == _ORIGINAL_TEXT:
             text = resolved(child, ctx)
-    codings = distinct(said)
+    if translations:
+        codings = distinct([own, *translations])
     if not codings:
         text = text or folded(element.get("displayName"))
         return {"text": text} if text else None
@@ -167,7 +169,8 @@ def identifier(element: Element) -> Value | None:
 
 def identifiers(elements: list[Element]) -> list[Value]:
     """All of them, each once."""
-    return distinct(map(identifier, elements))
+    found = [one for element in elements if (one := identifier(element))]
+    return found if len(found) < 2 else distinct(found)
 
 
 def number(text: str | None) -> Decimal | None:
