@@ -184,3 +184,13 @@ async def test_a_thread_that_waits_lets_others_through() -> None:
     assert await pool.run(double, 1) == 2
     gate.set()
     assert await waiting
+
+
+async def test_closing_ends_what_is_at_work(one: Pool) -> None:
+    worker = await one.run(who)
+    at_work = asyncio.create_task(one.run(take, 60))
+    await asyncio.sleep(0.1)
+    await asyncio.wait_for(asyncio.to_thread(one.close), 10)
+    with pytest.raises(StoreBusy):
+        await at_work
+    assert not psutil.pid_exists(worker)
