@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -50,8 +51,10 @@ async def ccda_to_fhir(request: Request) -> Response:
         raise InvalidInput("patientId is required: what the resources refer to", expression="patientId")
     query, limit = request.query_params, context.settings.max_bytes
     zone, form = query.get("timezone"), query.get("form", "batch")
+    assembled = query.get("assembled")
     async with document_of(request, context) as body:
-        converted = await context.pool.run(convert, body, patient_id=patient_id, timezone=zone, form=form, limit=limit)
+        options: dict[str, Any] = {"timezone": zone, "form": form, "limit": limit, "assembled": assembled}
+        converted = await context.pool.run(convert, body, patient_id=patient_id, **options)
     await context.audit_read(principal, "E", "Bundle", None, 200)
     if "return=operationoutcome" in request.headers.get("prefer", "").lower():
         return fhir_json(json.encode(converted.outcome()))
