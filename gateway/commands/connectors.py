@@ -57,7 +57,7 @@ def _put(tx: Tx, known: ConnectorRow | None, config: Config, secrets: dict[str, 
     if known is None or known.state == ENDED:
         entries.create(tx, config, secrets)
         return f"{config.name}: created"
-    kept = tx.secrets(config.name)
+    kept, secrets = tx.secrets(config.name), entries.completed(tx, config, secrets)
     config = entries.after_go(config, entries.config_of(known))
     if entries.config_of(known) == config and kept == {**kept, **secrets}:
         return f"{config.name}: as it was"

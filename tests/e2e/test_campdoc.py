@@ -349,6 +349,17 @@ async def test_all_operations(camp: Camp) -> None:
     assert len(actions) == 11
 
 
+async def test_the_connector_is_named_by_its_id_as_well(camp: Camp) -> None:
+    """The registry answers a connectorId: every address below a connector takes it."""
+    await camp.authorised()
+    listed = await camp.desk.call("GET", "/api/external-connectors", key=camp.operator)
+    [known] = [one["connectorId"] for one in listed.json() if one["name"] == "camp"]
+    base = f"/api/external-connectors/{known}"
+    for method, path, status in [("POST", "/authorize", 201), ("GET", "/campdoc/groups", 200), ("GET", "/status", 200)]:
+        answer = await camp.desk.call(method, base + path, key=camp.operator)
+        assert answer.status_code == status, answer.text
+
+
 async def test_a_contact_is_named_by_our_id(camp: Camp) -> None:
     """Linked: the link says which profile. Not linked yet: the profile under our id."""
     await camp.authorised()
