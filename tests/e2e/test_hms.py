@@ -66,6 +66,18 @@ async def named(office: Office, id_: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("signature", ["standard", "hex", "header"])
+async def test_however_they_sign_with_the_secret_they_were_told_it_is_taken(office: Office, signature: str) -> None:
+    """HMS-API lists three forms, and `/subscribe` does not say which."""
+    await office.knobs(signature=signature)
+    sync = {"mode": "webhook", "secret": "whsec_c2VjcmV0"}
+    await office.made(partner(office, sync=sync, push=False))
+    assert await edit(office, "p1", name="Ada Lovelace") == [200]
+    await named(office, "p1", "Ada Lovelace")
+    unsigned = await office.desk.call("POST", "/api/webhooks/partner", {"id": "p1"}, key="", kind="application/json")
+    assert unsigned.status_code == 401
+
+
+@pytest.mark.parametrize("signature", ["standard", "hex", "header"])
 async def test_it_is_registered_with_and_tells_of_changes(office: Office, signature: str) -> None:
     scheme = {"standard": "standard", "hex": "metriport", "header": "header"}[signature]
     await office.knobs(signature=signature)

@@ -315,6 +315,8 @@ async def test_a_rotated_secret_is_shown_once_and_told_to_them(office: Office) -
     new = rotated["secret"]
     assert new.startswith("whsec_") and rotated["status"] == "connected"
     assert new not in (await office.call("GET", "/ehr")).text
+    [held] = (await office.peer("GET", "/fhir/Subscription"))["entry"]
+    assert held["resource"]["channel"]["header"] == [f"X-Webhook-Secret: {new}"], "they sign by the new one from now on"
 
     async def tell(secret: str, event: str) -> int:
         payload = b'{"type":"patient.updated","data":{"id":"p1"}}'
