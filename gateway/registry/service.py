@@ -127,6 +127,13 @@ class Registry:
         row = await self.store.query(lambda reader: entries.get(reader, name))
         return contact.to_json(await self._greet(row.name, register=False))
 
+    async def introduce(self, name: str) -> dict[str, Any]:
+        """Log in, ask for the least, and tell where its webhooks go, unless nothing may be said there now."""
+        row = await self.store.query(lambda reader: entries.get(reader, name))
+        if entries.is_still(row):
+            return {"status": row.state}
+        return contact.to_json(await self._greet(row.name, register=True))
+
     async def rotate_secret(self, name: str, body: Json) -> dict[str, Any]:
         """A new webhook secret, `{"secret"}` or a fresh one, told to their side where that can be told. What is signed
         by the old one is taken as well until the next rotation, unless `{"atOnce": true}` ends it now."""
