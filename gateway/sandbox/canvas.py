@@ -193,4 +193,6 @@ def create(
         Route("/_event/{id}", desk.event, methods=["POST"]),
         Route("/_calls", desk.calls, methods=["GET"]),
     ]
-    return Sandbox(Starlette(routes=routes, exception_handlers={CanvasError: _refused, HTTPException: _unknown}))
+    sandbox = Sandbox(Starlette(routes=routes, exception_handlers={CanvasError: _refused, HTTPException: _unknown}))
+    plugin.relay = sandbox.tell
+    return sandbox

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -273,7 +273,12 @@ def create(*, seeds: Mapping[str, Iterable[Mapping[str, Any]]] = SEEDS, key: str
     """The service with what it holds from the start."""
     service = Service(seeds, key)
     api = Api(service)
-    guarded = Guarded(service, fhir_server.create().app)
+
+    async def relay(send: Callable[[], Awaitable[int]]) -> list[int]:
+        return await sandbox.tell(send)
+
+    service.events.relay = relay
+    guarded = Guarded(service, fhir_server.application(relay=relay))
     routes = [
         Route("/oauth/token", api.token, methods=["POST"]),
         Route("/api/{collection}/subscribe", api.subscribe, methods=["POST"]),
@@ -291,4 +296,5 @@ def create(*, seeds: Mapping[str, Iterable[Mapping[str, Any]]] = SEEDS, key: str
         Route("/fhir", guarded),
         Route("/fhir/{path:path}", guarded),
     ]
-    return Sandbox(Starlette(routes=routes))
+    sandbox = Sandbox(Starlette(routes=routes))
+    return sandbox

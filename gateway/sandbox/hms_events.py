@@ -15,6 +15,7 @@ import httpx
 from standardwebhooks.webhooks import Webhook
 
 from gateway.fhir import json
+from gateway.sandbox.faults import Relay, at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Events:
     """`signature`: `standard` (Standard Webhooks), `hex` (HMAC-SHA256 of the body), `header` (the secret itself)."""
 
     def __init__(self) -> None:
+        self.relay: Relay = at_once
         self._subscriptions: dict[str, Subscription] = {}
         self._kept: list[Told] = []
         self._made = 0
@@ -70,11 +72,15 @@ class Events:
         if self._reorder:
             self._kept.append(told)
             return []
-        return [await self._send(told) for _ in range(2 if self._duplicate else 1)]
+        sent = [await self._relayed(told) for _ in range(2 if self._duplicate else 1)]
+        return [status for statuses in sent for status in statuses]
 
     async def flush(self) -> list[int]:
         kept, self._kept = self._kept[::-1], []
         return [await self._send(told) for told in kept]
+
+    async def _relayed(self, told: Told) -> list[int]:
+        return await self.relay(lambda: self._send(told))
 
     async def _send(self, told: Told) -> int:
         headers = {"content-type": "application/json", **self._signed(told)}
