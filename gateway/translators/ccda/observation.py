@@ -6,6 +6,7 @@ from .context import Context, Reference
 from .node import V3, Element, Node, child_of
 from .people import fits, performers, recording
 from .registry import others
+from .specimens import specimens
 from .statement import Relations, concepts, encounter, mapped, notes, of_another, related
 from .values import (
     Value,
@@ -15,6 +16,7 @@ from .values import (
     codeable,
     concept,
     identifiers,
+    in_words,
     kept,
     number,
     quantity,
@@ -24,6 +26,7 @@ from .values import (
     typed,
 )
 
+NORMAL_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.referenceRange.normalValue"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
 _RANGE = V3 + "observationRange"
@@ -71,6 +74,7 @@ def observation_body(
         "note": notes(relations, ctx),
         "bodySite": codeable(observation.get("targetSiteCode"), ctx),
         "method": codeable(observation.get("methodCode"), ctx),
+        "specimen": _specimen(observation, ctx) if "specimen" in observation else None,
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
         "hasMember": members,
     }
@@ -83,6 +87,11 @@ def _performers(observation: Node, ctx: Context, *, by_author: bool) -> list[Ref
     if not found and by_author and (author := fits(recording(observation, ctx)[0], *_PERFORMERS)):
         return [author]
     return found
+
+
+def _specimen(observation: Node, ctx: Context) -> Reference | None:
+    """R4 has room for one: of several the report has all."""
+    return next(iter(specimens([observation], ctx)), None)
 
 
 def _members(relations: Relations, ctx: Context) -> list[Reference]:
@@ -189,9 +198,19 @@ def _reference_range(observed: Node, ctx: Context) -> Value | None:
     text = resolved(observed.get("text"), ctx)
     if value is not None and typed(value) in ("IVL_PQ", "IVL_REAL", "IVL_INT"):
         low, high = quantity_range(value)
+    elif value is not None and typed(value) in _CODED:
+        return _normal(codeable(value, ctx), text)
     elif value is not None and text is None:
         text = resolved(value, ctx)
     return kept({"low": low, "high": high, "text": text}) or None
+
+
+def _normal(coded: Value | None, text: str | None) -> Value | None:
+    """A normal value that is a code ("negative"): its words, and the code in the element that R5 has for it."""
+    if coded is None:
+        return {"text": text} if text else None
+    more = [{"url": NORMAL_VALUE, "valueCodeableConcept": coded}]
+    return kept({"extension": more, "text": text or in_words(coded)})
 
 
 def member(

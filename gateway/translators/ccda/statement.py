@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .codes import CONCEPTS, Concept
 from .context import Context, Reference
 from .links import meant
@@ -26,7 +28,6 @@ PARTS = frozenset(
         *("SEV", ROOT + "8", _OLDER_STATUS + "55", ROOT + "9", _OLDER_STATUS + "54"),
         *("82606-5", ROOT + "145", "77975-1", ROOT + "502", ROOT + "53", ROOT + "19", ROOT + "47", "11778-8"),
         *COMMENT,
-        *INSTRUCTION,
         *FREE_TEXT_SIG,
         *AGE,
         *PRIORITY,
@@ -34,7 +35,8 @@ PARTS = frozenset(
     ]
 )
 """What the statement around it reads: statuses, severity, reactions, criticality, dates of diagnosis and delivery,
-reasons, comments, instructions, ages, priorities, references to other entries."""
+reasons, comments, ages, priorities, references to other entries. Of an instruction it has the words; its code stands
+beside it."""
 
 
 Relations = list[tuple[str | None, Node]]
@@ -134,5 +136,5 @@ def _only_text(observation: Node, ctx: Context) -> Value | None:
     return {"text": text} if text else None
 
 
-def concepts(elements: list[Element], ctx: Context) -> list[Value]:
+def concepts(elements: Iterable[Element | None], ctx: Context) -> list[Value]:
     return [found for element in elements if (found := codeable(element, ctx))]

@@ -8,15 +8,16 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.devices import UDI_ORGANIZER, devices
 from gateway.translators.ccda.medicine import is_medication, product_of
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.people import fits, recording
+from gateway.translators.ccda.people import fits, performers, recording
 from gateway.translators.ccda.registry import entry, one_more, others
 from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.sections.medications import supply_order
 from gateway.translators.ccda.sections.plan import PLANNED
 from gateway.translators.ccda.statement import PARTS, ROOT, Relations, components, mapped, notes, reasons, related
-from gateway.translators.ccda.values import Value, absent, codeable, identifiers, kept, timed
+from gateway.translators.ccda.values import Value, absent, codeable, identifiers, kept, quantity, timed
 
 _READ = PARTS | UDI_ORGANIZER
+_SUPPLIERS = ("Practitioner", "PractitionerRole", "Organization")
 
 
 @entry(ROOT + "50", ROOT + "43", "2.16.840.1.113883.10.20.1.34", sections=("46264-8", "18776-5"), element="supply")
@@ -61,7 +62,24 @@ def _use(statement: Node, relations: Relations, ctx: Context) -> Reference | Non
         "reasonCode": reasons(relations, ctx),
         "note": notes(relations, ctx),
     }
+    if amount := quantity(statement.get("quantity")):
+        ctx.beside.append(_delivery(statement, device, amount, ctx))
     return ctx.add("DeviceUseStatement", kept(body), statement)
+
+
+def _delivery(statement: Node, device: Reference, amount: Value, ctx: Context) -> Reference:
+    """How many were supplied, for which a DeviceUseStatement has no element."""
+    status = mapped("supply-status", statement.attribute("statusCode", "code"))
+    body = {
+        "identifier": identifiers(statement.all("id")),
+        "status": status.code if status else None,
+        "_status": None if status else absent(),
+        "patient": ctx.patient,
+        "suppliedItem": {"quantity": amount, "itemReference": device},
+        **timed("occurrence", statement.get("effectiveTime"), ctx),
+        "supplier": next((one for one in performers(statement, ctx) if fits(one, *_SUPPLIERS)), None),
+    }
+    return ctx.add("SupplyDelivery", kept(body), statement)
 
 
 def _request(statement: Node, relations: Relations, ctx: Context) -> Reference | None:

@@ -58,10 +58,10 @@ def policy_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
 def planned_coverage(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Planned Coverage: who is expected to pay for what is planned; its inner act has the kind of payer."""
     for _, inner in related(act):
-        yield coverage(inner, ctx)
+        yield coverage(inner, ctx, planned=act)
 
 
-def coverage(policy: Node, ctx: Context) -> Reference | None:
+def coverage(policy: Node, ctx: Context, *, planned: Node | None = None) -> Reference | None:
     """None when nothing is said of the policy."""
     payer = _performer(policy, _PAYER, ctx)
     covered, holder = _role(policy, "COV"), _role(policy, "HLD")
@@ -70,8 +70,9 @@ def coverage(policy: Node, ctx: Context) -> Reference | None:
         return None
     status = mapped("coverage-status", policy.attribute("statusCode", "code"))
     member = _member_id(covered)
+    outer = planned.all("id") if planned else []
     body = {
-        "identifier": distinct([*identifiers(policy.all("id")), *([member] if member else [])]),
+        "identifier": distinct([*identifiers([*policy.all("id"), *outer]), *([member] if member else [])]),
         "status": status.code if status else None,
         "_status": None if status else absent(),
         "type": kind,

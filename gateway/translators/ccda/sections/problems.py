@@ -117,6 +117,7 @@ def condition(
     recorder, recorded = recording(observation, ctx)
     if recorder is None and concern is not None:
         recorder, recorded = recording(concern, ctx)
+    onset = _onset(relations, when)
     body = {
         "extension": _asserted(relations, ctx),
         "identifier": identifiers(observation.all("id")),
@@ -127,12 +128,12 @@ def condition(
         "bodySite": concepts(observation.all("targetSiteCode"), ctx),
         "subject": ctx.patient,
         "encounter": encounter(relations, ctx) or where,
-        **_onset(relations, when),
+        **onset,
         **_abatement(when),
         "recordedDate": recorded,
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
         "asserter": informant(observation, ctx),
-        "evidence": _evidence(relations, ctx) if relations else None,
+        "evidence": _evidence(relations, "onsetAge" in onset, ctx) if relations else None,
         "note": notes(relations, ctx),
     }
     if observation.negated and value_code(observation) in _ANY_PROBLEM:
@@ -140,9 +141,11 @@ def condition(
     return ctx.add("Condition", kept(body), observation, code=observation.get("value"))
 
 
-def _evidence(relations: Relations, ctx: Context) -> list[Value]:
-    """Assessment scales and other observations about the problem; what else is related stands beside it."""
-    return [{"detail": [one]} for one in others(relations, ctx) if fits(one, "Observation")]
+def _evidence(relations: Relations, is_age_told: bool, ctx: Context) -> list[Value]:
+    """Assessment scales and other observations about the problem, the age at its onset among them where `onset[x]` has
+    the date; what else is related stands beside it."""
+    made = others(relations, ctx, PARTS if is_age_told else PARTS - AGE)
+    return [{"detail": [one]} for one in made if fits(one, "Observation")]
 
 
 def _statuses(observation: Node, concern: Node | None, relations: Relations, when: Interval) -> Value:
@@ -163,7 +166,8 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations, whe
 
 
 def _categories(observation: Node, ctx: Context, category: str | None) -> list[Value]:
-    """From the section, or from what wraps it; and the kind of problem where the observation says one."""
+    """From the section, or from what wraps it; the kind of problem where the observation says one, and its rank among
+    the diagnoses (`priorityCode`: principal, secondary), for which a Condition has no element of its own."""
     known = mapped("problem-category", ctx.section.kind)
     name = category or (known.code if known else None)
     found = []
@@ -171,7 +175,8 @@ def _categories(observation: Node, ctx: Context, category: str | None) -> list[V
         found.append(concept(name, CORE_CATEGORY if name == "health-concern" else CATEGORY))
     code = observation.get("code")
     kind = codeable(code, ctx) if code is not None and code.get("code") != "ASSERTION" else None
-    return [*found, kind] if kind else found or [absent_concept()]
+    told = [one for one in (kind, codeable(observation.get("priorityCode"), ctx)) if one]
+    return [*found, *told] or [absent_concept()]
 
 
 def _severity(relations: Relations, ctx: Context) -> Value | None:
