@@ -93,7 +93,7 @@ def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | N
         "_date": None if written else absent(),
         "recommendation": [kept(wanted)],
     }
-    others(relations, ctx)
+    others([*_preferences(relations)], ctx, _READ)
     yield ctx.add("ImmunizationRecommendation", kept(body), activity, code=material.get("code") if material else None)
 
 
@@ -190,5 +190,5 @@ def planned_encounter(node: Node, ctx: Context) -> Reference | None:
     body["participant"] = [one for one in people if one]
     body["location"] = [*places(node, ctx)]
     body["reasonCode"] = reasons(relations, ctx)
-    others(relations, ctx)
+    others([*_preferences(relations)], ctx, _READ)
     return add_encounter(node, kept(body), ctx)
