@@ -42,6 +42,19 @@ def _taken(document: Node, body: Node, text: Element, ctx: Context) -> None:
     ctx.add("DocumentReference", kept(reference), document)
 
 
+def inline(element: Element) -> Value | None:
+    """ED -> Attachment with its data, or the address under which they are (C-CDA on FHIR, CDA ED)."""
+    data = _data(element)
+    if data is not None:
+        said: Value = {"data": data}
+    else:
+        links = [link for child in children(element) if child.tag == V3 + "reference" if (link := child.get("value"))]
+        if not links or links[0].startswith("#"):
+            return None
+        said = {"url": links[0]}
+    return kept({"contentType": element.get("mediaType"), "language": element.get("language"), **said})
+
+
 def attachment(text: Element, ctx: Context) -> Value | None:
     """Where the bytes are: in a Binary of our own, or under the URL that the document names."""
     kind = text.get("mediaType") or "text/plain"

@@ -88,7 +88,7 @@ def allergy(
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
-    if recorder is None and concern is not None:
+    if recorder is None and recorded is None and concern is not None:
         recorder, recorded = recording(concern, ctx)
     kind, category = (
         mapped("allergy-type", value_code(observation)),

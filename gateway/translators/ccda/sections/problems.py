@@ -115,7 +115,7 @@ def condition(
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
-    if recorder is None and concern is not None:
+    if recorder is None and recorded is None and concern is not None:
         recorder, recorded = recording(concern, ctx)
     body = {
         "extension": _asserted(relations, ctx),
