@@ -11,7 +11,7 @@ import typer
 from gateway.cli import app
 from gateway.errors import GatewayError
 from gateway.settings import Settings
-from tools import ccda_mapping
+from tools import ccda_mapping, ccda_pairs
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _MADE = "<!-- made by `make docs`: change the code, not this page -->\n"
@@ -100,7 +100,13 @@ def _first_line(kind: type[GatewayError]) -> str:
     return str(kind.__doc__).splitlines()[0]
 
 
-PAGES = {"settings.md": settings, "cli.md": cli, "errors.md": errors, "ccda-mapping.md": ccda_mapping.page}
+PAGES = {
+    "settings.md": settings,
+    "cli.md": cli,
+    "errors.md": errors,
+    "ccda-mapping.md": ccda_mapping.page,
+    "ccda-pairs.md": ccda_pairs.page,
+}
 
 
 def main() -> None:

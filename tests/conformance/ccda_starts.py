@@ -12,7 +12,7 @@ from tests.conformance.ccda_paths import Element, element_at
 _ROOT = "2.16.840.1.113883.10.20.22.4."
 _SUBJECT = 'entryRelationship typeCode="SUBJ"'
 _CHILD = "entry/act/entryRelationship/observation"
-_NAMESPACES = (
+NAMESPACES = (
     'xmlns="urn:hl7-org:v3" xmlns:sdtc="urn:hl7-org:sdtc" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 )
 _LOINC = "2.16.840.1.113883.6.1"
@@ -134,7 +134,7 @@ def _text(name: str) -> bytes:
     section = f'<section><code code="{start.section}" codeSystem="{_LOINC}"/><text/>{held}</section>'
     body = f"<component><structuredBody><component>{section}</component></structuredBody></component>"
     return (
-        f'<ClinicalDocument {_NAMESPACES}><id root="2.25.9"/><code code="34133-9" codeSystem="{_LOINC}"/>'
+        f'<ClinicalDocument {NAMESPACES}><id root="2.25.9"/><code code="34133-9" codeSystem="{_LOINC}"/>'
         '<effectiveTime value="20240501120000-0500"/><recordTarget><patientRole><id root="2.25.8" extension="P"/>'
         f"<patient>{_PERSON}</patient></patientRole></recordTarget>{body if start.section else ''}</ClinicalDocument>"
     ).encode()
