@@ -41,6 +41,7 @@ async def ccda_to_fhir(request: Request) -> Response:
     query, limit = request.query_params, context.settings.max_bytes
     zone, form = query.get("timezone"), query.get("form", "batch")
     options: dict[str, Any] = {"patient_id": patient_id, "timezone": zone, "form": form, "limit": limit}
+    options["assembled"] = query.get("assembled")
     converted = await context.pool.run(len(body), partial(convert, body, **options))
     await context.audit_read(principal, "E", "Bundle", None, 200)
     if "return=operationoutcome" in request.headers.get("prefer", "").lower():

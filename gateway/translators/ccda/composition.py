@@ -10,8 +10,9 @@ from .context import Context, Reference, SectionReport
 from .narrative import xhtml
 from .node import Element, Node, statement_in, xpath
 from .participation import extensions
-from .people import agent, fits, organization
+from .people import fits, organization
 from .registry import described, named, reader_of
+from .related import associate
 from .sections_known import section_kind
 from .service import consents, events
 from .statement import mapped
@@ -21,6 +22,7 @@ EMPTY_REASONS = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
 
 _CONFIDENTIALITY = frozenset("ULMNRV")
 _LANGUAGE = "languageCode"
+_STATUSES = {"active": "preliminary", "aborted": "preliminary", "nullified": "entered-in-error"}
 _REPLACED = {"RPLC": "replaces", "APND": "appends", "XFRM": "transforms"}
 _AUTHORS = ("Practitioner", "PractitionerRole", "Device", "Patient", "RelatedPerson", "Organization")
 _PARTIES = ("Practitioner", "PractitionerRole", "Patient", "RelatedPerson", "Organization")
@@ -38,7 +40,7 @@ def header(document: Node, encounter: Reference | None, ctx: Context) -> Resourc
             "extension": [*extensions(document, ctx), *consents(document, ctx)],
             "language": document.attribute(_LANGUAGE, "code"),
             "identifier": identifier(own) if own is not None else None,
-            "status": "final",
+            "status": _STATUSES.get(document.attribute("sdtc:statusCode", "code") or "", "final"),
             "type": kind or absent(),
             "subject": ctx.patient,
             "encounter": encounter,
@@ -65,7 +67,7 @@ def version_independent(document: Node) -> Element | None:
 def _authors(document: Node, ctx: Context) -> list[Reference]:
     found: list[Reference] = []
     for author in document.nodes("author"):
-        reference = fits(agent(author.get("assignedAuthor"), ctx), *_AUTHORS)
+        reference = fits(associate(author.get("assignedAuthor"), ctx), *_AUTHORS)
         if reference and reference not in found:
             found.append(reference)
     return found
@@ -74,7 +76,7 @@ def _authors(document: Node, ctx: Context) -> list[Reference]:
 def _attesters(document: Node, ctx: Context) -> Iterator[Value]:
     for name, mode in (("legalAuthenticator", "legal"), ("authenticator", "professional")):
         for one in document.nodes(name):
-            party = fits(agent(one.get("assignedEntity"), ctx), *_PARTIES)
+            party = fits(associate(one.get("assignedEntity"), ctx), *_PARTIES)
             time = ctx.moment(one.get("time"))
             if party or time:
                 yield kept({"mode": mode, "time": time, "party": party})

@@ -18,6 +18,7 @@ ACT_CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 CPT = "http://www.ama-assn.org/go/cpt"
 
+_PARTS = frozenset(["ADM", "ATND", "CON", "DIS", "REF", "RESP"])
 _CLASSES = {
     "AMB": "ambulatory",
     "EMER": "emergency",
@@ -88,7 +89,12 @@ def encounter_body(node: Node, ctx: Context) -> Value:
         "type": _types(types),
         "subject": ctx.patient,
         "period": period(time, ctx),
-        "hospitalization": {"dischargeDisposition": disposition} if disposition else None,
+        "hospitalization": kept(
+            {
+                "admitSource": codeable(node.get("sdtc:admissionReferralSourceCode"), ctx),
+                "dischargeDisposition": disposition,
+            }
+        ),
     }
 
 
@@ -126,7 +132,7 @@ def _types(types: Value | None) -> list[Value] | None:
 def encompassing(node: Node, ctx: Context) -> Reference | None:
     """componentOf/encompassingEncounter -> Encounter."""
     body = encounter_body(node, ctx)
-    people = [participant(one, "assignedEntity", ctx) for one in node.nodes("responsibleParty")]
+    people = [participant(one, "assignedEntity", ctx, code="RESP") for one in node.nodes("responsibleParty")]
     people += [participant(one, "assignedEntity", ctx) for one in node.nodes("encounterParticipant")]
     body["participant"] = [one for one in people if one]
     place = node.node("location")
@@ -138,14 +144,14 @@ def encompassing(node: Node, ctx: Context) -> Reference | None:
     return add_encounter(node, kept(body), ctx)
 
 
-def participant(node: Node, role: str, ctx: Context) -> Value | None:
-    """One participant: who, in which function, when."""
+def participant(node: Node, role: str, ctx: Context, *, code: str | None = None) -> Value | None:
+    """One participant: who, in which function (`code` where the element itself says it), when."""
     individual = fits(agent(node.get(role), ctx), "Practitioner", "PractitionerRole", "RelatedPerson")
     if individual is None:
         return None
     function = codeable(node.get("sdtc:functionCode"), ctx)
-    code = node.element.get("typeCode")
-    if code in ("ADM", "ATND", "CON", "DIS", "REF") and function is None:
+    code = code or node.element.get("typeCode")
+    if code in _PARTS and function is None:
         function = {"coding": [{"system": PARTICIPATION, "code": code}]}
     return kept(
         {"type": [function] if function else None, "period": period(node.get("time"), ctx), "individual": individual}

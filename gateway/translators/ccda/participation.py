@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from .context import Context, Reference
 from .node import Node
-from .people import agent
 from .related import associate
 from .values import Value, absent, absent_concept, codeable, concept, identifiers, kept
 
@@ -23,7 +22,12 @@ _ROLES = {
     "informationRecipient": ("InformationRecipient", ("intendedRecipient",)),
     "participant": ("Participant", ("associatedEntity",)),
 }
-_TIMED = (("author", "author", "assignedAuthor"), ("dataEnterer", "enterer", "assignedEntity"))
+_VERIFIER = "verifier"
+_TIMED = (
+    ("author", "author", "assignedAuthor"),
+    ("dataEnterer", "enterer", "assignedEntity"),
+    ("participant", _VERIFIER, "associatedEntity"),
+)
 _INSTANT = 19
 
 
@@ -49,7 +53,7 @@ def _refer(found: list[Value], role: str, party: Reference | None) -> None:
 def _parties(document: Node, name: str, holders: tuple[str, ...], ctx: Context) -> Iterator[Reference | None]:
     for participation in document.nodes(name):
         for holder in holders:
-            yield associate(participation.get(holder), ctx)
+            yield associate(participation.get(holder), ctx, participation)
 
 
 def _order(order: Node | None, ctx: Context) -> Reference | None:
@@ -63,19 +67,28 @@ def _order(order: Node | None, ctx: Context) -> Reference | None:
 
 
 def provenance(document: Node, composition: Reference, ctx: Context) -> None:
-    """A Provenance of the Composition for every author and enterer with a time of his own; that of most authors is the
-    document's, which the Composition says. A new version of the document updates it."""
+    """A Provenance of the Composition for every author, enterer and verifier with a time of his own. A new version of
+    the document updates it."""
     written = ctx.moment(document.get("effectiveTime"))
     named = document.get("setId")
     whole = composition["reference"] if named is None else f"{named.get('root')}^{named.get('extension')}"
     for name, role, holder in _TIMED:
         for participation in document.nodes(name):
             time = ctx.moment(participation.get("time"))
-            who = agent(participation.get(holder), ctx)
-            if time and who and (time != written or role != "author"):
+            who = associate(participation.get(holder), ctx, participation)
+            if time and who and _tells(role, time, written, participation):
                 identity = (ctx.patient_id, "Provenance", whole, role, who["reference"], time)
                 body = {"resourceType": "Provenance", "id": "", **_body(composition, role, who, time)}
                 ctx.keep("Provenance", body, identity, participation.element)
+
+
+def _tells(role: str, time: str, written: str | None, participation: Node) -> bool:
+    """The time of most authors is the document's, which the Composition says; who is to verify it later has not yet
+    (C-CDA R2.1 §1.1.1 Care Plan)."""
+    if role == _VERIFIER:
+        verified = participation.element.get("typeCode") == "VRF"
+        return verified and not (written and time[:10] > written[:10])
+    return role != "author" or time != written
 
 
 def _body(target: Reference, role: str, who: Reference, time: str) -> Value:

@@ -6,18 +6,21 @@ time, and what was written is united. A party without name is the named one with
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lxml import etree
 
 from .context import Context, Made, Reference
 from .demographics import addresses, human_names, telecoms
-from .node import V3, Element, Node, child_of
+from .node import V3, Element, Node, child_of, plain_text
 from .values import Value, absent, codeable, identifiers, kept
 
 _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
 _PERSONS = ("assignedPerson", "relatedPerson", "playingEntity", "associatedPerson", "informationRecipient")
 _OWNERS = ("representedOrganization", "scopingOrganization", "receivedOrganization")
+_HIMSELF = frozenset(["SELF", "ONESELF"])
 _TAXONOMY = "2.16.840.1.113883.6.101"
-_UNITED = ("identifier", "telecom", "address", "relationship")
+_UNITED = ("identifier", "telecom", "address", "relationship", "qualification")
 
 
 def agent(element: Element | None, ctx: Context) -> Reference | None:
@@ -49,7 +52,7 @@ def _person(node: Node, ctx: Context) -> Reference | None:
 
 def _agent(node: Node, ctx: Context, *, alone: bool = False) -> Reference | None:
     who = next((found for name in _PERSONS if (found := node.node(name)) is not None), None)
-    if any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in node.all("id")):
+    if is_patient(node, ctx):
         return ctx.patient
     owner = next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
     if device := node.node("assignedAuthoringDevice"):
@@ -64,6 +67,14 @@ def _agent(node: Node, ctx: Context, *, alone: bool = False) -> Reference | None
     return practitioner or owner
 
 
+def is_patient(node: Node, ctx: Context) -> bool:
+    """Whether a role is the patient's own: by an id of his, or because its code says so."""
+    who = node.node("sdtc:patient")
+    ids = [*node.all("id"), *(who.all("id") if who else ())]
+    own = any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in ids)
+    return own or node.attribute("code", "code") in _HIMSELF
+
+
 def _practitioner(node: Node, person: Node | None, owner: Reference | None, ctx: Context) -> Reference | None:
     """Someone: has a name, or ids and no organization to which they could belong."""
     names = human_names(person.all("name"), ctx) if person else []
@@ -75,8 +86,17 @@ def _practitioner(node: Node, person: Node | None, owner: Reference | None, ctx:
         "name": names,
         "telecom": telecoms(node.all("telecom"), ctx),
         "address": addresses(node.all("addr"), ctx),
+        "qualification": [*_qualifications(person)] if person else None,
     }
     return party("Practitioner", kept(body), node, ctx)
+
+
+def _qualifications(person: Node) -> Iterator[Value]:
+    """Suffixes that are said to be academic degrees (CF-participations, Practitioner)."""
+    for name in person.nodes("name"):
+        for suffix in name.all("suffix"):
+            if "AC" in (suffix.get("qualifier") or "").split() and (degree := plain_text(suffix)):
+                yield {"code": {"text": degree}}
 
 
 def _role(
@@ -103,6 +123,16 @@ def _role(
     return ctx.keep("PractitionerRole", resource, (ctx.patient_id, "PractitionerRole", *parts), node.element)
 
 
+def in_function(who: Reference, function: Element, ctx: Context) -> Reference:
+    """A Practitioner in the function that he has in one participation; whoever has a role keeps that."""
+    said = codeable(function, ctx)
+    if said is None or fits(who, "Practitioner") is None:
+        return who
+    resource = {"resourceType": "PractitionerRole", "id": "", "practitioner": who, "code": [said]}
+    identity = (ctx.patient_id, "PractitionerRole", who["reference"], "", _coded(function))
+    return ctx.keep("PractitionerRole", resource, identity, function)
+
+
 def _coded(code: Element | None) -> str:
     return "" if code is None else f"{code.get('code')}@{code.get('codeSystem')}"
 
@@ -118,6 +148,7 @@ def _organization(node: Node, ctx: Context) -> Reference | None:
         "type": [kind] if (kind := codeable(node.get("standardIndustryClassCode"), ctx)) else None,
         "name": name,
         "_name": None if name else absent(),
+        "alias": [other for one in node.all("name")[1:] if (other := plain_text(one)) and other != name],
         "telecom": [*map(_not_at_home, telecoms(node.all("telecom"), ctx))],
         "address": [*map(_not_at_home, addresses(node.all("addr"), ctx))],
         "partOf": organization(whole.get("wholeOrganization"), ctx) if whole else None,

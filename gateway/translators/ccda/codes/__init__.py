@@ -47,6 +47,8 @@ def _sections() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
 SYSTEMS: dict[str, str] = {oid: uri for oid, uri, _ in _rows("systems.tsv")}
 CONCEPTS = _concept_maps()
 UNITS: dict[str, list[str]] = {kind: symbols.split() for kind, symbols in _rows("ucum.tsv")}
+KIN = frozenset(code for _, codes in _rows("kin.tsv") for code in codes.split())
+"""What somebody is to the patient, among the role codes of HL7."""
 SECTION_CODES, SECTION_ROOTS, SECTION_TITLES = _sections()
 
 

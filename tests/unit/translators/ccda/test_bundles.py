@@ -79,6 +79,23 @@ def test_the_timestamp_is_the_documents_own(time: str, zone: str | None, timesta
         assert convert(data, patient_id="p1", form="document", timezone=zone).bundle["timestamp"] == timestamp
 
 
+@pytest.mark.parametrize(
+    ("time", "timestamp"),
+    [("20240501", "2024-05-02T08:00:00Z"), ("20240501120000-0500", "2024-05-01T12:00:00-05:00")],
+)
+def test_a_document_of_a_day_has_the_instant_at_which_it_is_assembled(time: str, timestamp: str) -> None:
+    bundle = convert(document(time=time), patient_id="p1", form="document", assembled="2024-05-02T08:00:00Z").bundle
+
+    assert bundle["timestamp"] == timestamp
+    assert bundle["entry"][0]["resource"]["date"] == "2024-05-01" if time == "20240501" else timestamp
+
+
+@pytest.mark.parametrize("assembled", ["now", "2024-05-02", "2024-05-02T08:00:00", "2024-13-02T08:00:00Z", ""])
+def test_when_it_is_assembled_is_an_instant(assembled: str) -> None:
+    with pytest.raises(InvalidInput, match="instant"):
+        convert(document(), patient_id="p1", assembled=assembled)
+
+
 def test_a_document_without_an_id_of_its_own_is_named_after_its_composition() -> None:
     data = document().replace(b'<id root="9.8.7" extension="doc-1"/>', b'<id nullFlavor="UNK"/>')
     bundle = convert(data, patient_id="p1", form="document").bundle
@@ -86,21 +103,66 @@ def test_a_document_without_an_id_of_its_own_is_named_after_its_composition() ->
     assert bundle["identifier"] == {"system": "urn:ietf:rfc:3986", "value": bundle["entry"][0]["fullUrl"]}
 
 
-def test_a_transaction_puts_by_identifier() -> None:
-    bundle = converted(section("11450-4", PROBLEM.format("a&amp;b", "38341003")), form="transaction").bundle
-
-    assert "Condition?identifier=urn:oid:1.2.3%7Ca%26b" in urls(bundle)
-    assert "Patient?identifier=urn:oid:1.2.3.4%7Cmrn-1" in urls(bundle)
-    assert all(("id" in entry["resource"]) == ("?" not in entry["request"]["url"]) for entry in bundle["entry"])
+CLINIC = """<custodian><assignedCustodian><representedCustodianOrganization><id root="1.5" extension="{}"/>
+<name>Clinic</name></representedCustodianOrganization></assignedCustodian></custodian>"""
 
 
-def test_what_shares_its_identifier_is_put_under_its_own_id() -> None:
-    same = [PROBLEM.format("a", "38341003"), PROBLEM.format("a", "44054006")]
-    bundle = converted(section("11450-4", *same), form="transaction").bundle
+def test_a_transaction_finds_people_and_organizations_by_their_own_identifiers() -> None:
+    bundle = converted(header=PATIENT + CLINIC.format("a&amp;b"), form="transaction").bundle
 
-    found = [url for url in urls(bundle) if url.startswith("Condition")]
-    assert len(set(found)) == 2
-    assert all("?" not in url for url in found)
+    assert {"Organization?identifier=urn:oid:1.5%7Ca%26b", "Patient?identifier=urn:oid:1.2.3.4%7Cmrn-1"} < set(
+        urls(bundle)
+    )
+    assert all("id" not in entry["resource"] for entry in bundle["entry"])
+
+
+def test_a_statement_is_found_by_an_identifier_that_no_other_patient_has() -> None:
+    """Samples and careless systems repeat an id on other statements, of other patients too."""
+    told = section("11450-4", PROBLEM.format("a", "38341003"), PROBLEM.format("a", "44054006"))
+    found = []
+    for patient_id in ("p1", "p2"):
+        bundle = converted(told, form="transaction", patient_id=patient_id).bundle
+        for entry in bundle["entry"]:
+            if entry["resource"]["resourceType"] == "Condition":
+                own, ours = entry["resource"]["identifier"]
+                assert own == {"system": "urn:oid:1.2.3", "value": "a"}
+                assert entry["request"] == {
+                    "method": "PUT",
+                    "url": f"Condition?identifier=urn:ietf:rfc:3986%7C{ours['value']}",
+                }
+                assert ours == {"system": "urn:ietf:rfc:3986", "value": entry["fullUrl"]}
+                found.append(ours["value"])
+
+    assert len(set(found)) == 4
+
+
+@pytest.mark.parametrize(("number", "by_number"), [("1234567893", True), ("1234567890", False), ("999999999", False)])
+def test_a_provider_is_found_by_a_number_that_can_be_one(number: str, by_number: bool) -> None:
+    name = "<assignedPerson><name><family>Seven</family></name></assignedPerson>"
+    own = f'<id root="2.16.840.1.113883.4.6" extension="{number}"/>'
+    author = f"<author><assignedAuthor>{own}{name}</assignedAuthor></author>"
+    bundle = converted(header=PATIENT + author, form="transaction").bundle
+
+    (url,) = (one for one in urls(bundle) if one.startswith("Practitioner?"))
+    assert (url == f"Practitioner?identifier=http://hl7.org/fhir/sid/us-npi%7C{number}") is by_number
+
+
+def test_what_a_binary_holds_stands_in_the_attachment_of_a_transaction() -> None:
+    body = '<nonXMLBody><text mediaType="text/plain">words</text></nonXMLBody>'
+    data = document().replace(b"<structuredBody></structuredBody>", body.encode())
+    bundle = convert(data, patient_id="p1", form="transaction").bundle
+
+    (reference,) = (e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "DocumentReference")
+    assert reference["content"] == [{"attachment": {"contentType": "text/plain", "data": "d29yZHM="}}]
+    assert not any(entry["resource"]["resourceType"] == "Binary" for entry in bundle["entry"])
+
+
+def test_what_has_no_identifier_in_fhir_is_created() -> None:
+    author = '<author><time value="20240430"/><assignedAuthor><id root="1.7" extension="7"/></assignedAuthor></author>'
+    bundle = converted(header=PATIENT + author, form="transaction").bundle
+
+    (request,) = (e["request"] for e in bundle["entry"] if e["resource"]["resourceType"] == "Provenance")
+    assert request == {"method": "POST", "url": "Provenance"}
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,11 @@ def author(*, name: str = "<family>Seven</family>", more: str = "", organization
 
 
 CLINIC = '<representedOrganization><id root="1.5" extension="c"/><name>Clinic</name></representedOrganization>'
+WHY = {
+    "extension": [
+        {"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"},
+    ]
+}
 WHO = '<recordTarget><patientRole><id root="1.2" extension="p"/></patientRole></recordTarget>'
 
 
@@ -86,8 +91,128 @@ def test_a_name_with_all_its_parts() -> None:
             "suffix": ["Jr."],
             "period": {"start": "2001"},
         },
-        {"text": "Mononym"},
+        {"text": "Mononym", **WHY},
     ]
+
+
+def marked(code: str) -> dict[str, object]:
+    url = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-qualifier"
+    return {"extension": [{"url": url, "valueCode": code}]}
+
+
+def test_what_a_part_of_a_name_is_stands_beside_it() -> None:
+    found = patient(
+        """<patient><name use="L"><given qualifier="BR">Eve</given><family qualifier="SP">Sample</family></name>
+        <name><given>Eve</given><family qualifier="BR">Fixture</family><validTime><high value="2004"/></validTime>
+        </name></patient>"""
+    )
+
+    assert found["name"] == [
+        {"use": "usual", "given": ["Eve"], "_given": [marked("BR")], "family": "Sample", "_family": marked("SP")},
+        {"given": ["Eve"], "family": "Fixture", "_family": marked("BR"), "period": {"end": "2004"}},
+    ]
+
+
+def test_what_somebody_is_called_by_is_a_nickname_too() -> None:
+    found = patient(
+        """<patient><name use="L"><given>Patricia</given><given qualifier="CL">Patty</given>
+        <family>Sample</family></name></patient>"""
+    )
+
+    assert found["name"] == [
+        {"use": "usual", "given": ["Patricia", "Patty"], "family": "Sample"},
+        {"use": "nickname", "given": ["Patty"], "family": "Sample"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("use", "qualifier", "expected"),
+    [("P", 'qualifier="CL"', "nickname"), ("A", "", "nickname"), ("P", "", "anonymous"), ("C", "", "official")],
+)
+def test_the_use_of_a_name(use: str, qualifier: str, expected: str) -> None:
+    found = patient(f'<patient><name use="{use}"><given {qualifier}>Bo</given></name></patient>')
+
+    assert [name["use"] for name in found["name"]] == [expected]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ('<sdtc:multipleBirthInd value="true"/>', {"multipleBirthBoolean": True}),
+        (
+            '<sdtc:multipleBirthInd value="true"/><sdtc:multipleBirthOrderNumber value="2"/>',
+            {"multipleBirthInteger": 2},
+        ),
+        ('<sdtc:multipleBirthOrderNumber nullFlavor="UNK"/>', {}),
+    ],
+)
+def test_one_of_several_born(said: str, expected: dict[str, object]) -> None:
+    found = patient(f"<patient>{said}</patient>")
+
+    assert {name: value for name, value in found.items() if name.startswith("multipleBirth")} == expected
+
+
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [("PST HP", {"use": "home", "type": "postal"}), ("PHYS", {"type": "physical"}), ("BAD", {"use": "old"})],
+)
+def test_the_use_and_the_kind_of_an_address(use: str, expected: dict[str, str]) -> None:
+    found = patient(f'<addr use="{use}"><city>Ames</city></addr>')
+
+    assert found["address"] == [{"city": "Ames", **expected}]
+
+
+def test_an_address_and_a_telecom_have_their_time() -> None:
+    time = "<useablePeriod xsi:type='IVL_TS'><low value='2019'/><high value='202003'/></useablePeriod>"
+    found = patient(f"<addr><city>Ames</city>{time}</addr><telecom value='tel:1'>{time}</telecom>")
+
+    assert found["address"] == [{"city": "Ames", "period": {"start": "2019", "end": "2020-03"}}]
+    assert found["telecom"] == [{"system": "phone", "value": "1", "period": {"start": "2019", "end": "2020-03"}}]
+
+
+def test_languages_with_how_well_and_which_first() -> None:
+    code = 'codeSystem="2.16.840.1.113883.5.{}"'
+    found = patient(
+        f"""<patient><languageCommunication><languageCode code="en-US"/><modeCode code="ESP" {code.format(60)}/>
+        <proficiencyLevelCode code="G" {code.format(61)}/><preferenceInd value="1"/></languageCommunication>
+        <languageCommunication><languageCode code="fr"/><preferenceInd value="false"/></languageCommunication>
+        </patient>"""
+    )
+
+    first, second = found["communication"]  # type: ignore[misc]
+    assert codes(first["language"]) == [("urn:ietf:bcp:47", "en-US")]
+    assert (first["preferred"], second["preferred"]) == (True, False)
+    parts = {part["url"]: part["valueCoding"]["code"] for part in first["extension"][0]["extension"]}
+    assert parts == {"level": "G", "type": "ESP"}
+    assert "extension" not in second
+
+
+def test_the_guardian_and_the_clinic_of_the_patient() -> None:
+    found = patient(
+        """<patient><guardian><code code="FTH" codeSystem="2.16.840.1.113883.5.111"/><telecom value="tel:1" use="HP"/>
+        <guardianPerson><name><given>Boris</given></name></guardianPerson></guardian></patient>
+        <providerOrganization><id root="1.5"/><name>Clinic</name></providerOrganization>"""
+    )
+
+    (guardian,) = found["contact"]  # type: ignore[misc]
+    assert [code for one in guardian["relationship"] for _, code in codes(one)] == ["GUARD", "FTH"]
+    assert guardian["name"] == {"given": ["Boris"]}
+    assert str(found["managingOrganization"]).startswith("{'reference': 'Organization/")
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        ("<addr><city>Ames</city></addr>", {"city": "Ames"}),
+        ("<name>Harbour Hospital</name>", {"text": "Harbour Hospital"}),
+    ],
+)
+def test_where_the_patient_was_born(place: str, expected: dict[str, str]) -> None:
+    found = patient(f"<patient><birthplace><place>{place}</place></birthplace></patient>")
+
+    (extension,) = found["extension"]  # type: ignore[misc]
+    assert extension["url"].endswith("/patient-birthPlace")
+    assert extension["valueAddress"] == expected
 
 
 @pytest.mark.parametrize(
@@ -169,6 +294,54 @@ def test_a_patient_who_writes_is_the_patient() -> None:
     own = '<author><assignedAuthor><id root="1.2" extension="p"/></assignedAuthor></author>'
 
     assert only(converted(header=WHO + own), "Composition")["author"] == [{"reference": "Patient/p1"}]
+
+
+@pytest.mark.parametrize(
+    "himself",
+    [
+        '<id nullFlavor="NA"/><code code="ONESELF" codeSystem="2.16.840.1.113883.5.111"/>',
+        '<id root="9.9"/><sdtc:patient><id root="1.2" extension="p"/></sdtc:patient>',
+    ],
+)
+def test_a_patient_who_writes_as_himself_is_the_patient(himself: str) -> None:
+    own = f"<author><assignedAuthor>{himself}</assignedAuthor></author>"
+    result = converted(header=WHO + own)
+
+    assert only(result, "Composition")["author"] == [{"reference": "Patient/p1"}]
+    assert of_type(result, "Practitioner") == []
+
+
+def test_a_mother_who_writes_is_a_related_person() -> None:
+    code = '<code code="MTH" codeSystem="2.16.840.1.113883.5.111"/>'
+    result = converted(header=WHO + author(more=code))
+
+    mother = only(result, "RelatedPerson")
+    assert mother["name"][0]["family"] == "Seven"
+    assert [code for one in mother["relationship"] for _, code in codes(one)] == ["MTH"]
+    assert only(result, "Composition")["author"] == [{"reference": f"RelatedPerson/{mother['id']}"}]
+    assert of_type(result, "PractitionerRole") == []
+
+
+def test_a_degree_is_a_qualification() -> None:
+    result = converted(header=WHO + author(name='<family>Seven</family><suffix qualifier="AC">MD</suffix>'))
+
+    practitioner = only(result, "Practitioner")
+    assert practitioner["name"][0]["suffix"] == ["MD"]
+    assert practitioner["qualification"] == [{"code": {"text": "MD"}}]
+
+
+def test_the_other_names_of_an_organization() -> None:
+    clinic = CLINIC.replace("<name>Clinic</name>", "<name>Clinic</name><name>The Old Clinic</name>")
+
+    assert only(converted(header=WHO + author(organization=clinic)), "Organization")["alias"] == ["The Old Clinic"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("completed", "final"), ("active", "preliminary"), ("nullified", "entered-in-error"), ("aborted", "preliminary")],
+)
+def test_the_status_of_the_document(code: str, status: str) -> None:
+    assert only(converted(header=f'<sdtc:statusCode code="{code}"/>{WHO}'), "Composition")["status"] == status
 
 
 def test_software_is_a_device() -> None:
