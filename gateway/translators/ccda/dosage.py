@@ -11,6 +11,7 @@ from .values import Value, bounds, codeable, kept, number, period, quantity, qua
 
 EXACT = "http://hl7.org/fhir/StructureDefinition/timing-exact"
 _PERIOD, _EVENT, _OFFSET, _PHASE = V3 + "period", V3 + "event", V3 + "offset", V3 + "phase"
+_IHE_ACTS = "1.3.6.1.4.1.19376.1.5.3.2"
 _UNITS = frozenset(["s", "min", "h", "d", "wk", "mo", "a"])
 _WHEN = frozenset(["HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV"])
 _MINUTES = {"s": Decimal(1) / 60, "min": Decimal(1), "h": Decimal(60)}
@@ -36,9 +37,9 @@ def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
 
 
 def _additional(relations: Relations, ctx: Context) -> list[Value]:
-    """Instruction Activities that are coded."""
-    said = [codeable(act.get("code"), ctx) for act in of_kind(INSTRUCTION, relations)]
-    return [one for one in said if one and "coding" in one]
+    """Instruction Activities that are coded; IHE's codes say no more than that they are instructions."""
+    acts = [act for act in of_kind(INSTRUCTION, relations) if act.attribute("code", "codeSystem") != _IHE_ACTS]
+    return [one for act in acts if (one := codeable(act.get("code"), ctx)) and "coding" in one]
 
 
 def _sig(relations: Relations, ctx: Context) -> str | None:

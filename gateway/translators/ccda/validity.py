@@ -134,7 +134,8 @@ def _without(value: Any, gone: set[str]) -> bool:
         inner = value[key]
         if not isinstance(inner, (dict, list)):
             continue
-        refers = isinstance(inner, dict) and inner.get("reference") in gone
+        target = inner.get("reference") if isinstance(inner, dict) else None
+        refers = isinstance(target, str) and target in gone
         if refers or _without(inner, gone):
             changed = True
             if refers or not inner:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.people import agent, fits, recording
+from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.related import associate
 from gateway.translators.ccda.statement import ROOT, components, mapped, related
 from gateway.translators.ccda.values import (
     Value,
@@ -26,6 +27,8 @@ SCOPES = "http://terminology.hl7.org/CodeSystem/consentscope"
 _DIRECTIVE = ("2.16.840.1.113883.10.20.1.17", "1.3.6.1.4.1.19376.1.5.3.1.4.13.7")
 _STATUS = frozenset(["310305009", "2.16.840.1.113883.10.20.1.37"])
 _PERFORMERS = ("Organization", "Patient", "Practitioner", "RelatedPerson", "PractitionerRole")
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+_ACTORS = ("Patient", "RelatedPerson", "Practitioner", "PractitionerRole")
 _VERIFIERS = ("Patient", "RelatedPerson")
 
 
@@ -53,7 +56,13 @@ def directive(observation: Node, ctx: Context) -> Reference | None:
         return None
     author, written = recording(observation, ctx)
     status = mapped("consent-status", observation.attribute("statusCode", "code"))
-    provision = kept({"period": period(observation.get("effectiveTime"), ctx), "code": [decided] if decided else None})
+    provision = kept(
+        {
+            "period": period(observation.get("effectiveTime"), ctx),
+            "actor": [*_actors(observation, ctx)],
+            "code": [decided] if decided else None,
+        }
+    )
     body = {
         "identifier": identifiers(observation.all("id")),
         "status": status.code if status else None,
@@ -85,19 +94,27 @@ def _decided(observation: Node, ctx: Context) -> Value | None:
 
 def _custodian(observation: Node, ctx: Context) -> list[Reference]:
     """`participant[@typeCode=CST]`: who keeps the document, where that is an organization."""
-    found = []
+    return [who for kind, who in _participants(observation, ctx) if kind == "CST" and fits(who, "Organization")]
+
+
+def _participants(observation: Node, ctx: Context) -> Iterator[tuple[str | None, Reference]]:
     for one in observation.nodes("participant"):
-        role = one.get("participantRole") if one.element.get("typeCode") == "CST" else None
-        if who := fits(agent(role, ctx), "Organization"):
-            found.append(who)
-    return found
+        if who := associate(one.get("participantRole"), ctx):
+            yield one.element.get("typeCode"), who
+
+
+def _actors(observation: Node, ctx: Context) -> Iterator[Value]:
+    """The people in it: who speaks for the patient and keeps the directive, and who verified it."""
+    for kind, who in _participants(observation, ctx):
+        if (known := mapped("participation", kind)) and fits(who, *_ACTORS):
+            yield {"role": concept(known.code, PARTICIPATION, known.display), "reference": who}
 
 
 def _verified(observation: Node, ctx: Context) -> Iterator[Value]:
     """`participant[@typeCode=VRF]`: that somebody verified it, and when."""
     for one in observation.nodes("participant"):
         if one.element.get("typeCode") == "VRF":
-            who = fits(agent(one.get("participantRole"), ctx), *_VERIFIERS)
+            who = fits(associate(one.get("participantRole"), ctx), *_VERIFIERS)
             yield kept({"verified": True, "verifiedWith": who, "verificationDate": ctx.moment(one.get("time"))})
 
 
@@ -110,4 +127,7 @@ def _source(observation: Node) -> Value:
         if text is not None and link:
             kind = text.element.get("mediaType")
             return {"sourceAttachment": kept({"contentType": kind, "url": link})}
+        named = identifiers(external.all("id")) if external else []
+        if named:
+            return {"sourceReference": {"type": "DocumentReference", "identifier": named[0]}}
     return {}
