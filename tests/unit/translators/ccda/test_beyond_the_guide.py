@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.fhir import gate
+from gateway.translators.ccda import Converted
 
 from .written import Resource, codes, converted, of_type, only, section
 
@@ -208,3 +209,34 @@ def test_an_age_without_a_unit_gets_none() -> None:
 
     assert history["condition"][0]["onsetString"] == "57"
     assert "onsetAge" not in history["condition"][0]
+
+
+def plan(*entries: str, text: str = "<text>See you in a week</text>") -> Converted:
+    asked = f"""<act classCode="ACT" moodCode="RQO"><templateId root="{ROOT}39"/><id root="1.1" extension="a"/>
+    <code code="183616001" codeSystem="2.16.840.1.113883.6.96"/><statusCode code="active"/></act>"""
+    wanted = f"""<observation classCode="OBS" moodCode="GOL"><templateId root="{ROOT}121"/>
+    <id root="1.1" extension="g"/>
+    <code code="3141-9" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="active"/></observation>"""
+    result = converted(section("18776-5", *(entries or (asked, wanted)), text=text))
+    assert gate.check(result.bundle) == []
+    return result
+
+
+def test_a_section_of_plans_is_a_care_plan() -> None:
+    result = plan()
+
+    care, goal, request = only(result, "CarePlan"), only(result, "Goal"), only(result, "ServiceRequest")
+    assert codes(care["category"][0]) == [("http://hl7.org/fhir/us/core/CodeSystem/careplan-category", "assess-plan")]
+    assert (care["status"], care["intent"], care["subject"]) == ("unknown", "plan", {"reference": "Patient/p1"})
+    assert care["goal"] == [{"reference": f"Goal/{goal['id']}"}]
+    assert "See you in a week" in care["text"]["div"]
+    (held,) = only(result, "Composition")["section"]
+    assert {"reference": f"CarePlan/{care['id']}"} in held["entry"]
+    assert {"reference": f"ServiceRequest/{request['id']}"} in held["entry"]
+
+
+def test_where_nothing_is_planned_there_is_no_plan() -> None:
+    visit = f'<encounter classCode="ENC" moodCode="INT"><templateId root="{ROOT}40"/><id root="1.1"/></encounter>'
+
+    assert not of_type(plan(visit), "CarePlan")
+    assert not of_type(converted(section("18776-5", text="<text>No plan</text>")), "CarePlan")
