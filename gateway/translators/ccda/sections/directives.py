@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.people import fits, recording
+from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.related import associate
 from gateway.translators.ccda.statement import ROOT, components, mapped, related
@@ -23,12 +23,12 @@ from gateway.translators.ccda.values import (
     typed,
 )
 
+PARTICIPATIONS = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 SCOPES = "http://terminology.hl7.org/CodeSystem/consentscope"
 _DIRECTIVE = ("2.16.840.1.113883.10.20.1.17", "1.3.6.1.4.1.19376.1.5.3.1.4.13.7")
 _STATUS = frozenset(["310305009", "2.16.840.1.113883.10.20.1.37"])
 _PERFORMERS = ("Organization", "Patient", "Practitioner", "RelatedPerson", "PractitionerRole")
-PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
-_ACTORS = ("Patient", "RelatedPerson", "Practitioner", "PractitionerRole")
+_PERSONS = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson")
 _VERIFIERS = ("Patient", "RelatedPerson")
 
 
@@ -59,7 +59,7 @@ def directive(observation: Node, ctx: Context) -> Reference | None:
     provision = kept(
         {
             "period": period(observation.get("effectiveTime"), ctx),
-            "actor": [*_actors(observation, ctx)],
+            "actor": [*_agents(observation, ctx)],
             "code": [decided] if decided else None,
         }
     )
@@ -94,27 +94,27 @@ def _decided(observation: Node, ctx: Context) -> Value | None:
 
 def _custodian(observation: Node, ctx: Context) -> list[Reference]:
     """`participant[@typeCode=CST]`: who keeps the document, where that is an organization."""
-    return [who for kind, who in _participants(observation, ctx) if kind == "CST" and fits(who, "Organization")]
-
-
-def _participants(observation: Node, ctx: Context) -> Iterator[tuple[str | None, Reference]]:
+    found = []
     for one in observation.nodes("participant"):
-        if who := associate(one.get("participantRole"), ctx):
-            yield one.element.get("typeCode"), who
+        role = one.get("participantRole") if one.element.get("typeCode") == "CST" else None
+        if who := fits(agent(role, ctx), "Organization"):
+            found.append(who)
+    return found
 
 
-def _actors(observation: Node, ctx: Context) -> Iterator[Value]:
-    """The people in it: who speaks for the patient and keeps the directive, and who verified it."""
-    for kind, who in _participants(observation, ctx):
-        if (known := mapped("participation", kind)) and fits(who, *_ACTORS):
-            yield {"role": concept(known.code, PARTICIPATION, known.display), "reference": who}
+def _agents(observation: Node, ctx: Context) -> Iterator[Value]:
+    """`participant[@typeCode=CST]` who is a person: the health care agent (C-CDA R2.1 §3.2)."""
+    for one in observation.nodes("participant"):
+        role = one.get("participantRole") if one.element.get("typeCode") == "CST" else None
+        if who := fits(associate(role, ctx, one), *_PERSONS):
+            yield {"role": concept("CST", PARTICIPATIONS, "custodian"), "reference": who}
 
 
 def _verified(observation: Node, ctx: Context) -> Iterator[Value]:
     """`participant[@typeCode=VRF]`: that somebody verified it, and when."""
     for one in observation.nodes("participant"):
         if one.element.get("typeCode") == "VRF":
-            who = fits(associate(one.get("participantRole"), ctx), *_VERIFIERS)
+            who = fits(agent(one.get("participantRole"), ctx), *_VERIFIERS)
             yield kept({"verified": True, "verifiedWith": who, "verificationDate": ctx.moment(one.get("time"))})
 
 
