@@ -20,7 +20,7 @@ from .document import MAX_BYTES, parse
 from .encounter import encompassing
 from .ids import full_url, is_fhir_id
 from .links import link
-from .node import Element, Node, folded, xpath_in
+from .node import Node, folded
 from .participation import provenance
 from .patient import patient, patient_key
 from .people import merge_nameless
@@ -54,7 +54,7 @@ class Converted:
         self, bundle: Resource, ctx: Context, document: Node, role: Node | None, *, trace: bool = False
     ) -> None:
         self.issues = tuple(ctx.issues)
-        self.report = {"sections": [section.to_json() for section in ctx.sections]}
+        self.report = {"sections": [section.to_json(ctx.path) for section in ctx.sections]}
         if trace:
             self.report["resources"] = _sources(ctx, role or document)
         self.patient_key = patient_key(role)
@@ -161,13 +161,12 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
 
 def _sources(ctx: Context, patient: Node) -> list[dict[str, str]]:
     """For every resource the element that it was first made of."""
-    known: dict[Element, str] = {}
     sources = [patient.element, *(made.source for made in ctx.made)]
     return [
         {
             "fullUrl": full_url(body["id"]),
             "resource": f"{body['resourceType']}/{body['id']}",
-            "xpath": xpath_in(known, source),
+            "xpath": ctx.path(source),
         }
         for (body, _), source in zip(entries_of(ctx), sources, strict=True)
     ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from .context import Context, Reference
 from .node import Node
 from .related import associate
-from .values import Value, absent, absent_concept, codeable, concept, identifiers, kept
+from .values import Value, absent, absent_concept, codeable, concept, distinct, identifiers, kept
 
 CCDA = "http://hl7.org/fhir/us/ccda/StructureDefinition/"
 VERSION_NUMBER = "http://hl7.org/fhir/StructureDefinition/composition-clinicaldocument-versionNumber"
@@ -33,21 +33,17 @@ _INSTANT = 19
 
 def extensions(document: Node, ctx: Context) -> list[Value]:
     """The extensions of the Composition, each party once in each role."""
-    found: list[Value] = []
+    found: list[Value | None] = []
     if version := document.attribute("versionNumber", "value"):
         found.append({"url": VERSION_NUMBER, "valueString": version})
     for name, (role, holders) in _ROLES.items():
-        for party in _parties(document, name, holders, ctx):
-            _refer(found, role, party)
-    for of in document.nodes("inFulfillmentOf"):
-        _refer(found, "Order", _order(of.node("order"), ctx))
-    return found
+        found += [_referring(role, party) for party in _parties(document, name, holders, ctx)]
+    found += [_referring("Order", _order(of.node("order"), ctx)) for of in document.nodes("inFulfillmentOf")]
+    return distinct(found)
 
 
-def _refer(found: list[Value], role: str, party: Reference | None) -> None:
-    one = {"url": f"{CCDA}{role}Extension", "valueReference": party}
-    if party and one not in found:
-        found.append(one)
+def _referring(role: str, party: Reference | None) -> Value | None:
+    return {"url": f"{CCDA}{role}Extension", "valueReference": party} if party else None
 
 
 def _parties(document: Node, name: str, holders: tuple[str, ...], ctx: Context) -> Iterator[Reference | None]:

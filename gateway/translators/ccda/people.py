@@ -13,7 +13,7 @@ from lxml import etree
 from .context import Context, Made, Reference
 from .demographics import addresses, human_names, telecoms
 from .node import V3, Element, Node, child_of, plain_text
-from .values import Value, absent, codeable, identifiers, kept
+from .values import Value, absent, codeable, distinct, identifiers, kept
 
 _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
 _PERSONS = ("assignedPerson", "relatedPerson", "playingEntity", "associatedPerson", "informationRecipient")
@@ -250,12 +250,15 @@ def merge_nameless(ctx: Context) -> None:
     for key, made in ctx.parties.items():
         if key[-1]:
             named.setdefault(key[:-1], []).append(made)
-    for key, made in list(ctx.parties.items()):
+    gone: set[int] = set()
+    for key, made in ctx.parties.items():
         others = named.get(key[:-1], [])
         if not key[-1] and len(others) == 1:
             _unite(others[0].body, made.body)
             made.reference["reference"] = others[0].reference["reference"]
-            ctx.made.remove(made)
+            gone.add(id(made))
+    if gone:
+        ctx.made = [made for made in ctx.made if id(made) not in gone]
 
 
 def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
@@ -281,9 +284,4 @@ def fits(reference: Reference | None, *types: str) -> Reference | None:
 
 def performers(node: Node, ctx: Context) -> list[Reference]:
     """`performer/assignedEntity` of an entry, each once."""
-    found: list[Reference] = []
-    for performer in node.all("performer"):
-        reference = agent(child_of(performer, _ENTITY), ctx)
-        if reference and reference not in found:
-            found.append(reference)
-    return found
+    return distinct([agent(child_of(performer, _ENTITY), ctx) for performer in node.all("performer")])

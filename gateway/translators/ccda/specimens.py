@@ -5,7 +5,7 @@ from __future__ import annotations
 from .context import Context, Reference
 from .node import Node
 from .statement import ROOT, coded_value, concepts, of_kind, related
-from .values import Value, absent_concept, codeable, identifiers, kept, quantity
+from .values import Value, absent_concept, codeable, distinct, identifiers, kept, quantity
 
 _COLLECTION = frozenset(["17636008", ROOT + "415"])
 _CONDITION = frozenset(["93047-7", ROOT + "421"])
@@ -16,17 +16,15 @@ _BARE = 2
 def specimens(statements: list[Node], ctx: Context) -> list[Reference]:
     """The specimens that these statements name, each once; how one was collected a Specimen Collection Procedure
     says."""
-    found: list[Reference] = []
+    found: list[Reference | None] = []
     for statement in statements:
         if "specimen" not in statement:
             continue
         collected = _collected(statement, ctx)
         for specimen in statement.nodes("specimen"):
             role = specimen.node("specimenRole")
-            made = _specimen(role, collected, ctx) if role else None
-            if made and made not in found:
-                found.append(made)
-    return found
+            found.append(_specimen(role, collected, ctx) if role else None)
+    return distinct(found)
 
 
 def _collected(statement: Node, ctx: Context) -> Value:

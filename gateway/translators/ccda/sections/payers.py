@@ -19,6 +19,7 @@ from gateway.translators.ccda.values import (
     absent_concept,
     codeable,
     concept,
+    distinct,
     identifier,
     identifiers,
     kept,
@@ -80,7 +81,7 @@ def coverage(
     member = _member_id(covered)
     ids = identifiers([*policy.all("id"), *(planned.all("id") if planned else ())])
     body = {
-        "identifier": _unique([*ids, *([member] if member else [])]),
+        "identifier": distinct([*ids, *([member] if member else [])]),
         "status": status.code if status else None,
         "_status": None if status else absent(),
         "type": kind,
@@ -140,10 +141,6 @@ def _authorized(policy: Node, ctx: Context) -> None:
             ctx.once("an insurer's authorization stays in the narrative only", statement.element)
         elif statement.element.get("moodCode") != "DEF":
             others([(kind, statement)], ctx)
-
-
-def _unique(found: list[Value]) -> list[Value]:
-    return [one for at, one in enumerate(found) if one not in found[:at]]
 
 
 def _performer(policy: Node, kinds: frozenset[str], ctx: Context) -> Reference | None:
