@@ -7,6 +7,7 @@ from itertools import chain
 
 from gateway.fhir.json import Resource
 
+from .careplan import PLANS, care_plan
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
 from .node import Element, Node, statement_in
@@ -128,11 +129,15 @@ class _Section:
     def finish(self, ctx: Context) -> Value | None:
         """Composition.section; one that would have neither text nor entries nor sections is left out (cmp-1)."""
         code = codeable(self.node.get("code"), ctx)
+        entries = _entries(self.node, self.report, ctx)
+        if self.div and self.report.kind in PLANS:
+            plan = care_plan(self.node, self.report.title, self.div, entries, ctx)
+            entries += [plan] if plan else []
         section = kept(
             {
                 "title": self.report.title,
                 "code": code,
-                "entry": _entries(self.node, self.report, ctx),
+                "entry": entries,
                 "section": [made for one in self.inner if (made := one.finish(ctx))],
             }
         )

@@ -105,7 +105,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "identifier": identifiers(activity.all("id")),
         "status": _status(activity),
         "category": [*_kinds(relations, ctx)],
-        "intent": "order" if activity.element.get("moodCode") in ("INT", "RQO", "PRMS", "PRP") else "plan",
+        "intent": _intent(activity),
         "doNotPerform": True if activity.negated else None,
         **what,
         "subject": ctx.patient,
@@ -141,6 +141,11 @@ def _kinds(relations: Relations, ctx: Context) -> Iterator[Value]:
     for one in of_kind(_TYPE, relations):
         if found := codeable(one.get("code"), ctx):
             yield found
+
+
+def _intent(activity: Node) -> str:
+    found = mapped("medication-intent", activity.element.get("moodCode"))
+    return found.code if found else "plan"
 
 
 def _status(activity: Node) -> str:

@@ -48,6 +48,11 @@ _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.11388
 _SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
 _ASSERTED = frozenset(["77975-1", "2.16.840.1.113883.10.20.22.4.502"])
 PROBLEM = frozenset(["2.16.840.1.113883.10.20.22.4.4", "2.16.840.1.113883.10.20.1.28"])
+_CATEGORIES = {
+    "problem-list-item": concept("problem-list-item", CATEGORY, "Problem List Item"),
+    "encounter-diagnosis": concept("encounter-diagnosis", CATEGORY, "Encounter Diagnosis"),
+    "health-concern": concept("health-concern", CORE_CATEGORY, "Health Concern"),
+}
 _ONGOING = frozenset(["active", "recurrence", "relapse"])
 _ANY_PROBLEM = frozenset(["55607006", "404684003", "64572001", "282291009", "248536006"])
 """SNOMED CT Problem, Clinical finding, Disease, Diagnosis, Finding of function: negated they mean there is none."""
@@ -115,7 +120,7 @@ def condition(
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
-    if recorder is None and concern is not None:
+    if recorder is None and recorded is None and concern is not None:
         recorder, recorded = recording(concern, ctx)
     body = {
         "extension": _asserted(relations, ctx),
@@ -149,7 +154,7 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations, whe
     """Problem Status wins over the concern's statusCode; what has ended is not active (CF-problems)."""
     code = concern.attribute("statusCode", "code") if concern else None
     if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
-        return {"verificationStatus": concept("entered-in-error", VERIFICATION)}
+        return {"verificationStatus": concept("entered-in-error", VERIFICATION, "Entered in Error")}
     status = next(map(value_code, of_kind(_STATUS, relations)), None)
     found = mapped("problem-status", status) or mapped("condition-clinical", code)
     clinical = found.code if found else None
@@ -157,8 +162,8 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations, whe
         clinical = "inactive" if clinical else "resolved"
     refuted = observation.negated and value_code(observation) not in _ANY_PROBLEM
     return {
-        "clinicalStatus": concept(clinical, CLINICAL) if clinical else None,
-        "verificationStatus": concept("refuted", VERIFICATION) if refuted else None,
+        "clinicalStatus": concept(clinical, CLINICAL, clinical.capitalize()) if clinical else None,
+        "verificationStatus": concept("refuted", VERIFICATION, "Refuted") if refuted else None,
     }
 
 
@@ -168,7 +173,7 @@ def _categories(observation: Node, ctx: Context, category: str | None) -> list[V
     name = category or (known.code if known else None)
     found = []
     if name:
-        found.append(concept(name, CORE_CATEGORY if name == "health-concern" else CATEGORY))
+        found.append(_CATEGORIES[name])
     code = observation.get("code")
     kind = codeable(code, ctx) if code is not None and code.get("code") != "ASSERTION" else None
     return [*found, kind] if kind else found or [absent_concept()]
