@@ -27,8 +27,10 @@ _THINGS = ("Medication", "Substance", "Specimen", "Condition", "Observation", "D
 _PARTIES = frozenset([*_PEOPLE, *_THINGS])
 """What a reference to it says as well."""
 
-_TIMED = ("date", "time", "start", "end", "period", "issued", "recorded", "created", "sent", "onset", "abatement")
-_TIMED += ("authored", "when")
+_TIMED = (
+    *("date", "time", "start", "end", "period", "issued", "recorded", "created", "sent", "onset", "abatement"),
+    *("authored", "when"),
+)
 
 
 _ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD"}
