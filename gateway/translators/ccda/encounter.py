@@ -18,6 +18,9 @@ ACT_CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 CPT = "http://www.ama-assn.org/go/cpt"
 
+_OPEN = ("unknown", "in-progress")
+_PARTED = ("period", "hospitalization")
+_PARTS = frozenset(["ADM", "ATND", "CON", "DIS", "REF", "RESP"])
 _CLASSES = frozenset(["AMB", "EMER", "FLD", "HH", "IMP", "ACUTE", "NONAC", "OBSENC", "PRENC", "SS", "VR"])
 _CPT_CLASSES = (("99211", "99215", "AMB"), ("99221", "99223", "IMP"), ("99281", "99285", "EMER"))
 
@@ -49,15 +52,18 @@ def _same_day(known: Value, other: Value) -> bool:
 
 
 def _unite(known: Value, other: Value) -> None:
+    """What was there first stays; what it lacks comes from the other, the end of the visit with it."""
     if known["type"] == [absent_concept()] and "type" in other:
         known["type"] = []
+    if known["status"] in _OPEN and other["status"] != "planned":
+        known["status"] = other["status"] if other["status"] != "unknown" else known["status"]
     for name, value in other.items():
         if isinstance(value, list) and name in known:
             known[name].extend(one for one in value if one not in known[name])
-        elif (name == "class" and "code" in value and "code" not in known[name]) or (
-            name == "status" and known[name] == "unknown"
-        ):
+        elif name == "class" and "code" in value and "code" not in known[name]:
             known[name] = value
+        elif name in _PARTED and name in known:
+            known[name] = {**value, **known[name]}
         else:
             known.setdefault(name, value)
 
@@ -76,7 +82,12 @@ def encounter_body(node: Node, ctx: Context) -> Value:
         "type": _types(types),
         "subject": ctx.patient,
         "period": period(time, ctx),
-        "hospitalization": {"dischargeDisposition": disposition} if disposition else None,
+        "hospitalization": kept(
+            {
+                "admitSource": codeable(node.get("sdtc:admissionReferralSourceCode"), ctx),
+                "dischargeDisposition": disposition,
+            }
+        ),
     }
 
 
@@ -114,7 +125,7 @@ def _types(types: Value | None) -> list[Value] | None:
 def encompassing(node: Node, ctx: Context) -> Reference | None:
     """componentOf/encompassingEncounter -> Encounter."""
     body = encounter_body(node, ctx)
-    people = [participant(one, "assignedEntity", ctx) for one in node.nodes("responsibleParty")]
+    people = [participant(one, "assignedEntity", ctx, code="RESP") for one in node.nodes("responsibleParty")]
     people += [participant(one, "assignedEntity", ctx) for one in node.nodes("encounterParticipant")]
     body["participant"] = [one for one in people if one]
     place = node.node("location")
@@ -126,14 +137,14 @@ def encompassing(node: Node, ctx: Context) -> Reference | None:
     return add_encounter(node, kept(body), ctx)
 
 
-def participant(node: Node, role: str, ctx: Context) -> Value | None:
-    """One participant: who, in which function, when."""
+def participant(node: Node, role: str, ctx: Context, *, code: str | None = None) -> Value | None:
+    """One participant: who, in which function (`code` where the element itself says it), when."""
     individual = fits(agent(node.get(role), ctx), "Practitioner", "PractitionerRole", "RelatedPerson")
     if individual is None:
         return None
     function = codeable(node.get("sdtc:functionCode"), ctx)
-    code = node.element.get("typeCode")
-    if code in ("ADM", "ATND", "CON", "DIS", "REF") and function is None:
+    code = code or node.element.get("typeCode")
+    if code in _PARTS and function is None:
         function = {"coding": [{"system": PARTICIPATION, "code": code}]}
     return kept(
         {"type": [function] if function else None, "period": period(node.get("time"), ctx), "individual": individual}
