@@ -7,7 +7,8 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 SKIPPED = "skip"
-AUTHORING = frozenset(["author", "informant"])
+AUTHORING = frozenset(["author", "informant", "performer"])
+"""Participations that a Provenance may tell where the resource has no element for them."""
 
 
 class Template(NamedTuple):
@@ -122,7 +123,7 @@ HEADER: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = tuple(
         ),
         ("relatedDocument", ((_COMPOSITION, "relatesTo"),)),
         ("authorization", (("Consent", "identifier category provision policyRule scope"), (_COMPOSITION, "extension"))),
-        ("inFulfillmentOf", ((_COMPOSITION, "extension event"), ("ServiceRequest", "identifier"))),
+        ("inFulfillmentOf", ((_COMPOSITION, "extension event"), ("ServiceRequest", "identifier code"))),
     )
 )
 """Paths of the header below ClinicalDocument -> (type, elements). `@provenance` = or a Provenance of the resource."""

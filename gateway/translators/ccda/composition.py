@@ -10,7 +10,7 @@ from .context import Context, Reference, SectionReport
 from .narrative import xhtml
 from .node import Element, Node, statement_in
 from .participation import extensions
-from .people import fits, organization
+from .people import device_beside, fits, organization
 from .registry import described, named, reader_of
 from .related import associate
 from .sections_known import section_kind
@@ -65,8 +65,11 @@ def version_independent(document: Node) -> Element | None:
 
 
 def _authors(document: Node, ctx: Context) -> list[Reference]:
-    authors = document.nodes("author")
-    return distinct(fits(associate(author.get("assignedAuthor"), ctx), *_AUTHORS) for author in authors)
+    """Who wrote it, and with what software where one author is both."""
+    assigned = [author.get("assignedAuthor") for author in document.nodes("author")]
+    return distinct(
+        found for one in assigned for found in (fits(associate(one, ctx), *_AUTHORS), device_beside(one, ctx))
+    )
 
 
 def _attesters(document: Node, ctx: Context) -> Iterator[Value]:
@@ -85,12 +88,15 @@ def _custodian(document: Node, ctx: Context) -> Reference | None:
 
 
 def _related(document: Node) -> Iterator[Value]:
+    """The document before this one by its id, and by its set where that is another."""
+    own = document.get("setId")
     for related in document.nodes("relatedDocument"):
         code = _REPLACED.get(related.element.get("typeCode") or "")
         parent = related.node("parentDocument")
-        target = parent.get("id") if parent else None
-        if code and target is not None and (named := identifier(target)):
-            yield {"code": code, "targetIdentifier": named}
+        for target in (parent.get("id"), parent.get("setId")) if code and parent else ():
+            named = None if target is None else identifier(target)
+            if named and (own is None or named != identifier(own)):
+                yield {"code": code, "targetIdentifier": named}
 
 
 def sections(document: Node, ctx: Context) -> list[Value]:
@@ -146,7 +152,9 @@ def _narrated(section: Node, ctx: Context) -> _Section:
     text = section.get("text")
     div = None if text is None else xhtml(text, ctx.ids)
     code = coding(section.get("code"))
-    report = SectionReport(code["code"] if code else None, section.text("title"), section_kind(section))
+    report = SectionReport(
+        code["code"] if code else None, section.text("title"), section_kind(section), section.element
+    )
     ctx.sections.append(report)
     return _Section(section, div, [_narrated(inner, ctx) for inner in _sections_of(section)], report)
 

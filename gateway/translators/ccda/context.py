@@ -33,11 +33,12 @@ class Made:
 @dataclass(slots=True)
 class SectionReport:
     """One row of the report: what became of the entries of a section. `kind` is the LOINC code by which its entries
-    are read: its own, or that of its template or title."""
+    are read: its own, or that of its template or title; `source` the section itself."""
 
     code: str | None
     title: str | None
     kind: str | None = None
+    source: Element | None = None
     entries: list[tuple[Element, list[Reference]]] = field(default_factory=list)
     fell_back: list[tuple[Element, str]] = field(default_factory=list)
     not_understood: list[dict[str, str]] = field(default_factory=list)
@@ -55,6 +56,7 @@ class SectionReport:
         return {
             "code": self.code,
             "title": self.title,
+            "xpath": None if self.source is None else path(self.source),
             "seen": len(self.entries),
             "converted": len(made) - fallback,
             "fallback": fallback,

@@ -66,8 +66,7 @@ def provenance(document: Node, composition: Reference, ctx: Context) -> None:
     """A Provenance of the Composition for every author, enterer and verifier with a time of his own. A new version of
     the document updates it."""
     written = ctx.moment(document.get("effectiveTime"))
-    named = document.get("setId")
-    whole = composition["reference"] if named is None else f"{named.get('root')}^{named.get('extension')}"
+    whole = document_name(document, composition)
     for name, role, holder in _TIMED:
         for participation in document.nodes(name):
             time = ctx.moment(participation.get("time"))
@@ -76,6 +75,12 @@ def provenance(document: Node, composition: Reference, ctx: Context) -> None:
                 identity = (ctx.patient_id, "Provenance", whole, role, who["reference"], time)
                 body = {"resourceType": "Provenance", "id": "", **_body(composition, role, who, time)}
                 ctx.keep("Provenance", body, identity, participation.element)
+
+
+def document_name(document: Node, composition: Reference) -> str:
+    """Its set, which its versions have alike; its own where there is none."""
+    named = document.get("setId")
+    return composition["reference"] if named is None else f"{named.get('root')}^{named.get('extension')}"
 
 
 def _tells(role: str, time: str, written: str | None, participation: Node) -> bool:
@@ -88,14 +93,15 @@ def _tells(role: str, time: str, written: str | None, participation: Node) -> bo
 
 
 def _body(target: Reference, role: str, who: Reference, time: str) -> Value:
-    """`recorded` has to be exact to the second: a shorter time stands in `occurred` alone."""
-    exact = len(time) > _INSTANT
-    return kept(
-        {
-            "target": [target],
-            "occurredDateTime": time,
-            "recorded": time if exact else None,
-            "_recorded": None if exact else absent(),
-            "agent": [{"type": concept(role, PARTICIPANT_TYPES), "who": who}],
-        }
-    )
+    body = {
+        "target": [target],
+        "occurredDateTime": time,
+        **recorded(time),
+        "agent": [{"type": concept(role, PARTICIPANT_TYPES), "who": who}],
+    }
+    return kept(body)
+
+
+def recorded(time: str | None) -> Value:
+    """When it was written down, which has to be exact to the second: a shorter time stands in `occurred` alone."""
+    return {"recorded": time} if time and len(time) > _INSTANT else {"_recorded": absent()}

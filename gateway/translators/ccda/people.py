@@ -17,6 +17,7 @@ from .values import Value, absent, codeable, distinct, identifiers, kept
 
 _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
 _PERSONS = ("assignedPerson", "relatedPerson", "playingEntity", "associatedPerson", "informationRecipient")
+_DEVICE = "assignedAuthoringDevice"
 _OWNERS = ("representedOrganization", "scopingOrganization", "receivedOrganization")
 _HIMSELF = frozenset(["SELF", "ONESELF"])
 _TAXONOMY = "2.16.840.1.113883.6.101"
@@ -47,8 +48,8 @@ def _agent(node: Node, ctx: Context) -> Reference | None:
     if is_patient(node, ctx):
         return ctx.patient
     owner = next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
-    if device := node.node("assignedAuthoringDevice"):
-        return _device(node, device, owner, ctx)
+    if person is None and _DEVICE in node:
+        return _device(node, owner, ctx)
     practitioner = _practitioner(node, person, owner, ctx)
     role = codeable(node.get("code"), ctx)
     ids = [] if practitioner else identifiers(node.all("id"))
@@ -106,6 +107,7 @@ def _role(
         "organization": owner,
         "specialty" if specialty else "code": [role] if role else None,
         "telecom": None if practitioner else telecoms(node.all("telecom"), ctx),
+        "location": [place] if practitioner is None and (place := _place(node, ctx)) else None,
     }
     who = practitioner["reference"] if practitioner else " ".join(sorted(str(one["value"]) for one in ids))
     parts = (who, owner["reference"] if owner else "", _coded(code))
@@ -151,21 +153,39 @@ def _not_at_home(value: Value) -> Value:
     return {name: part for name, part in value.items() if part != "home"} if value.get("use") == "home" else value
 
 
-def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> Reference | None:
+def device_beside(element: Element | None, ctx: Context) -> Reference | None:
+    """The software that a person wrote with, where one author is both."""
+    node = None if element is None else Node(element)
+    both = node is not None and _DEVICE in node and any(name in node for name in _PERSONS)
+    return _device(node, None, ctx) if node is not None and both else None
+
+
+def _device(node: Node, owner: Reference | None, ctx: Context) -> Reference | None:
+    """The ids and telecoms of an author who is a person too are that person's."""
+    device, alone = Node(node[_DEVICE]), not any(name in node for name in _PERSONS)
     names = [
         {"name": text, "type": kind}
         for part, kind in (("manufacturerModelName", "model-name"), ("softwareName", "user-friendly-name"))
         if (text := device.text(part))
     ]
     body = {
-        "identifier": identifiers(node.all("id")),
+        "identifier": identifiers(node.all("id")) if alone else None,
         "deviceName": names,
         "type": codeable(device.get("code"), ctx),
-        "contact": telecoms(node.all("telecom"), ctx),
+        "contact": telecoms(node.all("telecom"), ctx) if alone else None,
         "owner": owner,
+        "location": _place(node, ctx) if alone else None,
     }
     found = kept(body)
     return party("Device", found, node, ctx) if found else None
+
+
+def _place(node: Node, ctx: Context) -> Reference | None:
+    """The address of a role whose holder has none in FHIR (a device) or is not named."""
+    where = addresses(node.all("addr"), ctx)
+    if not where:
+        return None
+    return ctx.add_equal("Location", {"_name": absent(), "address": _not_at_home(where[0])}, node.all("addr")[0])
 
 
 def party(kind: str, body: Value, node: Node, ctx: Context, *, told: str | None = None) -> Reference:

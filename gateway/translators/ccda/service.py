@@ -38,7 +38,7 @@ def _event(service: Node, ctx: Context) -> Value:
             "extension": performers,
             "code": [code] if code else None,
             "period": period(service.get("effectiveTime"), ctx),
-            "detail": [team] if team else None,
+            "detail": [team] if team else [{"identifier": one} for one in identifiers(service.all("id"))],
         }
     )
 
@@ -61,7 +61,7 @@ def _care_team(service: Node, members: list[Value], ctx: Context) -> Reference:
         "participant": distinct(members),
     }
     parts = [f"{one.get('root')}^{one.get('extension')}" for one in service.all("id")]
-    identity = (ctx.patient_id, "CareTeam", "serviceEvent", service.attribute("code", "code") or "", *sorted(parts))
+    identity = (ctx.patient_id, "CareTeam", "serviceEvent", *sorted(parts))
     return ctx.keep("CareTeam", {"resourceType": "CareTeam", "id": "", **kept(body)}, identity, service.element)
 
 

@@ -143,7 +143,7 @@ def _without(value: Any, gone: set[str]) -> bool:
         inner = value[key]
         if not isinstance(inner, (dict, list)):
             continue
-        refers = isinstance(inner, dict) and inner.get("reference") in gone
+        refers = isinstance(inner, dict) and isinstance(to := inner.get("reference"), str) and to in gone
         if refers or _without(inner, gone):
             changed = True
             if refers or not inner:

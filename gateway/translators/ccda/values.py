@@ -67,6 +67,12 @@ def absent_concept(element: Element | None = None) -> Value:
     return concept(absent_reason(element), DATA_ABSENT_CODES)
 
 
+def in_words(concept: Value) -> str | None:
+    """What a CodeableConcept says to people."""
+    displays = (coding.get("display") for coding in concept.get("coding", ()))
+    return concept.get("text") or next(filter(None, displays), None)
+
+
 @lru_cache(maxsize=1024)
 def concept(code: str, system: str, display: str | None = None) -> Value:
     """A CodeableConcept of one coding that is ours, not the document's."""
