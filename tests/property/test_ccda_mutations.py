@@ -116,6 +116,38 @@ def test_deep_nesting(deep: mutations.Nesting, times: int) -> None:
         law.check(data)
 
 
+KINDS = (
+    b'observation classCode="OBS"',
+    b'act classCode="ACT"',
+    b'organizer classCode="CLUSTER"',
+    b'procedure classCode="PROC"',
+    b'encounter classCode="ENC"',
+    b'supply classCode="SPLY"',
+    b'substanceAdministration classCode="SBADM"',
+)
+
+
+@pytest.mark.parametrize("template", ["4.3", "4.131", "4.16"])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.split()[0].decode())
+def test_one_entry_that_nests_too_deep_costs_no_other(kind: bytes, template: str) -> None:
+    """As deep as is read, and one level more: by Python's own limit on calls neither is in danger."""
+    wrap = b"component" if kind.startswith(b"organizer") else b"entryRelationship"
+    name = kind.split()[0]
+    start = b'<%b typeCode="SUBJ"><%b moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.%b"/><code code="7"/>'
+    shell = start % (wrap, kind, template.encode())
+    inner = shell * 28 + b"<x/>%b" + b"</%b></%b>" % (name, wrap) * 28
+    fine = b'<entry><observation classCode="OBS" moodCode="EVN"><code code="1"/></observation></entry>'
+    entry = b'<entry><%b moodCode="EVN"><code code="1"/>%b</%b></entry>' % (kind, inner, name)
+    deep = b"<a>" * 12 + b"</a>" * 12
+    for more, missed in ((b"", 0), (deep, 1)):
+        section = b"<section>" + entry.replace(b"%b", more) + fine + b"</section>"
+        result = law.check(body(section) + b"</ClinicalDocument>")
+        assert result is not None
+        [row] = result.report["sections"]
+        reasons = [one["reason"] for one in row["notUnderstood"] if "deeper" in one["reason"]]
+        assert len(reasons) == missed and row["seen"] == 2
+
+
 @pytest.mark.parametrize("path", [path for path in PATHS if path.stem != "doctype"], ids=lambda path: path.stem)
 def test_no_longer_than_so_many_times_the_parse(path: Path) -> None:
     assert law.times_the_parse(path.read_bytes(), 3) <= law.TIMES_THE_PARSE
