@@ -54,21 +54,25 @@ def test_a_fhir_document(path: Path) -> None:
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_everything_in_a_fhir_document_hangs_together(path: Path) -> None:
-    """From the Composition by references; a Provenance by what it is about."""
+    """From the Composition by references, and from a Provenance of what is found there to who took part."""
     bundle = made(path, "document")
-    refers = {entry["fullUrl"]: {*_addresses(entry["resource"])} for entry in bundle["entry"]}
+    resources = {entry["fullUrl"]: entry["resource"] for entry in bundle["entry"]}
+    found = _reached([bundle["entry"][0]["fullUrl"]], resources)
+    told = [url for url, one in resources.items() if one["resourceType"] == "Provenance"]
+    assert all(target["reference"] in found for url in told for target in resources[url]["target"])
+    apart = resources.keys() - _reached([bundle["entry"][0]["fullUrl"], *told], resources)
+    assert {resources[url]["resourceType"] for url in apart} <= {*UNLINKED}
+
+
+def _reached(start: list[str], resources: dict[str, Any]) -> set[str]:
     found: set[str] = set()
-    waiting = [bundle["entry"][0]["fullUrl"]]
+    waiting = [*start]
     while waiting:
         url = waiting.pop()
-        if url in refers and url not in found:
+        if url in resources and url not in found:
             found.add(url)
-            waiting += refers[url]
-
-    apart = [entry["resource"] for entry in bundle["entry"] if entry["fullUrl"] not in found]
-    told = [one for one in apart if one["resourceType"] == "Provenance"]
-    assert {one["resourceType"] for one in apart} <= {"Provenance", *UNLINKED}
-    assert all(target["reference"] in found for one in told for target in one["target"])
+            waiting += _addresses(resources[url])
+    return found
 
 
 def _addresses(value: Any) -> Iterator[str]:

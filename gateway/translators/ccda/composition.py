@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from gateway.fhir.json import Resource
 
@@ -67,9 +68,8 @@ def version_independent(document: Node) -> Element | None:
 def _authors(document: Node, ctx: Context) -> list[Reference]:
     """Who wrote it, and with what software where one author is both."""
     assigned = [author.get("assignedAuthor") for author in document.nodes("author")]
-    return distinct(
-        found for one in assigned for found in (fits(associate(one, ctx), *_AUTHORS), device_beside(one, ctx))
-    )
+    parties = ((fits(associate(one, ctx), *_AUTHORS), device_beside(one, ctx)) for one in assigned)
+    return distinct(chain.from_iterable(parties))
 
 
 def _attesters(document: Node, ctx: Context) -> Iterator[Value]:
