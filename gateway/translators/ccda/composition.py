@@ -176,6 +176,7 @@ def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Refere
     if not known:
         named(statement, report)
     references = [reference for reference in handler(statement, ctx) if reference]
+    ctx.wrapped(statement, references)
     if ctx.beside:
         references += [one for one in ctx.beside if one not in references]
         ctx.beside.clear()

@@ -12,7 +12,7 @@ from gateway.fhir.json import Resource
 
 from .ids import name_based
 from .narrative import Ids
-from .node import Element, Node, children, xpath
+from .node import STATEMENTS, Element, Node, children, xpath
 from .times import Interval, moment
 
 Reference = dict[str, Any]
@@ -78,6 +78,8 @@ class Context:
         self.made: list[Made] = []
         self.intervals: dict[Element, Interval] = {}
         self.people: dict[bytes, Reference | None] = {}
+        self.parts: dict[tuple[bytes, Element], Reference | None] = {}
+        self.told: dict[Element, tuple[Node, list[Reference]]] = {}
         self.parties: dict[tuple[str, ...], Made] = {}
         self.encounters: dict[tuple[str | None, str | None], Made] = {}
         self._same: dict[tuple[str, ...], list[Made]] = {}
@@ -99,7 +101,15 @@ class Context:
         """
         resource: Resource = {"resourceType": kind, "id": "", **body}
         identity = (self.patient_id, kind, *(_identity(node, code) or (_content(body),)), *also)
-        return self.keep(kind, resource, identity, node.element)
+        reference = self.keep(kind, resource, identity, node.element)
+        if node.element.tag in STATEMENTS and _has_witness(node):
+            self.told.setdefault(node.element, (node, []))[1].append(reference)
+        return reference
+
+    def wrapped(self, statement: Node, references: list[Reference]) -> None:
+        """What a statement that has no resource of its own became has its witnesses."""
+        if statement.element not in self.told and _has_witness(statement):
+            self.told[statement.element] = (statement, references[:])
 
     def add_equal(self, kind: str, body: Resource, source: Element) -> Reference:
         """As `add`, for what is the same resource wherever it says the same (a Medication, a Specimen)."""
@@ -156,6 +166,10 @@ class Context:
         if lost:
             self.once(lost, element)
         return text
+
+
+def _has_witness(node: Node) -> bool:
+    return "author" in node or "performer" in node or "informant" in node
 
 
 def _identity(node: Node, code: Element | None) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from .node import Element, Node, folded, xpath_in
 from .participation import provenance
 from .patient import patient, patient_key
 from .people import merge_nameless
+from .provenance import witnesses
 from .registry import discover
 from .times import aware, zone_of
 from .unstructured import unstructured
@@ -134,7 +135,9 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
     provenance(document, ctx.add("Composition", composition, document), ctx)
     merge_nameless(ctx)
     ctx.settle()
-    leave_out_invalid(ctx, link(ctx))
+    unknown = link(ctx)
+    witnesses(ctx)
+    leave_out_invalid(ctx, unknown)
 
 
 def _sources(ctx: Context, patient: Node) -> list[dict[str, str]]:

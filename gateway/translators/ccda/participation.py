@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 from .context import Context, Reference
 from .node import Node
+from .provenance import PARTICIPANT_TYPES, provenance_body
 from .related import associate
-from .values import Value, absent, absent_concept, codeable, concept, identifiers, kept
+from .values import Value, absent_concept, codeable, concept, identifiers, kept
 
 CCDA = "http://hl7.org/fhir/us/ccda/StructureDefinition/"
 VERSION_NUMBER = "http://hl7.org/fhir/StructureDefinition/composition-clinicaldocument-versionNumber"
-PARTICIPANT_TYPES = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 _ROLES = {
     "dataEnterer": ("DataEnterer", ("assignedEntity",)),
@@ -28,7 +28,6 @@ _TIMED = (
     ("dataEnterer", "enterer", "assignedEntity"),
     ("participant", _VERIFIER, "associatedEntity"),
 )
-_INSTANT = 19
 
 
 def extensions(document: Node, ctx: Context) -> list[Value]:
@@ -78,7 +77,8 @@ def provenance(document: Node, composition: Reference, ctx: Context) -> None:
             who = associate(participation.get(holder), ctx, participation)
             if time and who and _tells(role, time, written, participation):
                 identity = (ctx.patient_id, "Provenance", whole, role, who["reference"], time)
-                body = {"resourceType": "Provenance", "id": "", **_body(composition, role, who, time)}
+                agent = {"type": concept(role, PARTICIPANT_TYPES), "who": who}
+                body = {"resourceType": "Provenance", "id": "", **provenance_body([composition], [agent], {"occurredDateTime": time})}
                 ctx.keep("Provenance", body, identity, participation.element)
 
 
@@ -89,17 +89,3 @@ def _tells(role: str, time: str, written: str | None, participation: Node) -> bo
         verified = participation.element.get("typeCode") == "VRF"
         return verified and not (written and time[:10] > written[:10])
     return role != "author" or time != written
-
-
-def _body(target: Reference, role: str, who: Reference, time: str) -> Value:
-    """`recorded` has to be exact to the second: a shorter time stands in `occurred` alone."""
-    exact = len(time) > _INSTANT
-    return kept(
-        {
-            "target": [target],
-            "occurredDateTime": time,
-            "recorded": time if exact else None,
-            "_recorded": None if exact else absent(),
-            "agent": [{"type": concept(role, PARTICIPANT_TYPES), "who": who}],
-        }
-    )

@@ -35,11 +35,14 @@ def organization(element: Element | None, ctx: Context) -> Reference | None:
 
 def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None:
     """Documents repeat the same author block hundreds of times: the same bytes are the same party."""
+    if (kind, element) in ctx.parts:
+        return ctx.parts[kind, element]
     key = kind + etree.tostring(element, with_tail=False)
     if key not in ctx.people:
         make = _agent if kind == b"agent" else _organization
         ctx.people[key] = make(Node(element), ctx)
-    return ctx.people[key]
+    found = ctx.parts[kind, element] = ctx.people[key]
+    return found
 
 
 def _agent(node: Node, ctx: Context) -> Reference | None:
