@@ -23,7 +23,7 @@ from .node import Element, Node, folded, xpath_in
 from .participation import provenance
 from .patient import patient, patient_key
 from .people import merge_nameless
-from .provenance import witnesses
+from .provenance import add_provenance, witnesses
 from .registry import discover
 from .times import aware, zone_of
 from .unstructured import unstructured
@@ -133,10 +133,11 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
         composition["section"] = found
     unstructured(document, composition, ctx)
     provenance(document, ctx.add("Composition", composition, document), ctx)
+    told = witnesses(ctx)
     merge_nameless(ctx)
     ctx.settle()
     unknown = link(ctx)
-    witnesses(ctx)
+    add_provenance(told, ctx)
     leave_out_invalid(ctx, unknown)
 
 

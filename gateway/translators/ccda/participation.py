@@ -78,7 +78,11 @@ def provenance(document: Node, composition: Reference, ctx: Context) -> None:
             if time and who and _tells(role, time, written, participation):
                 identity = (ctx.patient_id, "Provenance", whole, role, who["reference"], time)
                 agent = {"type": concept(role, PARTICIPANT_TYPES), "who": who}
-                body = {"resourceType": "Provenance", "id": "", **provenance_body([composition], [agent], {"occurredDateTime": time})}
+                body = {
+                    "resourceType": "Provenance",
+                    "id": "",
+                    **provenance_body([composition], [agent], {"occurredDateTime": time}),
+                }
                 ctx.keep("Provenance", body, identity, participation.element)
 
 

@@ -7,12 +7,13 @@ One Provenance per time and those who acted then, for all resources of which the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from gateway.fhir.json import Resource
 
 from .context import Context, Made, Reference
 from .ids import name_based
-from .node import STATEMENTS, V3, Element, Node, child_of, children
+from .node import V3, Element, Node, child_of, children
 from .related import associate
 from .values import Value, absent, codeable, concept, kept, timed
 
@@ -36,48 +37,78 @@ _DATES = ("recordedDate", "authoredOn", "recorded", "date", "dateTime", "recorde
 _PAYING = "Coverage"
 """Whoever performs in a policy pays or guarantees: no act of which a Provenance could tell."""
 
-Told = tuple[Element, Value, Value]
-"""Where it is told, when, and the agent."""
+
+class Part(NamedTuple):
+    """One participation: in which role, where it is told, who, when, and the agent of a Provenance."""
+
+    role: str
+    element: Element
+    who: Reference | None
+    when: Value
+    agent: Value
 
 
-def witnesses(ctx: Context) -> None:
-    """Take in a Provenance for all that is told of entries and stands in none of their resources. It comes when the
-    ids are settled: its own is made of theirs."""
-    bodies = {made.reference["reference"]: made.body for made in ctx.made} if ctx.told else {}
-    bodies[ctx.patient["reference"]] = ctx.person
-    found: dict[str, tuple[list[Told], dict[str, Reference]]] = {}
-    for node, references in ctx.told.values():
-        for reference in references:
-            body = bodies.get(reference.get("reference", ""))
-            if body is not None:
-                _gather(node, reference, body, found, ctx)
-    ctx.made += [_provenance(told, [*targets.values()], ctx) for told, targets in found.values()]
+class Witnessed(NamedTuple):
+    """What a statement became, and who took part in it. `author_only`: it names no performer of its own."""
+
+    references: list[Reference]
+    parts: list[Part]
+    author_only: bool
 
 
-def _gather(
-    node: Node, target: Reference, body: Resource, found: dict[str, tuple[list[Told], dict[str, Reference]]], ctx: Context
-) -> None:
-    by_time: dict[str, list[Told]] = {}
-    for told in _untold(node, body, ctx):
-        by_time.setdefault(str(told[1]), []).append(told)
-    for time, several in by_time.items():
-        key = f"{time} {[agent for _, _, agent in several]}"
-        found.setdefault(key, (several, {}))[1].setdefault(target["reference"], target)
+def witnesses(ctx: Context) -> list[Witnessed]:
+    """Everybody who took part in the entries; it makes those whom no resource refers to."""
+    return [
+        Witnessed(references, [*_parts(node, ctx)], "performer" not in node)
+        for node, references in ctx.told.values()
+        if references
+    ]
 
 
-def _untold(node: Node, body: Resource, ctx: Context) -> Iterator[Told]:
-    """Those whom the resource does not name, or at another time."""
-    for role, places in _PLACES.items():
-        if role not in node or (role == "performer" and body["resourceType"] == _PAYING):
-            continue
-        if role == "author" and "performer" in node:
-            places = places[:-1]
-        named = [who for place in places if place in body for who in _references(body[place])]
+def _parts(node: Node, ctx: Context) -> Iterator[Part]:
+    for role in _PLACES:
         for element in node.all(role):
             who = _party(element, ctx)
             when = timed("occurred", child_of(element, _TIME), ctx)
-            if (who not in named and (who or when)) or not _is_dated(when, body):
-                yield element, when, _agent(role, who, element, ctx)
+            if who or when:
+                yield Part(role, element, who, when, _agent(role, who, element, ctx))
+
+
+def add_provenance(told: list[Witnessed], ctx: Context) -> None:
+    """Take in what of it stands in none of the resources. It comes when the ids are settled: those of a Provenance are
+    made of theirs."""
+    bodies = {made.reference["reference"]: made.body for made in ctx.made}
+    bodies[ctx.patient["reference"]] = ctx.person
+    found: Found = {}
+    for one in told:
+        for target in one.references:
+            body = bodies.get(target.get("reference", ""))
+            if body is not None:
+                _gather(one, target, body, found)
+    ctx.made += [_provenance(parts, [*targets.values()], ctx) for parts, targets in found.values()]
+
+
+Found = dict[str, tuple[list[Part], dict[str, Reference]]]
+
+
+def _gather(one: Witnessed, target: Reference, body: Resource, found: Found) -> None:
+    """Those who acted at the same time have one Provenance."""
+    by_time: dict[str, list[Part]] = {}
+    for part in one.parts:
+        if not _stands(part, one, body):
+            by_time.setdefault(str(part.when), []).append(part)
+    for time, parts in by_time.items():
+        key = f"{time} {[part.agent for part in parts]}"
+        found.setdefault(key, (parts, {}))[1].setdefault(target["reference"], target)
+
+
+def _stands(part: Part, one: Witnessed, body: Resource) -> bool:
+    """Whether the resource names him, and the time of writing."""
+    if part.role == "performer" and body["resourceType"] == _PAYING:
+        return True
+    places = [name for name in _PLACES[part.role] if one.author_only or part.role != "author" or name != "performer"]
+    named = any(part.who == who for name in places if name in body for who in _references(body[name]))
+    return (named or part.who is None) and _is_dated(part.when, body)
 
 
 def _is_dated(when: Value, body: Resource) -> bool:
@@ -110,13 +141,17 @@ def _agent(role: str, who: Reference | None, element: Element, ctx: Context) -> 
     )
 
 
-def _provenance(told: list[Told], targets: list[Reference], ctx: Context) -> Made:
-    agents = [agent for _, _, agent in told]
-    body = provenance_body(targets, agents, told[0][1])
-    parts = [*map(str, agents), str(told[0][1]), *sorted(target["reference"] for target in targets)]
-    identity = (ctx.patient_id, "Provenance", *parts)
-    resource = {"resourceType": "Provenance", "id": name_based(*identity), **body}
-    return Made("Provenance", resource, identity, {"reference": f"Provenance/{resource['id']}"}, told[0][0])
+def _provenance(parts: list[Part], targets: list[Reference], ctx: Context) -> Made:
+    agents, when = [part.agent for part in parts], parts[0].when
+    identity = (
+        ctx.patient_id,
+        "Provenance",
+        *map(str, agents),
+        str(when),
+        *sorted(one["reference"] for one in targets),
+    )
+    resource = {"resourceType": "Provenance", "id": name_based(*identity), **provenance_body(targets, agents, when)}
+    return Made("Provenance", resource, identity, {"reference": f"Provenance/{resource['id']}"}, parts[0].element)
 
 
 def provenance_body(targets: list[Reference], agents: list[Value], when: Value) -> Value:
