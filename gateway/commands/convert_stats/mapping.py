@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 SKIPPED = "skip"
 AUTHORING = frozenset(["author", "informant", "performer"])
-"""Who took part in what is told: in the resource's own elements or a Provenance of it, which has types of agents for all
-three (issue 4: "Author, performer and informant of an entry"; a Condition, for one, has no element for a performer)."""
+"""Who took part in what is told: in the resource's own elements or a Provenance of it, which has types of agents for
+all three (issue 4: "Author, performer and informant of an entry"; a Condition has no element for a performer)."""
 
 
 class Template(NamedTuple):

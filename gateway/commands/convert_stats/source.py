@@ -159,8 +159,9 @@ def _own(element: Any, name: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _numbers(root: str) -> bool:
-    """Whether a root by itself names nothing but who gives numbers out (HL7's registry of them: NPI, SSN, ...)."""
-    return not root or root.startswith("2.16.840.1.113883.4.")
+    """Whether a root by itself names nothing but who gives numbers out (HL7's registry of them: NPI, SSN, ...; the
+    FDA, of unique device identifiers)."""
+    return not root or root.startswith("2.16.840.1.113883.4.") or root == "2.16.840.1.113883.3.3719"
 
 
 def _measured(element: Any, name: str, written: str) -> tuple[str, str | None]:

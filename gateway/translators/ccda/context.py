@@ -102,12 +102,16 @@ class Context:
         resource: Resource = {"resourceType": kind, "id": "", **body}
         identity = (self.patient_id, kind, *(_identity(node, code) or (_content(body),)), *also)
         reference = self.keep(kind, resource, identity, node.element)
-        if node.element.tag in STATEMENTS and _has_witness(node):
-            self.told.setdefault(node.element, (node, []))[1].append(reference)
+        self.witnessed(node, reference)
         return reference
 
+    def witnessed(self, node: Node, reference: Reference) -> None:
+        """Whoever wrote, did or told a statement did so of what it became (`provenance.py`)."""
+        if node.element.tag in STATEMENTS and _has_witness(node):
+            self.told.setdefault(node.element, (node, []))[1].append(reference)
+
     def wrapped(self, statement: Node, references: list[Reference]) -> None:
-        """What a statement that has no resource of its own became has its witnesses."""
+        """The same for a statement that has no resource of its own: of all that it holds."""
         if statement.element not in self.told and _has_witness(statement):
             self.told[statement.element] = (statement, references[:])
 
@@ -169,7 +173,7 @@ class Context:
 
 
 def _has_witness(node: Node) -> bool:
-    return "author" in node or "performer" in node or "informant" in node
+    return "author" in node or "performer" in node or "informant" in node or "participant" in node
 
 
 def _identity(node: Node, code: Element | None) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def _agent(node: Node, ctx: Context) -> Reference | None:
     practitioner = _practitioner(node, person, owner, ctx)
     role = codeable(node.get("code"), ctx)
     ids = [] if practitioner else identifiers(node.all("id"))
-    if (practitioner and (owner or role)) or (owner and (ids or role)):
+    if (practitioner and (owner or role)) or (owner and (ids or role or _has_own_place(node, owner, ctx))):
         return _role(node, practitioner, owner, role, ids, ctx)
     return practitioner or owner
 
@@ -108,12 +108,28 @@ def _role(
         "practitioner": practitioner,
         "organization": owner,
         "specialty" if specialty else "code": [role] if role else None,
+        "location": [place] if (place := None if practitioner else _place(node, ctx)) else None,
         "telecom": None if practitioner else telecoms(node.all("telecom"), ctx),
     }
     who = practitioner["reference"] if practitioner else " ".join(sorted(str(one["value"]) for one in ids))
     parts = (who, owner["reference"] if owner else "", _coded(code))
     resource = {"resourceType": "PractitionerRole", "id": "", **kept(body)}
     return ctx.keep("PractitionerRole", resource, (ctx.patient_id, "PractitionerRole", *parts), node.element)
+
+
+def _place(node: Node, ctx: Context) -> Reference | None:
+    """Where somebody is whom nobody names, or a device: neither a role nor a Device has an address of its own in R4."""
+    where = addresses(node.all("addr"), ctx)
+    if not where:
+        return None
+    return ctx.add_equal("Location", {"_name": absent(), "address": where[0]}, node.element)
+
+
+def _has_own_place(node: Node, owner: Reference, ctx: Context) -> bool:
+    """Whether there is an address or a number that its organization has not."""
+    known = next((made.body for made in ctx.parties.values() if made.reference is owner), {})
+    said = (("address", addresses(node.all("addr"), ctx)), ("telecom", telecoms(node.all("telecom"), ctx)))
+    return any(_not_at_home(one) not in known.get(name, ()) for name, found in said for one in found)
 
 
 def in_function(who: Reference, function: Element, ctx: Context) -> Reference:
@@ -165,6 +181,7 @@ def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> 
         "deviceName": names,
         "type": codeable(device.get("code"), ctx),
         "contact": telecoms(node.all("telecom"), ctx),
+        "location": _place(node, ctx),
         "owner": owner,
     }
     found = kept(body)

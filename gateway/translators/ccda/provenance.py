@@ -14,6 +14,7 @@ from gateway.fhir.json import Resource
 from .context import Context, Made, Reference
 from .ids import name_based
 from .node import V3, Element, Node, child_of, children
+from .people import fits
 from .related import associate
 from .values import Value, absent, codeable, concept, kept, timed
 
@@ -22,14 +23,21 @@ PARTICIPANT_TYPES = "http://terminology.hl7.org/CodeSystem/provenance-participan
 _INSTANT = 19
 _TIME = V3 + "time"
 _FUNCTIONS = frozenset([V3 + "functionCode", "{urn:hl7-org:sdtc}functionCode"])
-_HOLDERS = frozenset(V3 + name for name in ("assignedAuthor", "assignedEntity", "relatedEntity"))
+_HOLDERS = frozenset(V3 + name for name in ("assignedAuthor", "assignedEntity", "relatedEntity", "participantRole"))
 
 _PLACES = {
     "author": ("recorder", "requester", "author", "source", "expressedBy", "operator", "sender", "performer"),
     "performer": ("performer", "participant", "payor"),
     "informant": ("asserter", "reportedReference"),
+    "verifier": ("verification",),
+    "custodian": ("organization",),
+    "enterer": (),
 }
-"""Participation -> the elements of a resource that say who it is."""
+"""Type of agent -> the elements of a resource that say who it is."""
+
+_ROLES = ("author", "performer", "informant")
+_PARTICIPANTS = {"VRF": "verifier", "CST": "custodian", "ENT": "enterer"}
+"""The type codes of those `participant` who took part as an agent does."""
 
 _DATES = ("recordedDate", "authoredOn", "recorded", "date", "dateTime", "recordedOn")
 """The elements that say when it was written."""
@@ -59,19 +67,30 @@ class Witnessed(NamedTuple):
 def witnesses(ctx: Context) -> list[Witnessed]:
     """Everybody who took part in the entries; it makes those whom no resource refers to."""
     return [
-        Witnessed(references, [*_parts(node, ctx)], "performer" not in node)
+        Witnessed(references, [*_parts(node, references, ctx)], "performer" not in node)
         for node, references in ctx.told.values()
         if references
     ]
 
 
-def _parts(node: Node, ctx: Context) -> Iterator[Part]:
-    for role in _PLACES:
+def _parts(node: Node, references: list[Reference], ctx: Context) -> Iterator[Part]:
+    pays = all(fits(one, _PAYING) for one in references)
+    for role, element in _participations(node):
+        if pays and role == "performer":
+            continue
+        who = _party(element, ctx)
+        when = timed("occurred", child_of(element, _TIME), ctx)
+        if who or when:
+            yield Part(role, element, who, when, _agent(role, who, element, ctx))
+
+
+def _participations(node: Node) -> Iterator[tuple[str, Element]]:
+    for role in _ROLES:
         for element in node.all(role):
-            who = _party(element, ctx)
-            when = timed("occurred", child_of(element, _TIME), ctx)
-            if who or when:
-                yield Part(role, element, who, when, _agent(role, who, element, ctx))
+            yield role, element
+    for element in node.all("participant"):
+        if role := _PARTICIPANTS.get(element.get("typeCode") or "", ""):
+            yield role, element
 
 
 def add_provenance(told: list[Witnessed], ctx: Context) -> None:
@@ -104,8 +123,6 @@ def _gather(one: Witnessed, target: Reference, body: Resource, found: Found) -> 
 
 def _stands(part: Part, one: Witnessed, body: Resource) -> bool:
     """Whether the resource names him, and the time of writing."""
-    if part.role == "performer" and body["resourceType"] == _PAYING:
-        return True
     places = [name for name in _PLACES[part.role] if one.author_only or part.role != "author" or name != "performer"]
     named = any(part.who == who for name in places if name in body for who in _references(body[name]))
     return (named or part.who is None) and _is_dated(part.when, body)

@@ -12,7 +12,7 @@ from gateway.translators.ccda.dosage import dosage
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.people import agent, fits, recording
+from gateway.translators.ccda.people import agent, fits, organization, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
 from gateway.translators.ccda.sections.dispenses import dispense
@@ -131,6 +131,8 @@ def _beside(relations: Relations, request: Reference, what: Value, ctx: Context)
         return
     supplies = [one for _, one in relations if one.element.tag.endswith("}supply")]
     for one in supplies:
+        if one.element.get("moodCode") == "INT":
+            ctx.witnessed(one, request)
         if one.element.get("moodCode") == "EVN" and (handed := dispense(one, ctx, order=request, what=what)):
             ctx.beside.append(handed)
     others([one for one in relations if not one[1].element.tag.endswith("}supply")], ctx, _READ)
@@ -180,8 +182,18 @@ def _ordered(supply: Node, ctx: Context) -> Value:
             "validityPeriod": period(supply.get("effectiveTime"), ctx),
             "numberOfRepeatsAllowed": _repeats(supply.attribute("repeatNumber", "value")),
             "quantity": quantity(supply.get("quantity")),
+            "performer": _dispenser(supply, ctx),
         }
     )
+
+
+def _dispenser(supply: Node, ctx: Context) -> Reference | None:
+    """The pharmacy: R4 has room for an organization."""
+    for performer in supply.nodes("performer"):
+        entity = performer.node("assignedEntity")
+        if entity and (found := organization(entity.get("representedOrganization"), ctx)):
+            return found
+    return None
 
 
 def _repeats(text: str | None) -> int | None:

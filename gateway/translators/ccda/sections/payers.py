@@ -57,11 +57,11 @@ def policy_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
 def planned_coverage(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Planned Coverage: who is expected to pay for what is planned; its inner act has the kind of payer."""
     for _, inner in related(act):
-        yield coverage(inner, ctx)
+        yield coverage(inner, ctx, plan=act)
 
 
-def coverage(policy: Node, ctx: Context) -> Reference | None:
-    """None when nothing is said of the policy."""
+def coverage(policy: Node, ctx: Context, *, plan: Node | None = None) -> Reference | None:
+    """None when nothing is said of the policy. `plan`: the act around it that has a number of its own."""
     payer = _performer(policy, _PAYER, ctx)
     covered, holder = _role(policy, "COV"), _role(policy, "HLD")
     kind = codeable(policy.get("code"), ctx)
@@ -70,7 +70,7 @@ def coverage(policy: Node, ctx: Context) -> Reference | None:
     status = mapped("coverage-status", policy.attribute("statusCode", "code"))
     member = _member_id(covered)
     body = {
-        "identifier": _unique([*identifiers(policy.all("id")), *([member] if member else [])]),
+        "identifier": _unique([*_ids(policy), *(_ids(plan) if plan else []), *([member] if member else [])]),
         "status": status.code if status else None,
         "_status": None if status else absent(),
         "type": kind,
@@ -93,6 +93,10 @@ def _authorized(policy: Node, ctx: Context) -> None:
             ctx.once("an insurer's authorization stays in the narrative only", statement.element)
         elif statement.element.get("moodCode") != "DEF":
             others([(kind, statement)], ctx)
+
+
+def _ids(act: Node) -> list[Value]:
+    return identifiers(act.all("id"))
 
 
 def _unique(found: list[Value]) -> list[Value]:
