@@ -239,7 +239,7 @@ ALL = (
             "communication.language",
         ),
         (invariant("us-core-8: a name without family and given", rules.is_named), rules.extensions),
-        (told("gender"),),
+        (told("gender"), rules.listed),
     ),
     Profile(
         "us-core-practitioner",

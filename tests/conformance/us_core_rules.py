@@ -151,3 +151,11 @@ def is_implanted(one: Resource) -> bool:
     produced = ("manufactureDate", "expirationDate", "lotNumber", "serialNumber", "distinctIdentifier")
     carriers = one.get("udiCarrier", ())
     return all("deviceIdentifier" in carrier for carrier in carriers) and any(name in one for name in produced)
+
+
+def listed(one: Resource) -> Iterator[str]:
+    """The details of race and ethnicity are of the CDC's list (required)."""
+    for extension in one.get("extension", ()):
+        for part in extension.get("extension", ()):
+            if part["url"] == "detailed" and part["valueCoding"].get("system") != "urn:oid:2.16.840.1.113883.6.238":
+                yield f"{extension['url']} has a detail of another list"

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 SKIPPED = "skip"
 AUTHORING = frozenset(["author", "informant", "performer"])
-"""Who took part in what is told: in the resource's own elements or a Provenance of it, which has types of agents for
-all three (issue 4: "Author, performer and informant of an entry"; a Condition has no element for a performer)."""
+"""Participations that a Provenance may tell where the resource has no element for them."""
 
 
 class Template(NamedTuple):
@@ -124,7 +123,7 @@ HEADER: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = tuple(
         ),
         ("relatedDocument", ((_COMPOSITION, "relatesTo"),)),
         ("authorization", (("Consent", "identifier category provision policyRule scope"), (_COMPOSITION, "extension"))),
-        ("inFulfillmentOf", ((_COMPOSITION, "extension event"), ("ServiceRequest", "identifier"))),
+        ("inFulfillmentOf", ((_COMPOSITION, "extension event"), ("ServiceRequest", "identifier code"))),
     )
 )
 """Paths of the header below ClinicalDocument -> (type, elements). `@provenance` = or a Provenance of the resource."""

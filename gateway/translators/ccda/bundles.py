@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
@@ -14,9 +13,8 @@ from gateway.fhir.json import Resource
 from gateway.identity.keys import never
 
 from .context import Context, Reference
-from .ids import full_url
+from .ids import full_url, is_uuid
 from .node import Node
-from .profiles import NPI, is_npi
 from .values import URI, Value, identifier, kept
 
 _INSTANT = 19
@@ -94,30 +92,30 @@ def _document(document: Node, ctx: Context, assembled: str | None) -> Resource:
 
 
 def _transaction(document: Node, ctx: Context, _assembled: str | None) -> Resource:
-    """A conditional PUT per resource, by an identifier that is in it; the Patient under the caller's id where none of
-    his may serve. What has no identifier in R4 is created, and what a Binary holds stands in the attachment."""
+    """A conditional PUT per resource, by an identifier that is in it. What has no identifier in R4 is created, and what
+    a Binary holds stands in the attachment."""
     listed = entries_of(ctx)
     data = {reference["reference"]: body["data"] for body, reference in listed if body["resourceType"] == "Binary"}
     listed = [entry for entry in listed if entry[0]["resourceType"] != "Binary"]
     urls = _urls(listed)
-    said = Counter(condition for body, _ in listed for condition in _conditions(body))
     entries = []
     for body, reference in listed:
         resource: Resource = _linked(body, urls, data)
-        request = _request(resource, reference, said)
+        request = _request(resource, reference)
         if "?" in request["url"] or request["method"] == "POST":
             resource.pop("id")
         entries.append({"fullUrl": urls[reference["reference"]], "resource": resource, "request": request})
     return _bundle("transaction", _version(document), entries)
 
 
-def _request(resource: Resource, reference: Reference, said: Counter[str]) -> Value:
-    """How the server is to find it. A person, place or organization by its own identifier, if it alone has it here.
-    Of a statement about the patient documents repeat ids on others, even of other patients: it gets our identifier,
-    which is made of whose statement it is, its ids, its code and its times."""
+def _request(resource: Resource, reference: Reference) -> Value:
+    """How the server is to find it: the patient and the document by their own identifier. Of everything else documents
+    repeat ids on others, of other patients too, and one that two have would refuse the whole transaction: it gets our
+    identifier, which is made of whose statement it is, its ids, its code and its times. A patient whose numbers may not
+    serve has the caller's id: as an identifier where it is a UUID, which nobody else has, else as the server's own."""
     kind = resource["resourceType"]
-    own = next((one for one in _conditions(resource) if said[one] == 1), None) if kind in _SELF_NAMED else None
-    if own or kind == "Patient":
+    own = next(_conditions(resource), None) if kind in _SELF_NAMED else None
+    if own or (kind == "Patient" and not is_uuid(resource["id"])):
         return {"method": "PUT", "url": own or reference["reference"]}
     if kind in _NAMELESS or (kind == "Composition" and "identifier" in resource):
         return {"method": "POST", "url": kind}
@@ -129,7 +127,7 @@ def _request(resource: Resource, reference: Reference, said: Counter[str]) -> Va
     return {"method": "PUT", "url": _asked(kind, ours)}
 
 
-_SELF_NAMED = frozenset(["Composition", "Device", "Location", "Organization", "Patient", "Practitioner"])
+_SELF_NAMED = frozenset(["Composition", "Patient"])
 _NAMELESS = frozenset(["Provenance"])
 """The one type that we make whose R4 form has no identifier."""
 
@@ -178,12 +176,12 @@ def _linked(value: Any, urls: dict[str, str], data: dict[str, str] | None = None
 
 def _conditions(resource: Resource) -> Iterator[str]:
     """`Type?identifier=system|value` for every identifier that may say which one is meant: no OID that names only who
-    numbers things, no number that is a placeholder, an example or shared; of providers' numbers those that can be."""
+    numbers things, no number that is a placeholder, an example or shared."""
     said = resource.get("identifier", ())
     for one in [said] if isinstance(said, dict) else said:
         system, value = one.get("system"), one.get("value", "")
         bare = system == URI and not value.startswith("urn:uuid:")
-        if system and value and not bare and (is_npi(value) if system == NPI else never(one) is None):
+        if system and value and not bare and never(one) is None:
             yield _asked(resource["resourceType"], one)
 
 

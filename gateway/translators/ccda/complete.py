@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cache
 
 from gateway.fhir.json import Resource
 
 from .context import Context
+from .patient import CORE
 from .profiles import profile_of
 from .stand_ins import add_stand_ins
 
 
 def complete(ctx: Context, *, person: bool) -> None:
     """`person`: the Patient too."""
-    resources = [*_resources(ctx, person=person)]
+    resources = [made.body for made in ctx.made]
+    if person:
+        resources.append(ctx.person)
     add_stand_ins(resources)
     for resource in resources:
-        if profile := profile_of(resource):
-            resource["meta"] = {**resource.get("meta", {}), "profile": [profile]}
+        if name := profile_of(resource):
+            claim = _claim(name)
+            resource["meta"] = {**resource["meta"], **claim} if "meta" in resource else claim
 
 
-def _resources(ctx: Context, *, person: bool) -> Iterator[Resource]:
-    if person:
-        yield ctx.person
-    for made in ctx.made:
-        yield made.body
+@cache
+def _claim(name: str) -> Resource:
+    """One for all who claim it: nobody changes it any more."""
+    return {"profile": [CORE + name]}

@@ -11,6 +11,7 @@ from gateway.fhir import json
 from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
 
+from .attribution import attributions
 from .bundles import entries_of, form_of, instant_of
 from .complete import complete
 from .composition import header, sections
@@ -19,12 +20,12 @@ from .document import MAX_BYTES, parse
 from .encounter import encompassing
 from .ids import full_url, is_fhir_id
 from .links import link
-from .node import Element, Node, folded, xpath_in
+from .node import Node, folded
 from .participation import provenance
 from .patient import patient, patient_key
 from .people import merge_nameless
-from .provenance import add_provenance, witnesses
 from .registry import discover
+from .sameness import merge_parties
 from .times import aware, zone_of
 from .unstructured import unstructured
 from .validity import leave_out_invalid
@@ -53,7 +54,7 @@ class Converted:
         self, bundle: Resource, ctx: Context, document: Node, role: Node | None, *, trace: bool = False
     ) -> None:
         self.issues = tuple(ctx.issues)
-        self.report = {"sections": [section.to_json() for section in ctx.sections]}
+        self.report = {"sections": [section.to_json(ctx.path) for section in ctx.sections]}
         if trace:
             self.report["resources"] = _sources(ctx, role or document)
         self.patient_key = patient_key(role)
@@ -71,10 +72,20 @@ class Converted:
         return self._bundle
 
     def outcome(self) -> Resource:
-        """OperationOutcome: what was noticed, and every entry that no code understood."""
-        missed = [one for section in self.report["sections"] for one in section["notUnderstood"]]
-        unread = [Issue("warning", "not-supported", one["reason"], one["xpath"]) for one in missed]
-        return outcome([*self.issues, *unread])
+        """OperationOutcome: what was noticed, every entry that no code understood or only its element told, and what
+        became of each section."""
+        rows = self.report["sections"]
+        missed = [
+            Issue("warning", "not-supported", one["reason"], one["xpath"])
+            for row in rows
+            for one in row["notUnderstood"]
+        ]
+        guessed = [
+            Issue("information", "informational", one["reason"], one["xpath"])
+            for row in rows
+            for one in row["fellBack"]
+        ]
+        return outcome([*self.issues, *missed, *guessed, *map(_counted, rows)])
 
     def __getstate__(self) -> tuple[Any, ...]:
         keys = (self.patient_key, self.document_key, self.effective_time)
@@ -83,6 +94,13 @@ class Converted:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.issues, self.report, self.patient_key, self.document_key, self.effective_time, self.encoded = state
         self._bundle = None
+
+
+def _counted(row: dict[str, Any]) -> Issue:
+    """Without the title: an outcome holds no words of the document."""
+    counts = (row["seen"], row["converted"], row["fallback"], len(row["notUnderstood"]))
+    told = "section {}: {} entries, {} converted, {} by their element alone, {} not understood"
+    return Issue("information", "informational", told.format(row["code"] or "without code", *counts), row["xpath"])
 
 
 def convert(
@@ -132,24 +150,23 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
     if found := sections(document, ctx):
         composition["section"] = found
     unstructured(document, composition, ctx)
-    provenance(document, ctx.add("Composition", composition, document), ctx)
-    told = witnesses(ctx)
+    whole = ctx.add("Composition", composition, document)
+    provenance(document, whole, ctx)
+    attributions(document, whole, ctx)
     merge_nameless(ctx)
     ctx.settle()
-    unknown = link(ctx)
-    add_provenance(told, ctx)
-    leave_out_invalid(ctx, unknown)
+    merge_parties(ctx)
+    leave_out_invalid(ctx, link(ctx))
 
 
 def _sources(ctx: Context, patient: Node) -> list[dict[str, str]]:
     """For every resource the element that it was first made of."""
-    known: dict[Element, str] = {}
     sources = [patient.element, *(made.source for made in ctx.made)]
     return [
         {
             "fullUrl": full_url(body["id"]),
             "resource": f"{body['resourceType']}/{body['id']}",
-            "xpath": xpath_in(known, source),
+            "xpath": ctx.path(source),
         }
         for (body, _), source in zip(entries_of(ctx), sources, strict=True)
     ]

@@ -18,6 +18,8 @@ ACT_CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 CPT = "http://www.ama-assn.org/go/cpt"
 
+_OPEN = ("unknown", "in-progress")
+_PARTED = ("period", "hospitalization")
 _PARTS = frozenset(["ADM", "ATND", "CON", "DIS", "REF", "RESP"])
 _CLASSES = frozenset(["AMB", "EMER", "FLD", "HH", "IMP", "ACUTE", "NONAC", "OBSENC", "PRENC", "SS", "VR"])
 _CPT_CLASSES = (("99211", "99215", "AMB"), ("99221", "99223", "IMP"), ("99281", "99285", "EMER"))
@@ -30,7 +32,6 @@ def add_encounter(node: Node, body: Value, ctx: Context) -> Reference | None:
     known = next((ctx.encounters[key] for key in keys if key in ctx.encounters), None)
     if known is not None and _same_day(known.body, body):
         _unite(known.body, body)
-        ctx.witnessed(node, known.reference)
         return known.reference
     body.setdefault("type", [absent_concept()])
     reference = ctx.add("Encounter", body, node)
@@ -51,15 +52,18 @@ def _same_day(known: Value, other: Value) -> bool:
 
 
 def _unite(known: Value, other: Value) -> None:
+    """What was there first stays; what it lacks comes from the other, the end of the visit with it."""
     if known["type"] == [absent_concept()] and "type" in other:
         known["type"] = []
+    if known["status"] in _OPEN and other["status"] != "planned":
+        known["status"] = other["status"] if other["status"] != "unknown" else known["status"]
     for name, value in other.items():
         if isinstance(value, list) and name in known:
             known[name].extend(one for one in value if one not in known[name])
-        elif (name == "class" and "code" in value and "code" not in known[name]) or (
-            name == "status" and known[name] == "unknown"
-        ):
+        elif name == "class" and "code" in value and "code" not in known[name]:
             known[name] = value
+        elif name in _PARTED and name in known:
+            known[name] = {**value, **known[name]}
         else:
             known.setdefault(name, value)
 

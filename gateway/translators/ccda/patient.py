@@ -33,7 +33,7 @@ def patient(role: Node, ctx: Context) -> Resource:
         "identifier": identifiers(role.all("id")),
         "name": human_names(person.all("name"), ctx),
         "telecom": telecoms(role.all("telecom"), ctx),
-        "gender": _gender(person.get("administrativeGenderCode")),
+        "gender": _gender(person.get("administrativeGenderCode"), ctx),
         **_birth(person.get("birthTime"), ctx),
         **_deceased(person, ctx),
         "address": addresses(role.all("addr"), ctx),
@@ -57,11 +57,17 @@ def patient_key(role: Node | None) -> str | None:
     return None
 
 
-def _gender(code: Element | None) -> str | None:
+def _gender(code: Element | None, ctx: Context) -> str | None:
+    """FHIR has four; a code that is none of HL7's table is told and not guessed at."""
     if code is None:
         return None
-    found = CONCEPTS["gender"].get(code.get("code") or "")
-    return found.code if found else "unknown" if code.get("nullFlavor") else None
+    if flavor := code.get("nullFlavor"):
+        return "other" if flavor == "OTH" else "unknown"
+    said = code.get("code")
+    found = CONCEPTS["gender"].get((said or "").strip())
+    if said and found is None:
+        ctx.issue("warning", "code-invalid", "administrativeGenderCode is none that HL7's table has", code)
+    return found.code if found else None
 
 
 def _birth(time: Element | None, ctx: Context) -> Value:

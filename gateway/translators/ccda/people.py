@@ -13,10 +13,11 @@ from lxml import etree
 from .context import Context, Made, Reference
 from .demographics import addresses, human_names, telecoms
 from .node import V3, Element, Node, child_of, plain_text
-from .values import Value, absent, codeable, identifiers, kept
+from .values import Value, absent, codeable, distinct, identifiers, kept
 
 _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
 _PERSONS = ("assignedPerson", "relatedPerson", "playingEntity", "associatedPerson", "informationRecipient")
+_DEVICE = "assignedAuthoringDevice"
 _OWNERS = ("representedOrganization", "scopingOrganization", "receivedOrganization")
 _HIMSELF = frozenset(["SELF", "ONESELF"])
 _TAXONOMY = "2.16.840.1.113883.6.101"
@@ -35,14 +36,11 @@ def organization(element: Element | None, ctx: Context) -> Reference | None:
 
 def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None:
     """Documents repeat the same author block hundreds of times: the same bytes are the same party."""
-    if (kind, element) in ctx.parts:
-        return ctx.parts[kind, element]
     key = kind + etree.tostring(element, with_tail=False)
     if key not in ctx.people:
         make = _agent if kind == b"agent" else _organization
         ctx.people[key] = make(Node(element), ctx)
-    found = ctx.parts[kind, element] = ctx.people[key]
-    return found
+    return ctx.people[key]
 
 
 def _agent(node: Node, ctx: Context) -> Reference | None:
@@ -50,12 +48,12 @@ def _agent(node: Node, ctx: Context) -> Reference | None:
     if is_patient(node, ctx):
         return ctx.patient
     owner = next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
-    if device := node.node("assignedAuthoringDevice"):
-        return _device(node, device, owner, ctx)
+    if person is None and _DEVICE in node:
+        return _device(node, owner, ctx)
     practitioner = _practitioner(node, person, owner, ctx)
     role = codeable(node.get("code"), ctx)
     ids = [] if practitioner else identifiers(node.all("id"))
-    if (practitioner and (owner or role)) or (owner and (ids or role or _has_own_place(node, owner, ctx))):
+    if (practitioner and (owner or role)) or (owner and (ids or role)):
         return _role(node, practitioner, owner, role, ids, ctx)
     return practitioner or owner
 
@@ -108,28 +106,13 @@ def _role(
         "practitioner": practitioner,
         "organization": owner,
         "specialty" if specialty else "code": [role] if role else None,
-        "location": [place] if (place := None if practitioner else _place(node, ctx)) else None,
         "telecom": None if practitioner else telecoms(node.all("telecom"), ctx),
+        "location": [place] if practitioner is None and (place := _place(node, ctx)) else None,
     }
     who = practitioner["reference"] if practitioner else " ".join(sorted(str(one["value"]) for one in ids))
     parts = (who, owner["reference"] if owner else "", _coded(code))
     resource = {"resourceType": "PractitionerRole", "id": "", **kept(body)}
     return ctx.keep("PractitionerRole", resource, (ctx.patient_id, "PractitionerRole", *parts), node.element)
-
-
-def _place(node: Node, ctx: Context) -> Reference | None:
-    """Where somebody is whom nobody names, or a device: neither a role nor a Device has an address of its own in R4."""
-    where = addresses(node.all("addr"), ctx)
-    if not where:
-        return None
-    return ctx.add_equal("Location", {"_name": absent(), "address": where[0]}, node.element)
-
-
-def _has_own_place(node: Node, owner: Reference, ctx: Context) -> bool:
-    """Whether there is an address or a number that its organization has not."""
-    known = next((made.body for made in ctx.parties.values() if made.reference is owner), {})
-    said = (("address", addresses(node.all("addr"), ctx)), ("telecom", telecoms(node.all("telecom"), ctx)))
-    return any(_not_at_home(one) not in known.get(name, ()) for name, found in said for one in found)
 
 
 def in_function(who: Reference, function: Element, ctx: Context) -> Reference:
@@ -170,22 +153,39 @@ def _not_at_home(value: Value) -> Value:
     return {name: part for name, part in value.items() if part != "home"} if value.get("use") == "home" else value
 
 
-def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> Reference | None:
+def device_beside(element: Element | None, ctx: Context) -> Reference | None:
+    """The software that a person wrote with, where one author is both."""
+    node = None if element is None else Node(element)
+    both = node is not None and _DEVICE in node and any(name in node for name in _PERSONS)
+    return _device(node, None, ctx) if node is not None and both else None
+
+
+def _device(node: Node, owner: Reference | None, ctx: Context) -> Reference | None:
+    """The ids and telecoms of an author who is a person too are that person's."""
+    device, alone = Node(node[_DEVICE]), not any(name in node for name in _PERSONS)
     names = [
         {"name": text, "type": kind}
         for part, kind in (("manufacturerModelName", "model-name"), ("softwareName", "user-friendly-name"))
         if (text := device.text(part))
     ]
     body = {
-        "identifier": identifiers(node.all("id")),
+        "identifier": identifiers(node.all("id")) if alone else None,
         "deviceName": names,
         "type": codeable(device.get("code"), ctx),
-        "contact": telecoms(node.all("telecom"), ctx),
-        "location": _place(node, ctx),
+        "contact": telecoms(node.all("telecom"), ctx) if alone else None,
         "owner": owner,
+        "location": _place(node, ctx) if alone else None,
     }
     found = kept(body)
     return party("Device", found, node, ctx) if found else None
+
+
+def _place(node: Node, ctx: Context) -> Reference | None:
+    """The address of a role whose holder has none in FHIR (a device) or is not named."""
+    where = addresses(node.all("addr"), ctx)
+    if not where:
+        return None
+    return ctx.add_equal("Location", {"_name": absent(), "address": _not_at_home(where[0])}, node.all("addr")[0])
 
 
 def party(kind: str, body: Value, node: Node, ctx: Context, *, told: str | None = None) -> Reference:
@@ -227,12 +227,15 @@ def merge_nameless(ctx: Context) -> None:
     for key, made in ctx.parties.items():
         if key[-1]:
             named.setdefault(key[:-1], []).append(made)
-    for key, made in list(ctx.parties.items()):
+    gone: set[int] = set()
+    for key, made in ctx.parties.items():
         others = named.get(key[:-1], [])
         if not key[-1] and len(others) == 1:
             _unite(others[0].body, made.body)
             made.reference["reference"] = others[0].reference["reference"]
-            ctx.made.remove(made)
+            gone.add(id(made))
+    if gone:
+        ctx.made = [made for made in ctx.made if id(made) not in gone]
 
 
 def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
@@ -258,9 +261,4 @@ def fits(reference: Reference | None, *types: str) -> Reference | None:
 
 def performers(node: Node, ctx: Context) -> list[Reference]:
     """`performer/assignedEntity` of an entry, each once."""
-    found: list[Reference] = []
-    for performer in node.all("performer"):
-        reference = agent(child_of(performer, _ENTITY), ctx)
-        if reference and reference not in found:
-            found.append(reference)
-    return found
+    return distinct([agent(child_of(performer, _ENTITY), ctx) for performer in node.all("performer")])

@@ -12,12 +12,12 @@ from typing import Any
 
 from gateway.fhir.json import Resource
 
-from .patient import CORE
 from .values import UCUM
 
-NPI, _CLIA = "http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.7"
+_NPI, _CLIA = "http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.7"
 _NAIC = "urn:oid:2.16.840.1.113883.6.300"
 _CLIA_FORM, _NAIC_FORM = re.compile(r"\d\dD\d{7}"), re.compile(r"\d{5}")
+_RACES = "urn:oid:2.16.840.1.113883.6.238"
 _DAY = len("2024-05-01")
 _LOINC = "http://loinc.org"
 _NOTES = frozenset(["LP29684-5", "LP29708-2", "LP7839-6"])
@@ -28,10 +28,9 @@ Test = Callable[[Resource], str | None]
 
 
 def profile_of(resource: Resource) -> str | None:
-    """The canonical of the profile, None where it meets none."""
+    """The end of the profile's canonical (below `patient.CORE`), None where it meets none."""
     test = _TESTS.get(resource["resourceType"])
-    name = test(resource) if test else None
-    return CORE + name if name else None
+    return test(resource) if test else None
 
 
 def _codes(concepts: Iterable[Any]) -> Iterable[str]:
@@ -60,7 +59,7 @@ def _organization(resource: Resource) -> str | None:
 
 def _is_sound(identifier: Resource) -> bool:
     system, value = identifier.get("system"), identifier.get("value", "")
-    if system == NPI:
+    if system == _NPI:
         return is_npi(value)
     if system == _CLIA:
         return _CLIA_FORM.fullmatch(value) is not None
@@ -111,6 +110,13 @@ def _device(resource: Resource) -> str | None:
     return "us-core-implantable-device" if carriers and whole and made else None
 
 
+def _patient(resource: Resource) -> str | None:
+    """A gender that is told, and races and ethnicities of the CDC's list."""
+    parts = [part for one in resource.get("extension", ()) for part in one.get("extension", ())]
+    details = [part["valueCoding"].get("system") for part in parts if part["url"] == "detailed"]
+    return "us-core-patient" if "gender" in resource and {*details} <= {_RACES} else None
+
+
 def _provenance(resource: Resource) -> str | None:
     """provenance-1: who is a Practitioner or a Device would have to act for an organization."""
     who = [agent["who"].get("reference", "").partition("/")[0] for agent in resource["agent"]]
@@ -156,10 +162,11 @@ def _says_something(resource: Resource) -> bool:
 
 
 def _has_value(held: Resource) -> bool:
-    return any(name.startswith("value") or name in _INSTEAD for name in held)
+    return not _TOLD.isdisjoint(held)
 
 
-_INSTEAD = frozenset(["dataAbsentReason", "component", "hasMember"])
+_TYPES = "Quantity CodeableConcept String Boolean Integer Range Ratio SampledData Time DateTime Period"
+_TOLD = frozenset([*(f"value{kind}" for kind in _TYPES.split()), "dataAbsentReason", "component", "hasMember"])
 
 
 def _exact_to_the_day(resource: Resource) -> bool:
@@ -238,7 +245,7 @@ _TESTS: dict[str, Test] = {
     "MedicationRequest": _told("us-core-medicationrequest", "status", "intent"),
     "Observation": _observation,
     "Organization": _organization,
-    "Patient": _told("us-core-patient", "gender"),
+    "Patient": _patient,
     "Practitioner": _numbered("us-core-practitioner"),
     "PractitionerRole": _always("us-core-practitionerrole"),
     "Procedure": _told("us-core-procedure", "status"),

@@ -121,7 +121,6 @@ def one_more(statement: Node, ctx: Context) -> list[Reference]:
     """What a statement becomes that stands within another."""
     handler, known = reader_of(statement, None)
     made = [reference for reference in handler(statement, ctx) if reference]
-    ctx.wrapped(statement, made)
     if made and not known:
         named(statement, ctx.section)
     return made

@@ -107,12 +107,15 @@ CLINIC = """<custodian><assignedCustodian><representedCustodianOrganization><id 
 <name>Clinic</name></representedCustodianOrganization></assignedCustodian></custodian>"""
 
 
-def test_a_transaction_finds_people_and_organizations_by_their_own_identifiers() -> None:
-    bundle = converted(header=PATIENT + CLINIC.format("a&amp;b"), form="transaction").bundle
+def test_a_transaction_finds_the_patient_and_the_document_by_their_own_identifiers() -> None:
+    set_id = '<setId root="1.2.9" extension="s-1"/>'
+    bundle = converted(header=set_id + PATIENT + CLINIC.format("a&amp;b"), form="transaction").bundle
 
-    assert {"Organization?identifier=urn:oid:1.5%7Ca%26b", "Patient?identifier=urn:oid:1.2.3.4%7Cmrn-1"} < set(
+    assert {"Composition?identifier=urn:oid:1.2.9%7Cs-1", "Patient?identifier=urn:oid:1.2.3.4%7Cmrn-1"} < set(
         urls(bundle)
     )
+    (clinic,) = (e for e in bundle["entry"] if e["resource"]["resourceType"] == "Organization")
+    assert [one["value"] for one in clinic["resource"]["identifier"]] == ["a&b", clinic["fullUrl"]]
     assert all("id" not in entry["resource"] for entry in bundle["entry"])
 
 
@@ -134,17 +137,6 @@ def test_a_statement_is_found_by_an_identifier_that_no_other_patient_has() -> No
                 found.append(ours["value"])
 
     assert len(set(found)) == 4
-
-
-@pytest.mark.parametrize(("number", "by_number"), [("1234567893", True), ("1234567890", False), ("999999999", False)])
-def test_a_provider_is_found_by_a_number_that_can_be_one(number: str, by_number: bool) -> None:
-    name = "<assignedPerson><name><family>Seven</family></name></assignedPerson>"
-    own = f'<id root="2.16.840.1.113883.4.6" extension="{number}"/>'
-    author = f"<author><assignedAuthor>{own}{name}</assignedAuthor></author>"
-    bundle = converted(header=PATIENT + author, form="transaction").bundle
-
-    (url,) = (one for one in urls(bundle) if one.startswith("Practitioner?"))
-    assert (url == f"Practitioner?identifier=http://hl7.org/fhir/sid/us-npi%7C{number}") is by_number
 
 
 def test_what_a_binary_holds_stands_in_the_attachment_of_a_transaction() -> None:
@@ -172,6 +164,14 @@ def test_what_people_share_says_not_which_patient(shared: str) -> None:
     header = PATIENT.replace('<id root="1.2.3.4" extension="mrn-1"/>', shared)
 
     assert "Patient/p1" in urls(converted(header=header, form="transaction").bundle)
+
+
+def test_such_a_patient_is_found_by_the_callers_id_if_nobody_else_can_have_it() -> None:
+    header = PATIENT.replace('<id root="1.2.3.4" extension="mrn-1"/>', "")
+    own = "0190a1b2-7c3d-7000-8000-00000000c0da"
+    bundle = converted(header=header, form="transaction", patient_id=own).bundle
+
+    assert f"Patient?identifier=urn:ietf:rfc:3986%7Curn:uuid:{own}" in urls(bundle)
 
 
 def test_an_unknown_form_is_refused() -> None:
