@@ -6,14 +6,13 @@ of a document that have it alike, as documents repeat the same author at each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from gateway.fhir.json import Resource
 
 from .context import Context, Made, Reference
 from .ids import name_based
-from .node import STATEMENTS, V3, Element, Node, children
+from .node import STATEMENTS, V3, Element, Node
 from .participation import PARTICIPANT_TYPES, recorded
 from .related import associate
 from .statement import COMMENT
@@ -27,7 +26,6 @@ _TOLD = frozenset(["Coverage"])
 """The performers of a policy pay for it: that is said of them there."""
 
 _HOLDERS = ("assignedAuthor", "assignedEntity", "relatedEntity", "participantRole")
-_INNER = frozenset([V3 + "entryRelationship", V3 + "component"])
 _SECTION = V3 + "section"
 
 _PLACES = {
@@ -60,60 +58,82 @@ class Part(NamedTuple):
         return {"type": concept(self.role, PARTICIPANT_TYPES), "who": self.who or absent()}
 
 
-Attributed = list[tuple[Made, list[Part]]]
+Attributed = dict[Element, list[Part]]
+"""The statements that became resources, and who took part in each."""
 
 
-def attributed(ctx: Context) -> Attributed:
-    """Who took part in what became a resource; whoever stands nowhere yet is made."""
-    own = {made.source for made in ctx.made}
-    entries = [made for made in ctx.made if made.source.tag in STATEMENTS and made.type not in _TOLD]
-    return [(made, parts) for made in entries if (parts := [*_parts(made.source, own, ctx)])]
+def attributed(document: Element, ctx: Context) -> Attributed:
+    """Who took part in what became a resource, or is a part of one; whoever stands nowhere yet is made."""
+    found: Attributed = {}
+    wrapped = _Wrapped(ctx)
+    for element in document.iter(*_ROLES, _PARTICIPANT):
+        role = _ROLES.get(element.tag) or _BY_TYPE.get(element.get("typeCode", ""))
+        statement = element.getparent()
+        if role and statement is not None and statement.tag in STATEMENTS:
+            owners = _owners(statement, wrapped, ctx)
+            if owners and (part := _part(role, Node(element), ctx)):
+                for owner in owners:
+                    found.setdefault(owner, []).append(part)
+    return found
 
 
-def _parts(source: Element, own: set[Element], ctx: Context) -> Iterator[Part]:
-    for role, element in (*_within(source, own), *_around(source, own)):
-        node = Node(element)
-        who = next((found for name in _HOLDERS if (found := associate(node.get(name), ctx, node))), None)
-        when = timed("occurred", node.get("time"), ctx)
-        if who or when:
-            yield Part(role, who, when, element)
+def _part(role: str, node: Node, ctx: Context) -> Part | None:
+    who = next((found for name in _HOLDERS if (found := associate(node.get(name), ctx, node))), None)
+    when = timed("occurred", node.get("time"), ctx)
+    return Part(role, who, when, node.element) if who or when else None
 
 
-def _around(source: Element, own: set[Element]) -> Iterator[tuple[str, Element]]:
-    """Of the statements around it that became no resource of their own."""
-    outer = source.getparent()
-    while outer is not None and outer.tag != _SECTION and outer not in own:
-        if outer.tag in STATEMENTS:
-            for child in children(outer):
-                if role := _ROLES.get(child.tag):
-                    yield role, child
-        outer = outer.getparent()
+def _owners(statement: Element, wrapped: _Wrapped, ctx: Context) -> list[Element]:
+    """The statement itself; of one that is only a part, the one around it, but for a comment, which has its author in
+    the note; of one that wraps others, those."""
+    part: Element | None = statement
+    while part is not None and part.tag != _SECTION:
+        if part in ctx.became:
+            return [part] if _speaks(part, ctx) else []
+        if part.tag in STATEMENTS and not COMMENT.isdisjoint(Node(part).kinds):
+            return []
+        part = part.getparent()
+    return wrapped.of(statement)
 
 
-def _within(statement: Element, own: set[Element]) -> Iterator[tuple[str, Element]]:
-    """Of the statement, and of those in it that are only a part of it. A comment has its author in the note."""
-    for child in children(statement):
-        tag = child.tag
-        if tag in _ROLES:
-            yield _ROLES[tag], child
-        elif tag == _PARTICIPANT:
-            if role := _BY_TYPE.get(child.get("typeCode", "")):
-                yield role, child
-        elif tag in _INNER:
-            for inner in children(child):
-                if inner.tag in STATEMENTS and inner not in own and (found := [*_within(inner, own)]):
-                    yield from found if COMMENT.isdisjoint(Node(inner).kinds) else ()
+def _speaks(statement: Element, ctx: Context) -> bool:
+    return any(one["reference"].partition("/")[0] not in _TOLD for one in ctx.became[statement])
+
+
+class _Wrapped:
+    """What the statements hold that became nothing themselves; found when it is needed."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._held: dict[Element, list[Element]] | None = None
+
+    def of(self, statement: Element) -> list[Element]:
+        if self._held is None:
+            self._held = {}
+            for inner in self._ctx.became:
+                self._enter(inner, self._held)
+        return self._held.get(statement, [])
+
+    def _enter(self, inner: Element, held: dict[Element, list[Element]]) -> None:
+        outer = inner.getparent()
+        while outer is not None and outer.tag != _SECTION and outer not in self._ctx.became:
+            if outer.tag in STATEMENTS:
+                held.setdefault(outer, []).append(inner)
+            outer = outer.getparent()
 
 
 def add_provenance(told: Attributed, ctx: Context) -> None:
     """Take in the Provenances, when the ids of all else are settled. Theirs are made of whom, when and what they tell:
     the next export has the same ones, and none takes the place of another that tells of other entries."""
+    bodies = {made.reference["reference"]: made.body for made in ctx.made}
     shared: dict[str, tuple[list[Part], list[Reference]]] = {}
-    for made, parts in told:
-        for group in _grouped([part for part in parts if not _is_told(part, made.body)]):
-            targets = shared.setdefault(str([(part.agent, part.when) for part in group]), (group, []))[1]
-            if made.reference not in targets:
-                targets.append(made.reference)
+    for statement, parts in told.items():
+        for target in ctx.became[statement]:
+            body = ctx.person if target is ctx.patient else bodies[target["reference"]]
+            for group in _grouped([part for part in parts if not _is_told(part, body)]):
+                targets = shared.setdefault(str([(part.agent, part.when) for part in group]), (group, []))[1]
+                if target not in targets:
+                    targets.append(target)
     ctx.made += [_provenance(parts, targets, ctx.patient_id) for parts, targets in shared.values()]
 
 

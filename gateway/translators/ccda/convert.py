@@ -152,7 +152,7 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
     unstructured(document, composition, ctx)
     whole = ctx.add("Composition", composition, document)
     provenance(document, whole, ctx)
-    told = attributed(ctx)
+    told = attributed(document.element, ctx)
     merge_nameless(ctx)
     ctx.settle()
     merge_parties(ctx)
