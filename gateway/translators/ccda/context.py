@@ -82,6 +82,7 @@ class Context:
         self.became: dict[Element, list[Reference]] = {}
         self.intervals: dict[Element, Interval] = {}
         self.people: dict[bytes, Reference | None] = {}
+        self.met: dict[tuple[bytes, Element], Reference | None] = {}
         self.parties: dict[tuple[str, ...], Made] = {}
         self.encounters: dict[tuple[str | None, str | None], Made] = {}
         self._first: dict[tuple[str, ...], Made] = {}

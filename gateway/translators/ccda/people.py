@@ -36,11 +36,14 @@ def organization(element: Element | None, ctx: Context) -> Reference | None:
 
 def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None:
     """Documents repeat the same author block hundreds of times: the same bytes are the same party."""
-    key = kind + etree.tostring(element, with_tail=False)
-    if key not in ctx.people:
-        make = _agent if kind == b"agent" else _organization
-        ctx.people[key] = make(Node(element), ctx)
-    return ctx.people[key]
+    place = (kind, element)
+    if place not in ctx.met:
+        key = kind + etree.tostring(element, with_tail=False)
+        if key not in ctx.people:
+            make = _agent if kind == b"agent" else _organization
+            ctx.people[key] = make(Node(element), ctx)
+        ctx.met[place] = ctx.people[key]
+    return ctx.met[place]
 
 
 def _agent(node: Node, ctx: Context) -> Reference | None:
