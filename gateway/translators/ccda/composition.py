@@ -189,6 +189,8 @@ def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Refere
     if not known:
         named(statement, report)
     references = [reference for reference in handler(statement, ctx) if reference]
+    if ctx.patient in references:
+        ctx.became.setdefault(statement.element, []).append(ctx.patient)
     if ctx.beside:
         references += ctx.beside
         ctx.beside.clear()

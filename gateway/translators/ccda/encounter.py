@@ -44,6 +44,7 @@ def add_encounter(node: Node, body: Value, ctx: Context) -> Reference | None:
     known = next((ctx.encounters[key] for key in keys if key in ctx.encounters), None)
     if known is not None and _same_day(known.body, body):
         _unite(known.body, body)
+        ctx.became.setdefault(node.element, []).append(known.reference)
         return known.reference
     body.setdefault("type", [absent_concept()])
     reference = ctx.add("Encounter", body, node)

@@ -69,7 +69,7 @@ def observation_body(
         "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
         **effective(own_time, time, ctx),
-        "performer": _performers(observation, ctx, by_author=by_author),
+        "performer": observers(observation, ctx, by_author=by_author),
         **(value or ({} if members else {"dataAbsentReason": absent_concept(observation.get("value"))})),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
         "encounter": encounter(relations, ctx),
@@ -83,7 +83,7 @@ def observation_body(
     return kept(body)
 
 
-def _performers(observation: Node, ctx: Context, *, by_author: bool) -> list[Reference]:
+def observers(observation: Node, ctx: Context, *, by_author: bool = True) -> list[Reference]:
     """Who observed it; else who wrote it down (CF-vitals), which of a result says nothing (CF-results)."""
     found = [one for one in performers(observation, ctx) if fits(one, *_PERFORMERS)]
     if not found and by_author and (author := fits(recording(observation, ctx)[0], *_PERFORMERS)):

@@ -41,10 +41,13 @@ def organization(element: Element | None, ctx: Context) -> Reference | None:
 
 def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None:
     """Documents repeat the same author block hundreds of times: the same bytes are the same party."""
-    key = kind + etree.tostring(element, with_tail=False)
-    if key not in ctx.people:
-        ctx.people[key] = _MAKERS[kind](Node(element), ctx)
-    return ctx.people[key]
+    place = (kind, element)
+    if place not in ctx.met:
+        key = kind + etree.tostring(element, with_tail=False)
+        if key not in ctx.people:
+            ctx.people[key] = _MAKERS[kind](Node(element), ctx)
+        ctx.met[place] = ctx.people[key]
+    return ctx.met[place]
 
 
 def _person(node: Node, ctx: Context) -> Reference | None:

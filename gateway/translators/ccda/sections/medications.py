@@ -12,7 +12,7 @@ from gateway.translators.ccda.dosage import dosage
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.people import agent, fits, recording
+from gateway.translators.ccda.people import agent, fits, organization, recording
 from gateway.translators.ccda.registry import entry, instructions, others
 from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
 from gateway.translators.ccda.sections.dispenses import dispense
@@ -189,8 +189,18 @@ def _ordered(supply: Node, ctx: Context) -> Value:
             "validityPeriod": period(supply.get("effectiveTime"), ctx),
             "numberOfRepeatsAllowed": _repeats(supply.attribute("repeatNumber", "value")),
             "quantity": quantity(supply.get("quantity")),
+            "performer": _dispenser(supply, ctx),
         }
     )
+
+
+def _dispenser(supply: Node, ctx: Context) -> Reference | None:
+    """The pharmacy: R4 has room for an organization."""
+    for performer in supply.nodes("performer"):
+        entity = performer.node("assignedEntity")
+        if entity and (found := organization(entity.get("representedOrganization"), ctx)):
+            return found
+    return None
 
 
 def _repeats(text: str | None) -> int | None:
