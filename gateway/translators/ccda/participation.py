@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .context import Context, Reference
-from .node import Node
+from .node import V3, Node, child_of
+from .people import fits, organization
 from .related import associate
 from .values import Value, absent, absent_concept, codeable, concept, identifiers, kept
 
@@ -28,6 +29,8 @@ _TIMED = (
     ("dataEnterer", "enterer", "assignedEntity"),
     ("participant", _VERIFIER, "associatedEntity"),
 )
+_PERSONAL = ("RelatedPerson", "Patient")
+_SCOPE = V3 + "scopingOrganization"
 _INSTANT = 19
 
 
@@ -51,9 +54,14 @@ def _refer(found: list[Value], role: str, party: Reference | None) -> None:
 
 
 def _parties(document: Node, name: str, holders: tuple[str, ...], ctx: Context) -> Iterator[Reference | None]:
+    """And the organization for which somebody is what he is to the patient: the insurer of a policy holder."""
     for participation in document.nodes(name):
         for holder in holders:
-            yield associate(participation.get(holder), ctx, participation)
+            element = participation.get(holder)
+            who = associate(element, ctx, participation)
+            yield who
+            if element is not None and fits(who, *_PERSONAL):
+                yield organization(child_of(element, _SCOPE), ctx)
 
 
 def _order(order: Node | None, ctx: Context) -> Reference | None:
