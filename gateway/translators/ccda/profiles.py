@@ -135,7 +135,8 @@ def _dispense(resource: Resource) -> str | None:
 def _allergy(resource: Resource) -> str | None:
     """ait-1 and ait-2: a status, unless it is an error."""
     error = "entered-in-error" in _codes([resource.get("verificationStatus", {})])
-    return "us-core-allergyintolerance" if error != ("clinicalStatus" in resource) else None
+    told = "coding" in resource.get("clinicalStatus", {})
+    return "us-core-allergyintolerance" if error != told else None
 
 
 def _observation(resource: Resource) -> str | None:
