@@ -109,7 +109,7 @@ def create(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     store = open_store(settings)
-    pool = Pool(settings.convert_processes)
+    pool = Pool(settings.convert_processes, limit=settings.convert_bytes, seconds=settings.convert_seconds)
     gate.warm(_WARM)
     gc.collect()
     gc.freeze()

@@ -58,7 +58,7 @@ class Ingest:
         """A C-CDA document: her record enriched, the original kept, what no translator understood reported."""
         async with self._flow.accepted(received):
             body = received.body
-            document = await self._pool.run(len(body), read, body, received.connector, self._secret, self._limit)
+            document = await self._pool.run(read, body, received.connector, self._secret, self._limit)
             items = [*_items(document), *_original(document, received)]
             known = await self._flow.store.query(lambda reader: _patient_of(reader, received.connector, items))
             if known is not None:

@@ -40,8 +40,7 @@ XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
 async def read_body(request: Request, limit: int, *, empty: bool = False) -> bytes:
     """The whole body. Raises TooLarge as soon as it is over `limit` bytes, Unparsable when there is none and it may
     not be `empty`."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:18]) > limit:
+    if declared_size(request) > limit:
         raise TooLarge(f"the body is over the limit of {limit} bytes")
     chunks: list[bytes] = []
     size = 0
@@ -53,6 +52,12 @@ async def read_body(request: Request, limit: int, *, empty: bool = False) -> byt
     if not size and not empty:
         raise Unparsable("the body is empty")
     return b"".join(chunks)
+
+
+def declared_size(request: Request) -> int:
+    """Bytes of the body as its header says; 0 where it does not."""
+    declared = request.headers.get("content-length", "")
+    return int(declared[:18]) if declared.isdecimal() else 0
 
 
 def media_type(request: Request, allowed: tuple[str, ...]) -> str:

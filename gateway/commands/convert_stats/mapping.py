@@ -7,7 +7,8 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 SKIPPED = "skip"
-AUTHORING = frozenset(["author", "informant"])
+AUTHORING = frozenset(["author", "informant", "performer"])
+"""Participations that a Provenance may tell where the resource has no element for them."""
 
 
 class Template(NamedTuple):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from gateway.fhir.json import Resource
 
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
-from .node import Element, Node, statement_in, xpath
+from .node import Element, Node, statement_in
 from .participation import extensions
 from .people import device_beside, fits, organization
 from .registry import described, named, reader_of
@@ -16,7 +17,7 @@ from .related import associate
 from .sections_known import section_kind
 from .service import consents, events
 from .statement import mapped
-from .values import Value, absent, codeable, coding, concept, identifier, kept
+from .values import Value, absent, codeable, coding, concept, distinct, identifier, kept
 
 EMPTY_REASONS = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
 
@@ -66,13 +67,9 @@ def version_independent(document: Node) -> Element | None:
 
 def _authors(document: Node, ctx: Context) -> list[Reference]:
     """Who wrote it, and with what software where one author is both."""
-    found: list[Reference] = []
-    for author in document.nodes("author"):
-        assigned = author.get("assignedAuthor")
-        for reference in (fits(associate(assigned, ctx), *_AUTHORS), device_beside(assigned, ctx)):
-            if reference and reference not in found:
-                found.append(reference)
-    return found
+    assigned = [author.get("assignedAuthor") for author in document.nodes("author")]
+    parties = ((fits(associate(one, ctx), *_AUTHORS), device_beside(one, ctx)) for one in assigned)
+    return distinct(chain.from_iterable(parties))
 
 
 def _attesters(document: Node, ctx: Context) -> Iterator[Value]:
@@ -176,33 +173,26 @@ def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Refere
     """The resources that stand for an entry; when there is none the report says why."""
     statement = statement_in(element)
     if statement is None:
-        _not_understood(element, "no clinical statement in it", report)
+        _not_understood(element, "no clinical statement in it", report, ctx)
         return []
     handler, known = reader_of(statement, report.kind)
     ctx.section = report
+    own = len(report.fell_back)
     if not known:
         named(statement, report)
     references = [reference for reference in handler(statement, ctx) if reference]
     if ctx.beside:
-        references += [one for one in ctx.beside if one not in references]
+        references += ctx.beside
         ctx.beside.clear()
     if ctx.labels:
-        _label(references, ctx)
+        ctx.label(references)
     if not references:
-        report.fell_back = [one for one in report.fell_back if one[0] is not statement.element]
+        if not known:
+            del report.fell_back[own]
         reason = f"{described(statement)}: says nothing that a resource could hold"
-        _not_understood(statement.element, reason, report)
+        _not_understood(statement.element, reason, report, ctx)
     return references
 
 
-def _label(references: list[Reference], ctx: Context) -> None:
-    """Put the security labels of an entry on what it became, so that who must not see it does not."""
-    for made in ctx.made:
-        if made.reference in references:
-            labels = made.body.setdefault("meta", {}).setdefault("security", [])
-            labels += [label for label in ctx.labels if label not in labels]
-    ctx.labels.clear()
-
-
-def _not_understood(element: Element, reason: str, report: SectionReport) -> None:
-    report.not_understood.append({"xpath": xpath(element), "reason": reason})
+def _not_understood(element: Element, reason: str, report: SectionReport, ctx: Context) -> None:
+    report.not_understood.append({"xpath": ctx.path(element), "reason": reason})

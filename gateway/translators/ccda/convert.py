@@ -11,6 +11,7 @@ from gateway.fhir import json
 from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
 
+from .attribution import attributions
 from .bundles import entries_of, form_of, instant_of
 from .complete import complete
 from .composition import header, sections
@@ -19,7 +20,7 @@ from .document import MAX_BYTES, parse
 from .encounter import encompassing
 from .ids import full_url, is_fhir_id
 from .links import link
-from .node import Element, Node, folded, xpath_in
+from .node import Node, folded
 from .participation import provenance
 from .patient import patient, patient_key
 from .people import merge_nameless
@@ -53,7 +54,7 @@ class Converted:
         self, bundle: Resource, ctx: Context, document: Node, role: Node | None, *, trace: bool = False
     ) -> None:
         self.issues = tuple(ctx.issues)
-        self.report = {"sections": [section.to_json() for section in ctx.sections]}
+        self.report = {"sections": [section.to_json(ctx.path) for section in ctx.sections]}
         if trace:
             self.report["resources"] = _sources(ctx, role or document)
         self.patient_key = patient_key(role)
@@ -149,7 +150,9 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
     if found := sections(document, ctx):
         composition["section"] = found
     unstructured(document, composition, ctx)
-    provenance(document, ctx.add("Composition", composition, document), ctx)
+    whole = ctx.add("Composition", composition, document)
+    provenance(document, whole, ctx)
+    attributions(document, whole, ctx)
     merge_nameless(ctx)
     ctx.settle()
     merge_parties(ctx)
@@ -158,13 +161,12 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
 
 def _sources(ctx: Context, patient: Node) -> list[dict[str, str]]:
     """For every resource the element that it was first made of."""
-    known: dict[Element, str] = {}
     sources = [patient.element, *(made.source for made in ctx.made)]
     return [
         {
             "fullUrl": full_url(body["id"]),
             "resource": f"{body['resourceType']}/{body['id']}",
-            "xpath": xpath_in(known, source),
+            "xpath": ctx.path(source),
         }
         for (body, _), source in zip(entries_of(ctx), sources, strict=True)
     ]

@@ -7,7 +7,7 @@ import re
 from .codes import CONCEPTS
 from .context import Context
 from .node import V3, Element, children, folded, plain_text
-from .values import Value, kept, period
+from .values import Value, distinct, kept, period
 
 _NAME_PARTS = {V3 + "given": "given", V3 + "prefix": "prefix", V3 + "suffix": "suffix"}
 _FAMILY, _VALID = V3 + "family", V3 + "validTime"
@@ -96,15 +96,6 @@ def human_names(elements: list[Element], ctx: Context) -> list[Value]:
 def _nickname(part: Element, name: Value) -> Value | None:
     called = plain_text(part)
     return kept({"use": "nickname", "family": name.get("family"), "given": [called]}) if called else None
-
-
-def distinct(values: list[Value | None]) -> list[Value]:
-    """Those that are there, each once."""
-    found: list[Value] = []
-    for value in values:
-        if value and value not in found:
-            found.append(value)
-    return found
 
 
 def telecoms(elements: list[Element], ctx: Context) -> list[Value]:

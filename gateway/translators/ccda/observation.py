@@ -130,8 +130,8 @@ def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
         return {"valueQuantity": amount}
     if kind == "IVL_PQ":
         return _range(element)
-    if kind == "INT" and _is_integer(element.get("value")):
-        return {"valueInteger": int(element.get("value") or 0)}
+    if kind == "INT" and (whole := _integer(element.get("value"))) is not None:
+        return {"valueInteger": whole}
     if kind == "REAL" and (real := number(element.get("value"))) is not None:
         return {"valueQuantity": {"value": real}}
     if kind == "TS" and (time := ctx.moment(element)):
@@ -150,9 +150,10 @@ def _string(element: Element, ctx: Context) -> Value:
     return {"valueString": text} if text and not element.get("nullFlavor") else {}
 
 
-def _is_integer(text: str | None) -> bool:
+def _integer(text: str | None) -> int | None:
     found = number(text)
-    return found is not None and found == int(found) and "." not in str(text) and abs(found) < 2**31
+    is_one = found is not None and found == int(found) and "." not in str(text) and abs(found) < 2**31
+    return int(found) if is_one and found is not None else None
 
 
 def _range(element: Element) -> Value:

@@ -11,7 +11,7 @@ from .context import Context, Reference
 from .node import V3, Node, child_of
 from .people import fits, organization
 from .related import associate
-from .values import Value, absent, absent_concept, codeable, concept, identifiers, kept
+from .values import Value, absent, absent_concept, codeable, concept, distinct, identifiers, kept
 
 CCDA = "http://hl7.org/fhir/us/ccda/StructureDefinition/"
 VERSION_NUMBER = "http://hl7.org/fhir/StructureDefinition/composition-clinicaldocument-versionNumber"
@@ -36,21 +36,17 @@ _INSTANT = 19
 
 def extensions(document: Node, ctx: Context) -> list[Value]:
     """The extensions of the Composition, each party once in each role."""
-    found: list[Value] = []
+    found: list[Value | None] = []
     if version := document.attribute("versionNumber", "value"):
         found.append({"url": VERSION_NUMBER, "valueString": version})
     for name, (role, holders) in _ROLES.items():
-        for party in _parties(document, name, holders, ctx):
-            _refer(found, role, party)
-    for of in document.nodes("inFulfillmentOf"):
-        _refer(found, "Order", _order(of.node("order"), ctx))
-    return found
+        found += [_referring(role, party) for party in _parties(document, name, holders, ctx)]
+    found += [_referring("Order", _order(of.node("order"), ctx)) for of in document.nodes("inFulfillmentOf")]
+    return distinct(found)
 
 
-def _refer(found: list[Value], role: str, party: Reference | None) -> None:
-    one = {"url": f"{CCDA}{role}Extension", "valueReference": party}
-    if party and one not in found:
-        found.append(one)
+def _referring(role: str, party: Reference | None) -> Value | None:
+    return {"url": f"{CCDA}{role}Extension", "valueReference": party} if party else None
 
 
 def _parties(document: Node, name: str, holders: tuple[str, ...], ctx: Context) -> Iterator[Reference | None]:
@@ -78,8 +74,7 @@ def provenance(document: Node, composition: Reference, ctx: Context) -> None:
     """A Provenance of the Composition for every author, enterer and verifier with a time of his own. A new version of
     the document updates it."""
     written = ctx.moment(document.get("effectiveTime"))
-    named = document.get("setId")
-    whole = composition["reference"] if named is None else f"{named.get('root')}^{named.get('extension')}"
+    whole = document_name(document, composition)
     for name, role, holder in _TIMED:
         for participation in document.nodes(name):
             time = ctx.moment(participation.get("time"))
@@ -88,6 +83,12 @@ def provenance(document: Node, composition: Reference, ctx: Context) -> None:
                 identity = (ctx.patient_id, "Provenance", whole, role, who["reference"], time)
                 body = {"resourceType": "Provenance", "id": "", **_body(composition, role, who, time)}
                 ctx.keep("Provenance", body, identity, participation.element)
+
+
+def document_name(document: Node, composition: Reference) -> str:
+    """Its set, which its versions have alike; its own where there is none."""
+    named = document.get("setId")
+    return composition["reference"] if named is None else f"{named.get('root')}^{named.get('extension')}"
 
 
 def _tells(role: str, time: str, written: str | None, participation: Node) -> bool:
@@ -100,14 +101,15 @@ def _tells(role: str, time: str, written: str | None, participation: Node) -> bo
 
 
 def _body(target: Reference, role: str, who: Reference, time: str) -> Value:
-    """`recorded` has to be exact to the second: a shorter time stands in `occurred` alone."""
-    exact = len(time) > _INSTANT
-    return kept(
-        {
-            "target": [target],
-            "occurredDateTime": time,
-            "recorded": time if exact else None,
-            "_recorded": None if exact else absent(),
-            "agent": [{"type": concept(role, PARTICIPANT_TYPES), "who": who}],
-        }
-    )
+    body = {
+        "target": [target],
+        "occurredDateTime": time,
+        **recorded(time),
+        "agent": [{"type": concept(role, PARTICIPANT_TYPES), "who": who}],
+    }
+    return kept(body)
+
+
+def recorded(time: str | None) -> Value:
+    """When it was written down, which has to be exact to the second: a shorter time stands in `occurred` alone."""
+    return {"recorded": time} if time and len(time) > _INSTANT else {"_recorded": absent()}

@@ -13,7 +13,7 @@ from lxml import etree
 from .context import Context, Made, Reference
 from .demographics import addresses, human_names, telecoms
 from .node import V3, Element, Node, child_of, plain_text
-from .values import Value, absent, codeable, identifiers, kept
+from .values import Value, absent, codeable, distinct, identifiers, kept
 
 _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
 _PERSONS = ("assignedPerson", "relatedPerson", "playingEntity", "associatedPerson", "informationRecipient")
@@ -107,6 +107,7 @@ def _role(
         "organization": owner,
         "specialty" if specialty else "code": [role] if role else None,
         "telecom": None if practitioner else telecoms(node.all("telecom"), ctx),
+        "location": [place] if practitioner is None and (place := _place(node, ctx)) else None,
     }
     who = practitioner["reference"] if practitioner else " ".join(sorted(str(one["value"]) for one in ids))
     parts = (who, owner["reference"] if owner else "", _coded(code))
@@ -173,16 +174,18 @@ def _device(node: Node, owner: Reference | None, ctx: Context) -> Reference | No
         "type": codeable(device.get("code"), ctx),
         "contact": telecoms(node.all("telecom"), ctx) if alone else None,
         "owner": owner,
-        "location": _stand(node, ctx) if alone else None,
+        "location": _place(node, ctx) if alone else None,
     }
     found = kept(body)
     return party("Device", found, node, ctx) if found else None
 
 
-def _stand(node: Node, ctx: Context) -> Reference | None:
-    """Where a device is: it has no address itself."""
-    where = next(iter(addresses(node.all("addr"), ctx)), None)
-    return ctx.add_equal("Location", {"_name": absent(), "address": where}, node.element) if where else None
+def _place(node: Node, ctx: Context) -> Reference | None:
+    """The address of a role whose holder has none in FHIR (a device) or is not named."""
+    where = addresses(node.all("addr"), ctx)
+    if not where:
+        return None
+    return ctx.add_equal("Location", {"_name": absent(), "address": _not_at_home(where[0])}, node.all("addr")[0])
 
 
 def party(kind: str, body: Value, node: Node, ctx: Context, *, told: str | None = None) -> Reference:
@@ -224,12 +227,15 @@ def merge_nameless(ctx: Context) -> None:
     for key, made in ctx.parties.items():
         if key[-1]:
             named.setdefault(key[:-1], []).append(made)
-    for key, made in list(ctx.parties.items()):
+    gone: set[int] = set()
+    for key, made in ctx.parties.items():
         others = named.get(key[:-1], [])
         if not key[-1] and len(others) == 1:
             _unite(others[0].body, made.body)
             made.reference["reference"] = others[0].reference["reference"]
-            ctx.made.remove(made)
+            gone.add(id(made))
+    if gone:
+        ctx.made = [made for made in ctx.made if id(made) not in gone]
 
 
 def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
@@ -255,9 +261,4 @@ def fits(reference: Reference | None, *types: str) -> Reference | None:
 
 def performers(node: Node, ctx: Context) -> list[Reference]:
     """`performer/assignedEntity` of an entry, each once."""
-    found: list[Reference] = []
-    for performer in node.all("performer"):
-        reference = agent(child_of(performer, _ENTITY), ctx)
-        if reference and reference not in found:
-            found.append(reference)
-    return found
+    return distinct([agent(child_of(performer, _ENTITY), ctx) for performer in node.all("performer")])

@@ -7,7 +7,7 @@ from .context import Context, Reference
 from .links import meant
 from .node import Element, Node, statement_in
 from .people import agent, fits
-from .values import Value, codeable, kept, resolved, typed
+from .values import Value, codeable, distinct, kept, resolved, typed
 
 STATUS = "33999-4"
 
@@ -118,11 +118,7 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
 
 def reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) -> reasonCode."""
-    found: list[Value] = []
-    for kind, observation in relations:
-        if kind == "RSON" and (reason := coded_value(observation, ctx)) and reason not in found:
-            found.append(reason)
-    return found
+    return distinct([coded_value(observation, ctx) for kind, observation in relations if kind == "RSON"])
 
 
 def coded_value(observation: Node, ctx: Context) -> Value | None:

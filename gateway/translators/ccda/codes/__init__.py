@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-_OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
+_OID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _URI = re.compile(r"(?:https?://|urn:)[^\s\"<>^`{|}\\]+")
 

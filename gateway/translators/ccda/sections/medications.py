@@ -28,7 +28,7 @@ from gateway.translators.ccda.statement import (
     reasons,
     related,
 )
-from gateway.translators.ccda.values import Value, absent, codeable, identifiers, kept, period, quantity
+from gateway.translators.ccda.values import Value, absent, codeable, count, identifiers, kept, period, quantity
 
 _TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10"])
 _REACTION = frozenset(["2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54"])
@@ -186,4 +186,4 @@ def _ordered(supply: Node, ctx: Context) -> Value:
 
 def _repeats(text: str | None) -> int | None:
     """CDA counts all dispenses, FHIR those after the first."""
-    return int(text) - 1 if text and text.isdecimal() and 0 < int(text) < 1000 else None
+    return None if (dispenses := count(text)) is None else dispenses - 1

@@ -17,6 +17,7 @@ from gateway.translators.ccda.values import (
     absent,
     absent_concept,
     codeable,
+    distinct,
     identifier,
     identifiers,
     kept,
@@ -70,7 +71,7 @@ def coverage(policy: Node, ctx: Context) -> Reference | None:
     status = mapped("coverage-status", policy.attribute("statusCode", "code"))
     member = _member_id(covered)
     body = {
-        "identifier": _unique([*identifiers(policy.all("id")), *([member] if member else [])]),
+        "identifier": distinct([*identifiers(policy.all("id")), *([member] if member else [])]),
         "status": status.code if status else None,
         "_status": None if status else absent(),
         "type": kind,
@@ -93,10 +94,6 @@ def _authorized(policy: Node, ctx: Context) -> None:
             ctx.once("an insurer's authorization stays in the narrative only", statement.element)
         elif statement.element.get("moodCode") != "DEF":
             others([(kind, statement)], ctx)
-
-
-def _unique(found: list[Value]) -> list[Value]:
-    return [one for at, one in enumerate(found) if one not in found[:at]]
 
 
 def _performer(policy: Node, kinds: frozenset[str], ctx: Context) -> Reference | None:

@@ -15,6 +15,7 @@ from gateway.translators.ccda.values import (
     absent_concept,
     codeable,
     concept,
+    distinct,
     identifiers,
     kept,
     quantity,
@@ -82,15 +83,13 @@ def _status(organizer: Node) -> str:
 
 
 def _specimens(statements: list[Node], ctx: Context) -> list[Reference]:
-    found: list[Reference] = []
+    found: list[Reference | None] = []
     for statement in statements:
         site = statement.get("targetSiteCode") if statement.attribute("code", "code") == _COLLECTION else None
         for specimen in statement.nodes("specimen"):
             role = specimen.node("specimenRole")
-            made = _specimen(role, site, ctx) if role else None
-            if made and made not in found:
-                found.append(made)
-    return found
+            found.append(_specimen(role, site, ctx) if role else None)
+    return distinct(found)
 
 
 def _specimen(role: Node, site: Element | None, ctx: Context) -> Reference | None:

@@ -87,7 +87,7 @@ def panel(organizer: Node, ctx: Context) -> Reference | None:
     time = organizer.get("effectiveTime")
     made = [reference for one in components(organizer) for reference in _held(one, time, ctx)]
     members = [one for one in made if fits(one, "Observation")]
-    ctx.beside += [one for one in made if one not in members]
+    ctx.beside += [one for one in made if not fits(one, "Observation")]
     others(related(organizer), ctx)
     if not members:
         return None
