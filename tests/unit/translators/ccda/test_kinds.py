@@ -279,4 +279,6 @@ def test_a_letter_has_what_its_header_says() -> None:
     (replaced,) = reference["relatesTo"]
     assert (replaced["code"], replaced["target"]["identifier"]["value"]) == ("replaces", "old")
     assert codes(reference["securityLabel"][0])[0][1] == "R"
+    labelled = [*of_type(result, "Binary", "DocumentReference", "Composition")]
+    assert [one["meta"]["security"][0]["code"] for one in labelled] == ["R", "R", "R"]
     assert reference["docStatus"] == "final"
