@@ -77,7 +77,13 @@ class Application(FastAPI):
             scope["app"] = self
             await fhir_api.application(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await super().__call__(_without_slash(scope), receive, send)
+
+
+def _without_slash(scope: Scope) -> Scope:
+    """A slash at the end means nothing here: partners that join addresses would be sent on, and few go with a body."""
+    path = scope.get("path", "")
+    return {**scope, "path": path.rstrip("/")} if path.endswith("/") and path.strip("/") else scope
 
 
 def create(settings: Settings) -> FastAPI:

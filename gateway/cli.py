@@ -274,11 +274,13 @@ def apply_connectors(
     file: Annotated[Path, typer.Argument(help="JSON; docs/reference/connectors.md has the fields.")],
 ) -> None:
     """Create or change the connectors of a file. Its secrets are stored encrypted and never shown again."""
-    from gateway.commands import connectors, terminal
+    from gateway.commands import connectors, registry, terminal
 
+    data = file.read_bytes()
     with opened() as store:
-        for line in connectors.apply(store, file.read_bytes()):
+        for line in connectors.apply(store, data):
             terminal.print_line(line)
+    registry.introduce(connectors.to_be_told(data))
 
 
 @connectors_app.command("authorize")

@@ -83,9 +83,9 @@ class Ingest:
     async def seed(self, received: Received, body: json.Json) -> Outcome:
         """A partner's new patient in Canvas' form: 202 with the external identifier (canvas.md, surface A)."""
         async with self._flow.accepted(received):
-            seed = canvas.from_seed(body)
-            gate.require(seed.patient)
             config = await self._config(received.connector)
+            seed = canvas.from_seed(body, stated=None if config.has_ids else config.remote_system)
+            gate.require(seed.patient)
             item = Item("Patient", "update", "Patient", seed.patient, remote_id=seed.partner_id)
             speaker = Speaker(
                 received.connector, "system", received.message_id, received.principal, coverage=seed.coverage

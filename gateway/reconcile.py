@@ -21,7 +21,7 @@ from gateway.delivery.http import Outbound
 from gateway.delivery.loop import LoopAlarm
 from gateway.delivery.peers import Peers
 from gateway.delivery.retry import next_attempt
-from gateway.errors import PartnerRejected
+from gateway.errors import GatewayError, PartnerRejected
 from gateway.flow import Flow
 from gateway.store import Changes, Claim, Delivery, IncidentRow, Settled, Tx, claim, renew, settle
 
@@ -119,10 +119,16 @@ class Reconciler:
         alarmed = self._alarmed(claimed, result)
         probe = claimed.fence in self._probes
 
-        def job(tx: Tx) -> tuple[list[IncidentRow], bool]:
+        def job(tx: Tx, result: Result = result) -> tuple[list[IncidentRow], bool]:
             return self._settle(tx, claimed, result, probe=probe, alarmed=alarmed)
 
-        news, recovered = await self.flow.store.write(job)
+        try:
+            news, recovered = await self.flow.store.write(job)
+        except GatewayError as error:
+            if result.last is None or error.transient:
+                raise
+            refused = result.refused(error)
+            news, recovered = await self.flow.store.write(lambda tx: job(tx, refused))
         self._probes.discard(claimed.fence)
         incidents.tell(news)
         if recovered:
@@ -149,6 +155,8 @@ class Reconciler:
         self, tx: Tx, claimed: Claim, result: Result, *, probe: bool, alarmed: bool
     ) -> tuple[list[IncidentRow], bool]:
         """What became known about the system and the patient, and the deliveries; whether the system answers again."""
+        if result.last is not None:
+            result.last.record(tx)
         before = incidents.health_of(tx, claimed.connector)
         noted = incidents.Noted(before)
         if result.sign is not None:

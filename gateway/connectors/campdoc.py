@@ -24,7 +24,7 @@ from gateway.connectors.call import (
     refused,
     segment,
 )
-from gateway.connectors.campdoc_wire import BY_IDENTIFIER, id_of, member, one, place, rows, systems
+from gateway.connectors.campdoc_wire import BY_IDENTIFIER, Refuse, id_of, member, one, place, rows, systems
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import Conflict, InvalidInput, PartnerUnknown
@@ -120,44 +120,50 @@ def translate(data: Mapping[str, Any], _target: Target, side: Side) -> Seen:
     return _seen(dict(data), side)
 
 
-def find_profile(side: Side, asked: str, *, by_identifier: bool) -> Generator[Call, Reply, dict[str, Any] | None]:
+def find_profile(
+    side: Side, asked: str, *, by_identifier: bool, refuse: Refuse = refused
+) -> Generator[Call, Reply, dict[str, Any] | None]:
     """By their id, or by `identifier`; None when they hold none. Its shape never decides how it is meant."""
     path = place(side, f"/profiles/{segment(asked)}")
     reply = yield Call("GET", path, params=BY_IDENTIFIER if by_identifier else ())
     if reply.status in (404, 410):
         return None
-    return one(reply, "profile", "reading a profile")
+    return one(reply, "profile", "reading a profile", refuse)
 
 
-def put_profile(side: Side, identifier: str, fields: Mapping[str, Any]) -> Generator[Call, Reply, dict[str, Any]]:
+def put_profile(
+    side: Side, identifier: str, fields: Mapping[str, Any], refuse: Refuse = refused
+) -> Generator[Call, Reply, dict[str, Any]]:
     """Z.MIS create_or_update_profile: what stands under the identifier is changed, what does not is made.
 
     Somebody may make it between our look and our create: then that is the one to change.
     """
-    held = yield from find_profile(side, identifier, by_identifier=True)
+    held = yield from find_profile(side, identifier, by_identifier=True, refuse=refuse)
     if held is None:
         created = {name: value for name, value in fields.items() if value is not None}
         reply = yield Call("POST", place(side, "/profiles"), {**created, "identifier": identifier})
         if reply.status != 409:
-            return (yield from _created(side, identifier, reply))
-        held = yield from find_profile(side, identifier, by_identifier=True)
+            return (yield from _created(side, identifier, reply, refuse))
+        held = yield from find_profile(side, identifier, by_identifier=True, refuse=refuse)
         if held is None:
             raise Conflict("they hold a profile with this identifier already, but do not find it by it")
-    return (yield from _update(side, id_of(held), fields))
+    return (yield from _update(side, id_of(held), fields, refuse))
 
 
-def _created(side: Side, identifier: str, reply: Reply) -> Generator[Call, Reply, dict[str, Any]]:
+def _created(side: Side, identifier: str, reply: Reply, refuse: Refuse) -> Generator[Call, Reply, dict[str, Any]]:
     if not reply.ok:
-        raise refused("creating a profile", reply)
+        raise refuse("creating a profile", reply)
     made = member(reply, "profile") or (yield from find_profile(side, identifier, by_identifier=True))
     if made is None:
         raise PartnerUnknown("creating a profile was accepted, but it is not found by its identifier")
     return made
 
 
-def _update(side: Side, remote_id: str, fields: Mapping[str, Any]) -> Generator[Call, Reply, dict[str, Any]]:
+def _update(
+    side: Side, remote_id: str, fields: Mapping[str, Any], refuse: Refuse = refused
+) -> Generator[Call, Reply, dict[str, Any]]:
     reply = yield Call("PUT", place(side, f"/profiles/{segment(remote_id)}"), dict(fields))
-    return one(reply, "profile", "updating a profile")
+    return one(reply, "profile", "updating a profile", refuse)
 
 
 def _deactivate(side: Side, profile: dict[str, Any]) -> Generator[Call, Reply, dict[str, Any]]:

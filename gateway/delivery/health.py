@@ -117,8 +117,9 @@ def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker, *, probe:
 
 
 def authorised(row: HealthRow, now: datetime) -> HealthRow:
-    """After somebody authorised us again, or the credentials were replaced: as before the first call."""
-    return _moved(row, PENDING, now)._replace(failures=0, open_until=None)
+    """After somebody authorised us again, or the credentials were replaced: as before the first call, so that the next
+    poll is due as well."""
+    return _moved(row, PENDING, now)._replace(failures=0, open_until=None, last_sync_at=None, last_error=None)
 
 
 def _up(row: HealthRow, now: datetime, *, probe: bool) -> HealthRow:

@@ -106,9 +106,10 @@ def _content_type(header: str) -> tuple[str, str | None]:
     return message.get_content_type() if header else "", None if charset is None else str(charset)
 
 
-async def read_json(request: Request, limit: int) -> tuple[bytes, json.Json]:
-    """The raw body and what it says."""
-    media_type(request, JSON_TYPES)
+async def read_json(request: Request, limit: int, *, untyped: bool = False) -> tuple[bytes, json.Json]:
+    """The raw body and what it says; `untyped`: one without a Content-Type is read as well (RFC 9110 §8.3)."""
+    if not untyped or "content-type" in request.headers:
+        media_type(request, JSON_TYPES)
     raw = await read_body(request, limit)
     return raw, json.decode(raw)
 

@@ -196,6 +196,23 @@ async def test_before_anybody_logged_in_everything_waits(camp: Camp) -> None:
     await until(there)
 
 
+async def test_after_the_login_they_are_looked_at_at_once(camp: Camp) -> None:
+    """The first look failed, as nobody had logged in; the next one is not due for an hour."""
+    camp.connect({"mode": "polling", "intervalSeconds": 3600})
+
+    async def waits() -> bool:
+        return camp.state == "needs_reauth"
+
+    await until(waits)
+    await camp.authorised()
+
+    async def in_step() -> bool:
+        return camp.state == "connected" and camp.desk.counts().get("Patient", 0) == 2
+
+    await until(in_step)
+    assert (await camp.call("GET", "/status")).json()["lastError"] is None
+
+
 async def test_a_revoked_login_loses_nothing_and_catches_up(camp: Camp) -> None:
     await camp.authorised()
     await camp.desk.made_id(patient("First"))
@@ -349,6 +366,17 @@ async def test_all_operations(camp: Camp) -> None:
     assert len(actions) == 11
 
 
+async def test_the_connector_is_named_by_its_id_as_well(camp: Camp) -> None:
+    """The registry answers a connectorId: every address below a connector takes it."""
+    await camp.authorised()
+    listed = await camp.desk.call("GET", "/api/external-connectors", key=camp.operator)
+    [known] = [one["connectorId"] for one in listed.json() if one["name"] == "camp"]
+    base = f"/api/external-connectors/{known}"
+    for method, path, status in [("POST", "/authorize", 201), ("GET", "/campdoc/groups", 200), ("GET", "/status", 200)]:
+        answer = await camp.desk.call(method, base + path, key=camp.operator)
+        assert answer.status_code == status, answer.text
+
+
 async def test_a_contact_is_named_by_our_id(camp: Camp) -> None:
     """Linked: the link says which profile. Not linked yet: the profile under our id."""
     await camp.authorised()
@@ -377,8 +405,11 @@ async def test_what_they_refuse_is_told_with_their_request_id(camp: Camp) -> Non
     await camp.authorised()
     missing = await camp.call("GET", "/campdoc/profiles/999")
     assert missing.status_code == 404 and "their request" in missing.json()["detail"]
-    wrong = await camp.call("PUT", "/campdoc/profiles/kid-3", {"givenName": "Ida"})
-    assert wrong.status_code == 502 or wrong.status_code == 400
+    for body in ({"givenName": "Ida"}, {"givenName": "Ida", "familyName": "Rask", "dob": "2014-13-01"}):
+        wrong = await camp.call("PUT", "/campdoc/profiles/kid-3", body)
+        assert wrong.status_code == 400 and "their request" in wrong.json()["detail"]
+    assert (await camp.call("PUT", "/campdoc/profiles/%20", body)).status_code == 400, "no key is made of blanks"
+    assert (await camp.call("GET", "/campdoc/groups/otters-1?by=patient")).status_code == 400
     sex = await camp.call("PUT", "/campdoc/profiles/kid-3", {"sex": "other"})
     assert sex.status_code == 400 and decoded(sex)["detail"].startswith("the body")
     assert (await camp.call("GET", "/campdoc/profiles/1?by=shape")).status_code == 400
