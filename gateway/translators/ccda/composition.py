@@ -10,7 +10,7 @@ from gateway.fhir.json import Resource
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
 from .node import Element, Node, statement_in
-from .participation import extensions
+from .participation import extensions, participants
 from .people import device_beside, fits, organization
 from .registry import described, named, reader_of
 from .related import associate
@@ -159,6 +159,7 @@ class _Section:
         code = codeable(self.node.get("code"), ctx)
         section = kept(
             {
+                "extension": participants(self.node, "informant", ctx),
                 "title": self.report.title,
                 "code": code,
                 "author": _authors(self.node, ctx),

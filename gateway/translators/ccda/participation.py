@@ -39,10 +39,18 @@ def extensions(document: Node, ctx: Context) -> list[Value]:
     found: list[Value | None] = []
     if version := document.attribute("versionNumber", "value"):
         found.append({"url": VERSION_NUMBER, "valueString": version})
-    for name, (role, holders) in _ROLES.items():
-        found += [_referring(role, party) for party in _parties(document, name, holders, ctx)]
+    for name in _ROLES:
+        found += participants(document, name, ctx)
     found += [_referring("Order", _order(of.node("order"), ctx)) for of in document.nodes("inFulfillmentOf")]
     return distinct(found)
+
+
+def participants(holder: Node, name: str, ctx: Context) -> list[Value]:
+    """The extensions for those who took part in one way in a document or section."""
+    if name not in holder:
+        return []
+    role, holders = _ROLES[name]
+    return distinct([_referring(role, party) for party in _parties(holder, name, holders, ctx)])
 
 
 def _referring(role: str, party: Reference | None) -> Value | None:

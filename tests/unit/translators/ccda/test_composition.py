@@ -80,6 +80,16 @@ def test_who_wrote_a_section() -> None:
     assert section["author"] == [{"reference": f"Practitioner/{only(made, 'Practitioner')['id']}"}]
 
 
+def test_who_told_what_is_in_a_section() -> None:
+    told = author_of("Rahn").replace("assignedAuthor", "assignedEntity").replace("author>", "informant>")
+    made = read(part(more=told))
+
+    (section,) = only(made, "Composition")["section"]
+    (extension,) = section["extension"]
+    assert extension["url"].endswith("/InformantExtension")
+    assert extension["valueReference"] == {"reference": f"Practitioner/{only(made, 'Practitioner')['id']}"}
+
+
 def test_a_section_about_a_relative_says_nothing_of_the_patient() -> None:
     subject = '<subject><relatedSubject classCode="PRS"><code code="NCHILD"/></relatedSubject></subject>'
     made = read(part(concern("38341003"), more=subject))
