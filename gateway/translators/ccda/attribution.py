@@ -20,7 +20,7 @@ from .values import Value, absent, concept, kept, timed
 _AUTHOR = "author"
 _ROLES = {V3 + "author": _AUTHOR, V3 + "performer": "performer", V3 + "informant": "informant"}
 _PARTICIPANT, _BY_TYPE = V3 + "participant", {"VRF": "verifier"}
-_TOLD = frozenset(["Coverage"])
+_TOLD = frozenset(["Account", "Coverage"])
 """The performers of a policy pay for it: that is said of them there."""
 
 _HOLDERS = ("assignedAuthor", "assignedEntity", "relatedEntity", "participantRole")

@@ -7,6 +7,7 @@ from itertools import chain
 
 from gateway.fhir.json import Resource
 
+from .careplan import PLANS, care_plan
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
 from .node import Element, Node, statement_in
@@ -157,13 +158,15 @@ class _Section:
     def finish(self, ctx: Context) -> Value | None:
         """Composition.section; one that would have neither text nor entries nor sections is left out (cmp-1)."""
         code = codeable(self.node.get("code"), ctx)
+        entries = _entries(self, ctx)
+        entries += self._plan(entries, ctx)
         section = kept(
             {
                 "extension": participants(self.node, "informant", ctx),
                 "title": self.report.title,
                 "code": code,
                 "author": _authors(self.node, ctx),
-                "entry": _entries(self, ctx),
+                "entry": entries,
                 "section": [made for one in self.inner if (made := one.finish(ctx))],
             }
         )
@@ -171,6 +174,15 @@ class _Section:
             narrative = {"text": {"status": "additional", "div": self.div}, "emptyReason": _empty_reason(self.node)}
             ctx.narratives.append((section, kept(narrative)))
         return section if self.div or "entry" in section or "section" in section else None
+
+    def _plan(self, entries: list[Reference], ctx: Context) -> list[Reference]:
+        if not self.div or self.report.kind not in PLANS:
+            return []
+        plan = care_plan(self.node, self.report.title, self.div, entries, ctx)
+        if plan and self.label:
+            ctx.labels.append(self.label)
+            ctx.label([plan])
+        return [plan] if plan else []
 
 
 def _empty_reason(section: Node) -> Value | None:

@@ -231,6 +231,7 @@ _RESULTS = frozenset(["imaging", "procedure", "exam"])
 
 _TESTS: dict[str, Test] = {
     "AllergyIntolerance": _allergy,
+    "CarePlan": _always("us-core-careplan"),
     "CareTeam": _always("us-core-careteam"),
     "Condition": _condition,
     "Coverage": _coverage,

@@ -82,12 +82,30 @@ def _surroundings(header: Value) -> Value:
     return kept({"encounter": [encounter] if encounter else None, "period": during})
 
 
+def inline(element: Element) -> Value | None:
+    """ED -> Attachment with its data, or the address under which they are (C-CDA on FHIR, CDA ED)."""
+    kind = _kind(element)
+    data = _data(element, kind or "text/plain")
+    link = None if data else _link(element)
+    if not data and (link is None or link.startswith("#")):
+        return None
+    return kept({"contentType": kind, "language": element.get("language"), "data": data, "url": link})
+
+
+def _kind(element: Element) -> str | None:
+    return _PACKED.get(element.get("compression") or "") or element.get("mediaType")
+
+
+def _link(element: Element) -> str | None:
+    links = [child.get("value") for child in children(element) if child.tag == V3 + "reference"]
+    return next(filter(None, links), None)
+
+
 def attachment(text: Element, ctx: Context) -> Value | None:
     """Where the bytes are: in a Binary of our own, or under the URL that the document names."""
-    kind = _PACKED.get(text.get("compression") or "") or text.get("mediaType")
-    for child in children(text):
-        if child.tag == V3 + "reference" and child.get("value"):
-            return kept({"contentType": kind, "url": child.get("value")})
+    kind = _kind(text)
+    if link := _link(text):
+        return kept({"contentType": kind, "url": link})
     kind = kind or "text/plain"
     data = _data(text, kind)
     if data is None:

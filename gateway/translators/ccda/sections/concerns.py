@@ -55,8 +55,8 @@ def _in_words(act: Node, relations: Relations, ctx: Context) -> Reference | None
     when = interval(act.get("effectiveTime"), ctx)
     body = {
         "identifier": identifiers(act.all("id")),
-        "clinicalStatus": concept(status.code, CLINICAL) if status else None,
-        "category": [concept("health-concern", CORE_CATEGORY)],
+        "clinicalStatus": concept(status.code, CLINICAL, status.display) if status else None,
+        "category": [concept("health-concern", CORE_CATEGORY, "Health Concern")],
         "code": code or {"text": text},
         "subject": ctx.patient,
         "onsetDateTime": when.start,

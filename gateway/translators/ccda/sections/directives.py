@@ -127,4 +127,7 @@ def _source(observation: Node) -> Value:
         if text is not None and link:
             kind = text.element.get("mediaType")
             return {"sourceAttachment": kept({"contentType": kind, "url": link})}
+        named = identifiers(external.all("id")) if external else []
+        if named:
+            return {"sourceReference": {"type": "DocumentReference", "identifier": named[0]}}
     return {}
