@@ -35,6 +35,7 @@ def unstructured(document: Node, header: Value, ctx: Context) -> None:
 
 
 def _taken(document: Node, header: Value, body: Node, text: Element, ctx: Context) -> None:
+    before = len(ctx.made)
     content = attachment(text, ctx)
     if content is None:
         ctx.issue("warning", "incomplete", "nonXMLBody holds no data", body.element)
@@ -62,6 +63,9 @@ def _taken(document: Node, header: Value, body: Node, text: Element, ctx: Contex
     }
     made = ctx.add("DocumentReference", kept(reference), document)
     header.setdefault("section", []).append({"entry": [made]})
+    if labels := header.get("meta", {}).get("security"):
+        ctx.labels += labels
+        ctx.label([one.reference for one in ctx.made[before:]])
 
 
 def _authenticators(header: Value) -> Iterator[Reference]:

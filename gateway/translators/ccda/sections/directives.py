@@ -97,7 +97,7 @@ def _custodian(observation: Node, ctx: Context) -> list[Reference]:
     found = []
     for one in observation.nodes("participant"):
         role = one.get("participantRole") if one.element.get("typeCode") == "CST" else None
-        if who := fits(agent(role, ctx), "Organization"):
+        if who := fits(associate(role, ctx, one), "Organization"):
             found.append(who)
     return found
 

@@ -90,10 +90,18 @@ def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iter
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, one in relations:
-        if not one.element.tag.endswith("}observation") or reader_by_template(one) not in (None, problem):
+        if not one.element.tag.endswith("}observation") or not _is_problem(one):
             others([(kind, one)], ctx)
         elif PARTS.isdisjoint(one.kinds):
             yield condition(one, ctx, concern=act, category=category, where=where)
+
+
+def _is_problem(observation: Node) -> bool:
+    """By its first template. One that has the template of an allergy as well (IHE's are kinds of problems, and systems
+    put them on every problem) is an allergy only if it names a substance."""
+    if reader_by_template(observation) in (None, problem):
+        return True
+    return not PROBLEM.isdisjoint(observation.kinds) and "participant" not in observation
 
 
 @entry(
