@@ -10,7 +10,7 @@ from gateway.translators.ccda.demographics import addresses, human_names, teleco
 from gateway.translators.ccda.node import V3, Element, Node, child_of, statement_in
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.related import associate, guarantor
+from gateway.translators.ccda.related import associate, born, guarantor
 from gateway.translators.ccda.statement import ROOT, mapped, related
 from gateway.translators.ccda.values import (
     URI,
@@ -207,6 +207,7 @@ def _subscriber(holder: Node | None, covered: Node | None, ctx: Context) -> Refe
         "_active": absent(),
         "patient": ctx.patient,
         "name": names,
+        "birthDate": born(entity, ctx) if entity else None,
         "telecom": telecoms(holder.all("telecom"), ctx),
         "address": addresses(holder.all("addr"), ctx),
     }
