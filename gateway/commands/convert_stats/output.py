@@ -27,7 +27,14 @@ _THINGS = ("Medication", "Substance", "Specimen", "Condition", "Observation", "D
 _PARTIES = frozenset([*_PEOPLE, *_THINGS])
 """What a reference to it says as well."""
 
-_TIMED = ("date", "time", "start", "end", "period", "issued", "recorded", "created", "sent", "onset", "abatement")
+_TIMED = (
+    *("date", "time", "start", "end", "period", "issued", "recorded", "created", "sent", "onset", "abatement"),
+    *("authored", "when"),
+)
+
+
+_ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD"}
+"""FHIR's own codes and the HL7 v3 codes that they are made of."""
 
 
 class Output:
@@ -117,6 +124,8 @@ def _of_leaf(value: Any, key: str) -> Iterator[str]:
         yield tokens.text(value)
         if key in ("code", "valueCode", "class", "confidentiality", "language") or key.endswith("Code"):
             yield tokens.code(value)
+            if value in _ALIKE:
+                yield tokens.code(_ALIKE[value])
         elif key == "text":
             yield tokens.person(value)
         elif key in ("lotNumber", "serialNumber", "deviceIdentifier"):

@@ -10,7 +10,7 @@ from gateway.fhir.json import Resource
 from .careplan import PLANS, care_plan
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
-from .node import Element, Node, statement_in
+from .node import LEVELS, Element, Node, is_deep, statement_in
 from .participation import extensions
 from .people import device_beside, fits, organization
 from .registry import described, named, reader_of
@@ -179,6 +179,9 @@ def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Refere
     statement = statement_in(element)
     if statement is None:
         _not_understood(element, "no clinical statement in it", report, ctx)
+        return []
+    if ctx.is_deep and is_deep(element):
+        _not_understood(element, f"nested deeper than {LEVELS} levels", report, ctx)
         return []
     handler, known = reader_of(statement, report.kind)
     ctx.section = report

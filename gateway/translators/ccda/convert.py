@@ -20,7 +20,7 @@ from .document import MAX_BYTES, parse
 from .encounter import encompassing
 from .ids import full_url, is_fhir_id
 from .links import link
-from .node import Node, folded
+from .node import Node, folded, is_deep
 from .participation import provenance
 from .patient import patient, patient_key
 from .people import merge_nameless
@@ -130,6 +130,7 @@ def convert(
     bundled, assembled = form_of(form), instant_of(assembled)
     ctx = Context(patient_id, zone_of(timezone))
     document = Node(parse(data, ctx.issues, limit=limit))
+    ctx.is_deep = is_deep(document.element)
     role = _patient_role(document, ctx)
     if role is None and require_patient:
         raise NotConformant("the document names no patient: it has no recordTarget", issues=ctx.issues)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.observation import member
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others, reader_by_template
 from gateway.translators.ccda.statement import (
@@ -138,7 +139,7 @@ def condition(
         "recordedDate": recorded,
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
         "asserter": informant(observation, ctx),
-        "evidence": _evidence(relations, ctx) if relations else None,
+        "evidence": _evidence(relations, when, ctx) if relations else None,
         "note": notes(relations, ctx),
     }
     if _is_negated(observation, concern) and value_code(observation) in _ANY_PROBLEM:
@@ -151,9 +152,12 @@ def _is_negated(observation: Node, concern: Node | None) -> bool:
     return observation.negated or (concern is not None and concern.negated)
 
 
-def _evidence(relations: Relations, ctx: Context) -> list[Value]:
-    """Assessment scales and other observations about the problem; what else is related stands beside it."""
-    return [{"detail": [one]} for one in others(relations, ctx) if fits(one, "Observation")]
+def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]:
+    """Assessment scales and other observations about the problem, the age beside a date of onset too, as R4 has room
+    for one of the two; what else is related stands beside it."""
+    ages = of_kind(AGE, relations) if when.start else []
+    observed = [*others(relations, ctx), *(member(one, ctx, categories=None) for one in ages)]
+    return [{"detail": [one]} for one in observed if fits(one, "Observation")]
 
 
 def _statuses(observation: Node, concern: Node | None, relations: Relations, when: Interval) -> Value:
