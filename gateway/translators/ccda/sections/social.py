@@ -71,6 +71,8 @@ def _at_one_time(body: Value, observation: Node, ctx: Context) -> Value:
     time = when.start or when.high or recording(observation, ctx)[1]
     if not time:
         return body
+    if when.low and when.high and when.low != when.high:
+        ctx.once("the end of the time of a pregnancy: US Core has its start alone", observation.element)
     rest = {name: value for name, value in body.items() if not name.lstrip("_").startswith("effective")}
     return {**rest, "effectiveDateTime": time}
 
