@@ -105,7 +105,10 @@ def encounter_body(node: Node, ctx: Context) -> Value:
 
 
 def _status(node: Node, time: Element | None, ctx: Context) -> str:
-    """A single time or an end means finished; else the statusCode; without either nobody said (CF-encounters)."""
+    """A single time or an end means finished; else the statusCode; without either nobody said (CF-encounters). One that
+    is negated did not take place."""
+    if node.negated:
+        return "cancelled"
     found = interval(time, ctx)
     said = CONCEPTS["encounter-status"].get(node.attribute("statusCode", "code") or "")
     if said and said.code not in ("finished", "in-progress"):

@@ -57,6 +57,7 @@ def _related_person(node: Node, ctx: Context, participation: Node) -> Reference 
     told = {
         "identifier": identifiers(node.all("id")),
         "name": human_names(person.all("name"), ctx) if person else [],
+        "birthDate": born(person, ctx) if person else None,
         "telecom": telecoms(node.all("telecom"), ctx),
         "address": addresses(node.all("addr"), ctx),
     }
@@ -67,6 +68,11 @@ def _related_person(node: Node, ctx: Context, participation: Node) -> Reference 
     during = period(node.get("effectiveTime"), ctx) or _lasting(participation, ctx)
     kin = f"{code['code']}@{code.get('system')}" if code and told["name"] else None
     return party("RelatedPerson", kept({**body, "period": during}), node, ctx, told=kin)
+
+
+def born(person: Node, ctx: Context) -> str | None:
+    time = ctx.moment(person.get("sdtc:birthTime"))
+    return time[:10] if time else None
 
 
 def _lasting(participation: Node, ctx: Context) -> Value | None:

@@ -65,6 +65,14 @@ def of_another(statement: Node, ctx: Context) -> bool:
     return True
 
 
+def denied(statement: Node, ctx: Context) -> bool:
+    """Whether a statement is negated of which FHIR has no negative: it must not become the positive one."""
+    if statement.negated:
+        text = "negated, for which FHIR has no element here: it stays in the narrative only"
+        ctx.issue("warning", "not-supported", text, statement.element)
+    return statement.negated
+
+
 def value_code(statement: Node) -> str | None:
     return statement.attribute("value", "code")
 

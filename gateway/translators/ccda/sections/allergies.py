@@ -84,7 +84,8 @@ def allergy(
 ) -> Reference | None:
     """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind."""
     substance = _substance(observation)
-    what = _what(observation, substance, ctx)
+    negated = observation.negated or (concern is not None and concern.negated)
+    what = _what(observation, substance, ctx, negated=negated)
     if not what:
         return None
     relations = related(observation)
@@ -135,10 +136,10 @@ def _identifying(observation: Node, substance: Node | None) -> Element | None:
     return observation.get("value") if code is None else code
 
 
-def _what(observation: Node, substance: Node | None, ctx: Context) -> Value:
+def _what(observation: Node, substance: Node | None, ctx: Context, *, negated: bool) -> Value:
     """`code`, or for a substance known to be harmless the extension that takes its place."""
     named = _named(substance, ctx)
-    if observation.negated:
+    if negated:
         return _negated(observation, named, ctx)
     if named:
         return {"code": named}

@@ -13,7 +13,17 @@ from gateway.translators.ccda.registry import entry, one_more, others
 from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.sections.medications import supply_order
 from gateway.translators.ccda.sections.plan import PLANNED
-from gateway.translators.ccda.statement import PARTS, ROOT, Relations, components, mapped, notes, reasons, related
+from gateway.translators.ccda.statement import (
+    PARTS,
+    ROOT,
+    Relations,
+    components,
+    denied,
+    mapped,
+    notes,
+    reasons,
+    related,
+)
 from gateway.translators.ccda.values import Value, absent, codeable, concept, identifiers, kept, quantity, timed
 
 SUPPLY = "http://terminology.hl7.org/CodeSystem/supply-item-type"
@@ -38,6 +48,8 @@ def supplied(statement: Node, ctx: Context) -> Reference | None:
     wanted = statement.element.get("moodCode") in PLANNED
     if is_medication(statement):
         return supply_order(statement, ctx) if wanted else dispense(statement, ctx)
+    if denied(statement, ctx):
+        return None
     relations = related(statement)
     others(relations, ctx, _READ)
     return _request(statement, relations, ctx) if wanted else _use(statement, relations, ctx)

@@ -10,8 +10,8 @@ from gateway.translators.ccda.demographics import addresses, human_names, teleco
 from gateway.translators.ccda.node import V3, Element, Node, child_of, statement_in
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.related import associate, guarantor
-from gateway.translators.ccda.statement import ROOT, mapped, related
+from gateway.translators.ccda.related import associate, born, guarantor
+from gateway.translators.ccda.statement import ROOT, denied, mapped, related
 from gateway.translators.ccda.values import (
     URI,
     Value,
@@ -75,7 +75,7 @@ def coverage(
     payer = _performer(policy, _PAYER, ctx)
     covered, holder = _role(policy, "COV"), _role(policy, "HLD")
     kind = codeable(policy.get("code"), ctx)
-    if not (payer or kind or covered or holder):
+    if not (payer or kind or covered or holder) or denied(policy, ctx):
         return None
     status = mapped("coverage-status", policy.attribute("statusCode", "code"))
     member = _member_id(covered)
@@ -207,6 +207,7 @@ def _subscriber(holder: Node | None, covered: Node | None, ctx: Context) -> Refe
         "_active": absent(),
         "patient": ctx.patient,
         "name": names,
+        "birthDate": born(entity, ctx) if entity else None,
         "telecom": telecoms(holder.all("telecom"), ctx),
         "address": addresses(holder.all("addr"), ctx),
     }

@@ -186,7 +186,7 @@ def planned_encounter(node: Node, ctx: Context) -> Reference | None:
         return None
     relations = related(node)
     people = [participant(one, "assignedEntity", ctx) for one in node.nodes("performer")]
-    if node.attribute("statusCode", "code") not in ("cancelled", "aborted", "nullified"):
+    if not node.negated and node.attribute("statusCode", "code") not in ("cancelled", "aborted", "nullified"):
         body["status"] = "planned"
     body["participant"] = [one for one in people if one]
     body["location"] = [*places(node, ctx)]

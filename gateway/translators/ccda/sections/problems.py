@@ -49,6 +49,7 @@ _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.11388
 _SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
 _ASSERTED = frozenset(["77975-1", "2.16.840.1.113883.10.20.22.4.502"])
 PROBLEM = frozenset(["2.16.840.1.113883.10.20.22.4.4", "2.16.840.1.113883.10.20.1.28"])
+REFUTED = concept("refuted", VERIFICATION, "Refuted")
 _CATEGORIES = {
     "problem-list-item": concept("problem-list-item", CATEGORY, "Problem List Item"),
     "encounter-diagnosis": concept("encounter-diagnosis", CATEGORY, "Encounter Diagnosis"),
@@ -149,9 +150,14 @@ def condition(
         "evidence": _evidence(relations, when, ctx) if relations else None,
         "note": notes(relations, ctx),
     }
-    if observation.negated and value_code(observation) in _ANY_PROBLEM:
+    if _is_negated(observation, concern) and value_code(observation) in _ANY_PROBLEM:
         body["code"] = concept("160245001", SNOMED, "No current problems or disability")
     return ctx.add("Condition", kept(body), observation, code=observation.get("value"))
+
+
+def _is_negated(observation: Node, concern: Node | None) -> bool:
+    """The problem itself, or the concern of which it is the content."""
+    return observation.negated or (concern is not None and concern.negated)
 
 
 def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]:
@@ -172,10 +178,10 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations, whe
     clinical = found.code if found else None
     if when.ended and (clinical is None or clinical in _ONGOING):
         clinical = "inactive" if clinical else "resolved"
-    refuted = observation.negated and value_code(observation) not in _ANY_PROBLEM
+    refuted = _is_negated(observation, concern) and value_code(observation) not in _ANY_PROBLEM
     return {
         "clinicalStatus": concept(clinical, CLINICAL, clinical.capitalize()) if clinical else None,
-        "verificationStatus": concept("refuted", VERIFICATION, "Refuted") if refuted else None,
+        "verificationStatus": REFUTED if refuted else None,
     }
 
 

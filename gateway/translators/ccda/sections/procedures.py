@@ -87,6 +87,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
     }
     ctx.beside += specimens([activity], ctx)
     others([one for one in relations if one[0] != "OUTC"], ctx, _READ)
+    ctx.beside += specimens([activity], ctx)
     return ctx.add("Procedure", kept(body), activity)
 
 

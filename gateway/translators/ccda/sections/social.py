@@ -11,7 +11,7 @@ from gateway.translators.ccda.observation import category, member, observation_b
 from gateway.translators.ccda.patient import CORE, NULLS
 from gateway.translators.ccda.people import recording
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import ROOT, related, value_code
+from gateway.translators.ccda.statement import ROOT, denied, related, value_code
 from gateway.translators.ccda.values import Value, codeable, concept, interval, kept
 
 LOINC = "http://loinc.org"
@@ -71,6 +71,8 @@ def _at_one_time(body: Value, observation: Node, ctx: Context) -> Value:
     time = when.start or when.high or recording(observation, ctx)[1]
     if not time:
         return body
+    if when.low and when.high and when.low != when.high:
+        ctx.once("the end of the time of a pregnancy: US Core has its start alone", observation.element)
     rest = {name: value for name, value in body.items() if not name.lstrip("_").startswith("effective")}
     return {**rest, "effectiveDateTime": time}
 
@@ -88,14 +90,14 @@ def _known(body: Value, observation: Node) -> Value:
 def birth_sex(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Birth Sex Observation -> Patient.extension us-core-birthsex; US Core has the codes F, M, OTH, UNK, ASKU."""
     code = value_code(observation) or observation.attribute("value", "nullFlavor")
-    if code in _BIRTH_SEXES:
+    if code in _BIRTH_SEXES and not denied(observation, ctx):
         yield _said_of_patient({"url": BIRTH_SEX, "valueCode": code}, ctx)
 
 
 @entry(ROOT + "507", codes=("46098-0",), element="observation")
 def sex(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Sex Observation -> Patient.extension us-core-sex."""
-    if code := value_code(observation):
+    if (code := value_code(observation)) and not denied(observation, ctx):
         yield _said_of_patient({"url": f"{CORE}us-core-sex", "valueCode": code}, ctx)
 
 
@@ -104,14 +106,14 @@ def gender_identity(observation: Node, ctx: Context) -> Iterator[Reference | Non
     """Gender Identity Observation -> Patient.extension us-core-genderIdentity; one that is not known says why."""
     value = observation.get("value")
     said = codeable(value, ctx) or (_null(value) if value is not None and value.get("nullFlavor") else None)
-    if said:
+    if said and not denied(observation, ctx):
         yield _said_of_patient({"url": f"{CORE}us-core-genderIdentity", "valueCodeableConcept": said}, ctx)
 
 
 @entry(ROOT + "506", codes=("95370-3",), element="observation")
 def tribe(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Tribal Affiliation Observation -> Patient.extension us-core-tribal-affiliation."""
-    if said := codeable(observation.get("value"), ctx):
+    if (said := codeable(observation.get("value"), ctx)) and not denied(observation, ctx):
         part = {"url": "tribalAffiliation", "valueCodeableConcept": said}
         yield _said_of_patient({"url": f"{CORE}us-core-tribal-affiliation", "extension": [part]}, ctx)
 

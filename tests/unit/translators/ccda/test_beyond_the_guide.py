@@ -81,6 +81,27 @@ def test_who_pays_the_rest_is_the_guarantor_of_an_account() -> None:
     assert gate.check(result.bundle) == []
 
 
+def test_the_holder_of_a_policy_with_the_day_of_birth() -> None:
+    holder = """<participant typeCode="HLD"><participantRole><id root="1.1.7" extension="H-1"/><playingEntity><name>
+    <given>Otto</given><family>Holder</family></name><sdtc:birthTime value="19441112"/></playingEntity>
+    </participantRole></participant>"""
+
+    person = only(converted(section("48768-6", insured("SPS", INSURER + holder))), "RelatedPerson")
+
+    assert (person["name"][0]["family"], person["birthDate"]) == ("Holder", "1944-11-12")
+
+
+def test_a_specimen_that_a_procedure_took() -> None:
+    taken = f"""<procedure classCode="PROC" moodCode="EVN"><templateId root="{ROOT}14"/><id root="1.1" extension="op"/>
+    <code code="274025005" codeSystem="2.16.840.1.113883.6.96"/><statusCode code="completed"/><specimen><specimenRole>
+    <id root="1.1.8" extension="S-1"/><specimenPlayingEntity><code code="309226005"
+    codeSystem="2.16.840.1.113883.6.96"/></specimenPlayingEntity></specimenRole></specimen></procedure>"""
+
+    specimen = only(converted(section("47519-4", taken)), "Specimen")
+
+    assert (specimen["identifier"][0]["value"], codes(specimen["type"])[0][1]) == ("S-1", "309226005")
+
+
 def test_a_patient_who_pays_is_nobody_else() -> None:
     herself = guarantor("<assignedPerson><name><given>Ada</given><family>Sample</family></name></assignedPerson>")
     same = herself.replace('root="1.1.9" extension="G-1"', 'root="1.2.3.4" extension="mrn-1"')
@@ -239,3 +260,33 @@ def test_where_nothing_is_planned_there_is_no_plan() -> None:
 
     assert not of_type(plan(visit), "CarePlan")
     assert not of_type(converted(section("18776-5", text="<text>No plan</text>")), "CarePlan")
+
+
+def test_the_one_time_of_a_pregnancy() -> None:
+    pregnant = """<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.15.3.8"/>
+    <code code="ASSERTION" codeSystem="2.16.840.1.113883.5.4"/><statusCode code="completed"/>
+    <effectiveTime><low value="20240101"/><high value="20240901"/></effectiveTime>
+    <value xsi:type="CD" code="77386006" codeSystem="2.16.840.1.113883.6.96"/></observation>"""
+
+    result = converted(section("29762-2", pregnant))
+
+    observation = only(result, "Observation")
+    assert observation["effectiveDateTime"] == "2024-01-01"
+    assert "effectivePeriod" not in observation
+    assert [one for one in result.issues if "pregnancy" in one.diagnostics]
+
+
+def test_how_often_at_hours_that_are_up_to_the_ward() -> None:
+    dose = f"""<substanceAdministration classCode="SBADM" moodCode="EVN"><templateId root="{ROOT}16"/>
+    <id root="1.1" extension="m"/><effectiveTime xsi:type="PIVL_TS" institutionSpecified="true" operator="A">
+    <period value="8" unit="h"/></effectiveTime><consumable><manufacturedProduct><manufacturedMaterial>
+    <code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct></consumable>
+    </substanceAdministration>"""
+
+    (told,) = only(converted(section("10160-0", dose)), "MedicationRequest")["dosageInstruction"]
+
+    repeat = told["timing"]["repeat"]
+    assert (repeat["frequency"], repeat["period"], repeat["periodUnit"]) == (1, Decimal(8), "h")
+    assert repeat["extension"] == [
+        {"url": "http://hl7.org/fhir/StructureDefinition/timing-exact", "valueBoolean": False}
+    ]
