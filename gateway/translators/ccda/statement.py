@@ -6,7 +6,7 @@ from .codes import CONCEPTS, Concept
 from .context import Context, Reference
 from .links import meant
 from .node import Element, Node, statement_in
-from .people import agent, fits
+from .people import agent, bearer, fits
 from .values import Value, codeable, distinct, kept, resolved, typed
 
 STATUS = "33999-4"
@@ -83,7 +83,8 @@ def _note(act: Node, ctx: Context) -> Value | None:
     if not text:
         return None
     author = act.node("author")
-    by = fits(agent(author.get("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
+    who = bearer(agent(author.get("assignedAuthor"), ctx), ctx) if author else None
+    by = fits(who, "Practitioner", "Patient", "Organization")
     return kept({"authorReference": by, "time": ctx.moment(author.get("time")) if author else None, "text": text})
 
 

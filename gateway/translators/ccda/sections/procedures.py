@@ -11,6 +11,7 @@ from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers, recording
 from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.sections.results import specimens
 from gateway.translators.ccda.statement import (
     PARTS,
     Relations,
@@ -85,6 +86,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "focalDevice": [{"manipulated": one} for one in devices(activity, relations, ctx)],
     }
     others([one for one in relations if one[0] != "OUTC"], ctx, _READ)
+    ctx.beside += specimens([activity], ctx)
     return ctx.add("Procedure", kept(body), activity)
 
 

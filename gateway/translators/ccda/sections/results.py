@@ -54,7 +54,7 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
         **(timed("effective", time, ctx) or span(observations, ctx) or {"_effectiveDateTime": absent()}),
         "_issued": absent(),
         "performer": [one for one in performers(organizer, ctx) if fits(one, *_BY)],
-        "specimen": _specimens([organizer, *statements], ctx),
+        "specimen": specimens([organizer, *statements], ctx),
         "result": results,
     }
     yield ctx.add("DiagnosticReport", kept(body), organizer)
@@ -82,7 +82,8 @@ def _status(organizer: Node) -> str:
     return found.code if found else "unknown"
 
 
-def _specimens(statements: list[Node], ctx: Context) -> list[Reference]:
+def specimens(statements: list[Node], ctx: Context) -> list[Reference]:
+    """What the statements were done with or taken from."""
     found: list[Reference | None] = []
     for statement in statements:
         site = statement.get("targetSiteCode") if statement.attribute("code", "code") == _COLLECTION else None
