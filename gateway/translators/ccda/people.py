@@ -285,6 +285,12 @@ def fits(reference: Reference | None, *types: str) -> Reference | None:
     return reference if reference and reference["reference"].partition("/")[0] in types else None
 
 
+def responsible(node: Node, ctx: Context) -> list[Reference]:
+    """`participant[@typeCode=RESP]` of what is planned: who is to see to it (C-CDA R2.1 §3.36 Drug Monitoring Act)."""
+    roles = [one.get("participantRole") for one in node.nodes("participant") if one.element.get("typeCode") == "RESP"]
+    return distinct([agent(role, ctx) for role in roles])
+
+
 def performers(node: Node, ctx: Context) -> list[Reference]:
     """`performer/assignedEntity` of an entry, each once."""
     return distinct([agent(child_of(performer, _ENTITY), ctx) for performer in node.all("performer")])
