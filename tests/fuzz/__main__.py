@@ -50,7 +50,8 @@ def _run(folder: Path, seconds: int, seed: int) -> int:
     found = sorted((folder / "found").iterdir())
     for path in found:
         print(f"--- {path.name}", path.read_text("utf-8") if path.suffix == ".txt" else "", sep="\n")
-    print(f"{len(found)} files found" if found else "nothing found")
+    ending = f", but the search itself ended with status {ended.returncode}" if ended.returncode else ""
+    print(f"{len(found) or 'nothing'} found{ending}")
     return 1 if found or ended.returncode else 0
 
 
