@@ -236,10 +236,11 @@ def link(world: World, state: State, connector: str, remote_id: str, reason: obj
     """Queue the link of a record to its Patient; the remote id finds it from now on, if that system's ids are known."""
     text = json.encode(reason).decode()
     row = LinkRow(world.tx.new_id(), connector, "Patient", remote_id, state.rid, text, world.now)
+    known = set(_link_ids(world, state))
     world.changes.links.append(row)
     state.links.append(row)
     system = world.directory.id_system(connector)
-    if system is not None and remote_id != state.id:
+    if system is not None and remote_id != state.id and (system, remote_id) not in known:
         _claim_remote(world, state, system, remote_id)
 
 

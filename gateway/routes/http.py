@@ -9,7 +9,6 @@ import codecs
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from email.message import Message
 from functools import lru_cache
 
@@ -32,16 +31,13 @@ from gateway.fhir.issue import Issue, outcome
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")
 _ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._\-]+)[\"']")
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
 
 
 async def read_body(request: Request, limit: int, *, empty: bool = False) -> bytes:
     """The whole body. Raises TooLarge as soon as it is over `limit` bytes, Unparsable when there is none and it may
     not be `empty`."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:18]) > limit:
+    if declared_size(request) > limit:
         raise TooLarge(f"the body is over the limit of {limit} bytes")
     chunks: list[bytes] = []
     size = 0
@@ -53,6 +49,12 @@ async def read_body(request: Request, limit: int, *, empty: bool = False) -> byt
     if not size and not empty:
         raise Unparsable("the body is empty")
     return b"".join(chunks)
+
+
+def declared_size(request: Request) -> int:
+    """Bytes of the body as its header says; 0 where it does not."""
+    declared = request.headers.get("content-length", "")
+    return int(declared[:18]) if declared.isdecimal() else 0
 
 
 def media_type(request: Request, allowed: tuple[str, ...]) -> str:
@@ -101,9 +103,10 @@ def _content_type(header: str) -> tuple[str, str | None]:
     return message.get_content_type() if header else "", None if charset is None else str(charset)
 
 
-async def read_json(request: Request, limit: int) -> tuple[bytes, json.Json]:
-    """The raw body and what it says."""
-    media_type(request, JSON_TYPES)
+async def read_json(request: Request, limit: int, *, untyped: bool = False) -> tuple[bytes, json.Json]:
+    """The raw body and what it says; `untyped`: one without a Content-Type is read as well (RFC 9110 §8.3)."""
+    if not untyped or "content-type" in request.headers:
+        media_type(request, JSON_TYPES)
     raw = await read_body(request, limit)
     return raw, json.decode(raw)
 
@@ -135,12 +138,6 @@ class _FhirResponse(Response):
         ]
         if status not in (204, 304):
             self.raw_headers.append((b"content-length", str(len(body)).encode()))
-
-
-def http_date(at: datetime) -> str:
-    """A moment as HTTP writes it (RFC 9110 §5.6.7), in no locale's words."""
-    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
-    return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} GMT"
 
 
 def plain_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
