@@ -27,7 +27,13 @@ _THINGS = ("Medication", "Substance", "Specimen", "Condition", "Observation", "D
 _PARTIES = frozenset([*_PEOPLE, *_THINGS])
 """What a reference to it says as well."""
 
-_TIMED = ("date", "time", "start", "end", "period", "issued", "recorded", "created", "sent", "onset", "abatement")
+_DATED = ("date", "time", "start", "end", "period", "issued", "recorded", "created", "sent", "onset", "abatement")
+_TIMED = (*_DATED, "authored", "when", "event")
+"""What the names of elements hold that are times: authoredOn, whenHandedOver, Timing.event among them."""
+
+_NUMBERS = ("lotNumber", "serialNumber", "deviceIdentifier", "subscriberId")
+_ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD"}
+"""FHIR's own codes and the HL7 v3 codes that they are made of."""
 
 
 class Output:
@@ -117,9 +123,11 @@ def _of_leaf(value: Any, key: str) -> Iterator[str]:
         yield tokens.text(value)
         if key in ("code", "valueCode", "class", "confidentiality", "language") or key.endswith("Code"):
             yield tokens.code(value)
+            if value in _ALIKE:
+                yield tokens.code(_ALIKE[value])
         elif key == "text":
             yield tokens.person(value)
-        elif key in ("lotNumber", "serialNumber", "deviceIdentifier"):
+        elif key in _NUMBERS:
             yield tokens.identifier(value)
         if any(word in key.casefold() for word in _TIMED):
             yield from tokens.fhir_times(value)

@@ -45,7 +45,7 @@ def handoff(act: Node, ctx: Context) -> Iterator[Reference | None]:
     told = [agent(one.get("participantRole"), ctx) for one in act.nodes("participant")]
     body = {
         "identifier": identifiers(act.all("id")),
-        "status": status.code if status else "unknown",
+        "status": "not-done" if act.negated else status.code if status else "unknown",
         "subject": ctx.patient,
         "topic": codeable(act.get("code"), ctx),
         "encounter": encounter(relations, ctx),

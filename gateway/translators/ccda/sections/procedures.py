@@ -11,6 +11,7 @@ from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers, recording
 from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.specimens import specimens
 from gateway.translators.ccda.statement import (
     PARTS,
     Relations,
@@ -84,7 +85,9 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "note": notes(relations, ctx),
         "focalDevice": [{"manipulated": one} for one in devices(activity, relations, ctx)],
     }
+    ctx.beside += specimens([activity], ctx)
     others([one for one in relations if one[0] != "OUTC"], ctx, _READ)
+    ctx.beside += specimens([activity], ctx)
     return ctx.add("Procedure", kept(body), activity)
 
 
