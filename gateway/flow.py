@@ -17,7 +17,7 @@ from typing import NamedTuple
 from gateway import reading
 from gateway.errors import Conflict, GatewayError, InvalidInput
 from gateway.fhir import bundle as bundles
-from gateway.fhir import gate, json
+from gateway.fhir import gate, json, times
 from gateway.fhir.bundle import Entry
 from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
@@ -352,7 +352,7 @@ def _interaction(applied: Applied, now: datetime, base: str, *, full: bool) -> O
         return Outcome(204)
     headers = {"ETag": bundles.etag(said.version), "Location": f"{base}/{said.location}"}
     if said.at is not None:
-        headers["Last-Modified"] = said.at.strftime("%a, %d %b %Y %H:%M:%S GMT")
+        headers["Last-Modified"] = times.http_date(said.at)
     return Outcome(said.status, (applied.body or b"") if full else b"", headers)
 
 

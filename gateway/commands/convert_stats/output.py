@@ -32,6 +32,8 @@ _TIMED = (*_DATED, "authored", "when", "event")
 """What the names of elements hold that are times: authoredOn, whenHandedOver, Timing.event among them."""
 
 _NUMBERS = ("lotNumber", "serialNumber", "deviceIdentifier", "subscriberId")
+_ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD"}
+"""FHIR's own codes and the HL7 v3 codes that they are made of."""
 
 
 class Output:
@@ -121,6 +123,8 @@ def _of_leaf(value: Any, key: str) -> Iterator[str]:
         yield tokens.text(value)
         if key in ("code", "valueCode", "class", "confidentiality", "language") or key.endswith("Code"):
             yield tokens.code(value)
+            if value in _ALIKE:
+                yield tokens.code(_ALIKE[value])
         elif key == "text":
             yield tokens.person(value)
         elif key in _NUMBERS:

@@ -22,7 +22,7 @@ _AUTHOR = "author"
 _ROLES = {V3 + "author": _AUTHOR, V3 + "performer": "performer", V3 + "informant": "informant"}
 _PARTICIPANT = V3 + "participant"
 _BY_TYPE = {"VRF": "verifier", "CST": "custodian", "ENT": "enterer"}
-_TOLD = frozenset(["Coverage"])
+_TOLD = frozenset(["Account", "Coverage"])
 """The performers of a policy pay for it: that is said of them there."""
 
 _HOLDERS = ("assignedAuthor", "assignedEntity", "relatedEntity", "participantRole")

@@ -76,6 +76,7 @@ class Context:
         self.zone = zone
         self.ids: Ids = {}
         self.path = Paths()
+        self.is_deep = False
         self.issues: list[Issue] = []
         self.sections: list[SectionReport] = []
         self.made: list[Made] = []

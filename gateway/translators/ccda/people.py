@@ -30,6 +30,11 @@ def agent(element: Element | None, ctx: Context) -> Reference | None:
     return None if element is None else _remembered(b"agent", element, ctx)
 
 
+def person(element: Element | None, ctx: Context) -> Reference | None:
+    """As `agent`, where FHIR has no room for a role: whoever it is, without the organization."""
+    return None if element is None else _remembered(b"person", element, ctx)
+
+
 def organization(element: Element | None, ctx: Context) -> Reference | None:
     return None if element is None else _remembered(b"organization", element, ctx)
 
@@ -40,20 +45,35 @@ def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None
     if place not in ctx.met:
         key = kind + etree.tostring(element, with_tail=False)
         if key not in ctx.people:
-            make = _agent if kind == b"agent" else _organization
-            ctx.people[key] = make(Node(element), ctx)
+            ctx.people[key] = _MAKERS[kind](Node(element), ctx)
         ctx.met[place] = ctx.people[key]
     return ctx.met[place]
 
 
-def _agent(node: Node, ctx: Context) -> Reference | None:
-    person = next((found for name in _PERSONS if (found := node.node(name)) is not None), None)
+def _person(node: Node, ctx: Context) -> Reference | None:
+    who = _who(node)
     if is_patient(node, ctx):
         return ctx.patient
-    owner = next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
-    if person is None and _DEVICE in node:
+    found = _practitioner(node, who, None, ctx) if who is not None else None
+    return found or _owner(node, ctx) or _agent(node, ctx)
+
+
+def _who(node: Node) -> Node | None:
+    return next((found for name in _PERSONS if (found := node.node(name)) is not None), None)
+
+
+def _owner(node: Node, ctx: Context) -> Reference | None:
+    return next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
+
+
+def _agent(node: Node, ctx: Context) -> Reference | None:
+    who = _who(node)
+    if is_patient(node, ctx):
+        return ctx.patient
+    owner = _owner(node, ctx)
+    if who is None and _DEVICE in node:
         return _device(node, owner, ctx)
-    practitioner = _practitioner(node, person, owner, ctx)
+    practitioner = _practitioner(node, who, owner, ctx)
     role = codeable(node.get("code"), ctx)
     ids = [] if practitioner else identifiers(node.all("id"))
     if (practitioner and (owner or role)) or (owner and (ids or role)):
@@ -149,6 +169,9 @@ def _organization(node: Node, ctx: Context) -> Reference | None:
         "partOf": organization(whole.get("wholeOrganization"), ctx) if whole else None,
     }
     return party("Organization", kept(body), node, ctx)
+
+
+_MAKERS = {b"agent": _agent, b"person": _person, b"organization": _organization}
 
 
 def _not_at_home(value: Value) -> Value:
@@ -266,14 +289,6 @@ def responsible(node: Node, ctx: Context) -> list[Reference]:
     """`participant[@typeCode=RESP]` of what is planned: who is to see to it (C-CDA R2.1 §3.36 Drug Monitoring Act)."""
     roles = [one.get("participantRole") for one in node.nodes("participant") if one.element.get("typeCode") == "RESP"]
     return distinct([agent(role, ctx) for role in roles])
-
-
-def bearer(reference: Reference | None, ctx: Context) -> Reference | None:
-    """Whoever has the role, where R4 names no roles: the person, else his organization."""
-    if fits(reference, "PractitionerRole") is None:
-        return reference
-    role = next((made.body for made in ctx.made if made.reference is reference), {})
-    return role.get("practitioner") or role.get("organization")
 
 
 def performers(node: Node, ctx: Context) -> list[Reference]:
