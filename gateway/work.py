@@ -114,6 +114,7 @@ class _Lane:
         process.start()
         theirs.close()
         self._worker = process, ours
+        ours.recv()  # it is there: what it takes to start is no part of what the work takes
         return self._worker
 
     def _end(self) -> None:
@@ -133,6 +134,7 @@ class _Lane:
 def _serve(pipe: Connection) -> None:
     """The worker: one call after the other until the server is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group: the server ends its workers itself
+    pipe.send(None)
     while True:
         try:
             call = pipe.recv()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,8 +13,15 @@ from shutil import copyfile
 
 from tests.conftest import ROOT, shared_files
 
-_LARGEST = 110_000
+_LARGEST = 60_000
 """Bytes of a seed: the shorter it is, the more is tried in a second."""
+
+_BARE = re.compile(rb"<\?.*?\?>|<!--.*?-->", re.DOTALL)
+_FIRST = re.compile(rb"<(?:\w+:)?(\w+)")
+_SECTIONS = (b"component", b"structuredBody", b"component")
+_WITHIN = {b"section": _SECTIONS, b"entry": (*_SECTIONS, b"section"), b"component": (), b"recordTarget": ()}
+_ROOT = b"""<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:sdtc="urn:hl7-org:sdtc"
+ xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">%b</ClinicalDocument>"""
 
 
 def main() -> None:
@@ -34,14 +42,28 @@ def _run(folder: Path, seconds: int, seed: int) -> int:
     for path in [*sorted((ROOT / "fixtures" / "ccda").rglob("*.xml")), *shared_files("ccda/docs/*.xml")]:
         if path.stat().st_size <= _LARGEST:
             copyfile(path, folder / "seeds" / path.name)
+    for path in shared_files("ccda/snippets/*.xml"):
+        (folder / "seeds" / f"snippet-{path.name}").write_bytes(_around(path.read_bytes()))
     options = [f"-max_total_time={seconds}", f"-seed={seed}", "-max_len=300000", "-timeout=20", "-rss_limit_mb=1024"]
     command = [sys.executable, "-m", "tests.fuzz.search", str(folder), *options, f"-artifact_prefix={folder}/found/"]
     ended = subprocess.run(command, cwd=ROOT, check=False)
     found = sorted((folder / "found").iterdir())
     for path in found:
         print(f"--- {path.name}", path.read_text("utf-8") if path.suffix == ".txt" else "", sep="\n")
-    print(f"{len(found)} files found" if found else "nothing found")
+    ending = f", but the search itself ended with status {ended.returncode}" if ended.returncode else ""
+    print(f"{len(found) or 'nothing'} found{ending}")
     return 1 if found or ended.returncode else 0
+
+
+def _around(snippet: bytes) -> bytes:
+    """A document that holds the snippet where one of its kind stands."""
+    bare = _BARE.sub(b"", snippet).strip()
+    first = _FIRST.match(bare)
+    if first is None or first[1] == b"ClinicalDocument":
+        return bare
+    for name in reversed(_WITHIN.get(first[1], (*_SECTIONS, b"section", b"entry"))):
+        bare = b"<%b>%b</%b>" % (name, bare, name)
+    return _ROOT % bare
 
 
 if __name__ == "__main__":

@@ -70,8 +70,12 @@ def empties(value: Any, path: str = "") -> Iterator[str]:
 def times_the_parse(data: bytes, best_of: int = 1) -> float:
     """How many times longer than its parse the conversion takes, in CPU time."""
     parse = min(_seconds(_parse, data) for _ in range(best_of))
-    whole = min(_seconds(_convert, data) for _ in range(best_of))
-    return whole / max(parse, _LEAST, len(data) * _PER_BYTE)
+    return seconds(data, best_of) / max(parse, _LEAST, len(data) * _PER_BYTE)
+
+
+def seconds(data: bytes, best_of: int = 1) -> float:
+    """CPU time of the conversion."""
+    return min(_seconds(_convert, data) for _ in range(best_of))
 
 
 def _seconds(work: Callable[[bytes], object], data: bytes) -> float:

@@ -75,7 +75,7 @@ def _statement(statement: Statement, output: Output, found: Measure) -> None:
     nobody reads the opposite of what was said."""
     best: tuple[tuple[bool, int, bool], list[bool], str, Said] | None = None
     for kind, said in _candidates(statement, output):
-        held = [*_held(statement, kind, said, output)]
+        held = [*_held(statement, kind, said)]
         rank = (_main(statement, held), sum(held), _is_negated(kind, said) == statement.negated)
         if best is None or rank > best[0]:
             best = (rank, held, kind, said)
@@ -94,21 +94,24 @@ def _statement(statement: Statement, output: Output, found: Measure) -> None:
 
 
 def _candidates(statement: Statement, output: Output) -> Iterator[tuple[str, Said]]:
-    """Resources of the right types that share at least a token with the statement."""
+    """Resources of the right types that share at least a token with the statement; a date where nothing else is."""
     seen: set[int] = set()
-    for kind in statement.template.types:
-        for fact in statement.facts:
-            if fact.kind in ("id", "code", "quantity"):
-                for said in output.tokens.get((kind, fact.token), ()):
-                    if id(said) not in seen:
-                        seen.add(id(said))
-                        yield kind, said
+    for told in (("id", "code", "quantity"), ("date",)):
+        for kind in statement.template.types:
+            for fact in statement.facts:
+                if fact.kind in told:
+                    for said in output.tokens.get((kind, fact.token), ()):
+                        if id(said) not in seen:
+                            seen.add(id(said))
+                            yield kind, said
+        if seen:
+            return
 
 
-def _held(statement: Statement, kind: str, said: Said, output: Output) -> Iterator[bool]:
+def _held(statement: Statement, kind: str, said: Said) -> Iterator[bool]:
     for fact in statement.facts:
         elements = elements_for(statement, fact, kind)
-        yield holds(said, fact.token, elements) or output.beside(fact.token, elements)
+        yield holds(said, fact.token, elements)
     for fact, elements in statement.inner:
         yield holds(said, fact.token, elements)
 

@@ -144,6 +144,18 @@ def plain_text(element: Element) -> str | None:
     return folded("".join(pieces))
 
 
+LEVELS = 60
+"""How deep an entry may nest, which is four times as deep as any that was ever seen: each statement within another
+takes about ten calls, and Python allows a thousand."""
+
+_DEEP = etree.XPath(f"boolean({'/'.join('*' * (LEVELS + 1))})")
+
+
+def is_deep(element: Element) -> bool:
+    """Whether anything is more than so many levels below it."""
+    return bool(_DEEP(element))
+
+
 class Paths:
     """Where elements of one document are: `/ClinicalDocument/component/structuredBody/component[3]/section/entry[2]`.
 

@@ -8,7 +8,9 @@ from .people import fits, performers, recording
 from .registry import others
 from .specimens import specimens
 from .statement import Relations, concepts, encounter, mapped, notes, of_another, related
+from .unstructured import inline
 from .values import (
+    DATA_ABSENT_CODES,
     Value,
     absent,
     absent_concept,
@@ -28,6 +30,8 @@ from .values import (
 
 NORMAL_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.referenceRange.normalValue"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
+_PLAIN_TEXT = "text/plain"
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
 _RANGE = V3 + "observationRange"
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS"])
@@ -67,31 +71,26 @@ def observation_body(
         "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
         **effective(own_time, time, ctx),
-        "performer": _performers(observation, ctx, by_author=by_author),
+        "performer": observers(observation, ctx, by_author=by_author),
         **(value or ({} if members else {"dataAbsentReason": absent_concept(observation.get("value"))})),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
         "encounter": encounter(relations, ctx),
         "note": notes(relations, ctx),
         "bodySite": codeable(observation.get("targetSiteCode"), ctx),
         "method": codeable(observation.get("methodCode"), ctx),
-        "specimen": _specimen(observation, ctx) if "specimen" in observation else None,
+        "specimen": next(iter(specimens([observation], ctx)), None),
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
         "hasMember": members,
     }
     return kept(body)
 
 
-def _performers(observation: Node, ctx: Context, *, by_author: bool) -> list[Reference]:
+def observers(observation: Node, ctx: Context, *, by_author: bool = True) -> list[Reference]:
     """Who observed it; else who wrote it down (CF-vitals), which of a result says nothing (CF-results)."""
     found = [one for one in performers(observation, ctx) if fits(one, *_PERFORMERS)]
     if not found and by_author and (author := fits(recording(observation, ctx)[0], *_PERFORMERS)):
         return [author]
     return found
-
-
-def _specimen(observation: Node, ctx: Context) -> Reference | None:
-    """R4 has room for one: of several the report has all."""
-    return next(iter(specimens([observation], ctx)), None)
 
 
 def _members(relations: Relations, ctx: Context) -> list[Reference]:
@@ -151,7 +150,18 @@ def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
         return {"valueBoolean": element.get("value") == "true"}
     if kind in ("RTO", "RTO_PQ_PQ"):
         return _ratio(element)
+    if kind == "ED" and element.get("mediaType", _PLAIN_TEXT) != _PLAIN_TEXT and (picture := _attached(element)):
+        return picture
     return _string(element, ctx)
+
+
+def _attached(element: Element) -> Value:
+    """R4 has no attachment as a value: the extension by which R5's has room in it, and that R4 itself has none."""
+    content = inline(element)
+    if content is None:
+        return {}
+    value = {"url": VALUE, "valueAttachment": content}
+    return {"extension": [value], "dataAbsentReason": concept("unsupported", DATA_ABSENT_CODES)}
 
 
 def _string(element: Element, ctx: Context) -> Value:

@@ -8,19 +8,21 @@ from .codes import CONCEPTS, Concept
 from .context import Context, Reference
 from .links import meant
 from .node import Element, Node, statement_in
-from .people import agent, fits
+from .people import fits, person
 from .values import Value, codeable, distinct, kept, resolved, typed
 
 STATUS = "33999-4"
 
 ROOT = "2.16.840.1.113883.10.20.22.4."
-COMMENT = frozenset(["48767-8", "2.16.840.1.113883.10.20.22.4.64", "2.16.840.1.113883.10.20.1.40"])
+COMMENT = frozenset(["48767-8", ROOT + "64", "2.16.840.1.113883.10.20.1.40", "1.3.6.1.4.1.19376.1.5.3.1.4.2"])
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS", "BL"])
 INSTRUCTION = frozenset([ROOT + "20", "2.16.840.1.113883.10.20.1.49", "1.3.6.1.4.1.19376.1.5.3.1.4.3"])
 FREE_TEXT_SIG = frozenset(["76662-6", ROOT + "147"])
 AGE = frozenset(["445518008", ROOT + "31", "2.16.840.1.113883.10.20.1.38"])
 PRIORITY = frozenset([ROOT + "143", "225773000"])
-REFERENCED = frozenset([ROOT + "122"])
+REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
+"""Entry Reference, and IHE's Internal Reference."""
+
 _OLDER_STATUS = "2.16.840.1.113883.10.20.1."
 PARTS = frozenset(
     [
@@ -67,6 +69,14 @@ def of_another(statement: Node, ctx: Context) -> bool:
     return True
 
 
+def denied(statement: Node, ctx: Context) -> bool:
+    """Whether a statement is negated of which FHIR has no negative: it must not become the positive one."""
+    if statement.negated:
+        text = "negated, for which FHIR has no element here: it stays in the narrative only"
+        ctx.issue("warning", "not-supported", text, statement.element)
+    return statement.negated
+
+
 def value_code(statement: Node) -> str | None:
     return statement.attribute("value", "code")
 
@@ -85,14 +95,20 @@ def _note(act: Node, ctx: Context) -> Value | None:
     if not text:
         return None
     author = act.node("author")
-    by = fits(agent(author.get("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
+    by = fits(person(author.get("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
     return kept({"authorReference": by, "time": ctx.moment(author.get("time")) if author else None, "text": text})
 
 
 def instruction(relations: Relations, ctx: Context) -> str | None:
     """The words of the Instruction Activities, one after the other."""
-    said = [resolved(act.get("text"), ctx) for act in of_kind(INSTRUCTION, relations)]
+    said = [resolved(act.get("text"), ctx) or _originally(act, ctx) for act in of_kind(INSTRUCTION, relations)]
     return "\n".join([one for one in said if one]) or None
+
+
+def _originally(act: Node, ctx: Context) -> str | None:
+    """The words from which its code was chosen."""
+    code = act.node("code")
+    return resolved(code.get("originalText"), ctx) if code else None
 
 
 def encounter(relations: Relations, ctx: Context) -> Reference | None:

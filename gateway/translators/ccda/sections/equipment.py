@@ -8,16 +8,26 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.devices import UDI_ORGANIZER, devices
 from gateway.translators.ccda.medicine import is_medication, product_of
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.people import fits, performers, recording
+from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, one_more, others
 from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.sections.medications import supply_order
 from gateway.translators.ccda.sections.plan import PLANNED
-from gateway.translators.ccda.statement import PARTS, ROOT, Relations, components, mapped, notes, reasons, related
-from gateway.translators.ccda.values import Value, absent, codeable, identifiers, kept, quantity, timed
+from gateway.translators.ccda.statement import (
+    PARTS,
+    ROOT,
+    Relations,
+    components,
+    denied,
+    mapped,
+    notes,
+    reasons,
+    related,
+)
+from gateway.translators.ccda.values import Value, absent, codeable, concept, identifiers, kept, quantity, timed
 
+SUPPLY = "http://terminology.hl7.org/CodeSystem/supply-item-type"
 _READ = PARTS | UDI_ORGANIZER
-_SUPPLIERS = ("Practitioner", "PractitionerRole", "Organization")
 
 
 @entry(ROOT + "50", ROOT + "43", "2.16.840.1.113883.10.20.1.34", sections=("46264-8", "18776-5"), element="supply")
@@ -38,6 +48,8 @@ def supplied(statement: Node, ctx: Context) -> Reference | None:
     wanted = statement.element.get("moodCode") in PLANNED
     if is_medication(statement):
         return supply_order(statement, ctx) if wanted else dispense(statement, ctx)
+    if denied(statement, ctx):
+        return None
     relations = related(statement)
     others(relations, ctx, _READ)
     return _request(statement, relations, ctx) if wanted else _use(statement, relations, ctx)
@@ -62,24 +74,25 @@ def _use(statement: Node, relations: Relations, ctx: Context) -> Reference | Non
         "reasonCode": reasons(relations, ctx),
         "note": notes(relations, ctx),
     }
-    if amount := quantity(statement.get("quantity")):
-        ctx.beside.append(_delivery(statement, device, amount, ctx))
+    _delivered(statement, device, ctx)
     return ctx.add("DeviceUseStatement", kept(body), statement)
 
 
-def _delivery(statement: Node, device: Reference, amount: Value, ctx: Context) -> Reference:
-    """How many were supplied, for which a DeviceUseStatement has no element."""
-    status = mapped("supply-status", statement.attribute("statusCode", "code"))
+def _delivered(statement: Node, device: Reference, ctx: Context) -> None:
+    """How many: a DeviceUseStatement cannot say, the SupplyDelivery that stands beside it can."""
+    amount = quantity(statement.get("quantity"))
+    if amount is None:
+        return
+    status = mapped("delivery-status", statement.attribute("statusCode", "code"))
     body = {
         "identifier": identifiers(statement.all("id")),
         "status": status.code if status else None,
-        "_status": None if status else absent(),
         "patient": ctx.patient,
+        "type": concept("device", SUPPLY, "Device"),
         "suppliedItem": {"quantity": amount, "itemReference": device},
         **timed("occurrence", statement.get("effectiveTime"), ctx),
-        "supplier": next((one for one in performers(statement, ctx) if fits(one, *_SUPPLIERS)), None),
     }
-    return ctx.add("SupplyDelivery", kept(body), statement)
+    ctx.beside.append(ctx.add("SupplyDelivery", kept(body), statement))
 
 
 def _request(statement: Node, relations: Relations, ctx: Context) -> Reference | None:
@@ -94,6 +107,7 @@ def _request(statement: Node, relations: Relations, ctx: Context) -> Reference |
         "status": status.code if status else "unknown",
         "intent": intent.code if intent else "plan",
         "codeReference": device,
+        "parameter": _how_many(statement),
         "subject": ctx.patient,
         **timed("occurrence", statement.get("effectiveTime"), ctx),
         "authoredOn": written,
@@ -102,6 +116,11 @@ def _request(statement: Node, relations: Relations, ctx: Context) -> Reference |
         "note": notes(relations, ctx),
     }
     return ctx.add("DeviceRequest", kept(body), statement)
+
+
+def _how_many(statement: Node) -> list[Value]:
+    amount = quantity(statement.get("quantity"))
+    return [{"code": {"text": "quantity"}, "valueQuantity": amount}] if amount else []
 
 
 def _device(statement: Node, relations: Relations, ctx: Context) -> Reference | None:

@@ -46,7 +46,7 @@ def handoff(act: Node, ctx: Context) -> Iterator[Reference | None]:
     kind = codeable(act.get("code"), ctx)
     body = {
         "identifier": identifiers(act.all("id")),
-        "status": status.code if status else "unknown",
+        "status": "not-done" if act.negated else status.code if status else "unknown",
         "subject": ctx.patient,
         "category": [kind] if kind else None,
         "topic": kind,

@@ -12,7 +12,7 @@ from gateway.translators.ccda.dosage import dosage
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.people import agent, fits, recording
+from gateway.translators.ccda.people import agent, fits, organization, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
 from gateway.translators.ccda.sections.dispenses import dispense
@@ -40,6 +40,7 @@ _SECTIONS = ("10160-0", "10183-2", "42346-7", "29549-3", "75311-1")
 @entry(
     "2.16.840.1.113883.10.20.22.4.16",
     "2.16.840.1.113883.10.20.22.4.42",
+    "2.16.840.1.113883.10.20.1.24",
     "1.3.6.1.4.1.19376.1.5.3.1.4.7",
     "2.16.840.1.113883.3.88.11.83.8",
     sections=_SECTIONS,
@@ -105,7 +106,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "identifier": identifiers(activity.all("id")),
         "status": _status(activity),
         "category": [*_kinds(relations, ctx)],
-        "intent": "order" if activity.element.get("moodCode") in ("INT", "RQO", "PRMS", "PRP") else "plan",
+        "intent": _intent(activity),
         "doNotPerform": True if activity.negated else None,
         **what,
         "subject": ctx.patient,
@@ -145,6 +146,11 @@ def _kinds(relations: Relations, ctx: Context) -> Iterator[Value]:
             yield found
 
 
+def _intent(activity: Node) -> str:
+    found = mapped("medication-intent", activity.element.get("moodCode"))
+    return found.code if found else "plan"
+
+
 def _status(activity: Node) -> str:
     found = mapped("medication-status", activity.attribute("statusCode", "code"))
     return found.code if found else "unknown"
@@ -182,8 +188,18 @@ def _ordered(supply: Node, ctx: Context) -> Value:
             "validityPeriod": period(supply.get("effectiveTime"), ctx),
             "numberOfRepeatsAllowed": _repeats(supply.attribute("repeatNumber", "value")),
             "quantity": quantity(supply.get("quantity")),
+            "performer": _dispenser(supply, ctx),
         }
     )
+
+
+def _dispenser(supply: Node, ctx: Context) -> Reference | None:
+    """The pharmacy: R4 has room for an organization."""
+    for performer in supply.nodes("performer"):
+        entity = performer.node("assignedEntity")
+        if entity and (found := organization(entity.get("representedOrganization"), ctx)):
+            return found
+    return None
 
 
 def _repeats(text: str | None) -> int | None:

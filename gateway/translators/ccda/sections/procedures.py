@@ -89,8 +89,8 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "note": notes(relations, ctx),
         "focalDevice": [{"manipulated": one} for one in devices(activity, relations, ctx)],
     }
-    ctx.beside += specimens([activity], ctx) if "specimen" in activity else []
     others([one for one in relations if one[0] != "OUTC"], ctx, _READ)
+    ctx.beside += specimens([activity], ctx)
     return ctx.add("Procedure", kept(body), activity)
 
 

@@ -60,6 +60,8 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
     "2.16.840.1.113883.10.20.22.4.2",
     "2.16.840.1.113883.10.20.1.31",
     "1.3.6.1.4.1.19376.1.5.3.1.4.13",
+    "2.16.840.1.113883.3.88.11.83.15",
+    "2.16.840.1.113883.3.88.11.83.15.1",
     sections=("30954-2",),
     element="observation",
 )
@@ -72,7 +74,7 @@ def _collects(statement: Node) -> bool:
     """A Specimen Collection Procedure, or one that tells nothing but specimens: read as the report's specimen."""
     if not statement.element.tag.endswith("}procedure"):
         return False
-    return statement.attribute("code", "code") in (COLLECTION, None)
+    return "code" not in statement or not COLLECTION.isdisjoint(statement.kinds)
 
 
 def _status(organizer: Node) -> str:

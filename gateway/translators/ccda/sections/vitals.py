@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.observation import category, member, span
+from gateway.translators.ccda.observation import category, member, observers, span
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import Relations, components, encounter, related
 from gateway.translators.ccda.values import Value, absent, concept, identifiers, kept, timed
@@ -15,7 +15,13 @@ LOINC = "http://loinc.org"
 PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and BMI panel"
 
 
-@entry("2.16.840.1.113883.10.20.22.4.26", "2.16.840.1.113883.10.20.1.35", sections=("8716-3",), element="organizer")
+@entry(
+    "2.16.840.1.113883.10.20.22.4.26",
+    "2.16.840.1.113883.10.20.1.35",
+    "1.3.6.1.4.1.19376.1.5.3.1.4.13.1",
+    sections=("8716-3",),
+    element="organizer",
+)
 def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Vital Signs Organizer -> the panel 85353-1; its observations as they come, blood pressure in its two parts."""
     time = organizer.get("effectiveTime")
@@ -40,6 +46,7 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
         "subject": ctx.patient,
         "encounter": encounter(rest, ctx),
         **(timed("effective", time, ctx) or span(observed, ctx) or {"_effectiveDateTime": absent()}),
+        "performer": observers(organizer, ctx),
         "hasMember": members,
     }
     yield ctx.add("Observation", kept(body), organizer)
