@@ -11,6 +11,7 @@ SEEDS   ?= 2000
 FIRST   ?= 0
 STORIES ?= 10
 STEPS   ?= 300
+SECONDS ?= 60
 ARGS    ?=
 
 # An installation without bytecode starts slowly, and a benchmark of it measures the compiler.
@@ -21,7 +22,7 @@ LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(PY) -m piptools compile --quiet --s
 	--no-emit-find-links --no-emit-trusted-host --no-emit-options \
 	--unsafe-package fhir-gateway --unsafe-package pip --unsafe-package setuptools
 
-.PHONY: help demo test test-system lint format types imports schemas simulate soak bench docs lock clean
+.PHONY: help demo test test-system lint format types imports schemas simulate soak bench docs lock clean fuzz
 
 help: ## this list
 	@echo "Two commands do the whole job, set-up included:"
@@ -48,6 +49,10 @@ $(VENV)/.run: $(VENV)/.made requirements.lock pyproject.toml
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
 	@echo "Installing what the tests and checks need ..."
 	@$(PY) -m pip install --quiet -r requirements-dev.lock
+	@touch "$@"
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(PY) -m pip install --quiet --only-binary atheris --constraint requirements-dev.lock --editable ".[fuzz]"
 	@touch "$@"
 
 # --- to see it work -------------------------------------------------------------------------------------------------
@@ -84,6 +89,9 @@ simulate: $(VENV)/.dev ## random stories of systems that disagree (SEEDS=2000 FI
 soak: $(VENV)/.dev ## the real gateway under random edits, lost answers, outages and kill -9 (STORIES=10 STEPS=300)
 	@SOAK_SEEDS=$(STORIES) SOAK_STEPS=$(STEPS) SOAK_FIRST=$(FIRST) $(PY) -m pytest tests/soak $(ARGS)
 
+fuzz: $(VENV)/.fuzz ## look for a C-CDA document that breaks the converter (SECONDS=60, ARGS="--folder DIR" learns on)
+	@$(PY) -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
 bench: $(VENV)/.dev ## the figures, as ratios measured in one run
 	@$(PY) -m bench $(ARGS)
 
@@ -93,7 +101,7 @@ schemas: $(VENV)/.dev ## make the schema gate's JSON Schemas again
 	@$(PY) tools/make_schemas.py
 
 docs: $(VENV)/.dev ## write the generated pages of docs/reference again
-	@$(PY) tools/make_reference.py
+	@$(PY) -m tools.make_reference
 
 lock: $(VENV)/.dev ## pin every dependency again (UPGRADE=--upgrade takes newer ones); run it with Python 3.11
 	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs Python 3.11, the oldest we support")'

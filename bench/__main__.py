@@ -9,11 +9,25 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.table import Table
 
-from bench import convert, databases, deliveries, first_contact, fsyncs, memory, reads, transactions, webhooks
+from bench import (
+    conversions,
+    convert,
+    databases,
+    deliveries,
+    first_contact,
+    folder,
+    fsyncs,
+    memory,
+    reads,
+    transactions,
+    webhooks,
+)
 from bench.transactions import Figure
 
 PARTS: dict[str, tuple[Callable[[], Iterator[Figure]], Callable[[], Iterator[Figure]]]] = {
     "convert": (lambda: convert.measure(15), lambda: convert.measure(3)),
+    "convert-folder": (lambda: folder.measure(5), lambda: folder.measure(1)),
+    "convert-service": (lambda: conversions.measure(20), lambda: conversions.measure(4)),
     "transactions": (lambda: transactions.measure(5, 1000), lambda: transactions.measure(1, 300)),
     "fsyncs": (lambda: fsyncs.measure(1000), lambda: fsyncs.measure(300)),
     "databases": (lambda: databases.measure(1000), lambda: databases.measure(300)),

@@ -21,8 +21,8 @@ def measure(rounds: int) -> Iterator[Figure]:
     bundle = convert(data, patient_id="bench").bundle
     ratios, whole = [], []
     for _ in range(rounds):
-        floor = _seconds(lambda: etree.fromstring(data)) + _seconds(lambda: json.encode(bundle))
-        took = _seconds(lambda: convert(data, patient_id="bench").encoded)
+        floor = seconds(lambda: etree.fromstring(data)) + seconds(lambda: json.encode(bundle))
+        took = seconds(lambda: convert(data, patient_id="bench").encoded)
         ratios.append(took / floor)
         whole.append(took)
     ratio = statistics.median(ratios)
@@ -30,7 +30,7 @@ def measure(rounds: int) -> Iterator[Figure]:
     yield Figure("conversion, ms", f"{statistics.median(whole) * 1e3:.2f}", "")
 
 
-def _seconds(work: Callable[[], object], times: int = 5) -> float:
+def seconds(work: Callable[[], object], times: int = 5) -> float:
     """CPU seconds of the best of several runs, so that a busy machine does not decide."""
     best = float("inf")
     for _ in range(times):

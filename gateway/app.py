@@ -78,7 +78,13 @@ class Application(FastAPI):
             scope["app"] = self
             await fhir_api.application(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await super().__call__(_without_slash(scope), receive, send)
+
+
+def _without_slash(scope: Scope) -> Scope:
+    """A slash at the end means nothing here: partners that join addresses would be sent on, and few go with a body."""
+    path = scope.get("path", "")
+    return {**scope, "path": path.rstrip("/")} if path.endswith("/") and path.strip("/") else scope
 
 
 def create(settings: Settings) -> FastAPI:
@@ -110,7 +116,7 @@ def create(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     store = open_store(settings)
-    pool = Pool(settings.convert_processes)
+    pool = Pool(settings.convert_processes, limit=settings.convert_bytes, seconds=settings.convert_seconds)
     gate.warm(_WARM)
     gc.collect()
     gc.freeze()

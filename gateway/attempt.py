@@ -65,13 +65,31 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer after which nothing more is sent: `record` writes it down in the transaction that settles the claim.
+    `remote_id`: as it was before."""
+
+    delivery_id: int
+    remote_id: str
+    record: Callable[[Tx], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """`done` by delivery id; `sign`: what it told about the system; `orders`: what others wait for and nobody had
-    ordered."""
+    ordered; `last`: what is still to be recorded."""
 
     done: Mapping[int, Done]
     sign: Sign | None = None
     orders: Sequence[NewDelivery] = ()
+    last: Answered | None = None
+
+    def refused(self, error: GatewayError) -> Result:
+        """When the last answer cannot be recorded: that is its resource's own failure."""
+        assert self.last is not None
+        sent = self.done[self.last.delivery_id]
+        failed = replace(sent, state="rejected", remote_id=self.last.remote_id, error=error.message)
+        return replace(self, done={**self.done, self.last.delivery_id: failed}, last=None)
 
 
 @dataclass(slots=True)
@@ -87,6 +105,7 @@ class Attempt:
     orders: list[NewDelivery] = field(default_factory=list)
     answered: bool = False
     at_work: tuple[int, ...] = ()
+    last: Answered | None = None
 
     async def run(self) -> Result:
         sign: Sign | None = None
@@ -100,7 +119,7 @@ class Attempt:
             break
         else:
             self._end(PartnerUnavailable("their copy kept changing while it was compared"))
-        return Result(self.done, sign or (Sign("up") if self.answered else None), self.orders)
+        return Result(self.done, sign or (Sign("up") if self.answered else None), self.orders, self.last)
 
     async def _once(self) -> None:
         group = await self._group()
@@ -275,7 +294,7 @@ class Attempt:
     async def _accept(self, part: Part, due: Due | None, accepted: Accepted) -> None:
         self.answered = True
         if due is None:
-            await self.flow.store.write(lambda tx: groups.accepted(tx, self.config, part, accepted))
+            await self._record(part, lambda tx: groups.accepted(tx, self.config, part, accepted))
             self.done[part.delivery_id] = Done("done", part.number, accepted.remote_id, wrote=True)
             return
         seen: Seen | None = None
@@ -290,8 +309,15 @@ class Attempt:
             copies.accepted(world, part.rid, self.config, due, accepted, seen, message_id)
             self._write(world, message_id, "answer", (seen or accepted).body)
 
-        await self.flow.store.write(job)
+        await self._record(part, job)
         self.done[part.delivery_id] = Done("done", due.number, accepted.remote_id, wrote=True)
+
+    async def _record(self, part: Part, job: Callable[[Tx], None]) -> None:
+        """Write down an answer: at once where more is sent, else together with what came of the claim."""
+        if all(row.delivery_id in self.done or row.delivery_id == part.delivery_id for row in self.claimed.deliveries):
+            self.last = Answered(part.delivery_id, part.remote_id or "", job)
+        else:
+            await self.flow.store.write(job)
 
     async def _void(self, part: Part, due: Due | None) -> None:
         """The announced send had no effect; of a clinical part nothing was announced."""

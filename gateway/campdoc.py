@@ -94,12 +94,14 @@ class CampDoc:
 
     async def put_profile(self, identifier: str, profile: Profile) -> Row:
         """Create or update by identifier; one at a time for each identifier, in whatever process."""
+        if not identifier.strip():
+            raise InvalidInput("an identifier must hold more than blanks")
         fields = msgspec.to_builtins(profile)
         side = self.side
         name = f"campdoc {self.config.name} {identifier}"
         fence = await self._take(name)
         try:
-            return await self._run(campdoc.put_profile(side, identifier, fields))
+            return await self._run(campdoc.put_profile(side, identifier, fields, campdoc_calls.refusal))
         finally:
             await self.flow.store.write(lambda tx: locks.free(tx, name, fence))
 

@@ -79,6 +79,12 @@ def convert(
         str | None, typer.Option(help="Id of the Patient; else one derived from the document.")
     ] = None,
     form: Annotated[str, typer.Option(help="Kind of Bundle: batch, transaction or document.")] = "batch",
+    timezone: Annotated[
+        str | None, typer.Option(help="Where a time of day without a zone was written: -05:00, America/New_York.")
+    ] = None,
+    assembled: Annotated[
+        str | None, typer.Option(help="Instant of a FHIR document whose source has no time of day.")
+    ] = None,
     report: Annotated[
         str | None,
         typer.Option(
@@ -100,7 +106,8 @@ def convert(
 
     outcomes = []
     limit, trace = settings_of().max_bytes, report is not None
-    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=limit, form=form, trace=trace)
+    options = {"form": form, "timezone": timezone, "assembled": assembled, "trace": trace}
+    found = conversion.outcomes(files, patient_id=patient_id, max_bytes=limit, **options)
     with terminal.progress(len(files), "converting") as bar:
         for outcome in found:
             bar.advance(bar.task_ids[0])
@@ -267,11 +274,13 @@ def apply_connectors(
     file: Annotated[Path, typer.Argument(help="JSON; docs/reference/connectors.md has the fields.")],
 ) -> None:
     """Create or change the connectors of a file. Its secrets are stored encrypted and never shown again."""
-    from gateway.commands import connectors, terminal
+    from gateway.commands import connectors, registry, terminal
 
+    data = file.read_bytes()
     with opened() as store:
-        for line in connectors.apply(store, file.read_bytes()):
+        for line in connectors.apply(store, data):
             terminal.print_line(line)
+    registry.introduce(connectors.to_be_told(data))
 
 
 @connectors_app.command("authorize")

@@ -6,6 +6,7 @@ GatewayError
 │   ├── UnknownFormat 415 not-supported media type we do not read
 │   ├── NotAcceptable 406 not-supported media type we do not write
 │   ├── TooLarge 413 too-long           over a byte, depth or entry limit
+│   ├── TooCostly 422 too-costly        took longer than one piece of work gets
 │   └── NotConformant 422 invariant     well-formed, but not what the specification allows; carries issues
 ├── Refused 403 forbidden
 │   ├── NotAuthenticated 401 login
@@ -24,7 +25,8 @@ GatewayError
 │   │   └── PartnerPending 504 timeout  they took it, and tell later what became of it
 │   └── PartnerRejected 502 processing  4xx: a person must look
 │       └── PartnerLoginExpired 502 login transient   401: our login is no longer taken, somebody must authorise again
-└── StoreBusy 503 transient
+├── StoreBusy 503 transient
+└── Overloaded 503 throttled            more is under way than we hold: nothing was done
 
 A class fixes three facts, so that no call site decides them: the HTTP `status`, the OperationOutcome `code`
 and whether trying again may help (`transient`). A message never holds payload text.
@@ -81,6 +83,12 @@ class TooLarge(InvalidInput):
     """Over a byte, depth or entry limit."""
 
     status, code = 413, "too-long"
+
+
+class TooCostly(InvalidInput):
+    """It took longer than one piece of work gets, and was ended."""
+
+    status, code = 422, "too-costly"
 
 
 class NotConformant(InvalidInput):
@@ -203,6 +211,12 @@ class PartnerLoginExpired(PartnerRejected):
 
 
 class StoreBusy(GatewayError):
-    """The database could not take the write in time; nothing was written."""
+    """The database could not take the write in time, or a worker process died: nothing was written."""
 
     status, code, transient = 503, "transient", True
+
+
+class Overloaded(GatewayError):
+    """More is under way than we hold: nothing was done."""
+
+    status, code, transient = 503, "throttled", True

@@ -1,6 +1,7 @@
 """Inbox: messages that were stored and acknowledged before they were worked on (webhooks), worked off in order.
 
-What was left by a killed process is found again at the start: acknowledged is stored, stored is worked on.
+What was left by a killed process is found again at the start, and by the other processes on the same database after a
+while (`triggers`): acknowledged is stored, stored is worked on.
 """
 
 from __future__ import annotations
@@ -56,18 +57,19 @@ class Inbox:
             self._tasks.add(asyncio.create_task(self._run(queue)))
         return queue
 
-    async def recover(self, connector: str | None = None) -> int:
-        """Queue what is stored as received, of one connector or of all; how many there were."""
+    async def recover(self, connector: str | None = None, *, before: datetime | None = None) -> int:
+        """Queue what is stored as received, of one connector or of all, if it came before that; how many there were."""
         found, after = 0, ""
         while True:
             rows = await self._flow.store.query_aside(
                 lambda reader, after=after: reader.messages("received", connector, limit=_PAGE, after=after)  # type: ignore[misc]
             )
-            for row in rows:
+            due = [row for row in rows if before is None or row.at < before]
+            for row in due:
                 if row.kind in STORED_FIRST and row.message_id not in self._held:
                     self.put(_received(row))
                     found += 1
-            if len(rows) < _PAGE:
+            if len(due) < _PAGE:
                 return found
             after = rows[-1].message_id
 

@@ -58,7 +58,7 @@ class Ingest:
         """A C-CDA document: her record enriched, the original kept, what no translator understood reported."""
         async with self._flow.accepted(received):
             body = received.body
-            document = await self._pool.run(len(body), read, body, received.connector, self._secret, self._limit)
+            document = await self._pool.run(read, body, received.connector, self._secret, self._limit)
             items = [*_items(document), *_original(document, received)]
             known = await self._flow.store.query(lambda reader: _patient_of(reader, received.connector, items))
             if known is not None:
@@ -83,9 +83,9 @@ class Ingest:
     async def seed(self, received: Received, body: json.Json) -> Outcome:
         """A partner's new patient in Canvas' form: 202 with the external identifier (canvas.md, surface A)."""
         async with self._flow.accepted(received):
-            seed = canvas.from_seed(body)
-            gate.require(seed.patient)
             config = await self._config(received.connector)
+            seed = canvas.from_seed(body, stated=None if config.has_ids else config.remote_system)
+            gate.require(seed.patient)
             item = Item("Patient", "update", "Patient", seed.patient, remote_id=seed.partner_id)
             speaker = Speaker(
                 received.connector, "system", received.message_id, received.principal, coverage=seed.coverage

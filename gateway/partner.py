@@ -80,7 +80,10 @@ class Partner:
             # Who is meant, as a key: name or birth date must agree as well.
             ours = {"system": f"{self._flow.ours}/Patient", "value": known.id}
             resource = {**told.patient, "identifier": [ours]}
-            item = Item("Patient", "update", "Patient", resource, remote_id=canvas_id)
+            # Of a chart that is hers already a new family name alone says nothing against her: it is judged with the
+            # rest that the chart shows. Another chart has to say itself who it is.
+            whole = {**shown, **resource} if canvas_id in known.canvas_ids else None
+            item = Item("Patient", "update", "Patient", resource, remote_id=canvas_id, identity=whole)
             return await self._apply(received, item, told, canvas_id, 200, known)
 
     async def _apply(

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     deliver: bool = Field(True, description="Whether this process runs the delivery worker, polls, queues and syncs")
     look_every: float = Field(1.0, description="How often to look for polls and syncs that are due, seconds")
     convert_processes: int = Field(1, description="Worker processes for documents; 0 converts in the server process")
+    convert_seconds: float = Field(60.0, description="How long a worker process may take for one document, seconds")
+    convert_bytes: int = Field(
+        100_000_000, description="Documents that may be read and converted at once, bytes; beyond it the answer is 503"
+    )
     audit_strict: bool = Field(False, description="Whether a read waits for its audit row")
     clock_tolerance: float = Field(120.0, description="How far partners' clocks may be off, seconds")
     webhook_tolerance: float = Field(300.0, description="How old a signed webhook may be, seconds")

@@ -54,6 +54,8 @@ class Triggers:
         self._sync = sync
         self._allowed = allowed
         self._epoch: int | None = None
+        self._left_for = timedelta(seconds=2 * lease)
+        self._look_for_left = datetime.now(UTC) + self._left_for
         self._duties = Duties(self._wanted, StoreLocks(flow.store, lease), lease=lease, idle=idle)
         self._task: asyncio.Task[None] | None = None
 
@@ -81,6 +83,7 @@ class Triggers:
             *self._runs(running, directory),
             *self._polls(active, healths, now),
             *self._queues(active),
+            *self._left(active, now),
         ]
 
     def _asked(self, reader: Reader) -> tuple[Directory, Mapping[str, HealthRow], Sequence[RunRow], Sequence[str]]:
@@ -112,7 +115,19 @@ class Triggers:
             if config.sync.mode == "queue":
                 yield Duty(f"queue:{config.name}", config, partial(self._consume, config))
 
+    def _left(self, active: Sequence[Config], now: datetime) -> Iterator[Duty]:
+        """Now and then one process looks for acknowledged messages whose own process may have died. Where that one is
+        alive after all and only waits, both work on them: that changes nothing."""
+        if now >= self._look_for_left:
+            self._look_for_left = now + self._left_for
+            names = [config.name for config in active]
+            yield Duty("inbox", None, partial(self._recover, names, now - self._left_for))
+
     # --- doing it -----------------------------------------------------------------------------------------------------
+
+    async def _recover(self, connectors: Sequence[str], before: datetime) -> None:
+        for name in connectors:
+            await self._inbox.recover(name, before=before)
 
     async def _poll(self, config: Config) -> None:
         health = await self._flow.store.query(lambda reader: reader.health(config.name))

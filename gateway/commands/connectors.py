@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.connectors.config import Config
 from gateway.connectors.config_file import parse
+from gateway.connectors.protocol import Registering
 from gateway.delivery import incidents
 from gateway.fhir import json
 from gateway.planning.directory import ENDED
@@ -29,6 +30,12 @@ def apply(store: Store, data: bytes) -> list[str]:
         return [_put(tx, known.get(config.name), config, secrets) for config, secrets in parsed]
 
     return store.write_now(job)
+
+
+def to_be_told(data: bytes) -> list[str]:
+    """The connectors of a file whose systems are told where their webhooks go."""
+    configs = [config for config, _ in parse(json.decode(data))]
+    return [one.name for one in configs if one.webhook_path and one.endpoint and isinstance(one.connector, Registering)]
 
 
 def listed(store: Store) -> list[ConnectorRow]:
@@ -57,7 +64,7 @@ def _put(tx: Tx, known: ConnectorRow | None, config: Config, secrets: dict[str, 
     if known is None or known.state == ENDED:
         entries.create(tx, config, secrets)
         return f"{config.name}: created"
-    kept = tx.secrets(config.name)
+    kept, secrets = tx.secrets(config.name), entries.completed(tx, config, secrets)
     config = entries.after_go(config, entries.config_of(known))
     if entries.config_of(known) == config and kept == {**kept, **secrets}:
         return f"{config.name}: as it was"

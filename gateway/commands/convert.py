@@ -43,13 +43,11 @@ class Outcome:
         return shown | {"report": self.report}
 
 
-def outcomes(
-    files: Iterable[str], *, patient_id: str | None, max_bytes: int, form: str = "batch", trace: bool = False
-) -> Iterator[Outcome]:
-    """One outcome per file, in order: a document that cannot be read stops no other."""
+def outcomes(files: Iterable[str], *, patient_id: str | None, max_bytes: int, **options: Any) -> Iterator[Outcome]:
+    """One outcome per file, in order: a document that cannot be read stops no other. `options`: those of `convert`."""
     for file in files:
         try:
-            converted = _converted(_read(file, max_bytes), patient_id, form=form, trace=trace)
+            converted = _converted(_read(file, max_bytes), patient_id, **options)
         except GatewayError as error:
             yield Outcome(file, issues=tuple(issue.to_fhir() for issue in error.issues), error=error.message)
         except OSError as error:

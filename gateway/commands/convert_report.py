@@ -9,6 +9,7 @@ from typing import Any
 from . import terminal
 from .convert import Outcome
 
+_WHY = ("why", "where")
 _SECTIONS = ("section", "code", "seen", "converted", "fallback", "not understood")
 
 
@@ -24,9 +25,13 @@ def _print_converted(report: dict[str, Any]) -> None:
     terminal.print_table("Sections", _SECTIONS, _section_rows(report["sections"]), "no sections")
     missed = [one for section in report["sections"] for one in section["notUnderstood"]]
     rows = [(one["reason"], one["xpath"]) for one in missed]
-    terminal.print_table("Not understood", ("why", "where"), rows, "Every entry was understood.")
-    made = Counter(one["resource"].partition("/")[0] for one in report.get("resources", ()))
-    terminal.print_table("Resources", ("type", "count"), sorted(made.items()))
+    terminal.print_table("Not understood", _WHY, rows, "Every entry was understood.")
+    guessed = [one for section in report["sections"] for one in section["fellBack"]]
+    rows = [(one["reason"], one["xpath"]) for one in guessed]
+    terminal.print_table("By their element alone", _WHY, rows, "Nothing had to be read by its element alone.")
+    made = [(one["resource"].partition("/")[0], one["xpath"]) for one in report.get("resources", ())]
+    terminal.print_table("Resources", ("type", "count"), sorted(Counter(kind for kind, _ in made).items()))
+    terminal.print_table("Where each came from", ("type", "where"), made)
 
 
 def _section_rows(sections: Iterable[dict[str, Any]]) -> Iterator[tuple[object, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -110,6 +110,18 @@ def syncs(
         return await registry.run(name, sync_id) if sync_id else await registry.syncs(name)
 
     _print(asked)
+
+
+def introduce(names: Sequence[str]) -> None:
+    """Tell these systems where their webhooks go; what one of them refuses is said, and is its status."""
+    from gateway.commands import terminal
+
+    async def told(registry: Registry) -> list[tuple[str, dict[str, Any]]]:
+        return [(name, await registry.introduce(name)) for name in names]
+
+    for name, greeting in _run(told) if names else ():
+        if "error" in greeting:
+            terminal.print_error(f"{name}: {greeting['status']}: {greeting['error']['message']}")
 
 
 def _say(step: Callable[[Registry], Awaitable[dict[str, Any]]]) -> None:

@@ -24,10 +24,10 @@ from gateway.connectors.call import (
     refused,
     segment,
 )
-from gateway.connectors.campdoc_wire import BY_IDENTIFIER, id_of, member, one, place, rows, systems
+from gateway.connectors.campdoc_wire import BY_IDENTIFIER, Refuse, id_of, member, one, place, rows, systems
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Item, Side, Target
-from gateway.errors import Conflict, InvalidInput, PartnerUnknown
+from gateway.errors import Conflict, InvalidInput, PartnerRejected, PartnerUnknown
 from gateway.fhir.form import ONE_NAME, Form
 from gateway.fhir.record import Coverage
 from gateway.translators.json import campdoc as model
@@ -81,12 +81,12 @@ def read(target: Target, side: Side) -> Read:
 
 
 def push(item: Item, side: Side) -> Push:
-    """Update the profile it knows, create the one it does not under our id."""
+    """Update what differs of the profile it knows, create the one it does not under our id."""
     profile = model.to_profile(item.body)
     if item.remote_id is None:
         made = yield from put_profile(side, item.id, profile)
     else:
-        made = yield from _update(side, item.remote_id, profile)
+        made = yield from _change(side, item, item.remote_id, profile)
     if item.body.get("active") is False:
         made = yield from _deactivate(side, made)
     translated = model.from_answer(made, item.body, systems(side))
@@ -120,44 +120,67 @@ def translate(data: Mapping[str, Any], _target: Target, side: Side) -> Seen:
     return _seen(dict(data), side)
 
 
-def find_profile(side: Side, asked: str, *, by_identifier: bool) -> Generator[Call, Reply, dict[str, Any] | None]:
+def find_profile(
+    side: Side, asked: str, *, by_identifier: bool, refuse: Refuse = refused
+) -> Generator[Call, Reply, dict[str, Any] | None]:
     """By their id, or by `identifier`; None when they hold none. Its shape never decides how it is meant."""
     path = place(side, f"/profiles/{segment(asked)}")
     reply = yield Call("GET", path, params=BY_IDENTIFIER if by_identifier else ())
     if reply.status in (404, 410):
         return None
-    return one(reply, "profile", "reading a profile")
+    return one(reply, "profile", "reading a profile", refuse)
 
 
-def put_profile(side: Side, identifier: str, fields: Mapping[str, Any]) -> Generator[Call, Reply, dict[str, Any]]:
+def put_profile(
+    side: Side, identifier: str, fields: Mapping[str, Any], refuse: Refuse = refused
+) -> Generator[Call, Reply, dict[str, Any]]:
     """Z.MIS create_or_update_profile: what stands under the identifier is changed, what does not is made.
 
     Somebody may make it between our look and our create: then that is the one to change.
     """
-    held = yield from find_profile(side, identifier, by_identifier=True)
+    held = yield from find_profile(side, identifier, by_identifier=True, refuse=refuse)
     if held is None:
         created = {name: value for name, value in fields.items() if value is not None}
         reply = yield Call("POST", place(side, "/profiles"), {**created, "identifier": identifier})
         if reply.status != 409:
-            return (yield from _created(side, identifier, reply))
-        held = yield from find_profile(side, identifier, by_identifier=True)
+            return (yield from _created(side, identifier, reply, refuse))
+        held = yield from find_profile(side, identifier, by_identifier=True, refuse=refuse)
         if held is None:
             raise Conflict("they hold a profile with this identifier already, but do not find it by it")
-    return (yield from _update(side, id_of(held), fields))
+    return (yield from _update(side, id_of(held), fields, refuse))
 
 
-def _created(side: Side, identifier: str, reply: Reply) -> Generator[Call, Reply, dict[str, Any]]:
+def _change(
+    side: Side, item: Item, remote_id: str, profile: Mapping[str, Any]
+) -> Generator[Call, Reply, dict[str, Any]]:
+    """A key that nobody gave becomes ours, so that she is found by it; where the camp gave one and nothing else
+    differs, there is nothing to write."""
+    names = model.fields_of(item.due) if item.due else profile.keys()
+    fields = {name: value for name, value in profile.items() if name in names}
+    if item.raw is not None and item.raw.get("identifier") is None:
+        fields["identifier"] = item.id
+    if fields:
+        return (yield from _update(side, remote_id, fields))
+    held = yield from find_profile(side, remote_id, by_identifier=False)
+    if held is None:
+        raise PartnerRejected("they do not hold this profile any more")
+    return held
+
+
+def _created(side: Side, identifier: str, reply: Reply, refuse: Refuse) -> Generator[Call, Reply, dict[str, Any]]:
     if not reply.ok:
-        raise refused("creating a profile", reply)
+        raise refuse("creating a profile", reply)
     made = member(reply, "profile") or (yield from find_profile(side, identifier, by_identifier=True))
     if made is None:
         raise PartnerUnknown("creating a profile was accepted, but it is not found by its identifier")
     return made
 
 
-def _update(side: Side, remote_id: str, fields: Mapping[str, Any]) -> Generator[Call, Reply, dict[str, Any]]:
+def _update(
+    side: Side, remote_id: str, fields: Mapping[str, Any], refuse: Refuse = refused
+) -> Generator[Call, Reply, dict[str, Any]]:
     reply = yield Call("PUT", place(side, f"/profiles/{segment(remote_id)}"), dict(fields))
-    return one(reply, "profile", "updating a profile")
+    return one(reply, "profile", "updating a profile", refuse)
 
 
 def _deactivate(side: Side, profile: dict[str, Any]) -> Generator[Call, Reply, dict[str, Any]]:
@@ -188,7 +211,8 @@ def _found(
 
 def _seen(profile: dict[str, Any], side: Side) -> Seen:
     translated = model.from_profile(profile, systems(side))
-    return Seen(id_of(profile), translated.patient, coverage=translated.coverage)
+    key = {"identifier": profile["identifier"]} if "identifier" in profile else None
+    return Seen(id_of(profile), translated.patient, coverage=translated.coverage, raw=key)
 
 
 def _depth(group: Mapping[str, Any]) -> int:

@@ -72,7 +72,7 @@ def deactivate_registration(side: Side, profile: Named, registration: str) -> Ge
     path = place(side, f"/profiles/{profile.path}/registrations/{segment(registration)}")
     reply = yield Call("DELETE", path, params=profile.params)
     if not reply.ok:
-        raise refusal("registration", reply)
+        raise refusal("this registration", reply)
 
 
 def list_reviews(side: Side, profile: Named) -> Many:
@@ -92,7 +92,7 @@ def create_user(
     )
     reply = yield Call("POST", place(side, f"/profiles/{profile.path}/users"), dict(user), params=params)
     if not reply.ok:
-        raise refusal("profile", reply)
+        raise refusal("this user", reply)
     answered = (reply.find_object() or {}).get("user")
     return answered if isinstance(answered, dict) else {name: user.get(name) for name in _USER}
 
@@ -111,14 +111,14 @@ def refusal(what: str, reply: Reply) -> GatewayError:
     asked = f", their request {request}" if request.isprintable() and 0 < len(request) <= _LONGEST_REQUEST_ID else ""
     kinds: dict[int, type[GatewayError]] = {400: InvalidInput, 404: Missing, 409: Conflict}
     kind = kinds.get(reply.status, PartnerRejected)
-    return kind(f"CampDoc answered with status {reply.status} about this {what}{asked}")
+    return kind(f"CampDoc answered with status {reply.status} about {what}{asked}")
 
 
 def _one(call: Call, name: str) -> One:
     reply = yield call
     found = (reply.find_object() or {}).get(name) if reply.ok else None
     if not isinstance(found, dict):
-        raise refusal(name, reply)
+        raise refusal(f"this {name}", reply)
     return found
 
 
@@ -126,7 +126,7 @@ def _many(call: Call, name: str) -> Many:
     reply = yield call
     found = (reply.find_object() or {}).get(name) if reply.ok else None
     if not isinstance(found, list):
-        raise refusal(name, reply)
+        raise refusal(f"the {name}", reply)
     return [row for row in found if isinstance(row, dict)]
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from gateway.connectors.call import Call, Reply, refused, segment
 from gateway.connectors.protocol import Side
+from gateway.errors import GatewayError
 from gateway.translators.json.campdoc import Systems
+
+Refuse = Callable[[str, Reply], GatewayError]
+"""The error for an answer that is no success: a delivery's, or that of a call which somebody made by hand."""
 
 BY_IDENTIFIER = (("identifier", "true"),)
 """How a path says that it names a profile or a group by its identifier."""
@@ -47,9 +51,9 @@ def member(reply: Reply, name: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and "id" in found else None
 
 
-def one(reply: Reply, name: str, doing: str) -> dict[str, Any]:
-    """The same; raises PartnerRejected when there is none."""
+def one(reply: Reply, name: str, doing: str, refuse: Refuse = refused) -> dict[str, Any]:
+    """The same; raises what `refuse` makes of it when there is none."""
     found = member(reply, name)
     if found is None:
-        raise refused(doing, reply)
+        raise refuse(doing, reply)
     return found

@@ -138,6 +138,11 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return self.connector.SIGNATURES if isinstance(self.connector, Signing) else ("standard",)
 
     @property
+    def has_ids(self) -> bool:
+        """Whether their ids are of a system that somebody configured: then links show them, and they decide."""
+        return bool(self.id_system or self.endpoint)
+
+    @property
     def remote_system(self) -> str:
         """The identifier system of their ids."""
         return self.id_system or self.endpoint or f"urn:connector:{self.name}"

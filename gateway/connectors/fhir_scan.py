@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import msgspec
 
 from gateway.connectors import event as events
-from gateway.connectors.call import Call, Found, Page, Reply, Scan, refused
+from gateway.connectors.call import Call, Found, Page, Reply, Scan, refused, segment
 from gateway.connectors.fhir_answers import FHIR_JSON, Searchset
 from gateway.connectors.fhir_body import as_ours
 from gateway.connectors.protocol import Hook, Side
@@ -47,12 +48,16 @@ def scan(cursor: str | None, side: Side) -> Scan:
 
 
 def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
-    """A Subscription per type with the resource as payload; those that are there already stay."""
+    """A Subscription per type with the resource as payload; one that is there already is told the secret of now."""
     there = yield from _registered(hook)
+    ids = {criteria: str(one.get("id")) for criteria, one in there.items()}
     for kind in side.options.types:
-        if f"{kind}?" not in there:
-            there[f"{kind}?"] = yield from _subscribe(hook, kind)
-    return ",".join(there.values()) or None
+        held = there.get(f"{kind}?")
+        if held is None:
+            ids[f"{kind}?"] = yield from _subscribe(hook, kind)
+        elif _headers(held.get("channel")) != _headers(channel := _channel(hook)):
+            yield from _renew({**held, "status": "requested", "channel": channel})
+    return ",".join(ids.values()) or None
 
 
 def probe(side: Side) -> Generator[Call, Reply, None]:
@@ -114,24 +119,38 @@ def _their_time(bundle: Searchset, reply: Reply) -> str | None:
         return None
 
 
-def _registered(hook: Hook) -> Generator[Call, Reply, dict[str, str]]:
-    """Criteria -> id of our Subscriptions that they hold."""
+def _registered(hook: Hook) -> Generator[Call, Reply, dict[str, Resource]]:
+    """Criteria -> our Subscriptions that they hold."""
     params = (("url", hook.url), ("_count", "100"))
     reply = yield Call("GET", "/Subscription", headers={"accept": FHIR_JSON}, params=params)
     bundle = reply.find(Searchset) if reply.ok else None
-    return {str(one.get("criteria")): str(one.get("id")) for one in bundle.matches()} if bundle else {}
+    return {str(one.get("criteria")): one for one in bundle.matches()} if bundle else {}
+
+
+def _channel(hook: Hook) -> Resource:
+    channel: Resource = {"type": "rest-hook", "endpoint": hook.url, "payload": FHIR_JSON}
+    return {**channel, "header": [f"{hook.header}: {hook.secret}"]} if hook.secret else channel
+
+
+def _headers(channel: Any) -> Any:
+    return channel.get("header") if isinstance(channel, dict) else None
+
+
+def _renew(held: Resource) -> Generator[Call, Reply, None]:
+    """The secret was rotated: signed by the old one, nothing would be taken any more."""
+    sent = {"content-type": FHIR_JSON, "accept": FHIR_JSON}
+    reply = yield Call("PUT", f"/Subscription/{segment(str(held.get('id')))}", held, sent)
+    if not reply.ok:
+        raise refused("renewing a Subscription", reply)
 
 
 def _subscribe(hook: Hook, kind: str) -> Generator[Call, Reply, str]:
-    channel: Resource = {"type": "rest-hook", "endpoint": hook.url, "payload": FHIR_JSON}
-    if hook.secret:
-        channel["header"] = [f"{hook.header}: {hook.secret}"]
     body = {
         "resourceType": "Subscription",
         "status": "requested",
         "reason": "to keep both sides in step",
         "criteria": f"{kind}?",
-        "channel": channel,
+        "channel": _channel(hook),
     }
     reply = yield Call("POST", "/Subscription", body, {"content-type": FHIR_JSON, "accept": FHIR_JSON})
     if not reply.ok:

@@ -16,6 +16,7 @@ from gateway.connectors.call import Accepted, Call, Found, Gather, Push, Read, R
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.connectors.rest_pages import look
+from gateway.connectors.signature import Signature
 from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, PartnerUnknown, VersionConflict
 from gateway.fhir import elements, references
 from gateway.fhir.form import FULL, Form
@@ -28,6 +29,8 @@ from gateway.translators.json.mapping_form import form_of
 from gateway.translators.json.mapping_paths import MISSING, Ours
 
 PROFILE = "rest"
+SIGNATURES: tuple[Signature, ...] = ("standard", "metriport", "header")
+"""Who is told a secret by `/subscribe` is not told how to sign: whatever HMS-API lists is understood."""
 PATIENT = "Patient"
 
 form = FULL

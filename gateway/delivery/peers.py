@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from gateway.connectors.config import IDENTIFIER_KEY, Config
 from gateway.delivery import guard, login
@@ -21,20 +22,30 @@ class Peers:
         self._secrets = secrets
         self._logins = logins
         self._timeout = timeout
+        self._known: dict[str, tuple[Config, Mapping[str, str], Peer]] = {}
 
     async def get(self, config: Config) -> Peer:
         """Raises PartnerRejected when the connector has no endpoint."""
         if config.endpoint is None:
             raise PartnerRejected(f"the connector {config.name} has no endpoint to call")
-        secrets = await self._secrets(config.name)
-        return Peer(
+        peer = self._made(config, config.endpoint, await self._secrets(config.name))
+        fetched = self._logins.find(config) if self._logins else None
+        return peer if fetched is None else replace(peer, login=fetched)
+
+    def _made(self, config: Config, endpoint: str, secrets: Mapping[str, str]) -> Peer:
+        """The peer without a login; made again when its configuration or a secret is another one."""
+        known = self._known.get(config.name)
+        if known is not None and known[0] is config and known[1] == secrets:
+            return known[2]
+        peer = Peer(
             config.name,
-            config.endpoint,
+            endpoint,
             login.fixed(config, secrets),
             guard.networks(config.allow_networks),
             self._timeout,
-            login=self._logins.find(config) if self._logins else None,
             others=login.elsewhere(config, secrets),
             identifier_key=secrets.get(IDENTIFIER_KEY),
             rate=config.rate_limit,
         )
+        self._known[config.name] = (config, secrets, peer)
+        return peer

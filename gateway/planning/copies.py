@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 
+from gateway.connectors import registry
 from gateway.connectors.call import Accepted, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.protocol import Delayed
@@ -69,8 +71,8 @@ def _announced(world: World, record: Record, config: Config, due: Due, timeout: 
     """The record with the send announced. Where a create may be carried out late it stays open until it must have
     shown up, and is not sent a second time before."""
     slots, carried, until = due.slots, due.carried, world.now + timeout
-    connector = config.connector
-    if isinstance(connector, Delayed) and due.remote_id is None:
+    connector = _delayed(config.profile)
+    if connector is not None and due.remote_id is None:
         if record.intents:
             raise PartnerPending(f"{config.name} was sent it and has not shown yet what became of it", sent=False)
         side = config.side(world.directory.ours)
@@ -78,6 +80,12 @@ def _announced(world: World, record: Record, config: Config, due: Due, timeout: 
         held = connector.created(due.body, side)
         slots, carried = (slots, carried) if held is None else (split(held), None)
     return deliver.intend(record, slots, due.stamps, sent_at=world.now, until=until, carried=carried)
+
+
+@cache  # asked with every send, and it costs as much as a lookup
+def _delayed(profile: str) -> Delayed | None:
+    connector = registry.get(profile)
+    return connector if isinstance(connector, Delayed) else None
 
 
 def accepted(

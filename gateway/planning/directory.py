@@ -47,7 +47,7 @@ class Directory:
     def id_system(self, connector: str) -> str | None:
         """The identifier system of a connector's own ids; None for those who only send."""
         config = self.peers.get(connector)
-        return config.remote_system if config and (config.id_system or config.endpoint) else None
+        return config.remote_system if config and config.has_ids else None
 
     def targets(self, resource_type: str) -> list[Config]:
         """The connectors that resources of that type are sent to."""
@@ -72,7 +72,7 @@ def build(rows: Iterable[ConnectorRow], *, ours: str, tolerance: timedelta) -> D
         ours=f"{ours}/Patient",
         tolerance=tolerance,
     )
-    systems = [config.remote_system for config in peers.values() if config.id_system or config.endpoint]
+    systems = [config.remote_system for config in peers.values() if config.has_ids]
     listed = [system for config in peers.values() for system in config.key_systems]
     still = frozenset(row.name for row in rows if row.state in STILL or peers[row.name].waits)
     ended = frozenset(row.name for row in rows if row.state == ENDED)

@@ -30,7 +30,12 @@ def listed(reader: Reader) -> list[ConnectorRow]:
 
 def external(reader: Reader) -> list[ConnectorRow]:
     """Those that are links to a system, or were configured: not the bare names that keys of ours speak for."""
-    return [row for row in listed(reader) if config_of(row) != Config(name=row.name, profile="intake", push=False)]
+    return [row for row in listed(reader) if not _is_bare(row)]
+
+
+def _is_bare(row: ConnectorRow) -> bool:
+    """Whether nothing but a key made it: whoever has that key is not connected yet."""
+    return config_of(row) == Config(name=row.name, profile="intake", push=False)
 
 
 def get(reader: Reader, name: str) -> ConnectorRow:
@@ -69,11 +74,11 @@ def create(tx: Tx, config: Config, secrets: Secrets) -> ConnectorRow:
     """
     known = {row.name: row for row in tx.connectors()}
     before = known.get(config.name)
-    if before is not None and before.state != ENDED:
+    if before is not None and before.state != ENDED and not _is_bare(before):
         raise Conflict(
             f"there is a connector {config.name} already ({public_id(before)}): change it, or take another name"
         )
-    if before is not None and config_of(before).remote_system != config.remote_system:
+    if before is not None and not _is_bare(before) and config_of(before).remote_system != config.remote_system:
         raise Conflict(f"the name {config.name} was another system's: take another one")
     refuse_shared_path(known.values(), [config])
     row = put(tx, config, with_webhook_secret(config, secrets), state=CONNECTED)
@@ -121,9 +126,28 @@ def change(tx: Tx, row: ConnectorRow, body: Json) -> ConnectorRow:
     if config.name != row.name or config.profile != config_of(row).profile:
         raise NotConformant("name and profile of a connector cannot change: make another one")
     refuse_shared_path(tx.connectors(), [config])
-    if WEBHOOK_SECRET not in tx.secrets(row.name):
-        secrets = with_webhook_secret(config, secrets)
-    return put(tx, after_go(config, config_of(row)), secrets, state=row.state)
+    return put(tx, after_go(config, config_of(row)), completed(tx, config, secrets), state=row.state)
+
+
+def completed(tx: Tx, config: Config, secrets: Secrets) -> Secrets:
+    """The secrets that are given, and one for webhooks where none is given or kept."""
+    return secrets if WEBHOOK_SECRET in tx.secrets(config.name) else with_webhook_secret(config, secrets)
+
+
+def as_given(row: ConnectorRow, body: Json) -> Json:
+    """What was shown of a connector and is sent back changed, without what only we say of it.
+
+    Raises NotConformant when it is another one's.
+    """
+    if not isinstance(body, dict):
+        return body
+    if body.get("connectorId", public_id(row)) != public_id(row):
+        raise NotConformant(f"connectorId must be {public_id(row)}, as in the address")
+    given = {name: value for name, value in body.items() if name not in _SHOWN_ONLY}
+    for section in ("auth", "sync", "options"):
+        if isinstance(given.get(section), dict):
+            given[section] = {name: value for name, value in given[section].items() if name != "secretSet"}
+    return given
 
 
 def merged(row: ConnectorRow, patch: Json) -> Json:
@@ -199,4 +223,5 @@ def last_error(health: HealthRow | None) -> Json:
     return json.decode(health.last_error) if health is not None and health.last_error else None
 
 
+_SHOWN_ONLY = ("connectorId", "status", "secretSet", "lastError")
 _OF_SYNC = (WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, BROKER_PASSWORD)

@@ -71,8 +71,8 @@ class Registry:
         return await self.get(made)
 
     async def replace(self, name: str, body: Json) -> dict[str, Any]:
-        """PUT: secrets that are left out are kept."""
-        return await self._change(name, lambda _: body)
+        """PUT: secrets that are left out are kept; what GET answered may be sent back changed."""
+        return await self._change(name, lambda row: entries.as_given(row, body))
 
     async def patch(self, name: str, body: Json) -> dict[str, Any]:
         """PATCH: a merge patch of what is configured (RFC 7396)."""
@@ -127,6 +127,13 @@ class Registry:
         row = await self.store.query(lambda reader: entries.get(reader, name))
         return contact.to_json(await self._greet(row.name, register=False))
 
+    async def introduce(self, name: str) -> dict[str, Any]:
+        """Log in, ask for the least, and tell where its webhooks go, unless nothing may be said there now."""
+        row = await self.store.query(lambda reader: entries.get(reader, name))
+        if entries.is_still(row):
+            return {"status": row.state}
+        return contact.to_json(await self._greet(row.name, register=True))
+
     async def rotate_secret(self, name: str, body: Json) -> dict[str, Any]:
         """A new webhook secret, `{"secret"}` or a fresh one, told to their side where that can be told. What is signed
         by the old one is taken as well until the next rotation, unless `{"atOnce": true}` ends it now."""
@@ -136,8 +143,7 @@ class Registry:
         config = entries.config_of(row)
         if config.webhook_path is None:
             raise Conflict(f"{row.name} takes no webhooks, so there is no secret to rotate")
-        asked = body if isinstance(body, dict) else {}
-        given, at_once = asked.get("secret"), asked.get("atOnce") is True
+        given, at_once = _rotation(body)
         secret = _usable(config, given, kept) if given is not None else entries.new_secret()
 
         def job(tx: Tx) -> None:
@@ -223,12 +229,21 @@ class Registry:
         return greeting
 
 
-def _usable(config: Config, given: Any, kept: Iterable[str]) -> str:
+def _rotation(body: Json) -> tuple[str | None, bool]:
+    """`{"secret", "atOnce"}`, both of which may be left out. Raises NotConformant naming the field."""
+    asked = {} if body is None else body
+    if not isinstance(asked, dict) or not asked.keys() <= {"secret", "atOnce"}:
+        raise NotConformant("rotate-secret takes an object with secret and atOnce, and nothing else")
+    given, at_once = asked.get("secret"), asked.get("atOnce", False)
+    if not isinstance(given, (str, type(None))) or not isinstance(at_once, bool):
+        raise NotConformant("secret must be a text, atOnce true or false")
+    return given, at_once
+
+
+def _usable(config: Config, given: str, kept: Iterable[str]) -> str:
     """Raises NotConformant for a secret that could not be used."""
     body = config.to_json()
     entries.checked({**body, "sync": {**body.get("sync", {}), "secret": given}}, kept=kept)
-    if not isinstance(given, str):
-        raise NotConformant("secret must be a text")
     return given
 
 

@@ -93,7 +93,9 @@ async def list_groups(request: Request, connector: str) -> Response:
 @router.get("/groups/{group}")
 async def get_group(request: Request, connector: str, group: str) -> Response:
     camp = await _camp(request, connector, "get-group")
-    return plain_json({"group": await camp.get_group(group, _by(request))})
+    if (by := _by(request)) == "patient":
+        raise InvalidInput("by must be id or identifier: a group is no patient")
+    return plain_json({"group": await camp.get_group(group, by)})
 
 
 @router.post("/sso")
@@ -123,5 +125,5 @@ def _by(request: Request) -> By:
 
 
 async def _body(request: Request, shape: type[T]) -> T:
-    _, body = await read_json(request, _LIMIT)
+    _, body = await read_json(request, _LIMIT, untyped=True)
     return read(body, shape)

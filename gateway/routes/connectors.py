@@ -27,7 +27,7 @@ _READ, _WRITE, _SYNC = "connectors:read", "connectors:write", "connectors:sync"
 async def create(request: Request) -> Response:
     """201 with the connector; what its system refuses is its status."""
     registry, principal = await _may(request, _WRITE)
-    raw, body = await read_json(request, LIMIT)
+    raw, body = await read_json(request, LIMIT, untyped=True)
     made = await registry.create(body, _repeats(request, principal, raw))
     return plain_json(made, 201, {"Location": f"/api/external-connectors/{made['connectorId']}"})
 
@@ -54,7 +54,7 @@ async def one(request: Request, name: str) -> Response:
 @router.put("/{name}")
 async def replace(request: Request, name: str) -> Response:
     registry, _ = await _may(request, _WRITE)
-    _, body = await read_json(request, LIMIT)
+    _, body = await read_json(request, LIMIT, untyped=True)
     return plain_json(await registry.replace(name, body))
 
 

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from gateway.errors import InvalidInput
 from gateway.fhir import json
-from gateway.routes.context import context_of
-from gateway.routes.http import fhir_json, read_xml
+from gateway.routes.context import Context, context_of
+from gateway.routes.http import declared_size, fhir_json, read_xml
 from gateway.translators.ccda import convert
 
 router = APIRouter()
+
+
+@asynccontextmanager
+async def document_of(request: Request, context: Context) -> AsyncIterator[bytes]:
+    """The body, room being held for it from before it is read until it is done with. Raises Overloaded. A body that
+    comes in chunks says only in the end how large it is."""
+    declared, limit = declared_size(request), context.settings.max_bytes
+    with context.pool.room(min(declared, limit)):
+        body = await read_xml(request, limit)
+        with context.pool.room(max(len(body) - declared, 0)):
+            yield body
 
 
 @router.post("/api/documents")
@@ -22,8 +34,8 @@ async def documents(request: Request) -> Response:
     context = context_of(request)
     principal = await context.caller(request)
     principal.require_service("documents")
-    body = await read_xml(request, context.settings.max_bytes)
-    outcome = await context.ingest.document(context.received(request, principal, "document", body))
+    async with document_of(request, context) as body:
+        outcome = await context.ingest.document(context.received(request, principal, "document", body))
     return Response(outcome.body, outcome.status, outcome.headers, media_type="application/json")
 
 
@@ -37,11 +49,12 @@ async def ccda_to_fhir(request: Request) -> Response:
     patient_id = request.query_params.get("patientId")
     if not patient_id:
         raise InvalidInput("patientId is required: what the resources refer to", expression="patientId")
-    body = await read_xml(request, context.settings.max_bytes)
     query, limit = request.query_params, context.settings.max_bytes
     zone, form = query.get("timezone"), query.get("form", "batch")
-    options: dict[str, Any] = {"patient_id": patient_id, "timezone": zone, "form": form, "limit": limit}
-    converted = await context.pool.run(len(body), partial(convert, body, **options))
+    assembled = query.get("assembled")
+    async with document_of(request, context) as body:
+        options: dict[str, Any] = {"timezone": zone, "form": form, "limit": limit, "assembled": assembled}
+        converted = await context.pool.run(convert, body, patient_id=patient_id, **options)
     await context.audit_read(principal, "E", "Bundle", None, 200)
     if "return=operationoutcome" in request.headers.get("prefer", "").lower():
         return fhir_json(json.encode(converted.outcome()))

@@ -37,8 +37,7 @@ XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
 async def read_body(request: Request, limit: int, *, empty: bool = False) -> bytes:
     """The whole body. Raises TooLarge as soon as it is over `limit` bytes, Unparsable when there is none and it may
     not be `empty`."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:18]) > limit:
+    if declared_size(request) > limit:
         raise TooLarge(f"the body is over the limit of {limit} bytes")
     chunks: list[bytes] = []
     size = 0
@@ -50,6 +49,12 @@ async def read_body(request: Request, limit: int, *, empty: bool = False) -> byt
     if not size and not empty:
         raise Unparsable("the body is empty")
     return b"".join(chunks)
+
+
+def declared_size(request: Request) -> int:
+    """Bytes of the body as its header says; 0 where it does not."""
+    declared = request.headers.get("content-length", "")
+    return int(declared[:18]) if declared.isdecimal() else 0
 
 
 def media_type(request: Request, allowed: tuple[str, ...]) -> str:
@@ -98,9 +103,10 @@ def _content_type(header: str) -> tuple[str, str | None]:
     return message.get_content_type() if header else "", None if charset is None else str(charset)
 
 
-async def read_json(request: Request, limit: int) -> tuple[bytes, json.Json]:
-    """The raw body and what it says."""
-    media_type(request, JSON_TYPES)
+async def read_json(request: Request, limit: int, *, untyped: bool = False) -> tuple[bytes, json.Json]:
+    """The raw body and what it says; `untyped`: one without a Content-Type is read as well (RFC 9110 §8.3)."""
+    if not untyped or "content-type" in request.headers:
+        media_type(request, JSON_TYPES)
     raw = await read_body(request, limit)
     return raw, json.decode(raw)
 
@@ -180,7 +186,9 @@ def not_found(request: Request, error: Exception) -> Response:
     """What the framework itself refuses (no such route or method), in the same forms."""
     assert isinstance(error, HTTPException)
     kind = NotAllowed if error.status_code == 405 else Missing
-    return problem(request, kind(f"nothing answers {request.method} at this path"))
+    refusal = problem(request, kind(f"nothing answers {request.method} at this path"))
+    refusal.headers.update(error.headers or {})  # which methods do (RFC 9110 §15.5.6)
+    return refusal
 
 
 def unexpected(request: Request, _error: Exception) -> Response:

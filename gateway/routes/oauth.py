@@ -11,10 +11,11 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from gateway import priming
 from gateway.auth import Principal
 from gateway.connectors.config import Config
-from gateway.errors import GatewayError, InvalidInput, Missing, PartnerError
-from gateway.routes.context import Context, context_of
+from gateway.errors import GatewayError, InvalidInput, PartnerError
+from gateway.registry import entries
+from gateway.routes.context import context_of
 from gateway.routes.http import plain_json, read_json
-from gateway.store import AuditRow, Reader
+from gateway.store import AuditRow
 
 router = APIRouter()
 
@@ -93,19 +94,12 @@ async def callback(request: Request) -> Response:
 async def operated(request: Request, connector: str) -> tuple[Principal, Config]:
     """The operator who calls, and the connector she means: by its name, or by the id that the registry gave it.
 
-    Raises NotPermitted and Missing.
+    Raises NotPermitted, Missing and Gone.
     """
     context = context_of(request)
     principal = await context.caller(request)
     principal.require_service("operator")
-    return principal, await context.store.query(lambda reader: _found(context, reader, connector))
-
-
-def _found(context: Context, reader: Reader, asked: str) -> Config:
-    for row in reader.connectors():
-        if asked in (row.name, f"conn_{row.connector_id}"):
-            return context.flow.directory(reader).peer(row.name)
-    raise Missing("there is no such connector")
+    return principal, await context.store.query(lambda reader: entries.config_of(entries.get(reader, connector)))
 
 
 def _page(status: int, title: str, text: str) -> Response:

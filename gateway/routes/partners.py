@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.connectors import registry, signature
 from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Config
 from gateway.connectors.protocol import Answering, Named
-from gateway.errors import BadSignature, InvalidInput, NotPermitted
+from gateway.errors import BadSignature, InvalidInput, NotPermitted, Unparsable
 from gateway.fhir import json
 from gateway.flow import Received, dedupe_key
 from gateway.routes.context import context_of
@@ -26,7 +26,7 @@ WEBHOOK_LIMIT = 5_000_000
 async def webhook(request: Request, path: str) -> Response:
     """Signed by its sender; stored, then acknowledged; what it says is read again before it is applied."""
     context = context_of(request)
-    body = await read_body(request, min(WEBHOOK_LIMIT, context.settings.max_bytes))
+    body = await read_body(request, min(WEBHOOK_LIMIT, context.settings.max_bytes), empty=True)
     flow = context.flow
     config, secrets = await context.store.query(
         lambda reader: (
@@ -35,6 +35,8 @@ async def webhook(request: Request, path: str) -> Response:
         )
     )
     event_id = _verified(config, secrets, request, body, context.settings.webhook_tolerance)
+    if not body:
+        raise Unparsable("the body is empty")
     if not config.endpoint and config.sync.read:
         raise NotPermitted(f"the connector {config.name} has no endpoint to read from, nor sync.read false")
     connector = config.connector

@@ -176,7 +176,7 @@ def create(
 ) -> Sandbox:
     """Canvas without a patient; nobody is told of new ones until `/_knobs` says whom. `transport`: how the partner is
     reached, None = over the network."""
-    chart, logins = Chart(), canvas_login.create(redirects)
+    chart, logins = Chart(), canvas_login.server(redirects)
     plugin = Plugin(chart, transport)
     api, desk = Api(chart, logins, plugin), Desk(chart, plugin)
     routes = [
@@ -193,4 +193,6 @@ def create(
         Route("/_event/{id}", desk.event, methods=["POST"]),
         Route("/_calls", desk.calls, methods=["GET"]),
     ]
-    return Sandbox(Starlette(routes=routes, exception_handlers={CanvasError: _refused, HTTPException: _unknown}))
+    sandbox = Sandbox(Starlette(routes=routes, exception_handlers={CanvasError: _refused, HTTPException: _unknown}))
+    plugin.relay = sandbox.tell
+    return sandbox

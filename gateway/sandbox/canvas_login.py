@@ -20,7 +20,7 @@ SCOPES = frozenset({"user/Patient.read", "user/Patient.write", "user/Patient.*"}
 GRANTS = ("client_credentials", "authorization_code", "refresh_token")
 
 
-def create(redirects: Iterable[str]) -> OAuthServer:
+def server(redirects: Iterable[str]) -> OAuthServer:
     """With one registered application, which may come back to these addresses."""
     client = Client(CLIENT_ID, CLIENT_SECRET, tuple(redirects), SCOPES, shows="post")
     return OAuthServer([client], knobs=Knobs(lifetime=LIFETIME, rotation=True), grants=GRANTS)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from gateway.errors import Unparsable
 from gateway.fhir import json
-from gateway.sandbox.faults import Faults, Sandbox
+from gateway.sandbox.faults import Relay, Sandbox, at_once
 
 API_KEY = "partner-secret-key"
 SEEDS = ({"id": "pat_12345678", "firstName": "Alice", "lastName": "Example", "dateOfBirth": "1980-02-22"},)
@@ -37,7 +37,7 @@ class Partner:
         self.key = key
         self.names_duplicates = names_duplicates
         self.webhook: dict[str, str] = {}
-        self.faults: Callable[[], Faults] = Faults
+        self.relay: Relay = at_once
         self._made = 0
 
     def find(self, asked: str) -> dict[str, Any] | None:
@@ -70,8 +70,7 @@ class Partner:
             "timestamp": datetime.now(UTC).isoformat(),
         }
         body = json.encode({**payload, "data": {"id": patient_id, **data}})
-        copies = 2 if self.faults().duplicate_webhooks else 1
-        return [await self._send(payload["id"], body) for _ in range(copies)]
+        return await self.relay(lambda: self._send(payload["id"], body))
 
     async def _send(self, event_id: str, body: bytes) -> int:
         now = datetime.now(UTC)
@@ -185,5 +184,5 @@ def create(*, seeds: Iterable[Mapping[str, Any]] = SEEDS, key: str = API_KEY, na
             ]
         )
     )
-    partner.faults = lambda: sandbox.faults
+    partner.relay = sandbox.tell
     return sandbox

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.errors import Unparsable
 from gateway.fhir import json
 from gateway.sandbox.canvas_chart import BIRTH_SEX, Chart
+from gateway.sandbox.faults import Relay, at_once
 
 PATH = "/plugin-io/api/example_patient_sync/patients"
 KEY = "canvas-plugin-key"
@@ -64,6 +65,7 @@ class Plugin:
     knobs: Knobs = field(default_factory=Knobs)
     calls: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    relay: Relay = at_once
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def receive(self, request: Request) -> Response:
@@ -113,10 +115,14 @@ class Plugin:
     async def created(self, patient_id: str) -> None:
         """Surface B: PATIENT_CREATED, as often as the knob says."""
         for _ in range(self.knobs.events if self.knobs.partner_url else 0):
-            try:
-                await self._tell(patient_id)
-            except (httpx.HTTPError, ValueError, AttributeError) as error:
-                self.failures.append(type(error).__name__)
+            await self.relay(lambda: self._handled(patient_id))
+
+    async def _handled(self, patient_id: str) -> int:
+        try:
+            await self._tell(patient_id)
+        except (httpx.HTTPError, ValueError, AttributeError) as error:
+            self.failures.append(type(error).__name__)
+        return int(self.calls[-1]["status"]) if self.calls else 0
 
     async def _tell(self, patient_id: str) -> None:
         known = self.chart.external(patient_id, self.knobs.partner_system)

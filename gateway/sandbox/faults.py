@@ -20,6 +20,15 @@ from gateway.sandbox.formats import FORMATS, rewrite
 _LONGEST_HOLD = 1.0
 """Seconds that a call waits to be overtaken by the next one."""
 
+Relay = Callable[[Callable[[], Awaitable[int]]], Awaitable[list[int]]]
+"""How a stand-in sends a webhook: `Sandbox.tell`, which the knobs hold for, or at once."""
+
+
+async def at_once(send: Callable[[], Awaitable[int]]) -> list[int]:
+    """Once, and now: a stand-in's parts that no sandbox is around."""
+    return [await send()]
+
+
 HTML = "<html><body><h1>Something went wrong</h1></body></html>"
 
 

@@ -4,6 +4,7 @@ the gateway, so that client and server cannot err alike."""
 from __future__ import annotations
 
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ from starlette.routing import Route
 
 from gateway.errors import Unparsable
 from gateway.fhir import json
-from gateway.sandbox.faults import Sandbox
+from gateway.sandbox.faults import Relay, Sandbox
 from gateway.sandbox.fhir_hooks import Hooks, due
 from gateway.sandbox.fhir_search import Query
 
@@ -214,9 +215,9 @@ def batch(server: Server, bundle: Resource, *, full: bool) -> Resource:
 class Api:
     """The HTTP side: `{BASE}`, `{BASE}/Type`, `{BASE}/Type/id`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, relay: Relay) -> None:
         self.server = server
-        self._hooks = Hooks()
+        self._hooks = Hooks(relay)
 
     async def bundle(self, request: Request) -> Response:
         if not self.server.transactions:
@@ -287,10 +288,20 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 def create(*, transactions: bool = True) -> Sandbox:
     """The server at `{BASE}`, empty."""
-    api = Api(Server(transactions=transactions))
+
+    async def relay(send: Callable[[], Awaitable[int]]) -> list[int]:
+        return await sandbox.tell(send)
+
+    sandbox = Sandbox(application(relay=relay, transactions=transactions))
+    return sandbox
+
+
+def application(*, relay: Relay, transactions: bool = True) -> Starlette:
+    """The same without a sandbox around it, for a stand-in of which it is a part."""
+    api = Api(Server(transactions=transactions), relay)
     routes = [
         *(Route(base, api.bundle, methods=["POST"]) for base in (BASE, f"{BASE}/")),
         Route(f"{BASE}/{{kind}}", api.type, methods=["GET", "POST", "PUT"]),
         Route(f"{BASE}/{{kind}}/{{id}}", api.instance, methods=["GET", "PUT", "DELETE"]),
     ]
-    return Sandbox(Starlette(routes=routes, exception_handlers={OutcomeError: _refused}))
+    return Starlette(routes=routes, exception_handlers={OutcomeError: _refused})

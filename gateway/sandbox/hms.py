@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import hmac
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,7 +21,7 @@ from gateway.errors import Unparsable
 from gateway.fhir import json
 from gateway.sandbox import fhir_server
 from gateway.sandbox.faults import Sandbox
-from gateway.sandbox.hms_events import Events
+from gateway.sandbox.hms_events import EVERYTHING, Events
 
 API_KEY = "hms-key-for-the-gateway"
 CLIENT = ("ABC123", "SECRET")
@@ -157,7 +157,8 @@ class Api:
         return Response(status_code=204) if gone else _error(404, "no such item")
 
     async def subscribe(self, request: Request) -> Response:
-        """`{"url","events","secret"}`: where events of this collection go from now on, and how they are signed."""
+        """`{"url","events","secret"}`: where events of this collection go from now on, or those of all; how they are
+        signed."""
         body = await _body(request)
         if refusal := self._refusal(request) or _faulty(body):
             return refusal
@@ -167,7 +168,7 @@ class Api:
             return _error(422, "url and secret are required")
         if not isinstance(body.get("events"), list):
             return _error(422, "events must be a list")
-        made = self.service.events.subscribe(request.path_params["collection"], body)
+        made = self.service.events.subscribe(request.path_params.get("collection", EVERYTHING), body)
         return JSONResponse({"id": made, "url": body["url"], "events": body["events"]}, 201)
 
     # --- for whoever plays its user ----------------------------------------------------------------------------------
@@ -273,9 +274,15 @@ def create(*, seeds: Mapping[str, Iterable[Mapping[str, Any]]] = SEEDS, key: str
     """The service with what it holds from the start."""
     service = Service(seeds, key)
     api = Api(service)
-    guarded = Guarded(service, fhir_server.create().app)
+
+    async def relay(send: Callable[[], Awaitable[int]]) -> list[int]:
+        return await sandbox.tell(send)
+
+    service.events.relay = relay
+    guarded = Guarded(service, fhir_server.application(relay=relay))
     routes = [
         Route("/oauth/token", api.token, methods=["POST"]),
+        Route("/api/subscribe", api.subscribe, methods=["POST"]),
         Route("/api/{collection}/subscribe", api.subscribe, methods=["POST"]),
         Route("/api/{collection}", api.list, methods=["GET"]),
         Route("/api/{collection}", api.create, methods=["POST"]),
@@ -291,4 +298,5 @@ def create(*, seeds: Mapping[str, Iterable[Mapping[str, Any]]] = SEEDS, key: str
         Route("/fhir", guarded),
         Route("/fhir/{path:path}", guarded),
     ]
-    return Sandbox(Starlette(routes=routes))
+    sandbox = Sandbox(Starlette(routes=routes))
+    return sandbox

@@ -15,6 +15,10 @@ import httpx
 from standardwebhooks.webhooks import Webhook
 
 from gateway.fhir import json
+from gateway.sandbox.faults import Relay, at_once
+
+EVERYTHING = ""
+"""The collection of who subscribed at the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Events:
     """`signature`: `standard` (Standard Webhooks), `hex` (HMAC-SHA256 of the body), `header` (the secret itself)."""
 
     def __init__(self) -> None:
+        self.relay: Relay = at_once
         self._subscriptions: dict[str, Subscription] = {}
         self._kept: list[Told] = []
         self._made = 0
@@ -62,19 +67,27 @@ class Events:
         }
 
     async def tell(self, collection: str, item: Mapping[str, Any]) -> list[int]:
-        """The item as it is now, to whoever subscribed to its collection."""
-        subscription = self._subscriptions.get(collection)
-        if subscription is None:
-            return []
-        told = Told(subscription, f"evt_{uuid.uuid4().hex}", json.encode(item))
+        """The item as it is now, to whoever subscribed to its collection; with its type to who subscribed to all."""
+        event_id = f"evt_{uuid.uuid4().hex}"
+        typed = {"id": event_id, "type": f"{collection.removesuffix('s')}.updated", "data": item}
+        wanted = ((collection, item), (EVERYTHING, typed))
+        letters = [
+            Told(held, event_id, json.encode(body))
+            for name, body in wanted
+            if (held := self._subscriptions.get(name)) is not None
+        ]
         if self._reorder:
-            self._kept.append(told)
+            self._kept += letters
             return []
-        return [await self._send(told) for _ in range(2 if self._duplicate else 1)]
+        copies = letters * (2 if self._duplicate else 1)
+        return [status for told in copies for status in await self._relayed(told)]
 
     async def flush(self) -> list[int]:
         kept, self._kept = self._kept[::-1], []
         return [await self._send(told) for told in kept]
+
+    async def _relayed(self, told: Told) -> list[int]:
+        return await self.relay(lambda: self._send(told))
 
     async def _send(self, told: Told) -> int:
         headers = {"content-type": "application/json", **self._signed(told)}

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,6 +16,7 @@ import httpx
 
 from gateway.errors import Unparsable
 from gateway.fhir import json
+from gateway.sandbox.faults import Relay, at_once
 
 _TIMEOUT, _PING_TIMEOUT = 5.0, 2.0
 
@@ -32,13 +33,6 @@ class Sent:
     tries: int = 0
 
 
-Relay = Callable[[Callable[[], Awaitable[int]]], Awaitable[list[int]]]
-
-
-async def _at_once(send: Callable[[], Awaitable[int]]) -> list[int]:
-    return [await send()]
-
-
 @dataclass(slots=True)
 class Hooks:
     """The account's settings and everything that was sent by them."""
@@ -49,7 +43,7 @@ class Hooks:
     enabled: bool = False
     detail: str | None = None
     sent: list[Sent] = field(default_factory=list)
-    relay: Relay = field(default=_at_once)
+    relay: Relay = field(default=at_once)
     """How a webhook goes out: the knobs for duplicates and order are the middleware's."""
 
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

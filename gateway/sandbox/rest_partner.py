@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from gateway.errors import Unparsable
 from gateway.fhir import json
-from gateway.sandbox.faults import Sandbox
+from gateway.sandbox.faults import Relay, Sandbox, at_once
 
 API_KEY = "state-ehr-key"
 
@@ -69,6 +69,7 @@ class Ehr:
         self.xml = xml
         self.held: dict[str, dict[str, Model]] = {name: {} for name in KINDS}
         self.hook: dict[str, str] = {}
+        self.relay: Relay = at_once
         self._made = 0
         self._told = 0
         for name, listed in seeds.items():
@@ -125,15 +126,21 @@ class Ehr:
             "webhook-timestamp": str(int(now.timestamp())),
         }
         headers["webhook-signature"] = Webhook(self.hook["secret"]).sign(event_id, now, body.decode())
-        async with httpx.AsyncClient(trust_env=False) as client:
-            try:
-                return (await client.post(self.hook["url"], content=body, headers=headers)).status_code
-            except httpx.HTTPError:
-                return 0
+        sent = await self.relay(lambda: _post(self.hook["url"], body, headers))
+        return sent[0] if sent else 0
 
     def _new_id(self, name: str) -> str:
         self._made += 1
         return f"{name[0]}-{self._made}"
+
+
+async def _post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """The status, 0 for no answer."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        try:
+            return (await client.post(url, content=body, headers=headers)).status_code
+        except httpx.HTTPError:
+            return 0
 
 
 class Api:
@@ -256,7 +263,8 @@ def _json(content: Any, status: int = 200) -> Response:
 
 def create(*, seeds: Mapping[str, Iterable[Model]] = SEEDS, key: str = API_KEY, xml: bool = False) -> Sandbox:
     """The EHR with whom it knows from the start."""
-    api = Api(Ehr(seeds, key, xml=xml))
+    ehr = Ehr(seeds, key, xml=xml)
+    api = Api(ehr)
     routes = [
         Route("/api/subscribe", api.subscribe, methods=["POST"]),
         Route("/api/{name}", api.collection, methods=["GET", "POST"]),
@@ -264,4 +272,6 @@ def create(*, seeds: Mapping[str, Iterable[Model]] = SEEDS, key: str = API_KEY, 
         Route("/_edit/{name}/{id}", api.edit, methods=["POST"]),
         Route("/_held/{name}", api.held, methods=["GET"]),
     ]
-    return Sandbox(Starlette(routes=routes))
+    sandbox = Sandbox(Starlette(routes=routes))
+    ehr.relay = sandbox.tell
+    return sandbox

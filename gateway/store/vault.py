@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -32,19 +33,23 @@ class Vault:
             raise GatewayError(
                 "GATEWAY_SECRET_KEY must be Fernet keys: 32 random bytes in URL-safe base64, comma separated"
             ) from None
+        self._opened = lru_cache(maxsize=256)(self._open)
 
     def seal(self, owner: int, name: str, value: str) -> bytes:
         return self._fernet.encrypt(msgspec.json.encode((owner, name, value)))
 
     def unseal(self, owner: int, name: str, token: bytes) -> str:
-        """Raises SecretUnreadable."""
+        """Raises SecretUnreadable. A token always opens to the same, so those in use are opened once."""
         try:
-            plain = msgspec.json.decode(self._fernet.decrypt(token), type=tuple[int, str, str])
+            plain = self._opened(token)
         except (InvalidToken, msgspec.DecodeError):
             raise SecretUnreadable("a stored secret cannot be decrypted: was GATEWAY_SECRET_KEY changed?") from None
         if plain[:2] != (owner, name):
             raise SecretUnreadable("a stored secret belongs to another connector")
         return plain[2]
+
+    def _open(self, token: bytes) -> tuple[int, str, str]:
+        return msgspec.json.decode(self._fernet.decrypt(token), type=tuple[int, str, str])
 
     def rotate(self, token: bytes) -> bytes:
         """The same secret under the newest key."""

@@ -34,4 +34,5 @@ def read(data: bytes, connector: str, secret: bytes, limit: int) -> Document:
         else f"document:{hashlib.sha256(data).hexdigest()}"
     )
     patient_id = str(uuid.uuid5(NAMESPACE, f"{connector}\n{remote_id}"))
-    return Document(remote_id, patient_id, convert(data, patient_id=patient_id, require_patient=True, limit=limit))
+    converted = convert(data, patient_id=patient_id, require_patient=True, stand_ins=False, limit=limit)
+    return Document(remote_id, patient_id, converted)

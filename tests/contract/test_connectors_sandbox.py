@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from starlette.routing import Route
 from gateway.connectors.event import Event, from_standard
 from gateway.connectors.signature import verify
 from gateway.fhir import json
-from gateway.sandbox import canvas_partner, serve
+from gateway.sandbox import canvas_partner, hms, rest_partner, serve
 from gateway.sandbox.faults import Sandbox
 
 SECRET = "whsec_dGhlIGhvb2sncyBrZXk="
@@ -70,6 +70,59 @@ def test_an_event_may_carry_a_part_of_the_model_and_come_twice() -> None:
     assert len(received) == 2
     assert received[0][1] == received[1][1]
     assert json.decode(received[0][1])["data"] == {"id": "pat_12345678", "firstName": "Alicia"}
+
+
+def call(url: str, path: str, body: Any, headers: Mapping[str, str] | None = None, method: str = "POST") -> None:
+    sent = {"content-type": "application/json", **(headers or {})}
+    answer = httpx.request(method, url + path, content=json.encode(body), headers=sent, trust_env=False)
+    assert answer.is_success, answer.text
+
+
+def hms_edit(url: str, hook: str, name: str) -> None:
+    key = {"x-api-key": hms.API_KEY}
+    call(url, "/api/patients/subscribe", {"url": hook, "secret": SECRET, "events": []}, key)
+    call(url, "/_edit/patients/p1", {"set": {"name": name}})
+
+
+def rest_edit(url: str, hook: str, name: str) -> None:
+    call(url, "/api/subscribe", {"url": hook, "secret": SECRET, "events": []}, {"x-api-key": rest_partner.API_KEY})
+    call(url, "/_edit/people/s-1", {"set": {"last": name}})
+
+
+def fhir_edit(url: str, hook: str, name: str) -> None:
+    channel = {"type": "rest-hook", "endpoint": hook, "payload": "application/fhir+json", "header": []}
+    asked = {"resourceType": "Subscription", "status": "requested", "criteria": "Patient?", "channel": channel}
+    if not httpx.get(f"{url}/fhir/Subscription", trust_env=False).json()["total"]:
+        call(url, "/fhir/Subscription", asked)
+    patient = {"resourceType": "Patient", "id": "p", "name": [{"family": name, "given": ["Ida"]}]}
+    call(url, "/fhir/Patient/p", {**patient, "birthDate": "1980-02-22"}, method="PUT")
+
+
+def partner_edit(url: str, hook: str, name: str) -> None:
+    tell_to(url, hook)
+    call(url, "/_edit/pat_12345678", {"set": {"lastName": name}, "data": {"lastName": name}})
+
+
+TELLING = {"hms": hms_edit, "rest_partner": rest_edit, "fhir_server": fhir_edit, "canvas_partner": partner_edit}
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_the_shared_knobs_hold_for_every_stand_ins_webhooks(name: str) -> None:
+    def arrived(count: int) -> list[bytes]:
+        deadline = time.monotonic() + 5
+        while len(received) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return [body for _, body in received]
+
+    with receiver() as (hook, received), serve.running(serve.create(name)) as url:
+        call(url, "/_faults", {"reorder_webhooks": True})
+        TELLING[name](url, hook, "Aaaa")
+        TELLING[name](url, hook, "Bbbb")
+        assert [b"Aaaa" in body for body in arrived(2)] == [False, True], "the first was kept back"
+        call(url, "/_faults", {"duplicate_webhooks": True})
+        before = len(received)
+        TELLING[name](url, hook, "Cccc")
+        assert len(set(arrived(before + 2)[before:])) == 1 and len(received) == before + 2
 
 
 @pytest.mark.parametrize(("when", "effect"), [("before", 0), ("after", 1)])

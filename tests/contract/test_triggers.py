@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.flow import Received
 from gateway.sandbox import hms, serve
 from gateway.sandbox.faults import Sandbox
 from tests.e2e.office import Office, person, staffed
@@ -68,3 +69,23 @@ async def test_a_plan_is_taken_over_and_writes_nothing(
         plan: dict[str, Any] = await two.ended("ehr", run["syncId"])
         assert (plan["status"], plan["report"]["seen"], plan["report"]["created"]) == ("planned", 40, 40)
         assert two.desk.sequence() == 0
+
+
+async def test_what_a_dead_process_acknowledged_is_worked_off_by_another(
+    tmp_path: Path, database: str, there: tuple[Sandbox, str]
+) -> None:
+    sandbox, url = there
+    async with staffed(tmp_path, sandbox, url, database=database, lease=0.3) as alive:
+        await hold(alive, 1)
+        await alive.made(alive.fhir(sync={"mode": "webhook"}, push=False))
+        await alive.run("ehr")
+        await alive.peer("PUT", "/fhir/Patient/n0", person("n0", "Lovelace"))
+        event = b'{"type": "patient.updated", "data": {"id": "n0"}}'
+        await alive.desk.context.flow.store_first(Received("ehr", None, "webhook", "application/json", event))
+
+        async def worked_off() -> bool:
+            return [one.state for one in alive.desk.messages() if one.kind == "webhook"] == ["applied"]
+
+        await until(worked_off)
+        [known] = await alive.desk.found("/Patient")
+        assert known["name"][0]["family"] == "Lovelace", "told to a process that died before it did anything with it"

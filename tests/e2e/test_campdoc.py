@@ -146,6 +146,36 @@ async def test_their_profiles_registrations_and_groups_come_in(camp: Camp) -> No
     assert camp.desk.sequence() == before, "a second look changes nothing"
 
 
+async def test_a_profile_that_comes_in_is_given_our_key_and_nothing_else(camp: Camp) -> None:
+    """And one that has a key of the camp's own is left as it is; an edit here sends what was edited."""
+    await camp.authorised()
+    nora, teo = camp.sandbox.camp.profiles.values()
+    teo["identifier"] = "own-key-7"
+    await camp.looked_through()
+
+    async def keyed() -> list[dict[str, Any]]:
+        return await camp.desk.found(f"/Patient/?identifier=https://app.campdoc.com/organizations/{ORG}/profile|10813")
+
+    [here] = await until(keyed)
+
+    async def settled() -> bool:
+        return camp.sandbox.camp.profiles[nora["id"]]["identifier"] == here["id"]
+
+    await until(settled)
+
+    def puts() -> list[dict[str, Any]]:
+        return [one["body"] for one in camp.sandbox.log if one["method"] == "PUT"]
+
+    assert puts() == [{"identifier": here["id"]}] and teo["identifier"] == "own-key-7"
+    assert (await camp.desk.fhir("PUT", f"/Patient/{here['id']}", {**here, "birthDate": "2014-03-10"})).is_success
+
+    async def edited() -> bool:
+        return len(puts()) > 1
+
+    await until(edited)
+    assert puts()[1:] == [{"dob": "2014-03-10"}]
+
+
 async def test_a_gender_without_a_word_there_survives_the_round(camp: Camp) -> None:
     await camp.authorised()
     made = await camp.desk.made_id(patient("Okafor", gender="other"))
@@ -194,6 +224,23 @@ async def test_before_anybody_logged_in_everything_waits(camp: Camp) -> None:
         return made in camp.profiles()
 
     await until(there)
+
+
+async def test_after_the_login_they_are_looked_at_at_once(camp: Camp) -> None:
+    """The first look failed, as nobody had logged in; the next one is not due for an hour."""
+    camp.connect({"mode": "polling", "intervalSeconds": 3600})
+
+    async def waits() -> bool:
+        return camp.state == "needs_reauth"
+
+    await until(waits)
+    await camp.authorised()
+
+    async def in_step() -> bool:
+        return camp.state == "connected" and camp.desk.counts().get("Patient", 0) == 2
+
+    await until(in_step)
+    assert (await camp.call("GET", "/status")).json()["lastError"] is None
 
 
 async def test_a_revoked_login_loses_nothing_and_catches_up(camp: Camp) -> None:
@@ -349,6 +396,17 @@ async def test_all_operations(camp: Camp) -> None:
     assert len(actions) == 11
 
 
+async def test_the_connector_is_named_by_its_id_as_well(camp: Camp) -> None:
+    """The registry answers a connectorId: every address below a connector takes it."""
+    await camp.authorised()
+    listed = await camp.desk.call("GET", "/api/external-connectors", key=camp.operator)
+    [known] = [one["connectorId"] for one in listed.json() if one["name"] == "camp"]
+    base = f"/api/external-connectors/{known}"
+    for method, path, status in [("POST", "/authorize", 201), ("GET", "/campdoc/groups", 200), ("GET", "/status", 200)]:
+        answer = await camp.desk.call(method, base + path, key=camp.operator)
+        assert answer.status_code == status, answer.text
+
+
 async def test_a_contact_is_named_by_our_id(camp: Camp) -> None:
     """Linked: the link says which profile. Not linked yet: the profile under our id."""
     await camp.authorised()
@@ -377,8 +435,11 @@ async def test_what_they_refuse_is_told_with_their_request_id(camp: Camp) -> Non
     await camp.authorised()
     missing = await camp.call("GET", "/campdoc/profiles/999")
     assert missing.status_code == 404 and "their request" in missing.json()["detail"]
-    wrong = await camp.call("PUT", "/campdoc/profiles/kid-3", {"givenName": "Ida"})
-    assert wrong.status_code == 502 or wrong.status_code == 400
+    for body in ({"givenName": "Ida"}, {"givenName": "Ida", "familyName": "Rask", "dob": "2014-13-01"}):
+        wrong = await camp.call("PUT", "/campdoc/profiles/kid-3", body)
+        assert wrong.status_code == 400 and "their request" in wrong.json()["detail"]
+    assert (await camp.call("PUT", "/campdoc/profiles/%20", body)).status_code == 400, "no key is made of blanks"
+    assert (await camp.call("GET", "/campdoc/groups/otters-1?by=patient")).status_code == 400
     sex = await camp.call("PUT", "/campdoc/profiles/kid-3", {"sex": "other"})
     assert sex.status_code == 400 and decoded(sex)["detail"].startswith("the body")
     assert (await camp.call("GET", "/campdoc/profiles/1?by=shape")).status_code == 400

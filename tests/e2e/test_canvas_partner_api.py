@@ -95,6 +95,17 @@ async def test_an_update_tells_what_canvas_holds(desk: Desk, key: str, method: s
     assert (await desk.read(f"/Patient/{ours}"))["meta"]["versionId"] == "2"
 
 
+async def test_a_new_family_name_alone_is_told_of_her_own_chart(desk: Desk, key: str) -> None:
+    """Who married is the same patient; another chart than hers has to say itself who it is."""
+    ours = await made(desk, key)
+    stranger = await call(desk, key, "PATCH", f"/{ours}", {"externalId": OTHER_ID, "lastName": "Sample"})
+    assert stranger.status_code == 409 and "id" not in stranger.json()
+    answer = await call(desk, key, "PATCH", f"/{CANVAS_ID}", {"lastName": "Sample"})
+    assert (answer.status_code, answer.json()) == (200, {"id": ours, **ALICE, "lastName": "Sample"})
+    other = {"firstName": "Bob", "lastName": "Else", "dateOfBirth": "1950-01-01"}
+    assert (await call(desk, key, "PATCH", f"/{CANVAS_ID}", other)).status_code == 409
+
+
 async def test_what_a_call_leaves_out_stays(desk: Desk, key: str) -> None:
     ours = await made(desk, key)
     answer = await call(desk, key, "POST", f"/{ours}", {"externalId": CANVAS_ID})

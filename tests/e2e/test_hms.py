@@ -66,6 +66,18 @@ async def named(office: Office, id_: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("signature", ["standard", "hex", "header"])
+async def test_however_they_sign_with_the_secret_they_were_told_it_is_taken(office: Office, signature: str) -> None:
+    """HMS-API lists three forms, and `/subscribe` does not say which."""
+    await office.knobs(signature=signature)
+    sync = {"mode": "webhook", "secret": "whsec_c2VjcmV0"}
+    await office.made(partner(office, sync=sync, push=False))
+    assert await edit(office, "p1", name="Ada Lovelace") == [200]
+    await named(office, "p1", "Ada Lovelace")
+    unsigned = await office.desk.call("POST", "/api/webhooks/partner", {"id": "p1"}, key="", kind="application/json")
+    assert unsigned.status_code == 401
+
+
+@pytest.mark.parametrize("signature", ["standard", "hex", "header"])
 async def test_it_is_registered_with_and_tells_of_changes(office: Office, signature: str) -> None:
     scheme = {"standard": "standard", "hex": "metriport", "header": "header"}[signature]
     await office.knobs(signature=signature)
@@ -76,6 +88,68 @@ async def test_it_is_registered_with_and_tells_of_changes(office: Office, signat
     assert registered["url"].endswith("/api/webhooks/partner/patients") and registered["events"]
     assert await edit(office, "p1", name="Ada Lovelace") == [200]
     await named(office, "p1", "Ada Lovelace")
+
+
+async def test_a_vaccine_is_booked_there_and_the_shot_comes_back(office: Office) -> None:
+    """The seed's story with a system of several collections, registered with once: the hospital books, the state's
+    system says when it was done and what was given."""
+    mapping = {
+        "Patient": {**MAPPING["Patient"], "path": "/patients"},
+        "Appointment": {
+            "path": "/appointments",
+            "fields": {
+                "identifier[ours].value": "gatewayId",
+                "status": "status",
+                "participant[Patient].actor": {"path": "patientId", "transform": "reference", "type": "Patient"},
+                "participant[Patient].status": {"transform": "constant", "value": "accepted"},
+                "start": "start",
+                "end": "end",
+            },
+        },
+        "Immunization": {
+            "path": "/immunizations",
+            "fields": {
+                "status": {"transform": "constant", "value": "completed"},
+                "vaccineCode.coding[http://hl7.org/fhir/sid/cvx].code": "cvx",
+                "patient": "patientId",
+                "occurrenceDateTime": {"path": "givenOn", "transform": "date"},
+            },
+        },
+    }
+    body = partner(office, endpoint=f"{office.url}/api", sync={"mode": "webhook"}, mapping=mapping)
+    made = await office.call("POST", "", body)
+    assert (made.status_code, made.json()["status"]) == (201, "connected"), made.text
+    assert await office.peer("GET", "/_items/subscribe") == [], "a registration is no item of theirs"
+
+    name = [{"use": "official", "text": "Ada Lovelace", "family": "Lovelace", "given": ["Ada"]}]
+    ada = await office.desk.made_id({"resourceType": "Patient", "name": name, "birthDate": "1990-12-10"})
+    booked = {
+        "resourceType": "Appointment",
+        "status": "booked",
+        "start": "2026-07-01T14:30:00Z",
+        "end": "2026-07-01T14:45:00Z",
+        "participant": [{"actor": {"reference": f"Patient/{ada}"}, "status": "accepted"}],
+    }
+    appointment = await office.desk.made_id(booked)
+
+    async def held() -> Any:
+        return await office.peer("GET", "/_items/appointments")
+
+    [booking] = await until(held)
+    person = next(one for one in await office.peer("GET", "/_items/patients") if one.get("gatewayId") == ada)
+    assert (booking["patientId"], booking["gatewayId"], booking["status"]) == (person["id"], appointment, "booked")
+
+    done = await office.peer("POST", f"/_edit/appointments/{booking['id']}", {"set": {"status": "fulfilled"}})
+    shot = {"patientId": person["id"], "cvx": "208", "givenOn": "2026-07-01"}
+    given = await office.peer("POST", "/_edit/immunizations/x-1", {"set": shot})
+    assert done["webhooks"] == given["webhooks"] == [200]
+
+    async def came_back() -> bool:
+        return bool(await office.desk.found(f"/Immunization?patient=Patient/{ada}"))
+
+    await until(came_back)
+    assert (await office.desk.read(f"/Appointment/{appointment}"))["status"] == "fulfilled"
+    assert office.desk.counts()["Patient"] == office.desk.counts()["Appointment"] == 1
 
 
 async def test_events_twice_and_in_the_wrong_order_end_at_what_they_show(office: Office) -> None:

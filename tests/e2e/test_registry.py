@@ -227,6 +227,46 @@ async def test_every_change_leaves_its_row_in_the_audit_trail(office: Office) ->
     assert {one.connector for one in rows} == {"ehr"} and all((one.principal or "").startswith("op-") for one in rows)
 
 
+async def test_what_was_got_may_be_changed_and_put_back(office: Office) -> None:
+    """What only we say of a connector is left out of it; an address that is another one's is not taken."""
+    made = await office.made(office.fhir(sync={"mode": "webhook", "secret": "whsec_c2VjcmV0"}))
+    got = (await office.call("GET", f"/{made}")).json()
+    put = await office.call("PUT", f"/{made}", {**got, "priority": 7})
+    assert put.status_code == 200, put.text
+    assert put.json() == {**got, "priority": 7}
+    wrong = await office.call("PUT", f"/{made}", {**got, "connectorId": "conn_000"})
+    assert wrong.status_code == 422 and "connectorId" in wrong.json()["detail"]
+
+
+async def test_a_name_that_only_a_key_has_is_free(office: Office) -> None:
+    """Whoever was given a key first is connected afterwards, under the same id."""
+    office.desk.add_key("ehr-prod", "ehr", "system/Patient.cru")
+    assert "ehr" not in [one["name"] for one in (await office.call("GET")).json()]
+    made = await office.call("POST", "", office.fhir())
+    assert made.status_code == 201, made.text
+    assert (await office.call("POST", "", office.fhir())).status_code == 409
+
+
+async def test_bodies_without_a_content_type_and_slashes_at_the_end(office: Office) -> None:
+    """The seed's requests are printed without either."""
+    headers = {"authorization": f"Bearer {office.key}"}
+    body = SEED.replace(EXAMPLE_HOST, office.url.encode())
+    made = await office.desk.client.post(f"{BASE}/", content=body, headers=headers)
+    assert made.status_code == 201, made.text
+    listed = await office.desk.client.get(f"{BASE}/", headers=headers)
+    assert "StateEHR" in [one["name"] for one in listed.json()]
+    form = {**headers, "content-type": "application/x-www-form-urlencoded"}
+    assert (await office.desk.client.post(BASE, content=body, headers=form)).status_code == 415
+
+
+@pytest.mark.parametrize("body", [[1], "x", {"newSecret": "whsec_c2VjcmV0"}, {"atOnce": "yes"}, {"secret": ["x"]}])
+async def test_a_rotation_that_is_misspelt_rotates_nothing(office: Office, body: Any) -> None:
+    secret = "whsec_c2VjcmV0"
+    await office.made(office.fhir(sync={"mode": "webhook", "secret": secret}))
+    assert (await office.call("POST", "/ehr/rotate-secret", body)).status_code == 422
+    assert office.desk.ask(lambda reader: reader.secrets("ehr"))["webhook_secret"] == secret
+
+
 async def test_a_name_is_never_given_to_another_system(office: Office) -> None:
     made = await office.made(office.fhir())
     await office.call("DELETE", f"/{made}")
@@ -275,6 +315,8 @@ async def test_a_rotated_secret_is_shown_once_and_told_to_them(office: Office) -
     new = rotated["secret"]
     assert new.startswith("whsec_") and rotated["status"] == "connected"
     assert new not in (await office.call("GET", "/ehr")).text
+    [held] = (await office.peer("GET", "/fhir/Subscription"))["entry"]
+    assert held["resource"]["channel"]["header"] == [f"X-Webhook-Secret: {new}"], "they sign by the new one from now on"
 
     async def tell(secret: str, event: str) -> int:
         payload = b'{"type":"patient.updated","data":{"id":"p1"}}'

@@ -62,6 +62,22 @@ def test_show_tells_everything_but_the_secrets(run: Run) -> None:
     assert "no connector" in run("connectors", "show", "nobody", code=1)
 
 
+def test_apply_tells_them_where_their_webhooks_go(run: Run, there: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """As the API does (HMS-API); a secret that nobody gave is made, and what they refuse is no reason not to apply."""
+    asked = [(one["method"], one["path"]) for one in there[0].log]
+    assert ("POST", "/fhir/Subscription") in asked
+    body = json.decode((tmp_path / "ehr.json").read_bytes())
+    body |= {"name": "other", "sync": {"mode": "webhook", "path": "/api/webhooks/other"}}
+    (tmp_path / "other.json").write_bytes(json.encode(body))
+    there[0].set(status=500)
+    assert run("connectors", "apply", "other.json") == "other: created"
+    shown = run("connectors", "show", "other")
+    assert (shown["status"], shown["sync"]["secretSet"]) == ("error", True) and shown["lastError"]["code"]
+    there[0].set()
+    run("connectors", "apply", "other.json")
+    assert run("connectors", "show", "other")["status"] == "connected"
+
+
 def test_pause_and_resume_are_seen_in_list_and_status(run: Run) -> None:
     assert run("connectors", "pause", "ehr") == "ehr: paused"
     assert run("connectors", "status", "ehr", "--json")["status"] == "paused"

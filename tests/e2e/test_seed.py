@@ -41,6 +41,47 @@ async def test_byte_for_byte(desk: Desk, partner: str) -> None:
     assert again.content == answer.content and desk.sequence() == before
 
 
+async def test_who_sends_without_being_configured_is_found_by_the_identifier_of_the_answer(desk: Desk) -> None:
+    """A key alone makes a sender."""
+    key = desk.add_key("walk-in", "walk-in", "system/Patient.cruds")
+    answer = await desk.seed(SEED, key)
+    external = answer.json()["external_identifier"]
+    assert external == {"system": "urn:connector:walk-in", "value": "pat_12345678"}
+    for asked in (f"{external['system']}|pat_12345678", "pat_12345678"):
+        [alice] = await desk.found(f"/Patient?identifier={asked}")
+        assert alice["identifier"] == [external]
+    before = desk.sequence()
+    assert (await desk.seed(SEED, key)).content == answer.content and desk.sequence() == before
+
+
+async def test_two_connectors_may_speak_of_one_systems_ids(desk: Desk, partner: str) -> None:
+    """The partner's sender and its reader, say: who is linked by both is one patient, and shows the id once."""
+    desk.connect({"name": "reader", "profile": "intake", "push": False, "idSystem": PARTNER})
+    reader = desk.add_key("reader", "reader", "system/Patient.cruds")
+    for key in (partner, reader, partner):
+        assert (await desk.seed(SEED, key)).status_code == 202
+    [alice] = await desk.found(f"/Patient?identifier={PARTNER}|pat_12345678")
+    assert [one["value"] for one in alice["identifier"]] == ["pat_12345678"]
+    assert desk.counts()["Patient"] == 1
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/json;charset=x"]
+)
+async def test_the_content_type_is_not_looked_at(desk: Desk, partner: str, kind: str | None) -> None:
+    """The plugin takes the body as it is, and so do we (canvas.md, surface A: there is no other validation)."""
+    headers = {"authorization": partner, **({"content-type": kind} if kind else {})}
+    assert (await desk.client.post(CANVAS, content=SEED, headers=headers)).status_code == 202
+    for body in (b"not json", b"[]", b""):
+        answer = await desk.client.post(CANVAS, content=body, headers=headers)
+        assert (answer.status_code, answer.content) == (400, b'"Invalid JSON body."')
+
+
+async def test_a_slash_at_the_end_is_no_other_address(desk: Desk, partner: str) -> None:
+    answer = await desk.client.post(f"{CANVAS}/", content=SEED, headers={"authorization": partner})
+    assert answer.status_code == 202, "a redirect would lose the body at many clients"
+
+
 async def test_the_raw_key_serves_on_this_path_only(desk: Desk, partner: str) -> None:
     raw = {"authorization": partner}
     elsewhere = [

@@ -25,6 +25,10 @@ _NEGATED = {
 }
 
 
+_NO_RISK = "code no-known-reaction-risk"
+"""How HL7's mapping says that somebody is not allergic to a substance (CF-allergies)."""
+
+
 @dataclass(slots=True)
 class Measure:
     """Kept and seen by kind, and what was lost by template and part."""
@@ -67,12 +71,14 @@ def measure(document: Document, bundle: Resource, data: bytes) -> Measure:
 
 
 def _statement(statement: Statement, output: Output, found: Measure) -> None:
-    """Against the one resource that holds most of it."""
-    best: tuple[int, list[bool], str, Said] | None = None
+    """Against the one resource that says what it is, and holds most of it. What became no resource at all is lost, but
+    nobody reads the opposite of what was said."""
+    best: tuple[tuple[bool, int], list[bool], str, Said] | None = None
     for kind, said in _candidates(statement, output):
         held = [*_held(statement, kind, said)]
-        if best is None or sum(held) > best[0]:
-            best = (sum(held), held, kind, said)
+        rank = (_main(statement, held), sum(held))
+        if best is None or rank > best[0]:
+            best = (rank, held, kind, said)
     facts = [*statement.facts, *(fact for fact, _ in statement.inner)]
     if not statement.template.name:
         found.seen["fallback"] += 1
@@ -81,22 +87,25 @@ def _statement(statement: Statement, output: Output, found: Measure) -> None:
     held = best[1] if best else [False] * len(facts)
     for fact, kept in zip(facts, held, strict=True):
         found.count(fact.kind, kept, statement.label, fact.part)
-    kept = bool(best and best[0]) and _main(statement, held)
+    kept = bool(best) and any(held) and _main(statement, held)
     found.count("statement", kept, statement.label, "")
     if statement.negated:
-        found.count("negation", bool(best and _is_negated(best[2], best[3])), statement.label, "negationInd")
+        found.count("negation", best is None or _is_negated(best[2], best[3]), statement.label, "negationInd")
 
 
 def _candidates(statement: Statement, output: Output) -> Iterator[tuple[str, Said]]:
-    """Resources of the right types that share at least a token with the statement."""
+    """Resources of the right types that share at least a token with the statement; a date where nothing else is."""
     seen: set[int] = set()
-    for kind in statement.template.types:
-        for fact in statement.facts:
-            if fact.kind in ("id", "code", "quantity"):
-                for said in output.tokens.get((kind, fact.token), ()):
-                    if id(said) not in seen:
-                        seen.add(id(said))
-                        yield kind, said
+    for told in (("id", "code", "quantity"), ("date",)):
+        for kind in statement.template.types:
+            for fact in statement.facts:
+                if fact.kind in told:
+                    for said in output.tokens.get((kind, fact.token), ()):
+                        if id(said) not in seen:
+                            seen.add(id(said))
+                            yield kind, said
+        if seen:
+            return
 
 
 def _held(statement: Statement, kind: str, said: Said) -> Iterator[bool]:
@@ -122,6 +131,8 @@ def _is_negated(kind: str, said: Said) -> bool:
     if name == "doNotPerform":
         return bool(texts)
     if any(f"text {code.replace('-', ' ')}" in texts for code in codes):
+        return True
+    if _NO_RISK in said.get("extension", ()):
         return True
     return any(token.startswith("text no ") or token.startswith("text not ") for token in said.get("code", ()))
 

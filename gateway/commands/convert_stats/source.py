@@ -34,6 +34,7 @@ _ORGANIZATIONS = frozenset(["representedOrganization", "providerOrganization", "
 _NOT_FACTS = frozenset(
     ["templateId", "typeId", "text", "originalText", "qualifier", "statusCode", "signatureCode", "useablePeriod"]
 )
+_FDA = "2.16.840.1.113883.3.3719"
 _NO_CODE = "ASSERTION"
 """The value of such an observation says everything."""
 
@@ -160,7 +161,7 @@ def _own(element: Any, name: str) -> Iterator[tuple[str, str | None]]:
 
 def _numbers(root: str) -> bool:
     """Whether a root by itself names nothing but who gives numbers out (HL7's registry of them: NPI, SSN, ...)."""
-    return not root or root.startswith("2.16.840.1.113883.4.")
+    return not root or root.startswith("2.16.840.1.113883.4.") or root == _FDA
 
 
 def _measured(element: Any, name: str, written: str) -> tuple[str, str | None]:

@@ -11,18 +11,21 @@ from gateway.fhir import json
 from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
 
-from .bundles import entries_of, form_of
-from .composition import header, sections
+from .attribution import add_provenance, attributed
+from .bundles import entries_of, form_of, instant_of
+from .complete import complete
+from .composition import contents, header
 from .context import Context, Reference
 from .document import MAX_BYTES, parse
 from .encounter import encompassing
 from .ids import full_url, is_fhir_id
 from .links import link
-from .node import Element, Node, folded, xpath_in
+from .node import Node, folded, is_deep
 from .participation import provenance
 from .patient import patient, patient_key
 from .people import merge_nameless
 from .registry import discover
+from .sameness import merge_parties
 from .times import aware, zone_of
 from .unstructured import unstructured
 from .validity import leave_out_invalid
@@ -51,7 +54,7 @@ class Converted:
         self, bundle: Resource, ctx: Context, document: Node, role: Node | None, *, trace: bool = False
     ) -> None:
         self.issues = tuple(ctx.issues)
-        self.report = {"sections": [section.to_json() for section in ctx.sections]}
+        self.report = {"sections": [section.to_json(ctx.path) for section in ctx.sections]}
         if trace:
             self.report["resources"] = _sources(ctx, role or document)
         self.patient_key = patient_key(role)
@@ -69,10 +72,20 @@ class Converted:
         return self._bundle
 
     def outcome(self) -> Resource:
-        """OperationOutcome: what was noticed, and every entry that no code understood."""
-        missed = [one for section in self.report["sections"] for one in section["notUnderstood"]]
-        unread = [Issue("warning", "not-supported", one["reason"], one["xpath"]) for one in missed]
-        return outcome([*self.issues, *unread])
+        """OperationOutcome: what was noticed, every entry that no code understood or only its element told, and what
+        became of each section."""
+        rows = self.report["sections"]
+        missed = [
+            Issue("warning", "not-supported", one["reason"], one["xpath"])
+            for row in rows
+            for one in row["notUnderstood"]
+        ]
+        guessed = [
+            Issue("information", "informational", one["reason"], one["xpath"])
+            for row in rows
+            for one in row["fellBack"]
+        ]
+        return outcome([*self.issues, *missed, *guessed, *map(_counted, rows)])
 
     def __getstate__(self) -> tuple[Any, ...]:
         keys = (self.patient_key, self.document_key, self.effective_time)
@@ -83,6 +96,13 @@ class Converted:
         self._bundle = None
 
 
+def _counted(row: dict[str, Any]) -> Issue:
+    """Without the title: an outcome holds no words of the document."""
+    counts = (row["seen"], row["converted"], row["fallback"], len(row["notUnderstood"]))
+    told = "section {}: {} entries, {} converted, {} by their element alone, {} not understood"
+    return Issue("information", "informational", told.format(row["code"] or "without code", *counts), row["xpath"])
+
+
 def convert(
     data: bytes,
     *,
@@ -90,27 +110,33 @@ def convert(
     require_patient: bool = False,
     timezone: str | None = None,
     form: str = "batch",
+    assembled: str | None = None,
     trace: bool = False,
+    stand_ins: bool = True,
     limit: int = MAX_BYTES,
 ) -> Converted:
     """A C-CDA document (R1.1, R2.1 and later, C32 as far as it goes) as resources of the patient `patient_id`.
 
     `timezone` is where a time of day without a zone was written (`times.py` has the rule without it); `form` the kind
-    of Bundle: `batch`, `transaction` or `document`; `trace` adds to the report where every resource came from. Raises
-    InvalidInput for a patient_id that is no FHIR id and for an unknown form, Unparsable and TooLarge for bytes that are
-    no such document, NotConformant without a recordTarget when `require_patient`, and for form `document` without an
-    instant. Data problems are issues, never exceptions.
+    of Bundle: `batch`, `transaction` or `document`, `assembled` the instant at which a FHIR document is put together
+    that was written at an unknown time of day; `trace` adds to the report where every resource came from. With
+    `stand_ins=False` nothing is in the Patient that the document does not say, as he becomes a part of a record.
+    Raises InvalidInput for a patient_id that is no FHIR id, an unknown form and no instant, Unparsable and TooLarge for
+    bytes that are no such document, NotConformant without a recordTarget when `require_patient`, and for form
+    `document` without an instant. Data problems are issues, never exceptions.
     """
     if not is_fhir_id(patient_id):
         raise InvalidInput("patientId is not a FHIR id: 1 to 64 letters, digits, '-' and '.'")
-    bundled = form_of(form)
+    bundled, assembled = form_of(form), instant_of(assembled)
     ctx = Context(patient_id, zone_of(timezone))
     document = Node(parse(data, ctx.issues, limit=limit))
+    ctx.is_deep = is_deep(document.element)
     role = _patient_role(document, ctx)
     if role is None and require_patient:
         raise NotConformant("the document names no patient: it has no recordTarget", issues=ctx.issues)
     _translate(document, role, ctx)
-    return Converted(bundled(document, ctx), ctx, document, role, trace=trace)
+    complete(ctx, person=stand_ins and role is not None)
+    return Converted(bundled(document, ctx, assembled), ctx, document, role, trace=trace)
 
 
 def _translate(document: Node, role: Node | None, ctx: Context) -> None:
@@ -121,25 +147,27 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
         )
     ctx.person = _patient(role, ctx)
     ctx.encounter = _encounter(document, ctx)
-    composition = {**header(document, ctx.encounter, ctx)}
-    if found := sections(document, ctx):
-        composition["section"] = found
-    provenance(document, ctx.add("Composition", composition, document), ctx)
-    unstructured(document, ctx)
+    composition = {**header(document, ctx.encounter, ctx), **contents(document, ctx)}
+    unstructured(document, composition, ctx)
+    whole = ctx.add("Composition", composition, document)
+    provenance(document, whole, ctx)
+    told = attributed(document.element, ctx)
     merge_nameless(ctx)
     ctx.settle()
-    leave_out_invalid(ctx, link(ctx))
+    merge_parties(ctx)
+    unknown = link(ctx)
+    add_provenance(told, ctx)
+    leave_out_invalid(ctx, unknown)
 
 
 def _sources(ctx: Context, patient: Node) -> list[dict[str, str]]:
     """For every resource the element that it was first made of."""
-    known: dict[Element, str] = {}
     sources = [patient.element, *(made.source for made in ctx.made)]
     return [
         {
             "fullUrl": full_url(body["id"]),
             "resource": f"{body['resourceType']}/{body['id']}",
-            "xpath": xpath_in(known, source),
+            "xpath": ctx.path(source),
         }
         for (body, _), source in zip(entries_of(ctx), sources, strict=True)
     ]

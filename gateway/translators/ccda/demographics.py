@@ -7,16 +7,20 @@ import re
 from .codes import CONCEPTS
 from .context import Context
 from .node import V3, Element, children, folded, plain_text
-from .values import Value, kept, period
+from .values import Value, distinct, kept, period
 
 _NAME_PARTS = {V3 + "given": "given", V3 + "prefix": "prefix", V3 + "suffix": "suffix"}
 _FAMILY, _VALID = V3 + "family", V3 + "validTime"
+_GIVEN = V3 + "given"
+QUALIFIER = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-qualifier"
+_QUALIFIERS = frozenset(["LS", "AC", "NB", "PR", "HON", "BR", "AD", "SP", "MID", "CL", "IN", "VV"])
 _LINES = ["streetAddressLine", "streetName", "houseNumber", "streetAddress", "additionalLocator", "unitID", "careOf"]
 _LINE_PARTS = frozenset(
     V3 + name for name in [*_LINES, "postBox", "deliveryAddressLine", "direction", "streetNameBase"]
 )
 _PLACES = {V3 + "city": "city", V3 + "state": "state", V3 + "postalCode": "postalCode", V3 + "country": "country"}
 _PLACES[V3 + "county"] = "district"
+_KINDS = {"PHYS": "physical", "PST": "postal"}
 _USEABLE = frozenset([V3 + "useablePeriod", V3 + "validTime"])
 _PHONE = re.compile(r"[+(]?\d[\d\s().+\-x*#]*", re.IGNORECASE)
 
@@ -29,10 +33,11 @@ def _use(element: Element, table: str) -> str | None:
 
 
 def human_name(element: Element | None, ctx: Context) -> Value | None:
-    """PN -> HumanName; a name that is only text stays text."""
+    """PN -> HumanName; a name that is only text stays text. What a part is (`qualifier`) stands beside it."""
     if element is None or element.get("nullFlavor"):
         return None
     family: list[str] = []
+    marks: dict[str, list[str | None]] = {}
     found: Value = {}
     for child in children(element):
         tag = str(child.tag)
@@ -41,32 +46,56 @@ def human_name(element: Element | None, ctx: Context) -> Value | None:
         elif text := plain_text(child):
             if tag == _FAMILY:
                 family.append(text)
+                marks.setdefault("family", []).append(child.get("qualifier"))
             elif tag in _NAME_PARTS:
                 found.setdefault(_NAME_PARTS[tag], []).append(text)
+                marks.setdefault(_NAME_PARTS[tag], []).append(child.get("qualifier"))
     if family:
         found["family"] = " ".join(family)
     if not found:
         text = plain_text(element)
         return _named(element, {"text": text}) if text else None
-    return _named(element, kept(found))
+    return _named(element, kept({**found, **_qualified(marks)}))
+
+
+def _qualified(marks: dict[str, list[str | None]]) -> Value:
+    """The qualifiers of the parts, as far as FHIR has them. Where some parts of a kind have none, nothing can stand
+    beside those: the nickname is then a name of its own (`human_names`)."""
+    found: Value = {}
+    for part, qualifiers in marks.items():
+        said = [[mark for mark in (one or "").split() if mark in _QUALIFIERS] for one in qualifiers]
+        if all(said):
+            twins = [{"extension": [{"url": QUALIFIER, "valueCode": mark} for mark in one]} for one in said]
+            found[f"_{part}"] = twins[0] if part == "family" else twins
+    return found
 
 
 def _named(element: Element, name: Value) -> Value:
     use = _use(element, "name-use")
+    if use == "anonymous" and any(map(_is_nickname, children(element))):
+        use = "nickname"
     return {"use": use, **name} if use else name
 
 
+def _is_nickname(part: Element) -> bool:
+    """Called by (CF-NameUse: the name is a nickname then)."""
+    return part.tag == _GIVEN and "CL" in (part.get("qualifier") or "").split()
+
+
 def human_names(elements: list[Element], ctx: Context) -> list[Value]:
-    return distinct([human_name(element, ctx) for element in elements])
+    """All of them; after one whose givens name what somebody is called by, that as a nickname."""
+    found: list[Value | None] = []
+    for element in elements:
+        name = human_name(element, ctx)
+        found.append(name)
+        if name and "_given" not in name and len(name.get("given", ())) > 1:
+            found += [_nickname(part, name) for part in children(element) if _is_nickname(part)]
+    return distinct(found)
 
 
-def distinct(values: list[Value | None]) -> list[Value]:
-    """Those that are there, each once."""
-    found: list[Value] = []
-    for value in values:
-        if value and value not in found:
-            found.append(value)
-    return found
+def _nickname(part: Element, name: Value) -> Value | None:
+    called = plain_text(part)
+    return kept({"use": "nickname", "family": name.get("family"), "given": [called]}) if called else None
 
 
 def telecoms(elements: list[Element], ctx: Context) -> list[Value]:
@@ -134,4 +163,6 @@ def address(element: Element | None, ctx: Context) -> Value | None:
         return None
     if use := _use(element, "address-use"):
         found["use"] = use
+    if kind := next((_KINDS[code] for code in (element.get("use") or "").split() if code in _KINDS), None):
+        found["type"] = kind
     return found if (during := _during(element, ctx)) is None else {**found, "period": during}

@@ -11,7 +11,7 @@ from gateway.errors import TooLarge, Unparsable
 from gateway.fhir.issue import Issue
 
 from .node import V3, Element
-from .repair import hides_windows_1252, repaired
+from .repair import is_misread, repairs
 
 MAX_BYTES = 50_000_000
 MAX_DEPTH = 256
@@ -49,20 +49,27 @@ def _read(data: bytes, issues: list[Issue], limit: int) -> Element:
     """The root as the document is or, where that cannot be read, as it was certainly meant."""
     _refuse_declarations(data)
     try:
-        if not hides_windows_1252(data):
+        if not is_misread(data):
             return _parsed(data)
         reason = Unparsable("not XML")
     except Unparsable as error:
         reason = error
-    meant, done = repaired(data)
-    if not done:
-        raise reason
-    if len(meant) > limit:
+    for meant, done in repairs(data):
+        try:
+            root = _meant(meant, limit)
+        except Unparsable as error:
+            reason = error
+        else:
+            issues.extend(Issue("warning", "structure", what, "/ClinicalDocument") for what in done)
+            return root
+    raise reason
+
+
+def _meant(data: bytes, limit: int) -> Element:
+    if len(data) > limit:
         raise TooLarge(f"more than {limit} bytes")
-    _refuse_declarations(meant)
-    root = _parsed(meant)
-    issues.extend(Issue("warning", "structure", what, "/ClinicalDocument") for what in done)
-    return root
+    _refuse_declarations(data)
+    return _parsed(data)
 
 
 def _refuse_declarations(data: bytes) -> None:

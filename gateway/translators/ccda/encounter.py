@@ -18,7 +18,22 @@ ACT_CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
 PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 CPT = "http://www.ama-assn.org/go/cpt"
 
-_CLASSES = frozenset(["AMB", "EMER", "FLD", "HH", "IMP", "ACUTE", "NONAC", "OBSENC", "PRENC", "SS", "VR"])
+_OPEN = ("unknown", "in-progress")
+_PARTED = ("period", "hospitalization")
+_PARTS = frozenset(["ADM", "ATND", "CON", "DIS", "REF", "RESP"])
+_CLASSES = {
+    "AMB": "ambulatory",
+    "EMER": "emergency",
+    "FLD": "field",
+    "HH": "home health",
+    "IMP": "inpatient encounter",
+    "ACUTE": "inpatient acute",
+    "NONAC": "inpatient non-acute",
+    "OBSENC": "observation encounter",
+    "PRENC": "pre-admission",
+    "SS": "short stay",
+    "VR": "virtual",
+}
 _CPT_CLASSES = (("99211", "99215", "AMB"), ("99221", "99223", "IMP"), ("99281", "99285", "EMER"))
 
 
@@ -29,6 +44,7 @@ def add_encounter(node: Node, body: Value, ctx: Context) -> Reference | None:
     known = next((ctx.encounters[key] for key in keys if key in ctx.encounters), None)
     if known is not None and _same_day(known.body, body):
         _unite(known.body, body)
+        ctx.became.setdefault(node.element, []).append(known.reference)
         return known.reference
     body.setdefault("type", [absent_concept()])
     reference = ctx.add("Encounter", body, node)
@@ -49,15 +65,18 @@ def _same_day(known: Value, other: Value) -> bool:
 
 
 def _unite(known: Value, other: Value) -> None:
+    """What was there first stays; what it lacks comes from the other, the end of the visit with it."""
     if known["type"] == [absent_concept()] and "type" in other:
         known["type"] = []
+    if known["status"] in _OPEN and other["status"] != "planned":
+        known["status"] = other["status"] if other["status"] != "unknown" else known["status"]
     for name, value in other.items():
         if isinstance(value, list) and name in known:
             known[name].extend(one for one in value if one not in known[name])
-        elif (name == "class" and "code" in value and "code" not in known[name]) or (
-            name == "status" and known[name] == "unknown"
-        ):
+        elif name == "class" and "code" in value and "code" not in known[name]:
             known[name] = value
+        elif name in _PARTED and name in known:
+            known[name] = {**value, **known[name]}
         else:
             known.setdefault(name, value)
 
@@ -76,12 +95,20 @@ def encounter_body(node: Node, ctx: Context) -> Value:
         "type": _types(types),
         "subject": ctx.patient,
         "period": period(time, ctx),
-        "hospitalization": {"dischargeDisposition": disposition} if disposition else None,
+        "hospitalization": kept(
+            {
+                "admitSource": codeable(node.get("sdtc:admissionReferralSourceCode"), ctx),
+                "dischargeDisposition": disposition,
+            }
+        ),
     }
 
 
 def _status(node: Node, time: Element | None, ctx: Context) -> str:
-    """A single time or an end means finished; else the statusCode; without either nobody said (CF-encounters)."""
+    """A single time or an end means finished; else the statusCode; without either nobody said (CF-encounters). One that
+    is negated did not take place."""
+    if node.negated:
+        return "cancelled"
     found = interval(time, ctx)
     said = CONCEPTS["encounter-status"].get(node.attribute("statusCode", "code") or "")
     if said and said.code not in ("finished", "in-progress"):
@@ -95,11 +122,11 @@ def _class(types: Value | None) -> Value:
     """The ActCode among the codes; the CPT ranges that the mapping names; else the reason why there is none."""
     for one in (types or {}).get("coding", ()):
         if one.get("system") == ACT_CODES and one["code"] in _CLASSES:
-            return dict(one)
+            return {"display": _CLASSES[one["code"]], **one}
     for one in (types or {}).get("coding", ()):
         for low, high, code in _CPT_CLASSES:
             if one.get("system") == CPT and low <= one["code"] <= high:
-                return {"system": ACT_CODES, "code": code}
+                return {"system": ACT_CODES, "code": code, "display": _CLASSES[code]}
     return absent()
 
 
@@ -114,7 +141,7 @@ def _types(types: Value | None) -> list[Value] | None:
 def encompassing(node: Node, ctx: Context) -> Reference | None:
     """componentOf/encompassingEncounter -> Encounter."""
     body = encounter_body(node, ctx)
-    people = [participant(one, "assignedEntity", ctx) for one in node.nodes("responsibleParty")]
+    people = [participant(one, "assignedEntity", ctx, code="RESP") for one in node.nodes("responsibleParty")]
     people += [participant(one, "assignedEntity", ctx) for one in node.nodes("encounterParticipant")]
     body["participant"] = [one for one in people if one]
     place = node.node("location")
@@ -126,14 +153,14 @@ def encompassing(node: Node, ctx: Context) -> Reference | None:
     return add_encounter(node, kept(body), ctx)
 
 
-def participant(node: Node, role: str, ctx: Context) -> Value | None:
-    """One participant: who, in which function, when."""
+def participant(node: Node, role: str, ctx: Context, *, code: str | None = None) -> Value | None:
+    """One participant: who, in which function (`code` where the element itself says it), when."""
     individual = fits(agent(node.get(role), ctx), "Practitioner", "PractitionerRole", "RelatedPerson")
     if individual is None:
         return None
     function = codeable(node.get("sdtc:functionCode"), ctx)
-    code = node.element.get("typeCode")
-    if code in ("ADM", "ATND", "CON", "DIS", "REF") and function is None:
+    code = code or node.element.get("typeCode")
+    if code in _PARTS and function is None:
         function = {"coding": [{"system": PARTICIPATION, "code": code}]}
     return kept(
         {"type": [function] if function else None, "period": period(node.get("time"), ctx), "individual": individual}

@@ -144,24 +144,49 @@ def plain_text(element: Element) -> str | None:
     return folded("".join(pieces))
 
 
-def xpath(element: Element) -> str:
-    """`/ClinicalDocument/component/structuredBody/component[3]/section/entry[2]`: found only when it is needed."""
-    return xpath_in({}, element)
+LEVELS = 60
+"""How deep an entry may nest, which is four times as deep as any that was ever seen: each statement within another
+takes about ten calls, and Python allows a thousand."""
+
+_DEEP = etree.XPath(f"boolean({'/'.join('*' * (LEVELS + 1))})")
 
 
-def xpath_in(known: dict[Element, str], element: Element) -> str:
-    """The same for many elements: `known` has what was found for those around them."""
-    found = known.get(element)
-    if found is None:
-        parent = element.getparent()
-        outer = "" if parent is None else xpath_in(known, parent)
-        found = known[element] = f"{outer}/{_step(element, parent)}"
-    return found
+def is_deep(element: Element) -> bool:
+    """Whether anything is more than so many levels below it."""
+    return bool(_DEEP(element))
 
 
-def _step(node: Element, parent: Element | None) -> str:
-    name = local_name(str(node.tag))
-    if parent is None:
-        return name
-    same = [sibling for sibling in parent if sibling.tag == node.tag]
-    return f"{name}[{same.index(node) + 1}]" if len(same) > 1 else name
+class Paths:
+    """Where elements of one document are: `/ClinicalDocument/component/structuredBody/component[3]/section/entry[2]`.
+
+    Found only when it is needed. What was found is kept: the sender of one odd entry sends thousands, and to count all
+    that stand before each of them would take ever longer.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Element, str] = {}
+        self._steps: dict[Element, str] = {}
+
+    def __call__(self, element: Element) -> str:
+        found = self._known.get(element)
+        if found is None:
+            parent = element.getparent()
+            outer = "" if parent is None else self(parent)
+            found = self._known[element] = f"{outer}/{self._step(element, parent)}"
+        return found
+
+    def _step(self, element: Element, parent: Element | None) -> str:
+        if parent is None:
+            return local_name(element.tag)
+        if element not in self._steps:
+            self._count(children(parent))
+        return self._steps[element]
+
+    def _count(self, siblings: list[Element]) -> None:
+        alike: dict[Any, list[Element]] = {}
+        for one in siblings:
+            alike.setdefault(one.tag, []).append(one)
+        for tag, same in alike.items():
+            name = local_name(tag)
+            for number, one in enumerate(same, 1):
+                self._steps[one] = name if len(same) == 1 else f"{name}[{number}]"

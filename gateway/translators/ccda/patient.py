@@ -19,6 +19,7 @@ SSN = "2.16.840.1.113883.4.1"
 
 _RACES = frozenset(["1002-5", "2028-9", "2054-5", "2076-8", "2106-3"])
 _ETHNICITIES = frozenset(["2135-2", "2186-5"])
+_TRUTH: dict[str | None, bool] = {"true": True, "1": True, "false": False, "0": False}
 _UNSAID = {"UNK": "Unknown", "ASKU": "Asked but no answer"}
 
 
@@ -32,11 +33,12 @@ def patient(role: Node, ctx: Context) -> Resource:
         "identifier": identifiers(role.all("id")),
         "name": human_names(person.all("name"), ctx),
         "telecom": telecoms(role.all("telecom"), ctx),
-        "gender": _gender(person.get("administrativeGenderCode")),
+        "gender": _gender(person.get("administrativeGenderCode"), ctx),
         **_birth(person.get("birthTime"), ctx),
         **_deceased(person, ctx),
         "address": addresses(role.all("addr"), ctx),
         "maritalStatus": codeable(person.get("maritalStatusCode"), ctx),
+        **_multiple_birth(person),
         "contact": [contact for guardian in person.nodes("guardian") if (contact := _guardian(guardian, ctx))],
         "communication": [said for one in person.nodes("languageCommunication") if (said := _language(one))],
         "managingOrganization": organization(role.get("providerOrganization"), ctx),
@@ -55,11 +57,17 @@ def patient_key(role: Node | None) -> str | None:
     return None
 
 
-def _gender(code: Element | None) -> str | None:
+def _gender(code: Element | None, ctx: Context) -> str | None:
+    """FHIR has four; a code that is none of HL7's table is told and not guessed at."""
     if code is None:
         return None
-    found = CONCEPTS["gender"].get(code.get("code") or "")
-    return found.code if found else "unknown" if code.get("nullFlavor") else None
+    if flavor := code.get("nullFlavor"):
+        return "other" if flavor == "OTH" else "unknown"
+    said = code.get("code")
+    found = CONCEPTS["gender"].get((said or "").strip())
+    if said and found is None:
+        ctx.issue("warning", "code-invalid", "administrativeGenderCode is none that HL7's table has", code)
+    return found.code if found else None
 
 
 def _birth(time: Element | None, ctx: Context) -> Value:
@@ -79,8 +87,17 @@ def _deceased(person: Node, ctx: Context) -> Value:
     """The time wins over the indicator: R4 has room for one."""
     if time := ctx.moment(person.get("sdtc:deceasedTime")):
         return {"deceasedDateTime": time}
-    said = person.attribute("sdtc:deceasedInd", "value")
-    return {"deceasedBoolean": said in ("true", "1")} if said in ("true", "1", "false", "0") else {}
+    said = _TRUTH.get(person.attribute("sdtc:deceasedInd", "value"))
+    return {} if said is None else {"deceasedBoolean": said}
+
+
+def _multiple_birth(person: Node) -> Value:
+    """The place among the children wins over the indicator: R4 has room for one."""
+    place = person.attribute("sdtc:multipleBirthOrderNumber", "value")
+    if place and place.isascii() and place.isdigit():
+        return {"multipleBirthInteger": int(place[:9])}
+    said = _TRUTH.get(person.attribute("sdtc:multipleBirthInd", "value"))
+    return {} if said is None else {"multipleBirthBoolean": said}
 
 
 def _extensions(person: Node, ctx: Context) -> list[Value]:
@@ -126,7 +143,10 @@ def _unsaid(code: Element) -> Value | None:
 def _birthplace(person: Node, ctx: Context) -> Value | None:
     place = person.node("birthplace")
     inner = place.node("place") if place else None
-    return address(inner.get("addr"), ctx) if inner else None
+    if inner is None:
+        return None
+    name = inner.text("name")
+    return address(inner.get("addr"), ctx) or ({"text": name} if name else None)
 
 
 def _guardian(guardian: Node, ctx: Context) -> Value | None:
@@ -151,12 +171,11 @@ def _language(spoken: Node) -> Value | None:
     code = spoken.attribute("languageCode", "code")
     if not code or not code.strip():
         return None
-    preferred = spoken.attribute("preferenceInd", "value")
     return kept(
         {
             "extension": _proficiency(spoken),
             "language": concept(code.strip(), "urn:ietf:bcp:47"),
-            "preferred": preferred == "true" if preferred in ("true", "false") else None,
+            "preferred": _TRUTH.get(spoken.attribute("preferenceInd", "value")),
         }
     )
 

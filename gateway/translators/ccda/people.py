@@ -6,18 +6,22 @@ time, and what was written is united. A party without name is the named one with
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from lxml import etree
 
 from .context import Context, Made, Reference
 from .demographics import addresses, human_names, telecoms
-from .node import V3, Element, Node, child_of
-from .values import Value, absent, codeable, identifiers, kept
+from .node import V3, Element, Node, child_of, plain_text
+from .values import Value, absent, codeable, distinct, identifiers, kept
 
 _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
 _PERSONS = ("assignedPerson", "relatedPerson", "playingEntity", "associatedPerson", "informationRecipient")
+_DEVICE = "assignedAuthoringDevice"
 _OWNERS = ("representedOrganization", "scopingOrganization", "receivedOrganization")
+_HIMSELF = frozenset(["SELF", "ONESELF"])
 _TAXONOMY = "2.16.840.1.113883.6.101"
-_UNITED = ("identifier", "telecom", "address", "relationship")
+_UNITED = ("identifier", "telecom", "address", "relationship", "qualification")
 
 
 def agent(element: Element | None, ctx: Context) -> Reference | None:
@@ -26,32 +30,63 @@ def agent(element: Element | None, ctx: Context) -> Reference | None:
     return None if element is None else _remembered(b"agent", element, ctx)
 
 
+def person(element: Element | None, ctx: Context) -> Reference | None:
+    """As `agent`, where FHIR has no room for a role: whoever it is, without the organization."""
+    return None if element is None else _remembered(b"person", element, ctx)
+
+
 def organization(element: Element | None, ctx: Context) -> Reference | None:
     return None if element is None else _remembered(b"organization", element, ctx)
 
 
 def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None:
     """Documents repeat the same author block hundreds of times: the same bytes are the same party."""
-    key = kind + etree.tostring(element, with_tail=False)
-    if key not in ctx.people:
-        make = _agent if kind == b"agent" else _organization
-        ctx.people[key] = make(Node(element), ctx)
-    return ctx.people[key]
+    place = (kind, element)
+    if place not in ctx.met:
+        key = kind + etree.tostring(element, with_tail=False)
+        if key not in ctx.people:
+            ctx.people[key] = _MAKERS[kind](Node(element), ctx)
+        ctx.met[place] = ctx.people[key]
+    return ctx.met[place]
+
+
+def _person(node: Node, ctx: Context) -> Reference | None:
+    who = _who(node)
+    if is_patient(node, ctx):
+        return ctx.patient
+    found = _practitioner(node, who, None, ctx) if who is not None else None
+    return found or _owner(node, ctx) or _agent(node, ctx)
+
+
+def _who(node: Node) -> Node | None:
+    return next((found for name in _PERSONS if (found := node.node(name)) is not None), None)
+
+
+def _owner(node: Node, ctx: Context) -> Reference | None:
+    return next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
 
 
 def _agent(node: Node, ctx: Context) -> Reference | None:
-    person = next((found for name in _PERSONS if (found := node.node(name)) is not None), None)
-    if any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in node.all("id")):
+    who = _who(node)
+    if is_patient(node, ctx):
         return ctx.patient
-    owner = next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
-    if device := node.node("assignedAuthoringDevice"):
-        return _device(node, device, owner, ctx)
-    practitioner = _practitioner(node, person, owner, ctx)
+    owner = _owner(node, ctx)
+    if who is None and _DEVICE in node:
+        return _device(node, owner, ctx)
+    practitioner = _practitioner(node, who, owner, ctx)
     role = codeable(node.get("code"), ctx)
     ids = [] if practitioner else identifiers(node.all("id"))
     if (practitioner and (owner or role)) or (owner and (ids or role)):
         return _role(node, practitioner, owner, role, ids, ctx)
     return practitioner or owner
+
+
+def is_patient(node: Node, ctx: Context) -> bool:
+    """Whether a role is the patient's own: by an id of his, or because its code says so."""
+    who = node.node("sdtc:patient")
+    ids = [*node.all("id"), *(who.all("id") if who else ())]
+    own = any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in ids)
+    return own or node.attribute("code", "code") in _HIMSELF
 
 
 def _practitioner(node: Node, person: Node | None, owner: Reference | None, ctx: Context) -> Reference | None:
@@ -65,8 +100,17 @@ def _practitioner(node: Node, person: Node | None, owner: Reference | None, ctx:
         "name": names,
         "telecom": telecoms(node.all("telecom"), ctx),
         "address": addresses(node.all("addr"), ctx),
+        "qualification": [*_qualifications(person)] if person else None,
     }
     return party("Practitioner", kept(body), node, ctx)
+
+
+def _qualifications(person: Node) -> Iterator[Value]:
+    """Suffixes that are said to be academic degrees (CF-participations, Practitioner)."""
+    for name in person.nodes("name"):
+        for suffix in name.all("suffix"):
+            if "AC" in (suffix.get("qualifier") or "").split() and (degree := plain_text(suffix)):
+                yield {"code": {"text": degree}}
 
 
 def _role(
@@ -86,11 +130,22 @@ def _role(
         "organization": owner,
         "specialty" if specialty else "code": [role] if role else None,
         "telecom": None if practitioner else telecoms(node.all("telecom"), ctx),
+        "location": [place] if practitioner is None and (place := _place(node, ctx)) else None,
     }
     who = practitioner["reference"] if practitioner else " ".join(sorted(str(one["value"]) for one in ids))
     parts = (who, owner["reference"] if owner else "", _coded(code))
     resource = {"resourceType": "PractitionerRole", "id": "", **kept(body)}
     return ctx.keep("PractitionerRole", resource, (ctx.patient_id, "PractitionerRole", *parts), node.element)
+
+
+def in_function(who: Reference, function: Element, ctx: Context) -> Reference:
+    """A Practitioner in the function that he has in one participation; whoever has a role keeps that."""
+    said = codeable(function, ctx)
+    if said is None or fits(who, "Practitioner") is None:
+        return who
+    resource = {"resourceType": "PractitionerRole", "id": "", "practitioner": who, "code": [said]}
+    identity = (ctx.patient_id, "PractitionerRole", who["reference"], "", _coded(function))
+    return ctx.keep("PractitionerRole", resource, identity, function)
 
 
 def _coded(code: Element | None) -> str:
@@ -108,6 +163,7 @@ def _organization(node: Node, ctx: Context) -> Reference | None:
         "type": [kind] if (kind := codeable(node.get("standardIndustryClassCode"), ctx)) else None,
         "name": name,
         "_name": None if name else absent(),
+        "alias": [other for one in node.all("name")[1:] if (other := plain_text(one)) and other != name],
         "telecom": [*map(_not_at_home, telecoms(node.all("telecom"), ctx))],
         "address": [*map(_not_at_home, addresses(node.all("addr"), ctx))],
         "partOf": organization(whole.get("wholeOrganization"), ctx) if whole else None,
@@ -115,26 +171,47 @@ def _organization(node: Node, ctx: Context) -> Reference | None:
     return party("Organization", kept(body), node, ctx)
 
 
+_MAKERS = {b"agent": _agent, b"person": _person, b"organization": _organization}
+
+
 def _not_at_home(value: Value) -> Value:
     """An organization has no home (org-2, org-3): documents that say so mean only its address."""
     return {name: part for name, part in value.items() if part != "home"} if value.get("use") == "home" else value
 
 
-def _device(node: Node, device: Node, owner: Reference | None, ctx: Context) -> Reference | None:
+def device_beside(element: Element | None, ctx: Context) -> Reference | None:
+    """The software that a person wrote with, where one author is both."""
+    node = None if element is None else Node(element)
+    both = node is not None and _DEVICE in node and any(name in node for name in _PERSONS)
+    return _device(node, None, ctx) if node is not None and both else None
+
+
+def _device(node: Node, owner: Reference | None, ctx: Context) -> Reference | None:
+    """The ids and telecoms of an author who is a person too are that person's."""
+    device, alone = Node(node[_DEVICE]), not any(name in node for name in _PERSONS)
     names = [
         {"name": text, "type": kind}
         for part, kind in (("manufacturerModelName", "model-name"), ("softwareName", "user-friendly-name"))
         if (text := device.text(part))
     ]
     body = {
-        "identifier": identifiers(node.all("id")),
+        "identifier": identifiers(node.all("id")) if alone else None,
         "deviceName": names,
         "type": codeable(device.get("code"), ctx),
-        "contact": telecoms(node.all("telecom"), ctx),
+        "contact": telecoms(node.all("telecom"), ctx) if alone else None,
         "owner": owner,
+        "location": _place(node, ctx) if alone else None,
     }
     found = kept(body)
     return party("Device", found, node, ctx) if found else None
+
+
+def _place(node: Node, ctx: Context) -> Reference | None:
+    """The address of a role whose holder has none in FHIR (a device) or is not named."""
+    where = addresses(node.all("addr"), ctx)
+    if not where:
+        return None
+    return ctx.add_equal("Location", {"_name": absent(), "address": _not_at_home(where[0])}, node.all("addr")[0])
 
 
 def party(kind: str, body: Value, node: Node, ctx: Context, *, told: str | None = None) -> Reference:
@@ -176,12 +253,15 @@ def merge_nameless(ctx: Context) -> None:
     for key, made in ctx.parties.items():
         if key[-1]:
             named.setdefault(key[:-1], []).append(made)
-    for key, made in list(ctx.parties.items()):
+    gone: set[int] = set()
+    for key, made in ctx.parties.items():
         others = named.get(key[:-1], [])
         if not key[-1] and len(others) == 1:
             _unite(others[0].body, made.body)
             made.reference["reference"] = others[0].reference["reference"]
-            ctx.made.remove(made)
+            gone.add(id(made))
+    if gone:
+        ctx.made = [made for made in ctx.made if id(made) not in gone]
 
 
 def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:
@@ -205,11 +285,12 @@ def fits(reference: Reference | None, *types: str) -> Reference | None:
     return reference if reference and reference["reference"].partition("/")[0] in types else None
 
 
+def responsible(node: Node, ctx: Context) -> list[Reference]:
+    """`participant[@typeCode=RESP]` of what is planned: who is to see to it (C-CDA R2.1 §3.36 Drug Monitoring Act)."""
+    roles = [one.get("participantRole") for one in node.nodes("participant") if one.element.get("typeCode") == "RESP"]
+    return distinct([agent(role, ctx) for role in roles])
+
+
 def performers(node: Node, ctx: Context) -> list[Reference]:
     """`performer/assignedEntity` of an entry, each once."""
-    found: list[Reference] = []
-    for performer in node.all("performer"):
-        reference = agent(child_of(performer, _ENTITY), ctx)
-        if reference and reference not in found:
-            found.append(reference)
-    return found
+    return distinct([agent(child_of(performer, _ENTITY), ctx) for performer in node.all("performer")])

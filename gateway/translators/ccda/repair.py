@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from binascii import Error as NotBase64
 from binascii import a2b_base64
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, lookup
+from collections.abc import Iterator
 from quopri import decodestring
 
 from .node import SDTC, V3
@@ -30,28 +31,39 @@ _NOT_WINDOWS = re.compile(
 )
 """Characters that are UTF-8 after all, and the mark of UTF-16: a text of two encodings has no certain meaning."""
 
+_WINDOWS = "windows-1252"
+lookup(_WINDOWS)  # Python reads the table from a file at the first use; no conversion opens one
+
 _LATIN = (b"iso-8859-1", b"iso8859-1", b"latin1", b"latin-1")
+_ONE_BYTE = (*_LATIN, b"windows-1252", b"cp1252")
+_AFTER = b"\0\x1a"
+"""What ends a text where the sender keeps texts: NUL, and the end of a file of old."""
+
 _PREFIXES = {b"xsi": XSI, b"sdtc": SDTC[1:-1]}
 
 Repair = tuple[bytes, str | None]
 """The document, and what was done to it."""
 
 
-def repaired(data: bytes) -> tuple[bytes, list[str]]:
-    """The document as it was meant, with what was done; nothing done when nothing is certain."""
+def repairs(data: bytes) -> Iterator[tuple[bytes, list[str]]]:
+    """The document as it may have been meant, with what was done: first its bytes set right, then with its prefixes
+    declared as well. Nothing when nothing is certain."""
     done: list[str] = []
-    for step in (_unwrapped, _from_its_start, _read_as_meant, _declared):
+    for step in (_unwrapped, _without_what_surrounds_it, _read_as_meant):
         data, what = step(data)
         if what:
             done.append(what)
-    return data, done
+    if done:
+        yield data, done
+    data, what = _declared(data)
+    if what:
+        yield data, [*done, what]
 
 
-def hides_windows_1252(data: bytes) -> bool:
-    """Whether it says ISO 8859-1 and has bytes that are control characters there: windows-1252 is what was meant. It
-    parses, so that nothing else would notice."""
-    declared = _encoding(data[:300])
-    return declared in _LATIN and _C1.search(data) is not None
+def is_misread(data: bytes) -> bool:
+    """Whether it says that each byte is a letter, and they are UTF-8, or control characters that windows-1252 has
+    letters for. It parses all the same, so that nothing else would notice."""
+    return _encoding(data[:300]) in _ONE_BYTE and _read_as_meant(data)[1] is not None
 
 
 def _encoding(start: bytes) -> bytes | None:
@@ -96,11 +108,13 @@ def _from_base64(body: bytes) -> bytes:
         return b""
 
 
-def _from_its_start(data: bytes) -> Repair:
+def _without_what_surrounds_it(data: bytes) -> Repair:
     start = data.removeprefix(BOM_UTF8).lstrip().removeprefix(BOM_UTF8).lstrip()
-    if len(start) == len(data) or not start.startswith(b"<"):
-        return data, None
-    return start, "what stood before the XML declaration is left out"
+    if len(start) != len(data) and start.startswith(b"<"):
+        return start.rstrip(_AFTER), "what stood before the XML declaration is left out"
+    if data.endswith((b"\0", b"\x1a")) and not data.startswith((b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")):
+        return data.rstrip(_AFTER), "the control characters after its end are left out"
+    return data, None
 
 
 def _read_as_meant(data: bytes) -> Repair:
@@ -109,12 +123,19 @@ def _read_as_meant(data: bytes) -> Repair:
     declared = _encoding(data[:300]) or b"utf-8"
     if declared.startswith(b"utf-16"):
         return _rewritten(data, "utf-8")
-    if hides_windows_1252(data):
-        return _rewritten(data, "windows-1252")
+    if declared in _ONE_BYTE:
+        return _one_byte(data, declared)
     is_utf8 = declared in (b"utf-8", b"utf8", b"us-ascii", b"ascii")
     if is_utf8 and _HIGH.search(data):
-        return _rewritten(data, "windows-1252" if not _NOT_WINDOWS.search(data) else "utf-8", declared)
+        return _rewritten(data, _WINDOWS if not _NOT_WINDOWS.search(data) else "utf-8", declared)
     return data, None
+
+
+def _one_byte(data: bytes, declared: bytes) -> Repair:
+    """Letters that follow each other as UTF-8 has its bytes, all of them, never do so in a text of another encoding."""
+    if _HIGH.search(data) and (read := _rewritten(data, "utf-8", declared))[1]:
+        return read
+    return _rewritten(data, _WINDOWS) if declared in _LATIN and _C1.search(data) else (data, None)
 
 
 def _rewritten(data: bytes, name: str, declared: bytes = b"") -> Repair:

@@ -8,7 +8,7 @@ from .context import Context, Reference
 from .node import Node
 from .participation import CCDA
 from .people import agent, fits
-from .values import Value, absent, absent_concept, codeable, identifiers, kept, period
+from .values import Value, absent, absent_concept, codeable, distinct, identifiers, kept, period
 
 _MEMBERS = ("Practitioner", "PractitionerRole", "RelatedPerson", "Patient", "Organization", "CareTeam")
 _CARE = ("PCPR", None)
@@ -38,7 +38,7 @@ def _event(service: Node, ctx: Context) -> Value:
             "extension": performers,
             "code": [code] if code else None,
             "period": period(service.get("effectiveTime"), ctx),
-            "detail": [team] if team else None,
+            "detail": [team] if team else [{"identifier": one} for one in identifiers(service.all("id"))],
         }
     )
 
@@ -58,10 +58,10 @@ def _care_team(service: Node, members: list[Value], ctx: Context) -> Reference:
         "identifier": identifiers(service.all("id")),
         "subject": ctx.patient,
         "period": period(service.get("effectiveTime"), ctx),
-        "participant": [one for number, one in enumerate(members) if one not in members[:number]],
+        "participant": distinct(members),
     }
     parts = [f"{one.get('root')}^{one.get('extension')}" for one in service.all("id")]
-    identity = (ctx.patient_id, "CareTeam", "serviceEvent", service.attribute("code", "code") or "", *sorted(parts))
+    identity = (ctx.patient_id, "CareTeam", "serviceEvent", *sorted(parts))
     return ctx.keep("CareTeam", {"resourceType": "CareTeam", "id": "", **kept(body)}, identity, service.element)
 
 

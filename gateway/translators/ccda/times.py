@@ -22,9 +22,9 @@ NO_DATE = "not a date that exists"
 NO_CLOCK = "not a time of day that exists: only the date is kept"
 
 _OFFSET = r"\s*(Z|[+-]\d{2}(?::?\d{2})?)?"
-_COMPACT = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d+)?)?)?)?)?)?" + _OFFSET)
-_DASHED = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(\.\d+)?)?)?)?)?" + _OFFSET)
-_ZONE = re.compile(r"([+-])(\d\d):(\d\d)")
+_COMPACT = re.compile(r"(\d{4})(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d+)?)?)?)?)?)?" + _OFFSET, re.ASCII)
+_DASHED = re.compile(r"(\d{4})-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(\.\d+)?)?)?)?)?" + _OFFSET, re.ASCII)
+_ZONE = re.compile(r"([+-])(\d\d):(\d\d)", re.ASCII)
 
 
 class Moment(NamedTuple):

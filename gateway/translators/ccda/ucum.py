@@ -10,7 +10,8 @@ from .codes import UNITS
 _INNERMOST = re.compile(r"\(([^()]*)\)")
 _OPERATOR = re.compile(r"[./]")
 _COMPONENT = re.compile(r"(?P<symbol>[^{}\s]*)(?:\{[\x21-\x7a\x7c\x7e]*\})?")
-_EXPONENT = re.compile(r"(?<=[^\d])[+-]?\d+$")
+_NUMBER = re.compile(r"[0-9]+")
+_EXPONENT = re.compile(r"(?<=[^\d])[+-]?\d+$", re.ASCII)
 _METRIC = frozenset(UNITS["metric"])
 _SYMBOLS = _METRIC.union(UNITS["plain"])
 _PREFIXES = tuple(UNITS["prefix"])
@@ -44,7 +45,7 @@ def _is_component(text: str) -> bool:
     if found is None or not text:
         return False
     symbol = found["symbol"]
-    return not symbol or symbol.isdecimal() or _is_unit(symbol) or _is_unit(_EXPONENT.sub("", symbol))
+    return not symbol or _is_unit(symbol) or _is_unit(_EXPONENT.sub("", symbol)) or bool(_NUMBER.fullmatch(symbol))
 
 
 def _is_unit(symbol: str) -> bool:

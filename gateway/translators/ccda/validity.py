@@ -9,9 +9,10 @@ tests hold it to that); an entry stands in for them meanwhile (cmp-1).
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from gateway.fhir import gate
+from gateway.fhir import gate, json
 from gateway.fhir.gate_lot import are_valid
 from gateway.fhir.gate_schemas import validator
 from gateway.fhir.json import Resource
@@ -19,8 +20,10 @@ from gateway.fhir.json import Resource
 from .context import Context, Made
 
 MADE = (
+    "Account",
     "AllergyIntolerance",
     "Binary",
+    "CarePlan",
     "CareTeam",
     "Communication",
     "Composition",
@@ -53,8 +56,11 @@ MADE = (
     "RelatedPerson",
     "ServiceRequest",
     "Specimen",
+    "SupplyDelivery",
 )
 """What the sections make. A type that is missing here is judged as well, only slower: with it all go one by one."""
+
+_REFERENCES = re.compile(rb'"reference":"((?:[^"\\]|\\.)*)"')
 
 
 def leave_out_invalid(ctx: Context, unknown: set[str]) -> None:
@@ -96,12 +102,18 @@ def _leave_out(ctx: Context) -> None:
 def _forget(gone: set[str], ctx: Context) -> list[Made]:
     """Take them out of everything; gives what referred to them."""
     for section in ctx.sections:
-        section.forget(gone)
-    changed = [made for made in ctx.made if _without(made.body, gone)]
+        section.forget(gone, ctx.path)
+    written = {json.encode(name)[1:-1] for name in gone}
+    changed = [made for made in ctx.made if _names(made.body, written) and _without(made.body, gone)]
     for made in changed:
         _drop_bare_sections(made.body)
     _without(ctx.person, gone)
     return changed
+
+
+def _names(resource: Resource, written: set[bytes]) -> bool:
+    """Whether it refers to one of them, as JSON writes it: a tenth of the time that it takes to go through it."""
+    return not written.isdisjoint(_REFERENCES.findall(json.encode(resource)))
 
 
 def _drop_bare_sections(outer: Resource) -> None:
@@ -134,7 +146,7 @@ def _without(value: Any, gone: set[str]) -> bool:
         inner = value[key]
         if not isinstance(inner, (dict, list)):
             continue
-        refers = isinstance(inner, dict) and inner.get("reference") in gone
+        refers = isinstance(inner, dict) and isinstance(to := inner.get("reference"), str) and to in gone
         if refers or _without(inner, gone):
             changed = True
             if refers or not inner:

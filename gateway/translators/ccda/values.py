@@ -8,9 +8,12 @@ that he was given.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
+
+from gateway.fhir import json
 
 from .codes import CONCEPTS, system_uri
 from .context import Context
@@ -26,11 +29,20 @@ DATA_ABSENT_CODES = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 UCUM = "http://unitsofmeasure.org"
 URI = "urn:ietf:rfc:3986"
 
-_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _ORIGINAL_TEXT, _TRANSLATION, _REFERENCE = V3 + "originalText", V3 + "translation", V3 + "reference"
 _LOW, _HIGH, _CENTER = V3 + "low", V3 + "high", V3 + "center"
 _UUID_URI, _OID_URI = "urn:uuid:", "urn:oid:"
 _NEVER = Interval()
+_FEW = 8
+
+
+def distinct(values: Iterable[Value | None]) -> list[Value]:
+    """Those that are there, each once. A few are compared one by one, which is faster; of thousands that never ends."""
+    there = [value for value in values if value]
+    if len(there) > _FEW:
+        return [*{json.encode(value): value for value in there}.values()]
+    return [value for at, value in enumerate(there) if value not in there[:at]] if len(there) > 1 else there
 
 
 def kept(fields: Value) -> Value:
@@ -55,6 +67,12 @@ def absent_concept(element: Element | None = None) -> Value:
     return concept(absent_reason(element), DATA_ABSENT_CODES)
 
 
+def in_words(concept: Value) -> str | None:
+    """What a CodeableConcept says to people."""
+    displays = (coding.get("display") for coding in concept.get("coding", ()))
+    return concept.get("text") or next(filter(None, displays), None)
+
+
 @lru_cache(maxsize=1024)
 def concept(code: str, system: str, display: str | None = None) -> Value:
     """A CodeableConcept of one coding that is ours, not the document's."""
@@ -71,15 +89,16 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
     if not len(element):
         code = None if element.get("nullFlavor") else element.get("code")
         return _codeable(code, element.get("codeSystem"), element.get("displayName"))
-    codings = [own] if (own := coding(element)) else []
-    text = None
+    own, text = coding(element), None
+    codings = [own] if own else []
+    translations: list[Value | None] = []
     for child in children(element):
         if child.tag == _TRANSLATION:
-            other = coding(child)
-            if other and other not in codings:
-                codings.append(other)
+            translations.append(coding(child))
         elif child.tag == _ORIGINAL_TEXT:
             text = resolved(child, ctx)
+    if translations:
+        codings = distinct([own, *translations])
     if not codings:
         text = text or folded(element.get("displayName"))
         return {"text": text} if text else None
@@ -156,12 +175,8 @@ def identifier(element: Element) -> Value | None:
 
 def identifiers(elements: list[Element]) -> list[Value]:
     """All of them, each once."""
-    found: list[Value] = []
-    for element in elements:
-        one = identifier(element)
-        if one is not None and one not in found:
-            found.append(one)
-    return found
+    found = [one for element in elements if (one := identifier(element))]
+    return found if len(found) < 2 else distinct(found)
 
 
 def number(text: str | None) -> Decimal | None:
@@ -170,6 +185,11 @@ def number(text: str | None) -> Decimal | None:
         return None
     stripped = text.strip()
     return Decimal(stripped) if _DECIMAL.fullmatch(stripped) else None
+
+
+def count(text: str | None) -> int | None:
+    """From 1 to 999, in digits: a dose, a dispense. XML knows no other digits than these ten (XML Schema 2 §3.3.3)."""
+    return int(text) if text and len(text) < 4 and text.isascii() and text.isdecimal() and int(text) else None
 
 
 def quantity(element: Element | None) -> Value | None:

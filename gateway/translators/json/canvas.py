@@ -62,8 +62,11 @@ class Told:
     canvas_id: str | None
 
 
-def from_seed(body: Any) -> Seed:
+def from_seed(body: Any, *, stated: str | None = None) -> Seed:
     """`{"firstName","lastName","sexAtBirth","dateOfBirth","partnerId"}` -> Patient.
+
+    `stated`: the identifier system under which the partner id is one of the patient's own identifiers, as Canvas keeps
+    it; None where the link to the sender shows it.
 
     Raises NotConformant naming the field: a name or partner id that is missing, blank or no string, a date that is
     none. A sex at birth that nobody knows is null with an issue; null and missing say nothing.
@@ -80,6 +83,9 @@ def from_seed(body: Any) -> Seed:
     if birth_date:
         patient["birthDate"] = birth_date
     elements = {"name"} | ({"birthDate"} if birth_date else set()) | (SEX_SLOTS if sex else set())
+    if stated is not None:
+        patient["identifier"] = [{"system": stated, "value": partner_id}]
+        elements.add(f"identifier[{stated}]")
     return Seed(patient, Coverage(frozenset(elements)), partner_id, issues)
 
 

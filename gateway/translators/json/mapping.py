@@ -167,7 +167,7 @@ def _read(written: bytes) -> Mapped:
     mapping = json.decode(written)
     if not mapping:
         raise InvalidInput("mapping is required: which of their fields is which of FHIR's")
-    if not any(elements.is_resource_type(name) for name in mapping):
+    if not any(name[:1].isupper() for name in mapping):  # resource types are, elements are not
         return Mapped({"Patient": _short(mapping)}, None, SubscribeFile())
     shapes = {}
     for name, part in mapping.items():
@@ -199,9 +199,11 @@ def check_both_ways(mapped: Mapped) -> None:
 def _short(mapping: Mapping[str, Any]) -> Shape:
     """HMS-API's flat form: `hmsPatientId` is where their id stands, `hmsName` the whole name; others are FHIR paths."""
     identity = mapping.get(HMS_ID, "id")
+    if isinstance(identity, dict) and identity.keys() == {"path"}:
+        identity = identity["path"]
     fields = {name: path for name, path in mapping.items() if name != HMS_ID}
-    if not isinstance(identity, str):
-        raise InvalidInput(f"mapping.{HMS_ID} must be a path")
+    if not isinstance(identity, str) or paths.dotted(identity) is None:
+        raise InvalidInput(f"mapping.{HMS_ID} must be a dotted path: an id is taken as it stands")
     return _shape("Patient", ShapeFile(fields=fields, id=identity), "mapping", short=True)
 
 

@@ -58,6 +58,7 @@ async def test_a_knob_that_does_not_exist_is_named(client: httpx.AsyncClient, kn
 
 def test_the_stand_ins_there_are() -> None:
     assert {"canvas", "canvas_partner", "fhir_server", "hms"} <= set(serve.names())
+    assert all(isinstance(serve.create(name), Sandbox) for name in serve.names())
     with pytest.raises(InvalidInput, match=r"canvas_partner, .*fhir_server"):
         serve.create("campus")
 

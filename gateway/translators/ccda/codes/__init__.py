@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-_OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
+_OID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _URI = re.compile(r"(?:https?://|urn:)[^\s\"<>^`{|}\\]+")
 
@@ -47,6 +47,8 @@ def _sections() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
 SYSTEMS: dict[str, str] = {oid: uri for oid, uri, _ in _rows("systems.tsv")}
 CONCEPTS = _concept_maps()
 UNITS: dict[str, list[str]] = {kind: symbols.split() for kind, symbols in _rows("ucum.tsv")}
+KIN = frozenset(code for _, codes in _rows("kin.tsv") for code in codes.split())
+"""What somebody is to the patient, among the role codes of HL7."""
 SECTION_CODES, SECTION_ROOTS, SECTION_TITLES = _sections()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.translators.ccda.codes import CONCEPTS
+from gateway.translators.ccda.codes import CONCEPTS, Concept
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Element, Node
@@ -28,6 +28,7 @@ from gateway.translators.ccda.values import (
     codeable,
     concept,
     identifiers,
+    in_words,
     interval,
     kept,
     resolved,
@@ -44,6 +45,7 @@ _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.28", "2.16.840.1.1138
 _REACTION = frozenset(["2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54"])
 _SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
 _CRITICALITY = frozenset(["82606-5", "2.16.840.1.113883.10.20.22.4.145"])
+_ANY = frozenset(["105590001", "410942007"])
 _LATEX = "1003774007"
 _LATEX_CODES = frozenset(["111088007", "1003755004", "1314"])
 
@@ -82,18 +84,16 @@ def allergy(
 ) -> Reference | None:
     """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind."""
     substance = _substance(observation)
-    what = _what(observation, substance, ctx)
+    negated = observation.negated or (concern is not None and concern.negated)
+    what = _what(observation, substance, ctx, negated=negated)
     if not what:
         return None
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
-    if recorder is None and concern is not None:
+    if recorder is None and recorded is None and concern is not None:
         recorder, recorded = recording(concern, ctx)
-    kind, category = (
-        mapped("allergy-type", value_code(observation)),
-        mapped("allergy-category", value_code(observation)),
-    )
+    kind, category = (_kind(table, observation) for table in ("allergy-type", "allergy-category"))
     abated = [{"url": ABATEMENT, "valueDateTime": when.high}] if when.high else []
     criticality = next(map(value_code, of_kind(_CRITICALITY, relations)), None)
     body = {
@@ -117,6 +117,11 @@ def allergy(
     return ctx.add("AllergyIntolerance", kept(body), observation, code=_identifying(observation, substance))
 
 
+def _kind(table: str, observation: Node) -> Concept | None:
+    """By the value; older documents say it with the code."""
+    return mapped(table, value_code(observation)) or mapped(table, observation.attribute("code", "code"))
+
+
 def _substance(observation: Node) -> Node | None:
     for participant in observation.nodes("participant"):
         role = participant.node("participantRole")
@@ -131,10 +136,10 @@ def _identifying(observation: Node, substance: Node | None) -> Element | None:
     return observation.get("value") if code is None else code
 
 
-def _what(observation: Node, substance: Node | None, ctx: Context) -> Value:
+def _what(observation: Node, substance: Node | None, ctx: Context, *, negated: bool) -> Value:
     """`code`, or for a substance known to be harmless the extension that takes its place."""
     named = _named(substance, ctx)
-    if observation.negated:
+    if negated:
         return _negated(observation, named, ctx)
     if named:
         return {"code": named}
@@ -153,13 +158,14 @@ def _named(substance: Node | None, ctx: Context) -> Value | None:
 
 
 def _negated(observation: Node, named: Value | None, ctx: Context) -> Value:
-    """No allergy to what the value names, or none to the named substance (CF-allergies, No known allergy)."""
-    if named is None:
+    """No allergy to what the value names, or none to the named substance (CF-allergies, No known allergy). Some name
+    the substance that is meant as "substance" or "drug": that is any."""
+    if named is None or any(one["code"] in _ANY for one in named.get("coding", ())):
         none = mapped("no-known-allergy", value_code(observation))
         if none:
             return {"code": concept(none.code, SNOMED, none.display)}
         said = coded_value(observation, ctx)
-        return {"code": said, "verificationStatus": concept("refuted", VERIFICATION)} if said else {}
+        return {"code": said, "verificationStatus": concept("refuted", VERIFICATION, "Refuted")} if said else {}
     if any(one["code"] in _LATEX_CODES for one in named.get("coding", ())):
         return {"code": concept(_LATEX, SNOMED, "No known latex allergy")}
     risk = concept("no-known-reaction-risk", RISK_CODES, "No Known Reaction Risk")
@@ -174,43 +180,48 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations) -> 
     """Allergy Status wins over the concern's statusCode; one of the two statuses has to be there (ait-1)."""
     code = concern.attribute("statusCode", "code") if concern else None
     if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
-        return {"verificationStatus": concept("entered-in-error", VERIFICATION)}
+        return {"verificationStatus": concept("entered-in-error", VERIFICATION, "Entered in Error")}
     status = next(map(value_code, of_kind(_STATUS, relations)), None)
     found = mapped("allergy-status", status) or mapped("allergy-clinical", code)
-    return {"clinicalStatus": concept(found.code, CLINICAL) if found else absent()}
+    return {"clinicalStatus": concept(found.code, CLINICAL, found.display) if found else absent()}
 
 
 def _reactions(relations: Relations, ctx: Context) -> list[Value]:
     """Reaction Observations; a severity of the allergy itself counts for those that have none of their own."""
-    overall = _severity(relations)
+    overall = _severity(relations, ctx)
     found = []
     for kind, one in relations:
         if kind == "MFST" or not _REACTION.isdisjoint(one.kinds):
             inner = related(one)
-            found.append(_reaction(one, _severity(inner) or overall, inner, ctx))
+            found.append(_reaction(one, _severity(inner, ctx) or overall, inner, ctx))
     if overall and not found:
-        return [{"manifestation": [absent_concept()], "severity": overall}]
+        return [{"manifestation": [absent_concept()], **overall}]
     return [reaction for reaction in found if reaction]
 
 
-def _reaction(observation: Node, severity: str | None, inner: Relations, ctx: Context) -> Value | None:
+def _reaction(observation: Node, severity: Value, inner: Relations, ctx: Context) -> Value | None:
     manifestation = coded_value(observation, ctx)
     if manifestation is None and (text := resolved(observation.get("text"), ctx)):
         manifestation = {"text": text}
-    if manifestation is None and severity is None:
+    if manifestation is None and not severity:
         return None
     return kept(
         {
             "manifestation": [manifestation or absent_concept(observation.get("value"))],
             "onset": interval(observation.get("effectiveTime"), ctx).start,
-            "severity": severity,
+            **severity,
             "note": notes(inner, ctx),
         }
     )
 
 
-def _severity(relations: Relations) -> str | None:
-    for one in of_kind(_SEVERITY, relations):
+def _severity(relations: Relations, ctx: Context) -> Value:
+    """One of FHIR's three; what lies between them or beyond ("mild to moderate", "fatal") in its own words."""
+    said = of_kind(_SEVERITY, relations)
+    for one in said:
         if found := mapped("severity", value_code(one)):
-            return found.code
-    return None
+            return {"severity": found.code}
+    for one in said:
+        if (value := coded_value(one, ctx)) and (words := in_words(value)):
+            return {"description": words}
+    return {}

@@ -8,6 +8,7 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.related import associate
 from gateway.translators.ccda.statement import ROOT, components, mapped, related
 from gateway.translators.ccda.values import (
     Value,
@@ -22,10 +23,12 @@ from gateway.translators.ccda.values import (
     typed,
 )
 
+PARTICIPATIONS = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 SCOPES = "http://terminology.hl7.org/CodeSystem/consentscope"
 _DIRECTIVE = ("2.16.840.1.113883.10.20.1.17", "1.3.6.1.4.1.19376.1.5.3.1.4.13.7")
 _STATUS = frozenset(["310305009", "2.16.840.1.113883.10.20.1.37"])
 _PERFORMERS = ("Organization", "Patient", "Practitioner", "RelatedPerson", "PractitionerRole")
+_PERSONS = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson")
 _VERIFIERS = ("Patient", "RelatedPerson")
 
 
@@ -53,7 +56,13 @@ def directive(observation: Node, ctx: Context) -> Reference | None:
         return None
     author, written = recording(observation, ctx)
     status = mapped("consent-status", observation.attribute("statusCode", "code"))
-    provision = kept({"period": period(observation.get("effectiveTime"), ctx), "code": [decided] if decided else None})
+    provision = kept(
+        {
+            "period": period(observation.get("effectiveTime"), ctx),
+            "actor": [*_agents(observation, ctx)],
+            "code": [decided] if decided else None,
+        }
+    )
     body = {
         "identifier": identifiers(observation.all("id")),
         "status": status.code if status else None,
@@ -88,9 +97,17 @@ def _custodian(observation: Node, ctx: Context) -> list[Reference]:
     found = []
     for one in observation.nodes("participant"):
         role = one.get("participantRole") if one.element.get("typeCode") == "CST" else None
-        if who := fits(agent(role, ctx), "Organization"):
+        if who := fits(associate(role, ctx, one), "Organization"):
             found.append(who)
     return found
+
+
+def _agents(observation: Node, ctx: Context) -> Iterator[Value]:
+    """`participant[@typeCode=CST]` who is a person: the health care agent (C-CDA R2.1 §3.2)."""
+    for one in observation.nodes("participant"):
+        role = one.get("participantRole") if one.element.get("typeCode") == "CST" else None
+        if who := fits(associate(role, ctx, one), *_PERSONS):
+            yield {"role": concept("CST", PARTICIPATIONS, "custodian"), "reference": who}
 
 
 def _verified(observation: Node, ctx: Context) -> Iterator[Value]:
@@ -110,4 +127,7 @@ def _source(observation: Node) -> Value:
         if text is not None and link:
             kind = text.element.get("mediaType")
             return {"sourceAttachment": kept({"contentType": kind, "url": link})}
+        named = identifiers(external.all("id")) if external else []
+        if named:
+            return {"sourceReference": {"type": "DocumentReference", "identifier": named[0]}}
     return {}

@@ -8,13 +8,15 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import V3, Node, children, statement_in
 from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
-from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.registry import entry, instructions, others
 from gateway.translators.ccda.statement import PARTS, ROOT, Relations, encounter, instruction, mapped, notes, related
 from gateway.translators.ccda.values import (
     Value,
     absent,
     codeable,
     concept,
+    count,
+    distinct,
     identifiers,
     interval,
     kept,
@@ -71,6 +73,7 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         "education": _education(relations, ctx),
     }
     others([one for one in relations if one[0] != "MFST"], ctx, _READ)
+    instructions(relations, ctx)
     yield ctx.add("Immunization", kept(body), activity, code=material.get("code"))
 
 
@@ -110,13 +113,8 @@ def _refusal(relations: Relations, ctx: Context) -> Value | None:
 
 def _reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications: their value says what the immunization is for."""
-    found: list[Value] = []
-    for kind, one in relations:
-        if kind == "RSON" and _REFUSAL not in one.kinds:
-            reason = codeable(one.get("value"), ctx)
-            if reason and reason not in found:
-                found.append(reason)
-    return found
+    indications = (one for kind, one in relations if kind == "RSON" and _REFUSAL not in one.kinds)
+    return distinct(codeable(one.get("value"), ctx) for one in indications)
 
 
 def _performers(activity: Node, ctx: Context) -> list[Value]:
@@ -146,10 +144,8 @@ def _education(relations: Relations, ctx: Context) -> list[Value]:
 
 def _dose(activity: Node) -> list[Value] | None:
     """The number of the dose: repeatNumber, else the place in the series."""
-    number = activity.attribute("repeatNumber", "value") or _place(activity)
-    if activity.element.get("moodCode") == "EVN" and number and number.isdecimal() and 0 < int(number) < 1000:
-        return [{"doseNumberPositiveInt": int(number)}]
-    return None
+    number = count(activity.attribute("repeatNumber", "value") or _place(activity))
+    return [{"doseNumberPositiveInt": number}] if number and activity.element.get("moodCode") == "EVN" else None
 
 
 def _place(activity: Node) -> str | None:

@@ -11,7 +11,7 @@ from gateway.translators.ccda.node import V3, Element, Node, children
 from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import ROOT, encounter, mapped, related
-from gateway.translators.ccda.unstructured import attachment
+from gateway.translators.ccda.unstructured import CATEGORY, attachment
 from gateway.translators.ccda.values import (
     Value,
     absent,
@@ -26,7 +26,6 @@ from gateway.translators.ccda.values import (
     timed,
 )
 
-CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category"
 _PLAIN = frozenset(V3 + name for name in ("content", "paragraph", "br"))
 _RELATES = {"RPLC": "replaces", "APND": "appends", "XFRM": "transforms"}
 _AUTHORS = ("Practitioner", "PractitionerRole", "Organization", "Device", "Patient", "RelatedPerson")

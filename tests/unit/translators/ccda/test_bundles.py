@@ -79,6 +79,23 @@ def test_the_timestamp_is_the_documents_own(time: str, zone: str | None, timesta
         assert convert(data, patient_id="p1", form="document", timezone=zone).bundle["timestamp"] == timestamp
 
 
+@pytest.mark.parametrize(
+    ("time", "timestamp"),
+    [("20240501", "2024-05-02T08:00:00Z"), ("20240501120000-0500", "2024-05-01T12:00:00-05:00")],
+)
+def test_a_document_of_a_day_has_the_instant_at_which_it_is_assembled(time: str, timestamp: str) -> None:
+    bundle = convert(document(time=time), patient_id="p1", form="document", assembled="2024-05-02T08:00:00Z").bundle
+
+    assert bundle["timestamp"] == timestamp
+    assert bundle["entry"][0]["resource"]["date"] == "2024-05-01" if time == "20240501" else timestamp
+
+
+@pytest.mark.parametrize("assembled", ["now", "2024-05-02", "2024-05-02T08:00:00", "2024-13-02T08:00:00Z", ""])
+def test_when_it_is_assembled_is_an_instant(assembled: str) -> None:
+    with pytest.raises(InvalidInput, match="instant"):
+        convert(document(), patient_id="p1", assembled=assembled)
+
+
 def test_a_document_without_an_id_of_its_own_is_named_after_its_composition() -> None:
     data = document().replace(b'<id root="9.8.7" extension="doc-1"/>', b'<id nullFlavor="UNK"/>')
     bundle = convert(data, patient_id="p1", form="document").bundle
@@ -86,21 +103,58 @@ def test_a_document_without_an_id_of_its_own_is_named_after_its_composition() ->
     assert bundle["identifier"] == {"system": "urn:ietf:rfc:3986", "value": bundle["entry"][0]["fullUrl"]}
 
 
-def test_a_transaction_puts_by_identifier() -> None:
-    bundle = converted(section("11450-4", PROBLEM.format("a&amp;b", "38341003")), form="transaction").bundle
-
-    assert "Condition?identifier=urn:oid:1.2.3%7Ca%26b" in urls(bundle)
-    assert "Patient?identifier=urn:oid:1.2.3.4%7Cmrn-1" in urls(bundle)
-    assert all(("id" in entry["resource"]) == ("?" not in entry["request"]["url"]) for entry in bundle["entry"])
+CLINIC = """<custodian><assignedCustodian><representedCustodianOrganization><id root="1.5" extension="{}"/>
+<name>Clinic</name></representedCustodianOrganization></assignedCustodian></custodian>"""
 
 
-def test_what_shares_its_identifier_is_put_under_its_own_id() -> None:
-    same = [PROBLEM.format("a", "38341003"), PROBLEM.format("a", "44054006")]
-    bundle = converted(section("11450-4", *same), form="transaction").bundle
+def test_a_transaction_finds_the_patient_and_the_document_by_their_own_identifiers() -> None:
+    set_id = '<setId root="1.2.9" extension="s-1"/>'
+    bundle = converted(header=set_id + PATIENT + CLINIC.format("a&amp;b"), form="transaction").bundle
 
-    found = [url for url in urls(bundle) if url.startswith("Condition")]
-    assert len(set(found)) == 2
-    assert all("?" not in url for url in found)
+    assert {"Composition?identifier=urn:oid:1.2.9%7Cs-1", "Patient?identifier=urn:oid:1.2.3.4%7Cmrn-1"} < set(
+        urls(bundle)
+    )
+    (clinic,) = (e for e in bundle["entry"] if e["resource"]["resourceType"] == "Organization")
+    assert [one["value"] for one in clinic["resource"]["identifier"]] == ["a&b", clinic["fullUrl"]]
+    assert all("id" not in entry["resource"] for entry in bundle["entry"])
+
+
+def test_a_statement_is_found_by_an_identifier_that_no_other_patient_has() -> None:
+    """Samples and careless systems repeat an id on other statements, of other patients too."""
+    told = section("11450-4", PROBLEM.format("a", "38341003"), PROBLEM.format("a", "44054006"))
+    found = []
+    for patient_id in ("p1", "p2"):
+        bundle = converted(told, form="transaction", patient_id=patient_id).bundle
+        for entry in bundle["entry"]:
+            if entry["resource"]["resourceType"] == "Condition":
+                own, ours = entry["resource"]["identifier"]
+                assert own == {"system": "urn:oid:1.2.3", "value": "a"}
+                assert entry["request"] == {
+                    "method": "PUT",
+                    "url": f"Condition?identifier=urn:ietf:rfc:3986%7C{ours['value']}",
+                }
+                assert ours == {"system": "urn:ietf:rfc:3986", "value": entry["fullUrl"]}
+                found.append(ours["value"])
+
+    assert len(set(found)) == 4
+
+
+def test_what_a_binary_holds_stands_in_the_attachment_of_a_transaction() -> None:
+    body = '<nonXMLBody><text mediaType="text/plain">words</text></nonXMLBody>'
+    data = document().replace(b"<structuredBody></structuredBody>", body.encode())
+    bundle = convert(data, patient_id="p1", form="transaction").bundle
+
+    (reference,) = (e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "DocumentReference")
+    assert reference["content"] == [{"attachment": {"contentType": "text/plain", "data": "d29yZHM="}}]
+    assert not any(entry["resource"]["resourceType"] == "Binary" for entry in bundle["entry"])
+
+
+def test_what_has_no_identifier_in_fhir_is_created() -> None:
+    author = '<author><time value="20240430"/><assignedAuthor><id root="1.7" extension="7"/></assignedAuthor></author>'
+    bundle = converted(header=PATIENT + author, form="transaction").bundle
+
+    (request,) = (e["request"] for e in bundle["entry"] if e["resource"]["resourceType"] == "Provenance")
+    assert request == {"method": "POST", "url": "Provenance"}
 
 
 @pytest.mark.parametrize(
@@ -110,6 +164,14 @@ def test_what_people_share_says_not_which_patient(shared: str) -> None:
     header = PATIENT.replace('<id root="1.2.3.4" extension="mrn-1"/>', shared)
 
     assert "Patient/p1" in urls(converted(header=header, form="transaction").bundle)
+
+
+def test_such_a_patient_is_found_by_the_callers_id_if_nobody_else_can_have_it() -> None:
+    header = PATIENT.replace('<id root="1.2.3.4" extension="mrn-1"/>', "")
+    own = "0190a1b2-7c3d-7000-8000-00000000c0da"
+    bundle = converted(header=header, form="transaction", patient_id=own).bundle
+
+    assert f"Patient?identifier=urn:ietf:rfc:3986%7Curn:uuid:{own}" in urls(bundle)
 
 
 def test_an_unknown_form_is_refused() -> None:

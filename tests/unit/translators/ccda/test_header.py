@@ -1,4 +1,4 @@
-"""The header: the patient, and the parties, each one resource however often they are named."""
+"""The parties of a header, each one resource however often they are named, and the document itself."""
 
 from __future__ import annotations
 
@@ -23,111 +23,6 @@ def author(*, name: str = "<family>Seven</family>", more: str = "", organization
 
 CLINIC = '<representedOrganization><id root="1.5" extension="c"/><name>Clinic</name></representedOrganization>'
 WHO = '<recordTarget><patientRole><id root="1.2" extension="p"/></patientRole></recordTarget>'
-
-
-def test_every_id_of_the_patient_and_no_null_one() -> None:
-    found = patient(
-        """<id root="1.2.3" extension="a"/><id root="2.16.840.1.113883.4.1" extension="111-00-1234"/>
-        <id nullFlavor="UNK"/><id root="0C1A6151-9A57-4F6F-8F0C-1A610F6F0F0C"/>"""
-    )
-
-    assert found["identifier"] == [
-        {"system": "urn:oid:1.2.3", "value": "a"},
-        {"system": "http://hl7.org/fhir/sid/us-ssn", "value": "111-00-1234"},
-        {"system": "urn:ietf:rfc:3986", "value": "urn:uuid:0c1a6151-9a57-4f6f-8f0c-1a610f6f0f0c"},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("ids", "key"),
-    [
-        ('<id root="1.2.3" extension="a"/>', "1.2.3^a"),
-        ('<id root="2.16.840.1.113883.4.1" extension="1"/><id root="1.2.3" extension="a"/>', "1.2.3^a"),
-        ('<id root="1.2.9" nullFlavor="UNK"/><id root="1.2.3" extension="a"/>', "1.2.3^a"),
-        ('<id root="2.16.840.1.113883.4.1" extension="1"/>', None),
-        ("", None),
-    ],
-)
-def test_the_key_of_the_patient_is_never_the_social_security_number(ids: str, key: str | None) -> None:
-    assert converted(header=record(ids)).patient_key == key
-
-
-@pytest.mark.parametrize(
-    ("telecom", "expected"),
-    [
-        ('value="tel:+1(555)867-5309" use="MC"', {"system": "phone", "value": "+1(555)867-5309", "use": "mobile"}),
-        ('value="mailto:a@example.org"', {"system": "email", "value": "a@example.org"}),
-        ('value="(555) 867-5309" use="HP"', {"system": "phone", "value": "(555) 867-5309", "use": "home"}),
-        ('value="tel:1" use="PG"', {"system": "pager", "value": "1", "use": "mobile"}),
-        ('value="https://example.org/a"', {"system": "url", "value": "https://example.org/a"}),
-    ],
-)
-def test_telecoms(telecom: str, expected: dict[str, str]) -> None:
-    assert patient(f"<telecom {telecom}/>")["telecom"] == [expected]
-
-
-@pytest.mark.parametrize("telecom", ['nullFlavor="UNK"', 'value="tel:"', 'value=""'])
-def test_no_telecom_of_nothing(telecom: str) -> None:
-    assert "telecom" not in patient(f"<telecom {telecom}/>")
-
-
-def test_a_name_with_all_its_parts() -> None:
-    found = patient(
-        """<patient><name use="L"><prefix>Dr.</prefix><given>Ada</given><given>B.</given><family>Sample</family>
-        <suffix>Jr.</suffix><validTime><low value="2001"/></validTime></name><name>Mononym</name></patient>"""
-    )
-
-    assert found["name"] == [
-        {
-            "use": "usual",
-            "prefix": ["Dr."],
-            "given": ["Ada", "B."],
-            "family": "Sample",
-            "suffix": ["Jr."],
-            "period": {"start": "2001"},
-        },
-        {"text": "Mononym"},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("code", "gender"), [("code='F'", "female"), ("code='UN'", "other"), ("nullFlavor='UNK'", "unknown"), ("", None)]
-)
-def test_gender(code: str, gender: str | None) -> None:
-    assert patient(f"<patient><administrativeGenderCode {code}/></patient>").get("gender") == gender
-
-
-def test_a_time_of_birth_goes_to_its_extension() -> None:
-    found = patient('<patient><birthTime value="198002220415-0500"/></patient>')
-
-    assert found["birthDate"] == "1980-02-22"
-    assert "1980-02-22T04:15:00-05:00" in str(found["_birthDate"])
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        ('<sdtc:deceasedInd value="true"/>', {"deceasedBoolean": True}),
-        ('<sdtc:deceasedInd value="false"/>', {"deceasedBoolean": False}),
-        ('<sdtc:deceasedInd value="true"/><sdtc:deceasedTime value="2020"/>', {"deceasedDateTime": "2020"}),
-        ('<sdtc:deceasedInd nullFlavor="UNK"/>', {}),
-    ],
-)
-def test_deceased(said: str, expected: dict[str, object]) -> None:
-    found = patient(f"<patient>{said}</patient>")
-
-    assert {name: value for name, value in found.items() if name.startswith("deceased")} == expected
-
-
-def test_race_has_its_category_its_detail_and_a_text() -> None:
-    found = patient(
-        """<patient><raceCode code="2106-3" codeSystem="2.16.840.1.113883.6.238" displayName="White"/>
-        <sdtc:raceCode code="2108-9" codeSystem="2.16.840.1.113883.6.238" displayName="European"/></patient>"""
-    )
-
-    (race,) = found["extension"]  # type: ignore[misc]
-    parts = [(part["url"], part.get("valueString") or part["valueCoding"]["code"]) for part in race["extension"]]
-    assert parts == [("ombCategory", "2106-3"), ("detailed", "2108-9"), ("text", "White, European")]
 
 
 def test_an_author_of_a_clinic_has_a_role_there() -> None:
@@ -171,11 +66,129 @@ def test_a_patient_who_writes_is_the_patient() -> None:
     assert only(converted(header=WHO + own), "Composition")["author"] == [{"reference": "Patient/p1"}]
 
 
+RECEIVER = """<informationRecipient><intendedRecipient>{}<informationRecipient><name><given>Henry</given>
+<family>Seven</family></name></informationRecipient><receivedOrganization><name>Clinic</name></receivedOrganization>
+</intendedRecipient></informationRecipient>"""
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_somebody_named_without_an_id_is_the_one_of_that_name(order: tuple[int, int]) -> None:
+    parts = [author(organization=CLINIC), RECEIVER.format("")]
+
+    result = converted(header=WHO + parts[order[0]] + parts[order[1]])
+
+    assert only(result, "Practitioner")["identifier"][0]["value"] == "999"
+    assert only(result, "Organization")["identifier"][0]["value"] == "c"
+    assert only(result, "PractitionerRole")["practitioner"]["reference"].startswith("Practitioner/")
+
+
+@pytest.mark.parametrize("apart", ['<telecom value="tel:2"/>', "two"])
+def test_somebody_without_an_id_of_whom_something_else_is_told_is_another(apart: str) -> None:
+    one = author(more='<telecom value="tel:1"/>')
+    other = author().replace('extension="999"', 'extension="888"') if apart == "two" else ""
+
+    result = converted(header=WHO + one + other + RECEIVER.format("" if apart == "two" else apart))
+
+    assert len(of_type(result, "Practitioner")) == (3 if apart == "two" else 2)
+
+
+@pytest.mark.parametrize(
+    "himself",
+    [
+        '<id nullFlavor="NA"/><code code="ONESELF" codeSystem="2.16.840.1.113883.5.111"/>',
+        '<id root="9.9"/><sdtc:patient><id root="1.2" extension="p"/></sdtc:patient>',
+    ],
+)
+def test_a_patient_who_writes_as_himself_is_the_patient(himself: str) -> None:
+    own = f"<author><assignedAuthor>{himself}</assignedAuthor></author>"
+    result = converted(header=WHO + own)
+
+    assert only(result, "Composition")["author"] == [{"reference": "Patient/p1"}]
+    assert of_type(result, "Practitioner") == []
+
+
+def test_a_mother_who_writes_is_a_related_person() -> None:
+    code = '<code code="MTH" codeSystem="2.16.840.1.113883.5.111"/>'
+    result = converted(header=WHO + author(more=code))
+
+    mother = only(result, "RelatedPerson")
+    assert mother["name"][0]["family"] == "Seven"
+    assert [code for one in mother["relationship"] for _, code in codes(one)] == ["MTH"]
+    assert only(result, "Composition")["author"] == [{"reference": f"RelatedPerson/{mother['id']}"}]
+    assert of_type(result, "PractitionerRole") == []
+
+
+def test_a_degree_is_a_qualification() -> None:
+    result = converted(header=WHO + author(name='<family>Seven</family><suffix qualifier="AC">MD</suffix>'))
+
+    practitioner = only(result, "Practitioner")
+    assert practitioner["name"][0]["suffix"] == ["MD"]
+    assert practitioner["qualification"] == [{"code": {"text": "MD"}}]
+
+
+def test_the_other_names_of_an_organization() -> None:
+    clinic = CLINIC.replace("<name>Clinic</name>", "<name>Clinic</name><name>The Old Clinic</name>")
+
+    assert only(converted(header=WHO + author(organization=clinic)), "Organization")["alias"] == ["The Old Clinic"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("completed", "final"), ("active", "preliminary"), ("nullified", "entered-in-error"), ("aborted", "preliminary")],
+)
+def test_the_status_of_the_document(code: str, status: str) -> None:
+    assert only(converted(header=f'<sdtc:statusCode code="{code}"/>{WHO}'), "Composition")["status"] == status
+
+
 def test_software_is_a_device() -> None:
     software = """<author><assignedAuthor><id root="1.7"/><assignedAuthoringDevice>
     <softwareName>Maker 1.0</softwareName></assignedAuthoringDevice></assignedAuthor></author>"""
 
     assert only(converted(header=WHO + software), "Device")["deviceName"][0]["name"] == "Maker 1.0"
+
+
+def test_where_software_stands_and_whose_it_is() -> None:
+    software = f"""<author><assignedAuthor><id root="1.7"/><addr><city>Ames</city></addr><assignedAuthoringDevice>
+    <softwareName>Maker 1.0</softwareName></assignedAuthoringDevice>{CLINIC}</assignedAuthor></author>"""
+    result = converted(header=WHO + software)
+
+    device, place = only(result, "Device"), only(result, "Location")
+    assert device["location"] == {"reference": f"Location/{place['id']}"}
+    assert place["address"] == {"city": "Ames"}
+    assert device["owner"] == {"reference": f"Organization/{only(result, 'Organization')['id']}"}
+
+
+def test_a_person_and_the_software_in_one_author_are_both() -> None:
+    device = "<assignedAuthoringDevice><softwareName>Maker 1.0</softwareName></assignedAuthoringDevice>"
+    result = converted(header=WHO + author(organization=device))
+
+    writer, software = only(result, "Practitioner"), only(result, "Device")
+    assert only(result, "Composition")["author"] == [
+        {"reference": f"Practitioner/{writer['id']}"},
+        {"reference": f"Device/{software['id']}"},
+    ]
+    assert "identifier" not in software
+
+
+@pytest.mark.parametrize(
+    ("type_code", "code"), [("RPLC", "replaces"), ("APND", "appends"), ("XFRM", "transforms"), ("X", None)]
+)
+def test_the_document_before(type_code: str, code: str | None) -> None:
+    related = f"""<setId root="9.8" extension="own"/><relatedDocument typeCode="{type_code}"><parentDocument>
+    <id root="9.8.7" extension="old"/><setId root="9.8" extension="{{}}"/></parentDocument></relatedDocument>"""
+    same, other = (only(converted(header=related.format(one) + WHO), "Composition") for one in ("own", "another"))
+
+    told = [(one["code"], one["targetIdentifier"]["value"]) for one in same.get("relatesTo", ())]
+    assert told == ([(code, "old")] if code else [])
+    assert len(other.get("relatesTo", ())) == (2 if code else 0)
+
+
+def test_an_event_that_is_no_care_is_named_by_its_id() -> None:
+    event = """<documentationOf><serviceEvent classCode="ACT"><id root="1.8" extension="study"/>
+    <code code="113014" codeSystem="1.2.840.10008.2.16.4"/></serviceEvent></documentationOf>"""
+    (told,) = only(converted(header=WHO + event), "Composition")["event"]
+
+    assert told["detail"] == [{"identifier": {"system": "urn:oid:1.8", "value": "study"}}]
 
 
 def test_an_organization_has_no_home() -> None:

@@ -107,6 +107,47 @@ def test_an_author_at_the_time_of_the_document_needs_no_provenance() -> None:
     assert only(result, "Composition")["date"] == "2024-05-01T12:00:00-05:00"
 
 
+@pytest.mark.parametrize(("time", "told"), [("20240301", True), ("20241001", False)])
+def test_who_has_verified_it_and_who_is_still_to(time: str, told: bool) -> None:
+    verifier = (
+        WORKER.format("Vera", "6").replace("assignedEntity", "associatedEntity").replace("assigned", "associated")
+    )
+    review = '<functionCode code="425268008" codeSystem="2.16.840.1.113883.6.96"/>'
+    result = read(f'<participant typeCode="VRF">{review}<time value="{time}"/>{verifier}</participant>')
+
+    role = only(result, "PractitionerRole")
+    assert codes(role["code"][0]) == [("http://snomed.info/sct", "425268008")]
+    assert referred(result, "Participant") == [url(role)]
+    agents = [one["agent"][0] for one in of_type(result, "Provenance")]
+    assert [(codes(one["type"])[0][1], one["who"]["reference"]) for one in agents] == told * [("verifier", url(role))]
+
+
+def test_since_when_somebody_cares() -> None:
+    carer = MOTHER.replace("relatedEntity", "associatedEntity").replace("relatedPerson", "associatedPerson")
+    function = '<functionCode code="407543004" codeSystem="2.16.840.1.113883.6.96"/>'
+    result = read(f"<participant typeCode='IND'>{function}<time><low value='2019'/></time>{carer}</participant>")
+
+    mother = only(result, "RelatedPerson")
+    assert mother["period"] == {"start": "2019"}
+    assert [code for one in mother["relationship"] for _, code in codes(one)] == ["MTH", "PRS", "407543004"]
+
+
+def test_who_holds_the_policy_and_the_insurer() -> None:
+    insurer = '<scopingOrganization><id root="1.4" extension="i"/><name>Mutual</name></scopingOrganization>'
+    person = f"<associatedPerson>{NAME.format('Hank')}</associatedPerson>"
+    holder = (
+        f'<associatedEntity classCode="POLHOLD"><id root="1.4.1" extension="p-7"/>{person}{insurer}</associatedEntity>'
+    )
+    result = read(f"<participant typeCode='HLD'><time><low value='2024'/></time>{holder}</participant>")
+
+    related, mutual = only(result, "RelatedPerson"), only(result, "Organization")
+    assert related["identifier"][0]["value"] == "p-7"
+    assert related["period"] == {"start": "2024"}
+    assert [code for one in related["relationship"] for _, code in codes(one)] == ["POLHOLD"]
+    assert mutual["name"] == "Mutual"
+    assert referred(result, "Participant") == [url(related), url(mutual)]
+
+
 def test_who_is_to_receive_it() -> None:
     person = f"<informationRecipient>{NAME.format('Rita')}</informationRecipient>"
     owner = "<receivedOrganization><name>Their Clinic</name></receivedOrganization>"
@@ -191,5 +232,5 @@ def test_somebody_of_an_organization_whose_name_nobody_says() -> None:
     role = only(result, "PractitionerRole")
     assert role["identifier"][0]["value"] == "77"
     assert role["telecom"][0]["value"] == "555-0199"
-    assert "practitioner" not in role
+    assert role["practitioner"]["extension"][0]["valueCode"] == "unknown"
     assert of_type(result, "Practitioner") == []

@@ -58,6 +58,14 @@ Content-Transfer-Encoding: %b
         (MULTIPART % (b"8bit", PLAIN), "MIME"),
         (MULTIPART.partition(b"\n\n")[2] % (b"8bit", PLAIN), "MIME"),
         (b"Content-Type: text/xml\r\n\r\n" + PLAIN, "MIME"),
+        (MULTIPART.replace(b"multipart/mixed;", b"multipart/related;\r\n\t") % (b"BASE64", encodebytes(PLAIN)), "MIME"),
+        (b"From: a@b.example\r\nContent-Type: text/xml\r\n\r\n" + PLAIN + b"\r\n", "MIME"),
+        (TEXT.replace('"UTF-8"', '"ISO-8859-1"').encode(), "utf-8"),
+        (TEXT.replace('"UTF-8"', '"windows-1252"').encode(), "utf-8"),
+        (TEXT.replace('"UTF-8"', '"windows-1252"').encode("windows-1252"), ""),
+        (PLAIN + b"\0", "after its end"),
+        (PLAIN + b"\r\n\x1a", "after its end"),
+        (b"\t" + PLAIN + b"\0", "before the XML declaration"),
         (TEXT.replace("<ClinicalDocument ", "<ClinicalDocument lang:en='' ").replace("lang:en=''", "").encode(), ""),
     ],
 )
@@ -89,6 +97,34 @@ def test_prefixes_of_cda_need_no_declaration() -> None:
 
     assert only(result, "Patient")["deceasedBoolean"] is True
     assert told(result) == ["prefixes that nobody declared: sdtc"]
+
+
+def test_a_prefix_that_is_declared_where_it_is_used_is_no_repair() -> None:
+    """What was wrong is told, and nothing else."""
+    data = TEXT.replace(' xmlns:sdtc="urn:hl7-org:sdtc"', "", 1)
+    within = '<sdtc:deceasedInd xmlns:sdtc="urn:hl7-org:sdtc" value="true"/></patient>'
+
+    result = read(("\n" + data.replace("</patient>", within)).encode())
+
+    assert only(result, "Patient")["deceasedBoolean"] is True
+    assert told(result) == ["what stood before the XML declaration is left out"]
+
+
+def test_several_things_at_once_are_all_told() -> None:
+    start = TEXT.index(" xmlns:xsi=")
+    data = "\n" + TEXT[:start] + TEXT[TEXT.index('"', start + 12) + 1 :].replace("<title>", '<title xsi:type="ST">')
+
+    result = read(MULTIPART % (b"base64", encodebytes(data.encode("windows-1252"))))
+
+    assert family(result) == "Müller–Lüdenscheid"
+    wanted = ("MIME", "before the XML declaration", "windows-1252", "xsi")
+    assert all(part in one for part, one in zip(wanted, told(result), strict=True))
+
+
+def test_a_letter_that_only_looks_like_utf_8_in_part_stays() -> None:
+    """As soon as one byte is none of UTF-8, the declared encoding holds."""
+    text = TEXT.replace('"UTF-8"', '"ISO-8859-1"').replace("Müller–Lüdenscheid", "Ã¼ and ü")
+    assert family(read(text.encode("iso-8859-1"))) == "Ã¼ and ü"
 
 
 def test_a_prefix_on_every_element_is_hl7_v3() -> None:

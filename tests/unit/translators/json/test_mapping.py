@@ -52,9 +52,17 @@ def test_the_short_form_takes_more_fields() -> None:
     assert (found.resource["birthDate"], found.resource["gender"]) == ("1815-12-10", "female")
 
 
+def test_the_short_form_takes_objects_with_a_path_as_well() -> None:
+    shape = mappings.read({"hmsPatientId": {"path": "ids.own"}, "hmsName": {"path": "name"}}).shapes["Patient"]
+    assert shape.id.text == "ids.own" and [rule.place.text for rule in shape.rules] == ["name"]
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, "mapping is required"),
     ({"hmsPatientId": 5, "hmsName": "name"}, "mapping.hmsPatientId"),
+    ({"hmsPatientId": "a..b", "hmsName": "name"}, "mapping.hmsPatientId must be a dotted path"),
+    ({"hmsPatientId": {"path": "id", "transform": "date"}}, "an id is taken as it stands"),
+    ({"Pateint": {"fields": {"name.text": "name"}}}, "mapping.Pateint is no resource type"),
     ({"hmsName": "a..b"}, "mapping.hmsName: neither a dotted path nor FHIRPath"),
     ({"hmsNickname": "nick"}, "mapping.hmsNickname: FHIR has no element 'nickname' in Patient"),
     ({"Patient": {"fields": {}}, "Pateint": {"fields": {}}}, "mapping.Pateint is no resource type"),

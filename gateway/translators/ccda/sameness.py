@@ -1,0 +1,67 @@
+"""Parties that are the same although not written alike: found when all are known, so that order never matters.
+
+Documents name an organization or somebody who works there by id in one place and by name alone in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gateway.fhir import json
+from gateway.fhir.json import Resource
+
+from .context import Context, Made
+
+_TOLD = ("telecom", "address")
+
+
+def merge_parties(ctx: Context) -> None:
+    """A party without ids becomes the only one of its name that has ids, unless something else is told of it; then
+    roles that have become equal become one."""
+    for kind in ("Organization", "Practitioner"):
+        parties = [made for made in ctx.parties.values() if made.type == kind]
+        _merge([*_pairs(parties)], ctx)
+    _merge([*_equal(made for made in ctx.made if made.type == "PractitionerRole")], ctx)
+
+
+def _pairs(parties: list[Made]) -> Iterator[tuple[Made, Made]]:
+    named: dict[str, list[Made]] = {}
+    for made in parties:
+        if "identifier" in made.body and (name := _name(made.body)):
+            named.setdefault(name, []).append(made)
+    for made in parties:
+        others = named.get(_name(made.body), []) if "identifier" not in made.body else []
+        if len(others) == 1 and _agree(made.body, others[0].body):
+            yield made, others[0]
+
+
+def _name(body: Resource) -> str:
+    """Of an organization its name, of a person the first one if it has a family and a given part."""
+    said = body.get("name", "")
+    if isinstance(said, str):
+        return said.casefold()
+    first = said[0] if said else {}
+    whole = "family" in first and "given" in first
+    return " ".join([*first["given"], first["family"]]).casefold() if whole else ""
+
+
+def _agree(one: Resource, other: Resource) -> bool:
+    """Whether what is told of one is told of the other, or nothing of the kind is told of either."""
+    return all(part in other[element] for element in _TOLD if element in other for part in one.get(element, ()))
+
+
+def _equal(roles: Iterable[Made]) -> Iterator[tuple[Made, Made]]:
+    first: dict[bytes, Made] = {}
+    for made in roles:
+        known = first.setdefault(json.encode({**made.body, "id": ""}), made)
+        if known is not made:
+            yield made, known
+
+
+def _merge(pairs: list[tuple[Made, Made]], ctx: Context) -> None:
+    for made, other in pairs:
+        for name, value in made.body.items():
+            other.body.setdefault(name, value)
+        made.reference["reference"] = other.reference["reference"]
+    gone = {id(made) for made, _ in pairs}
+    ctx.made = [made for made in ctx.made if id(made) not in gone]

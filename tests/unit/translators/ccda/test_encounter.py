@@ -1,0 +1,80 @@
+"""The visit of which a document is a part, and the same visit in an entry: one Encounter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.fhir import gate
+
+from .kinds import ENTRY, SNOMED
+from .written import PATIENT, codes, converted, of_type, only, section
+
+WORKER = """<assignedEntity><id root="1.6" extension="{0}"/><assignedPerson><name><family>{0}</family></name>
+</assignedPerson></assignedEntity>"""
+ACT = '<code code="{}" codeSystem="2.16.840.1.113883.5.4"/>'
+VISIT = f"""<componentOf><encompassingEncounter><id root="5.5" extension="v-1"/>{ACT.format("IMP")}
+<effectiveTime><low value="202404281000-0500"/></effectiveTime>
+<sdtc:admissionReferralSourceCode code="7" codeSystem="2.16.840.1.113883.12.23"/>
+<responsibleParty>{WORKER.format("Rahn")}</responsibleParty>
+<encounterParticipant typeCode="ATND"><time><low value="20240428"/></time>{WORKER.format("Atkins")}
+</encounterParticipant>
+<location><healthCareFacility><id root="1.8" extension="ward"/><code code="HOSP" codeSystem="2.16.840.1.113883.5.111"/>
+<location><name>Ward 4</name><addr><city>Ames</city></addr></location>
+<serviceProviderOrganization><id root="1.9" extension="h"/><name>Hospital</name></serviceProviderOrganization>
+</healthCareFacility></location></encompassingEncounter></componentOf>"""
+
+
+def activity(*, extension: str = "v-1", time: str = "", more: str = "") -> str:
+    return f"""<encounter classCode="ENC" moodCode="EVN"><templateId root="{ENTRY}49"/>
+    <id root="5.5" extension="{extension}"/><code code="32485007" codeSystem="{SNOMED}"/>
+    <effectiveTime>{time}</effectiveTime>{more}</encounter>"""
+
+
+def read(*entries: str) -> Any:
+    result = converted(section("46240-8", *entries), header=PATIENT + VISIT)
+    assert gate.check(result.bundle) == []
+    return result
+
+
+def test_the_visit_of_the_header() -> None:
+    result = read()
+    made = only(result, "Encounter")
+
+    assert made["class"]["code"] == "IMP"
+    assert made["status"] == "in-progress"
+    assert made["period"] == {"start": "2024-04-28T10:00:00-05:00"}
+    assert codes(made["hospitalization"]["admitSource"])[0][1] == "7"
+    responsible, attending = made["participant"]
+    assert codes(responsible["type"][0])[0][1] == "RESP"
+    assert codes(attending["type"][0])[0][1] == "ATND"
+    assert attending["period"] == {"start": "2024-04-28"}
+    people = {f"Practitioner/{one['id']}": one["name"][0]["family"] for one in of_type(result, "Practitioner")}
+    assert [people[one["individual"]["reference"]] for one in (responsible, attending)] == ["Rahn", "Atkins"]
+    ward = only(result, "Location")
+    assert (ward["name"], ward["address"], ward["identifier"][0]["value"]) == ("Ward 4", {"city": "Ames"}, "ward")
+    assert made["location"] == [{"location": {"reference": f"Location/{ward['id']}"}}]
+    assert made["serviceProvider"] == {"reference": f"Organization/{only(result, 'Organization')['id']}"}
+    assert only(result, "Composition")["encounter"] == {"reference": f"Encounter/{made['id']}"}
+
+
+def test_the_entry_of_the_same_visit_completes_it() -> None:
+    ended = '<low value="202404281000-0500"/><high value="202404301200-0500"/>'
+    discharged = '<sdtc:dischargeDispositionCode code="01" codeSystem="2.16.840.1.113883.12.112"/>'
+    result = read(activity(time=ended, more=discharged))
+    made = only(result, "Encounter")
+
+    assert made["status"] == "finished"
+    assert made["period"]["end"] == "2024-04-30T12:00:00-05:00"
+    assert codes(made["type"][0]) == [("http://snomed.info/sct", "32485007")]
+    assert sorted(made["hospitalization"]) == ["admitSource", "dischargeDisposition"]
+    composition = only(result, "Composition")
+    assert composition["encounter"] in composition["section"][0]["entry"]
+
+
+@pytest.mark.parametrize(
+    ("extension", "time"), [("v-2", '<low value="202404281000-0500"/>'), ("v-1", '<low value="20230101"/>')]
+)
+def test_another_visit_stays_another(extension: str, time: str) -> None:
+    assert len(of_type(read(activity(extension=extension, time=time)), "Encounter")) == 2
