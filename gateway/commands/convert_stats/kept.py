@@ -75,7 +75,7 @@ def _statement(statement: Statement, output: Output, found: Measure) -> None:
     nobody reads the opposite of what was said."""
     best: tuple[tuple[bool, int, bool], list[bool], str, Said] | None = None
     for kind, said in _candidates(statement, output):
-        held = [*_held(statement, kind, said, output)]
+        held = [*_held(statement, kind, said)]
         rank = (_main(statement, held), sum(held), _is_negated(kind, said) == statement.negated)
         if best is None or rank > best[0]:
             best = (rank, held, kind, said)
@@ -108,10 +108,10 @@ def _candidates(statement: Statement, output: Output) -> Iterator[tuple[str, Sai
             return
 
 
-def _held(statement: Statement, kind: str, said: Said, output: Output) -> Iterator[bool]:
+def _held(statement: Statement, kind: str, said: Said) -> Iterator[bool]:
     for fact in statement.facts:
         elements = elements_for(statement, fact, kind)
-        yield holds(said, fact.token, elements) or output.beside(fact.token, elements)
+        yield holds(said, fact.token, elements)
     for fact, elements in statement.inner:
         yield holds(said, fact.token, elements)
 

@@ -32,12 +32,12 @@ _TIMED = (*_DATED, "authored", "when", "event")
 """What the names of elements hold that are times: authoredOn, whenHandedOver, Timing.event among them."""
 
 _NUMBERS = ("lotNumber", "serialNumber", "deviceIdentifier", "subscriberId")
-_ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD", "clinical-note": "34109-9"}
-"""FHIR's own codes and the HL7 v3 codes that they are made of."""
-_CODES = frozenset(["code", "valueCode", "class", "confidentiality", "language", "when"])
 _EXTENSION = "extension"
 """Does not count, but where the mapping names one: of the resource itself, or of an element (`communication.extension`,
 the proficiency of a language)."""
+
+_ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD", "clinical-note": "34109-9"}
+"""FHIR's own codes and the HL7 v3 codes that they are made of."""
 
 
 class Output:
@@ -57,11 +57,6 @@ class Output:
         for one in resources:
             if self._is_linked(one):
                 self._take(one)
-
-    def beside(self, token: str, elements: str) -> bool:
-        """Whether a resource of a type that is named with `+` says it: R4 links it to the patient, not to what was done
-        (the specimen of a procedure)."""
-        return any(one.startswith("+") and (one[1:], token) in self.tokens for one in elements.split())
 
     def _is_linked(self, resource: Resource) -> bool:
         if resource["resourceType"] in ("Patient", "Composition"):
@@ -146,7 +141,7 @@ def _of_object(value: dict[str, Any]) -> Iterator[str]:
 def _of_leaf(value: Any, key: str) -> Iterator[str]:
     if isinstance(value, str):
         yield tokens.text(value)
-        if key in _CODES or key.endswith("Code"):
+        if key in ("code", "valueCode", "class", "confidentiality", "language", "when") or key.endswith("Code"):
             yield tokens.code(value)
             if value in _ALIKE:
                 yield tokens.code(_ALIKE[value])

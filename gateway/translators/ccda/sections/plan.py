@@ -11,7 +11,7 @@ from gateway.translators.ccda.encounter import add_encounter, encounter_body, pa
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.observation import value_of
 from gateway.translators.ccda.people import fits, performers, recording, responsible
-from gateway.translators.ccda.registry import entry, instructions, others
+from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.goals import goal
 from gateway.translators.ccda.sections.immunizations import vaccine_of
 from gateway.translators.ccda.statement import (
@@ -95,7 +95,6 @@ def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | N
         "recommendation": [kept(wanted)],
     }
     others([*_preferences(relations)], ctx, _READ)
-    instructions(relations, ctx)
     yield ctx.add("ImmunizationRecommendation", kept(body), activity, code=material.get("code") if material else None)
 
 
@@ -199,5 +198,4 @@ def planned_encounter(node: Node, ctx: Context) -> Reference | None:
     body["location"] = [*places(node, ctx)]
     body["reasonCode"] = reasons(relations, ctx)
     others([*_preferences(relations)], ctx, _READ)
-    instructions(relations, ctx)
     return add_encounter(node, kept(body), ctx)
