@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from .context import Context, Made, Reference
 from .node import STATEMENTS, V3, Element, Node, children, statement_in
@@ -19,6 +18,7 @@ from .values import Value, absent, concept, kept, timed
 
 _AUTHOR = "author"
 _ROLES = {V3 + "author": _AUTHOR, V3 + "performer": "performer", V3 + "informant": "informant"}
+_SECTION = V3 + "section"
 _PARTICIPANT, _BY_TYPE = V3 + "participant", {"VRF": "verifier"}
 _TOLD = frozenset(["Coverage"])
 """The performers of a policy pay for it: that is said of them there."""
@@ -59,38 +59,45 @@ class _Shared:
 def attributions(document: Node, composition: Reference, ctx: Context) -> None:
     """Provenances for the resources of the entries, after all of them are made."""
     whole = document_name(document, composition)
-    own = {made.source for made in ctx.made}
+    around = _Around({made.source for made in ctx.made})
     shared: dict[tuple[_Key, ...], _Shared] = {}
     for made in ctx.made:
         if made.source.tag in STATEMENTS and made.type not in _TOLD:
-            for parts in _grouped(_unsaid(made, own, ctx)):
+            for parts in _grouped(_unsaid(made, around, ctx)):
                 found = shared.setdefault(tuple(part.key for part in parts), _Shared(parts, []))
-                if made.reference not in found.targets:
-                    found.targets.append(made.reference)
+                found.targets.append(made.reference)
     for keys, one in shared.items():
         identity = (ctx.patient_id, "Provenance", whole, *(text for key in keys for text in key))
         ctx.keep("Provenance", {"resourceType": "Provenance", "id": "", **_body(one)}, identity, one.parts[0].source)
 
 
-def _unsaid(made: Made, own: set[Element], ctx: Context) -> list[_Part]:
+def _unsaid(made: Made, around: _Around, ctx: Context) -> list[_Part]:
     """The participations in its statement, and in those that only wrap it, which the resource does not tell itself."""
     found: list[_Part] = []
-    for role, child in _participations(made.source, own):
+    for role, child in (*_within(made.source, around.own), *around(made.source)):
         part = _part(role, Node(child), ctx)
         if part and part not in found and not _is_told(part, made.body):
             found.append(part)
     return found
 
 
-def _participations(source: Element, own: set[Element]) -> Iterator[tuple[str, Element]]:
-    """Of the statement, and of those around it that became no resource of their own."""
-    yield from _within(source, own)
-    outer: Element | None = source.getparent()
-    while outer is not None and outer.tag != V3 + "section" and outer not in own:
-        for child in children(outer):
-            if role := _ROLES.get(child.tag):
-                yield role, child
-        outer = outer.getparent()
+class _Around:
+    """The participations of the statements around one that became no resource of their own (`own` are those that did).
+    What is known of one that holds thousands is not looked for again at each."""
+
+    def __init__(self, own: set[Element]) -> None:
+        self.own = own
+        self._known: dict[Element, list[tuple[str, Element]]] = {}
+
+    def __call__(self, source: Element) -> list[tuple[str, Element]]:
+        outer = source.getparent()
+        if outer is None or outer.tag == _SECTION or outer in self.own:
+            return []
+        found = self._known.get(outer)
+        if found is None:
+            found = [(role, child) for child in children(outer) if (role := _ROLES.get(child.tag))]
+            found = self._known[outer] = [*found, *self(outer)]
+        return found
 
 
 def _within(statement: Element, own: set[Element]) -> Iterator[tuple[str, Element]]:
@@ -114,17 +121,25 @@ def _part(role: str, node: Node, ctx: Context) -> _Part | None:
 
 def _is_told(part: _Part, body: Value) -> bool:
     """Of an author both who and when; of the others who, as they take part when the thing itself is done."""
-    if part.who and not _mentions(body, part.who):
-        return False
     if part.role != _AUTHOR:
-        return part.who is not None
-    return not part.when or any(body.get(name) == part.when.get("occurredDateTime") for name in _WRITTEN)
+        return part.who is not None and _mentions(body, part.who)
+    if part.when and not _is_written(body, part.when.get("occurredDateTime")):
+        return False
+    return part.who is None or _mentions(body, part.who)
 
 
-def _mentions(value: Any, who: Reference) -> bool:
-    if isinstance(value, dict):
-        return value == who or any(_mentions(one, who) for one in value.values())
-    return isinstance(value, list) and any(_mentions(one, who) for one in value)
+def _is_written(body: Value, when: str | None) -> bool:
+    return when in [body.get(name) for name in _WRITTEN]
+
+
+def _mentions(value: Value, who: Reference) -> bool:
+    for one in value.values():
+        if one.__class__ is dict:
+            if one == who or _mentions(one, who):
+                return True
+        elif one.__class__ is list and any(each == who or _mentions(each, who) for each in one if type(each) is dict):
+            return True
+    return False
 
 
 def _grouped(parts: list[_Part]) -> list[list[_Part]]:
