@@ -101,7 +101,7 @@ schemas: $(VENV)/.dev ## make the schema gate's JSON Schemas again
 	@$(PY) tools/make_schemas.py
 
 docs: $(VENV)/.dev ## write the generated pages of docs/reference again
-	@$(PY) tools/make_reference.py
+	@$(PY) -m tools.make_reference
 
 lock: $(VENV)/.dev ## pin every dependency again (UPGRADE=--upgrade takes newer ones); run it with Python 3.11
 	@$(PY) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "make lock needs Python 3.11, the oldest we support")'

@@ -50,8 +50,9 @@ from gateway.routes import (
     subscribers,
 )
 from gateway.routes.context import Context
-from gateway.routes.http import not_found, problem, unexpected
+from gateway.routes.http import problem, unexpected
 from gateway.routes.metriport import account, medical
+from gateway.routes.metriport.errors import not_found
 from gateway.settings import Settings
 from gateway.store import Claim, Store, open_store, secret_key
 from gateway.store.subscribers import Turn

@@ -18,6 +18,7 @@ from gateway.errors import Conflict, GatewayError, NotConformant
 from gateway.fhir import gate, json, references, times
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
+from gateway.fhir.references import Ref
 from gateway.flow import Flow, Received, audits_of
 from gateway.planning import provenance
 from gateway.planning.apply import Applied, apply
@@ -84,13 +85,15 @@ async def take(
 
 @dataclass
 class Look:
-    """One look at their side, and what became of it so far."""
+    """One look at their side, and what became of it so far. `foreseen`: nothing is written, so that what one of them
+    refers to may be as new as it is."""
 
     flow: Flow
     received: Received
     config: Config
     founds: Sequence[Found]
     read_start: datetime
+    foreseen: bool = False
     landed: dict[int, Landed] = field(default_factory=dict)
     worlds: list[World] = field(default_factory=list)
 
@@ -148,6 +151,9 @@ class Look:
         ours = _ours(tx, self.config.name, body, self.urns)
         settled = theirs.settle(body, self.config.remote_system, ours, beside)
         named = references.rewrite(settled.body, {name: ours[name] for name in ours if name not in beside})
+        if self.foreseen:
+            new = {ref.value for ref in _of_theirs(body)} - ours.keys() - beside
+            named = theirs.as_logical(named, self.config.remote_system, new)
         gate.require(named)
         return Settled(named, settled.kept)
 
@@ -161,7 +167,7 @@ async def foresee(flow: Flow, received: Received, config: Config, founds: Sequen
     """What taking them would do, one by one; nothing is written."""
 
     def job(tx: Tx) -> list[Landed]:
-        look = Look(flow, received, config, founds, tx.now)
+        look = Look(flow, received, config, founds, tx.now, foreseen=True)
         return [look.plan(tx, [at])[0][0] for at in range(len(founds))]
 
     return await flow.store.write(job)
@@ -205,17 +211,17 @@ def with_our_references(reader: Reader, connector: str, body: Resource) -> Resou
 
 def _ours(reader: Reader, connector: str, body: Resource, urns: Mapping[str, tuple[str, str]]) -> dict[str, str]:
     """The references to others of theirs that are linked here -> what those are here."""
-    refs = references.collect(body)
-    named = {
-        ref.value: (match[1], match[2])
-        for ref in refs
-        if ref.kind in _LOCAL and (match := _THEIRS.fullmatch(ref.value))
-    }
-    named |= {ref.value: urns[ref.value] for ref in refs if ref.value in urns}
+    named = {ref.value: (match[1], match[2]) for ref in _of_theirs(body) if (match := _THEIRS.fullmatch(ref.value))}
+    named |= {ref.value: urns[ref.value] for ref in references.collect(body) if ref.value in urns}
     if not named:
         return {}
     ours = _linked(reader, connector, set(named.values()))
     return {value: ours[pair] for value, pair in named.items() if pair in ours}
+
+
+def _of_theirs(body: Resource) -> list[Ref]:
+    """What in it names another of theirs."""
+    return [ref for ref in references.collect(body) if ref.kind in _LOCAL and _THEIRS.fullmatch(ref.value)]
 
 
 _LOCAL = ("relative", "unreadable")

@@ -164,7 +164,8 @@ def _presented(body: bytes, head: Head, links: Iterable[LinkRow], directory: Dir
     patient = json.decode(body)
     given = patient.get("identifier", [])
     there = {(one.get("system"), one.get("value")) for one in given}
-    more = [one for one in shown if (one["system"], one["value"]) not in there]
+    told = {(one["system"], one["value"]): one for one in shown}  # two connectors may speak of one system's ids
+    more = [one for pair, one in told.items() if pair not in there]
     return json.encode({**patient, "identifier": [*given, *more]}) if more else body
 
 

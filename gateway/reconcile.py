@@ -23,7 +23,7 @@ from gateway.delivery.peers import Peers
 from gateway.delivery.retry import next_attempt
 from gateway.errors import GatewayError, PartnerRejected
 from gateway.flow import Flow
-from gateway.store import Changes, Claim, Delivery, IncidentRow, Settled, Tx, claim, renew, settle
+from gateway.store import Changes, Claim, Delivery, IncidentRow, Reader, Settled, Tx, claim, due, renew, settle
 
 _WOKEN = 500
 """How many waiting deliveries are made due in one transaction once their system answers again."""
@@ -60,8 +60,9 @@ class Reconciler:
 
     async def claim(self, limit: int) -> Sequence[Claim]:
         """Groups that are due, of connectors that may be called now; so many of each that none takes all hands."""
-        directory = await self.flow.store.query(self.flow.directory)
-        free = {name: self._free(name, config) for name, config in directory.peers.items()}
+        free = await self.flow.store.query(self._free)
+        if not any(most > 0 for most in free.values()):
+            return ()
 
         def job(tx: Tx) -> tuple[list[Claim], set[int]]:
             return self._claimed(tx, limit, free)
@@ -71,8 +72,13 @@ class Reconciler:
         self._probes |= probes
         return claims
 
-    def _free(self, name: str, config: Config) -> int:
-        """How many more patients may be worked on there; none while it is called as often as it allows."""
+    def _free(self, reader: Reader) -> dict[str, int]:
+        """How many more patients may be worked on at each system that anything is due for."""
+        peers = self.flow.directory(reader).peers
+        return {name: self._room(name, peers[name]) for name in due(reader, peers)}
+
+    def _room(self, name: str, config: Config) -> int:
+        """None while it is called as often as it allows."""
         roomy = self.outbound.limits.has_room(name, config.rate_limit)
         return self.pace.at_once - self._at_work[name] if roomy else 0
 
@@ -82,9 +88,9 @@ class Reconciler:
         claims: list[Claim] = []
         probes: set[int] = set()
         directory = self.flow.directory(tx)
-        running = [name for name in directory.peers if name not in directory.still]
-        for name in sorted(running, key=lambda name: -free.get(name, 0)):  # who has least to do comes first
-            most = min(limit - len(claims), free.get(name, 0))
+        running = [name for name in free if name in directory.peers and name not in directory.still]
+        for name in sorted(running, key=lambda name: -free[name]):  # who has least to do comes first
+            most = min(limit - len(claims), free[name])
             most = health.allowance(states.get(name), tx.now, most)
             found = claim(tx, name, lease=lease, limit=most) if most > 0 else []
             claims += found

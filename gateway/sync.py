@@ -25,7 +25,7 @@ from gateway.errors import Conflict, GatewayError
 from gateway.fhir import json, times
 from gateway.findings import Landed, message_body
 from gateway.flow import Flow, Received
-from gateway.registry import contact, runs
+from gateway.registry import runs
 from gateway.registry.runs import Asked, Listed, Report
 from gateway.store import Changes, IncidentRow, NewDelivery, Reader, RunRow, Tx
 
@@ -264,7 +264,7 @@ def after_look(tx: Tx, name: str, error: GatewayError | None, breaker: Breaker) 
     news = incidents.judge(tx, before, sign, breaker, probe=True).news if sign is not None else []
     row = incidents.health_of(tx, name)._replace(last_sync_at=tx.now)
     if error is not None:
-        row = row._replace(last_error=contact.error_text(error, tx.now))
+        row = row._replace(last_error=health.error_text(error, tx.now))
     tx.put_health(row)
     return news
 

@@ -7,7 +7,7 @@ nothing here is linked to what it names, it stays as a logical reference (FHIR R
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.connectors.call import Found
@@ -89,6 +89,16 @@ def settle(body: Resource, system: str, ours: Mapping[str, str], beside: frozens
             del node["reference"]
             kept += 1
     return Settled(fresh, kept)
+
+
+def as_logical(body: Resource, system: str, names: Collection[str]) -> Resource:
+    """With references to these of theirs told by identifier only."""
+    refs = [ref for ref in references.collect(body) if ref.value in names]
+    fresh = copy.deepcopy(body) if refs else body
+    for ref in refs:
+        node = _node(fresh, ref)
+        node["identifier"] = {"system": system, "value": node.pop("reference")}
+    return fresh
 
 
 def _is_marked(body: Resource, ref: Ref, system: str) -> bool:

@@ -1,4 +1,4 @@
-"""Writes docs/reference/settings.md and cli.md from the code (`make docs`); a test compares them."""
+"""Writes the pages of docs/reference that are made of code and data (`make docs`); a test compares them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from gateway.cli import app
 from gateway.errors import GatewayError
 from gateway.settings import Settings
+from tools import ccda_mapping, ccda_pairs
 
 REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _MADE = "<!-- made by `make docs`: change the code, not this page -->\n"
@@ -99,7 +100,13 @@ def _first_line(kind: type[GatewayError]) -> str:
     return str(kind.__doc__).splitlines()[0]
 
 
-PAGES = {"settings.md": settings, "cli.md": cli, "errors.md": errors}
+PAGES = {
+    "settings.md": settings,
+    "cli.md": cli,
+    "errors.md": errors,
+    "ccda-mapping.md": ccda_mapping.page,
+    "ccda-pairs.md": ccda_pairs.page,
+}
 
 
 def main() -> None:

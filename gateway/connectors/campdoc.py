@@ -27,7 +27,7 @@ from gateway.connectors.call import (
 from gateway.connectors.campdoc_wire import BY_IDENTIFIER, Refuse, id_of, member, one, place, rows, systems
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Item, Side, Target
-from gateway.errors import Conflict, InvalidInput, PartnerUnknown
+from gateway.errors import Conflict, InvalidInput, PartnerRejected, PartnerUnknown
 from gateway.fhir.form import ONE_NAME, Form
 from gateway.fhir.record import Coverage
 from gateway.translators.json import campdoc as model
@@ -81,12 +81,12 @@ def read(target: Target, side: Side) -> Read:
 
 
 def push(item: Item, side: Side) -> Push:
-    """Update the profile it knows, create the one it does not under our id."""
+    """Update what differs of the profile it knows, create the one it does not under our id."""
     profile = model.to_profile(item.body)
     if item.remote_id is None:
         made = yield from put_profile(side, item.id, profile)
     else:
-        made = yield from _update(side, item.remote_id, profile)
+        made = yield from _change(side, item, item.remote_id, profile)
     if item.body.get("active") is False:
         made = yield from _deactivate(side, made)
     translated = model.from_answer(made, item.body, systems(side))
@@ -150,6 +150,23 @@ def put_profile(
     return (yield from _update(side, id_of(held), fields, refuse))
 
 
+def _change(
+    side: Side, item: Item, remote_id: str, profile: Mapping[str, Any]
+) -> Generator[Call, Reply, dict[str, Any]]:
+    """A key that nobody gave becomes ours, so that she is found by it; where the camp gave one and nothing else
+    differs, there is nothing to write."""
+    names = model.fields_of(item.due) if item.due else profile.keys()
+    fields = {name: value for name, value in profile.items() if name in names}
+    if item.raw is not None and item.raw.get("identifier") is None:
+        fields["identifier"] = item.id
+    if fields:
+        return (yield from _update(side, remote_id, fields))
+    held = yield from find_profile(side, remote_id, by_identifier=False)
+    if held is None:
+        raise PartnerRejected("they do not hold this profile any more")
+    return held
+
+
 def _created(side: Side, identifier: str, reply: Reply, refuse: Refuse) -> Generator[Call, Reply, dict[str, Any]]:
     if not reply.ok:
         raise refuse("creating a profile", reply)
@@ -194,7 +211,8 @@ def _found(
 
 def _seen(profile: dict[str, Any], side: Side) -> Seen:
     translated = model.from_profile(profile, systems(side))
-    return Seen(id_of(profile), translated.patient, coverage=translated.coverage)
+    key = {"identifier": profile["identifier"]} if "identifier" in profile else None
+    return Seen(id_of(profile), translated.patient, coverage=translated.coverage, raw=key)
 
 
 def _depth(group: Mapping[str, Any]) -> int:

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from gateway import reading
 from gateway.errors import InvalidInput
 from gateway.fhir import json, times
 from gateway.fhir.json import Resource
@@ -40,13 +41,13 @@ class Stay(msgspec.Struct, frozen=True):
 def send(tx: Tx, subscriber: Subscriber, patient_id: str, stage: str, tickets: Tickets) -> str:
     """Queue the webhook; its message id. Raises Missing, and InvalidInput for another stage."""
     if stage not in get_args(Stage):
-        raise InvalidInput(f"Invalid event, on [type]: {', '.join(get_args(Stage))}")
+        raise InvalidInput(f"Invalid event: {', '.join(get_args(Stage))}, on [type]")
     rid = gather.patient_rid(tx, patient_id)
     stay = Stay(stage, tx.now - timedelta(days=2), str(uuid.uuid4()))  # type: ignore[arg-type]
     request_id, text = str(uuid.uuid4()), json.encode(msgspec.to_builtins(stay)).decode()
     put_request(tx, Request(request_id, KIND, subscriber.connector, patient_id, "asked", text, None, tx.now))
     kind = f"patient.{stage}"
-    meta = {"messageId": stay.event, "requestId": request_id, "when": times.to_instant(tx.now), "type": kind}
+    meta = {"messageId": stay.event, "requestId": request_id, "when": times.to_millis(tx.now), "type": kind}
     url = tickets.url(request_id, "adt", tx.now, ADT_LIFE)
     payload = {"url": url, **whom(tx, subscriber.connector, rid, patient_id), **_times(stay, tx.now)}
     body = json.encode({"meta": meta, "payload": payload})
@@ -54,21 +55,21 @@ def send(tx: Tx, subscriber: Subscriber, patient_id: str, stage: str, tickets: T
     return stay.event
 
 
-def content(reader: Reader, row: Request) -> bytes:
-    """A Bundle of type `message` whose first entry is the Encounter."""
-    gather.patient_rid(reader, row.subject or "")
+def content(reader: Reader, directory: reading.Known, row: Request) -> bytes:
+    """A Bundle of type `message` whose first entry is the Encounter, then everything it refers to."""
+    patient = json.raw(reading.read(reader, directory, "Patient", row.subject or "").body)
     stay = msgspec.convert(json.decode(row.asked.encode()), Stay)
     located = [(str(uuid.uuid5(uuid.NAMESPACE_URL, f"{row.request_id}/{name}")), name) for name, _ in _WARDS]
     wards = located if stay.stage != "admit" else located[:1]
     places = [{"resource": {"resourceType": "Location", "id": id_, "name": name}} for id_, name in wards]
-    entries = [{"resource": _encounter(row, stay, wards)}, *places]
-    stamp = times.to_instant(row.at)
-    return json.encode({"resourceType": "Bundle", "type": "message", "timestamp": stamp, "entry": entries})
+    entries = [{"resource": _encounter(row, stay, wards)}, {"resource": patient}, *places]
+    head = {"resourceType": "Bundle", "id": stay.event, "type": "message", "timestamp": times.to_millis(row.at)}
+    return json.encode({**head, "entry": entries})
 
 
 def _encounter(row: Request, stay: Stay, wards: list[tuple[str, str]]) -> Resource:
     over = stay.stage == "discharge"
-    period = {"start": times.to_instant(stay.admitted)} | ({"end": times.to_instant(row.at)} if over else {})
+    period = {"start": times.to_millis(stay.admitted)} | ({"end": times.to_millis(row.at)} if over else {})
     return {
         "resourceType": "Encounter",
         "id": row.request_id,
@@ -82,9 +83,9 @@ def _encounter(row: Request, stay: Stay, wards: list[tuple[str, str]]) -> Resour
 
 
 def _times(stay: Stay, now: datetime) -> Resource:
-    said: Resource = {"whenSourceSent": times.to_instant(now), "admitTimestamp": times.to_instant(stay.admitted)}
+    said: Resource = {"whenSourceSent": times.to_millis(now), "admitTimestamp": times.to_millis(stay.admitted)}
     if stay.stage != "admit":
         [first, second] = [{"name": name, "type": kind} for name, kind in _WARDS]
-        moved = times.to_instant(stay.admitted + timedelta(hours=17))
+        moved = times.to_millis(stay.admitted + timedelta(hours=17))
         said["transfers"] = [{"timestamp": moved, "sourceLocation": first, "destinationLocation": second}]
-    return said | ({"dischargeTimestamp": times.to_instant(now)} if stay.stage == "discharge" else {})
+    return said | ({"dischargeTimestamp": times.to_millis(now)} if stay.stage == "discharge" else {})

@@ -16,7 +16,7 @@ import msgspec
 
 from gateway import reading
 from gateway.errors import InvalidInput, Missing
-from gateway.fhir import json, times
+from gateway.fhir import gate, json, times
 from gateway.fhir.json import Resource
 from gateway.store import Reader, Tx
 from gateway.store.requests import Request, find_request, put_request, requests_of
@@ -55,7 +55,10 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def same(self, other: Asked) -> bool:
         """Whether both ask for the same."""
-        return msgspec.structs.replace(self, event=None) == msgspec.structs.replace(other, event=None)
+        return self._compared() == other._compared()
+
+    def _compared(self) -> Asked:
+        return msgspec.structs.replace(self, event=None, types=tuple(sorted(self.types)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +73,21 @@ class Caller:
 def parse(params: Mapping[str, str], body: Any, scopes: frozenset[str]) -> Asked:
     """`conversionType`, `resources`, `dateFrom`, `dateTo` and the body's `metadata`. Raises InvalidInput naming the
     parameter."""
-    form = _form(params.get("conversionType"))
-    types = tuple(sorted({part.strip() for part in params.get("resources", "").split(",") if part.strip()}))
-    if bad := [one for one in types if not (one.isascii() and one.isalpha() and one[0].isupper())]:
-        raise InvalidInput(f"Invalid resource type, on [resources], item {types.index(bad[0]) + 1}")
+    if body is not None and not isinstance(body, dict):
+        raise InvalidInput("Expected an object, on [body]")
+    form = form_of(params.get("conversionType"))
+    types = tuple(dict.fromkeys(part.strip() for part in params.get("resources", "").split(",") if part.strip()))
+    if bad := [one for one in types if one not in gate.TYPES]:
+        raise InvalidInput(f"Invalid resource type at place {types.index(bad[0]) + 1}, on [resources]")
     date_from, date_to = (_date(params.get(name), name) for name in ("dateFrom", "dateTo"))
     return Asked(form, types, date_from, date_to, metadata(body), tuple(sorted(scopes)))
 
 
-def _form(text: str | None) -> Form | None:
+def form_of(text: str | None) -> Form | None:
+    """A `conversionType`. Raises InvalidInput."""
     if text is None or text in get_args(Form):
         return text  # type: ignore[return-value]
-    raise InvalidInput("Invalid conversion type, on [conversionType]: json, html or pdf")
+    raise InvalidInput("Invalid conversion type: json, html or pdf, on [conversionType]")
 
 
 def _date(text: str | None, name: str) -> str | None:
@@ -91,7 +97,7 @@ def _date(text: str | None, name: str) -> str | None:
     try:
         date.fromisoformat(text + "-01-01"[len(text) - 4 :] if len(text) in (4, 7) else text)
     except ValueError:
-        raise InvalidInput(f"Invalid date, on [{name}]: YYYY-MM-DD") from None
+        raise InvalidInput(f"Invalid date: YYYY-MM-DD, on [{name}]") from None
     return text
 
 
@@ -150,7 +156,7 @@ def newest(reader: Reader, caller: Caller, patient_id: str, form: str) -> Reques
 def described(row: Request, status: str) -> Resource:
     """As Metriport shows a query."""
     asked = _asked(row)
-    said: Resource = {"requestId": row.request_id, "status": status, "startedAt": times.to_instant(row.at)}
+    said: Resource = {"requestId": row.request_id, "status": status, "startedAt": times.to_millis(row.at)}
     said |= {"dateFrom": asked.date_from} if asked.date_from else {}
     said |= {"dateTo": asked.date_to} if asked.date_to else {}
     said |= {"resources": list(asked.types)} if asked.types else {}
@@ -204,7 +210,7 @@ def _message(tx: Tx, caller: Caller, row: Request, asked: Asked, rid: int, ticke
     meta: Resource = {
         "messageId": asked.event,
         "requestId": row.request_id,
-        "when": times.to_instant(tx.now),
+        "when": times.to_millis(tx.now),
         "type": _TYPE,
     }
     meta |= {"data": asked.metadata} if asked.metadata else {}

@@ -103,7 +103,7 @@ def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker, *, probe:
         return _up(row, now, probe=probe)
     if sign.kind == "down" and not probe and row.open_until is not None and row.open_until > now:
         return row
-    noted = row._replace(last_error=_told(sign.error, now))
+    noted = row._replace(last_error=error_text(sign.error, now))
     if sign.kind == "login":
         return _moved(noted, NEEDS_REAUTH, now)._replace(open_until=now + timedelta(seconds=breaker.longest))
     failures = row.failures + 1
@@ -135,7 +135,8 @@ def _moved(row: HealthRow, state: str, now: datetime) -> HealthRow:
     return row if row.state == state else row._replace(state=state, since=now)
 
 
-def _told(error: GatewayError | None, now: datetime) -> str:
-    """`lastError` of HMS-API's status; messages of ours never hold payload text."""
-    code, message = (type(error).__name__, error.message) if error else ("Error", "")
-    return json.encode({"code": code, "message": message, "at": now.isoformat()}).decode()
+def error_text(error: GatewayError | None, now: datetime) -> str:
+    """`lastError` of HMS-API's status: a stable code, the message and the time; messages of ours never hold payload
+    text."""
+    code, message = (error.code, error.message) if error else (GatewayError.code, "")
+    return json.encode({"code": code, "message": message, "at": now}).decode()

@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol, TypeVar
 from urllib.parse import urlencode
 
@@ -62,14 +63,19 @@ class Peer:
 
     def url(self, path: str) -> httpx.URL:
         """The address of a call: below the endpoint, or an absolute one as it is."""
-        return httpx.URL(path if path.startswith(("http://", "https://")) else self.endpoint + path)
+        return _parsed(path if path.startswith(("http://", "https://")) else self.endpoint + path)
 
     def is_own(self, path: str) -> bool:
         """Whether credentials may be sent there: the endpoint's own origin (RFC 6454)."""
         if not path.startswith(("http://", "https://")):
             return True
-        url, own = httpx.URL(path), httpx.URL(self.endpoint)
+        url, own = _parsed(path), _parsed(self.endpoint)
         return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
+
+
+@lru_cache(maxsize=256)  # writes go to the same few addresses
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
 
 
 class Outbound:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from gateway.fhir.json import Resource
@@ -31,8 +32,14 @@ class Field:
         """Whether the slot can fill this field: the same element, for a telecom the same system."""
         if slot in self.apart:
             return False
-        stem = self.slot.split(",")[0].rstrip("]") if self.slot.startswith("telecom[") else f"{element_of(self.slot)}["
+        stem = _stem(self.slot)
         return slot.startswith(stem) and (stem.endswith("[") or slot[len(stem)] in ",]")
+
+
+@lru_cache(maxsize=64)
+def _stem(slot: str) -> str:
+    """What the slots begin with that can fill the field of this one."""
+    return slot.split(",")[0].rstrip("]") if slot.startswith("telecom[") else f"{element_of(slot)}["
 
 
 ONE_NAME: Final = Field("name[-]", ("name[official]", "name[usual]"))
@@ -85,13 +92,13 @@ class Form:
 FULL: Final = Form()
 
 
-def render(resource: Resource, form: Form, record: Record) -> dict[str, Value]:
+def render(resource: Resource, form: Form, record: Record, *, slots: Slots | None = None) -> dict[str, Value]:
     """The slots that this form can carry and the values that it should hold; None = what they show has to go.
 
-    A single-valued field appears once, under the slot that fills it.
+    A single-valued field appears once, under the slot that fills it. `slots`: the resource's own, where they are known.
     """
-    slots = split(resource)
-    rendered = {slot: None for slot, shown in record.shown.items() if shown.value is not None}
+    slots = split(resource) if slots is None else slots
+    rendered: dict[str, Value] = {slot: None for slot, shown in record.shown.items() if shown.value is not None}
     rendered.update(slots)
     for single in form.fields:
         filled_by = choose(single, slots, record) or record.bound.get(single.slot, single.slot)

@@ -10,6 +10,7 @@ A slot's value is the element as it stands in the resource. Only where something
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from gateway.fhir.json import Resource
@@ -76,6 +77,7 @@ def join(type_: str, slots: Slots) -> Resource:
     return resource
 
 
+@lru_cache(maxsize=1024)  # few slots come again and again
 def order(slot: str) -> tuple[int, int, str]:
     """Sort key of a slot in its resource: element, then official before usual before the rest, unlabelled last."""
     element = element_of(slot)

@@ -16,6 +16,8 @@ _FORM = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,18}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?", re.ASCII
 )
 _LAST = datetime.max.replace(tzinfo=UTC)
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WHAT = "not a date or time: YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with Z or an offset"
 
 
@@ -93,3 +95,14 @@ def to_instant(at: datetime) -> str:
 def from_instant(text: str) -> datetime:
     """The moment a FHIR instant or full dateTime begins. Raises InvalidInput."""
     return parse(text).start
+
+
+def to_millis(at: datetime) -> str:
+    """An aware datetime in UTC with three digits, as JavaScript's clients write it and expect it."""
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def http_date(at: datetime) -> str:
+    """A moment in UTC as HTTP writes it (RFC 9110 §5.6.7), in no locale's words."""
+    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
+    return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} GMT"

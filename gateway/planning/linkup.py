@@ -11,7 +11,7 @@ from gateway.fhir.condition import Condition
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.references import Ref
-from gateway.planning.resolve import Meant, check_reference, find_conditions
+from gateway.planning.resolve import Meant, check_reference, look_up
 from gateway.planning.world import World
 
 
@@ -34,11 +34,15 @@ class LinkUp:
     def run(self) -> list[Resource | None]:
         """The resources of the items, rewritten, in their order. Raises InvalidInput for references to nothing."""
         mappings = [self._inside(at) for at in range(len(self._meant))]
-        self._look_up(
-            [ref for at, mapping in enumerate(mappings) for ref in self._refs[at] if ref.value not in mapping]
+        others = [
+            ref for refs, mapping in zip(self._refs, mappings, strict=True) for ref in refs if ref.value not in mapping
+        ]
+        if others:
+            self._look_up(others)
+            self._look_up_conditions()
+        issues = (
+            [issue for at, mapping in enumerate(mappings) for issue in self._dangling(at, mapping)] if others else ()
         )
-        self._look_up_conditions()
-        issues = [issue for at, mapping in enumerate(mappings) for issue in self._dangling(at, mapping)]
         if issues:
             raise InvalidInput(issues[0].diagnostics, expression=issues[0].expression, issues=issues)
         return [self._rewritten(at, mapping) for at, mapping in enumerate(mappings)]
@@ -87,7 +91,7 @@ class LinkUp:
                     asked[self._condition(*query, at, ref)] = (ref.value, self._where(at, ref))
         if not asked:
             return
-        found = find_conditions(self._world, asked)
+        found = look_up(self._world, list(asked), (), ()).conditions
         rids = {condition: check_reference(found[condition], where) for condition, (_, where) in asked.items()}
         for rid, head in self._world.tx.heads_by_rid(rids.values()).items():
             values = [asked[condition][0] for condition, one in rids.items() if one == rid]

@@ -41,7 +41,7 @@ def compare(record: Record, content: Resource, config: Config, ours: str) -> Com
     slots = split(content)
     bound = form.bind(record, slots, used)
     own_id = f"identifier[{ours}]"
-    wanted = {**form.render(content, used, bound), own_id: slots[own_id]}
+    wanted = {**form.render(content, used, bound, slots=slots), own_id: slots[own_id]}
     return Comparison(bound, wanted, deliver.diff(bound, wanted))
 
 

@@ -211,21 +211,18 @@ def _index_keys(world: World, state: State, body: Resource, linked: set[tuple[st
     gone = old_keys - keys - set(as_keys(world, linked))
     world.changes.keys_removed += [Key("Patient", "key", *pair, state.rid) for pair in sorted(gone)]
     world.changes.keys_removed += [Key("Patient", "seen", *pair, state.rid) for pair in sorted(old_seen - seen)]
-    _claim(world, state, "key", keys)
-    _claim(world, state, "seen", seen)
+    _claim(world, state, {("key", *pair) for pair in keys} | {("seen", *pair) for pair in seen})
 
 
-def _claim(world: World, state: State, kind: str, pairs: set[tuple[str, str]]) -> None:
+def _claim(world: World, state: State, wanted: set[tuple[str, str, str]]) -> None:
     """Take the unique rows that nobody has. A `seen` row makes two posts of one unlisted identifier meet: whoever
     comes second sees it, and joins only if name and birth date agree."""
-    if not pairs:
-        return
-    taken = world.tx.keys("Patient", kind, pairs)
-    mine = [Key("Patient", kind, *pair, state.rid) for pair in sorted(pairs - taken.keys())]
-    for key in world.changes.keys_added:
-        if kind == "key" and key[:4] in {one[:4] for one in mine} and key.rid != state.rid:
-            raise InvalidInput("two Patients of one message carry the same identifier; nothing was written")
-    world.changes.keys_added += [one for one in mine if one[:4] not in {key[:4] for key in world.changes.keys_added}]
+    taken = world.tx.holders([("Patient", *name) for name in wanted])
+    mine = {("Patient", *name) for name in wanted} - taken.keys()
+    queued = {key[:4]: key.rid for key in world.changes.keys_added if key[:4] in mine}
+    if any(name[1] == "key" and rid != state.rid for name, rid in queued.items()):
+        raise InvalidInput("two Patients of one message carry the same identifier; nothing was written")
+    world.changes.keys_added += [Key(*name, state.rid) for name in sorted(mine - queued.keys())]
 
 
 def _link_ids(world: World, state: State) -> list[tuple[str, str]]:
@@ -239,16 +236,17 @@ def link(world: World, state: State, connector: str, remote_id: str, reason: obj
     """Queue the link of a record to its Patient; the remote id finds it from now on, if that system's ids are known."""
     text = json.encode(reason).decode()
     row = LinkRow(world.tx.new_id(), connector, "Patient", remote_id, state.rid, text, world.now)
+    known = set(_link_ids(world, state))
     world.changes.links.append(row)
     state.links.append(row)
     system = world.directory.id_system(connector)
-    if system is not None and remote_id != state.id:
+    if system is not None and remote_id != state.id and (system, remote_id) not in known:
         _claim_remote(world, state, system, remote_id)
 
 
 def _claim_remote(world: World, state: State, system: str, remote_id: str) -> None:
     """A linked remote id finds its Patient from now on, as an identifier of that system's ids."""
-    _claim(world, state, "key", set(as_keys(world, [(system, remote_id)])))
+    _claim(world, state, {("key", *key) for key in as_keys(world, [(system, remote_id)])})
     if (system, remote_id) not in search.identifiers_of(state.body):
         world.changes.identifiers_added.append(Identifier("Patient", system, remote_id, state.rid))
 

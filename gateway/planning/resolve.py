@@ -18,8 +18,10 @@ from gateway.identity.keys import Key, key_identifiers, normal_system, other_ide
 from gateway.identity.resolve import Ambiguous, Candidate, Held, Matched, Via, decide
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, State, World
+from gateway.store import Mark, Name
 
 Pair = tuple[str, str]
+_KEY = ("Patient", "key")
 
 
 class Meant(NamedTuple):
@@ -31,6 +33,15 @@ class Meant(NamedTuple):
     reason: Json
 
 
+class Found(NamedTuple):
+    """Who is named by what a message says: the resources of each condition, whoever holds a unique row (type, kind,
+    system, value), and all that the search index has (type, system, value)."""
+
+    conditions: dict[Condition, set[int]]
+    holders: dict[Name, int]
+    marked: dict[Mark, set[int]]
+
+
 class Resolver:
     """Looks everything up for all items at once, then decides one by one."""
 
@@ -38,9 +49,14 @@ class Resolver:
         self._world = world
         self._speaker = speaker
         self._heads = self._find_heads(items)
-        self._conditions = find_conditions(world, [item.condition for item in items if item.condition])
         self._remote = self._find_remote(items)
-        self._candidates = {item.path: self._named(item) for item in items if _identified(item)}
+        people = [item for item in items if _identified(item)]
+        self._keys = {item.path: self._keys_of(item) for item in people}
+        self._others = {item.path: other_identifiers(item.resource or {}, world.directory.keys) for item in people}
+        names = [(*_KEY, *key) for keys in self._keys.values() for key in keys]
+        marks = [("Patient", *other) for others in self._others.values() for other in others]
+        self._found = look_up(world, [item.condition for item in items if item.condition], names, marks)
+        self._candidates = {item.path: self._named(item) for item in people}
         world.load(self._everything())
 
     def resolve(self, item: Item) -> Meant:
@@ -68,23 +84,25 @@ class Resolver:
 
     def _named(self, item: Item) -> dict[int, list[Via]]:
         """Everybody whom the item's record, condition and identifiers name."""
-        assert item.resource is not None
         found: dict[int, list[Via]] = defaultdict(list)
         for rid in self._by_record(item):
             found[rid].append(Via("record", self._speaker.connector, item.remote_id or ""))
         for rid in self._by_condition(item):
             assert item.condition is not None
             found[rid].append(Via("condition", *item.condition.row))
-        keys = [*key_identifiers(item.resource, self._world.directory.keys), *self._own_id(item)]
-        for (system, value), rid in self._world.tx.keys("Patient", "key", keys).items() if keys else ():
-            found[rid].append(Via("key", system, value))
+        keys = dict.fromkeys(self._keys[item.path])
+        for key in keys:
+            if (holder := self._found.holders.get((*_KEY, *key))) is not None:
+                found[holder].append(Via("key", *key))
         for rid in self._ours(keys):
             found[rid].append(Via("key", self._world.directory.keys.ours))
-        others = other_identifiers(item.resource, self._world.directory.keys)
-        for (named, value), rids in self._world.tx.identified("Patient", others).items() if others else ():
-            for rid in rids:
-                found[rid].append(Via("unlisted", named or "", value))
+        for system, value in self._others[item.path]:
+            for rid in self._found.marked["Patient", system, value]:
+                found[rid].append(Via("unlisted", system, value))
         return dict(found)
+
+    def _keys_of(self, item: Item) -> list[Key]:
+        return [*key_identifiers(item.resource or {}, self._world.directory.keys), *self._own_id(item)]
 
     def _own_id(self, item: Item) -> list[Key]:
         """The source's own id of the patient, which others may have told us before it did."""
@@ -102,11 +120,11 @@ class Resolver:
 
     def _everything(self) -> list[int]:
         named = [rid for candidates in self._candidates.values() for rid in candidates]
-        conditions = [rid for rids in self._conditions.values() for rid in rids]
+        conditions = [rid for rids in self._found.conditions.values() for rid in rids]
         return [*self._heads.values(), *conditions, *self._remote.values(), *named]
 
     def _by_condition(self, item: Item) -> set[int]:
-        return self._conditions.get(item.condition, set()) if item.condition else set()
+        return self._found.conditions[item.condition] if item.condition else set()
 
     def _by_record(self, item: Item) -> set[int]:
         rid = self._remote.get((item.type, item.remote_id)) if item.remote_id is not None else None
@@ -187,21 +205,20 @@ class Resolver:
         return AmbiguousMatch(f"several resources fit: {names}; nothing was written", expression=item.path)
 
 
-def find_conditions(world: World, conditions: Iterable[Condition]) -> dict[Condition, set[int]]:
-    """The live resources that each condition names: by its own unique row, or by the search index."""
-    found: dict[Condition, set[int]] = {condition: set() for condition in conditions}
-    by_type: dict[str, list[Condition]] = defaultdict(list)
-    for condition in found:
-        by_type[condition.type].append(condition)
-    for type_, wanted in by_type.items():
-        rows = world.tx.keys(type_, "condition", [condition.row for condition in wanted])
-        indexed = world.tx.identified(type_, [(condition.system, condition.value) for condition in wanted])
-        for condition in wanted:
-            found[condition] |= indexed[condition.system, condition.value]
-            if (holder := rows.get(condition.row)) is not None:
-                found[condition].add(holder)
+def look_up(world: World, conditions: Sequence[Condition], names: Sequence[Name], marks: Sequence[Mark]) -> Found:
+    """Everything that a message names, by one question to the unique rows and one to the search index.
+
+    A condition names live resources: by its own unique row, or by the index.
+    """
+    rows = {condition: (condition.type, "condition", *condition.row) for condition in conditions}
+    holders = world.tx.holders([*rows.values(), *names])
+    marked = world.tx.marked([*rows, *marks])
+    found = {condition: {*marked[condition]} for condition in rows}
+    for condition, row in rows.items():
+        if (holder := holders.get(row)) is not None:
+            found[condition].add(holder)
     _add_ours(world, found)
-    return found
+    return Found(found, holders, marked)
 
 
 def _add_ours(world: World, found: dict[Condition, set[int]]) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Protocol, TypeVar
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import WEBHOOK_SECRET, Config
 from gateway.connectors.protocol import Hook, Probing, Registering
+from gateway.delivery.health import error_text
 from gateway.delivery.http import Login
 from gateway.errors import GatewayError, PartnerLoginExpired, PartnerUnavailable
-from gateway.fhir import json
 from gateway.store import HealthRow
 
 T = TypeVar("T")
@@ -64,11 +64,6 @@ class Greeting:
         if self.error is not None:
             return row._replace(failures=row.failures + 1, last_error=error_text(self.error, now))
         return row._replace(failures=0, open_until=None, last_success_at=now, last_error=None)
-
-
-def error_text(error: GatewayError, now: datetime) -> str:
-    """As `lastError` is told: code, message and time."""
-    return json.encode({"code": error.code, "message": error.message, "at": now}).decode()
 
 
 async def greet(

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from gateway import reading
 from gateway.auth import Principal
 from gateway.errors import InvalidInput, Missing, NotAllowed, NotConformant, NotPermitted
-from gateway.fhir import bundle, condition, gate, json, search
+from gateway.fhir import bundle, condition, gate, json, search, times
 from gateway.fhir.bundle import Entry
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
@@ -20,7 +20,7 @@ from gateway.planning.world import Action, Item
 from gateway.reading import Read
 from gateway.routes.capability import statement
 from gateway.routes.context import Context, context_of
-from gateway.routes.http import fhir_json, http_date, media_type, read_body, read_json, require_json_answer
+from gateway.routes.http import fhir_json, media_type, read_body, read_json, require_json_answer
 
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d"}
 _FORM, _LARGEST_FORM = "application/x-www-form-urlencoded", 1_000_000
@@ -40,7 +40,7 @@ async def post_bundle(request: Request) -> Response:
     received = context.received(request, principal, "fhir-bundle", raw)
     full = "return=representation" in request.headers.get("prefer", "")
     async with context.flow.accepted(received):
-        entries = [_permitted(principal, entry) for entry in context.flow.entries(_object(body))]
+        entries = [_permitted(principal, entry) for entry in context.flow.entries(_object(body), raw)]
         kind = context.flow.transaction if body["type"] == "transaction" else context.flow.batch
         outcome = await kind(received, entries, full=full)
     return _answer(outcome)
@@ -253,7 +253,7 @@ def _answer(outcome: Outcome) -> Response:
 
 
 def _read_answer(request: Request, found: Read) -> Response:
-    headers = {"ETag": bundle.etag(found.number), "Last-Modified": http_date(found.at)}
+    headers = {"ETag": bundle.etag(found.number), "Last-Modified": times.http_date(found.at)}
     if _is_known(request, found):
         return Response(status_code=304, headers=headers)
     return fhir_json(found.body, 200, headers)

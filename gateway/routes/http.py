@@ -9,7 +9,6 @@ import codecs
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from email.message import Message
 from functools import lru_cache
 
@@ -32,8 +31,6 @@ from gateway.fhir.issue import Issue, outcome
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")
 _ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._\-]+)[\"']")
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
 
 
@@ -143,12 +140,6 @@ class _FhirResponse(Response):
             self.raw_headers.append((b"content-length", str(len(body)).encode()))
 
 
-def http_date(at: datetime) -> str:
-    """A moment as HTTP writes it (RFC 9110 §5.6.7), in no locale's words."""
-    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
-    return f"{day}, {at.day:02} {month} {at.year:04} {at.hour:02}:{at.minute:02}:{at.second:02} GMT"
-
-
 def plain_json(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A plain JSON answer."""
     return Response(json.encode(value), status, dict(headers or {}), media_type="application/json")
@@ -195,7 +186,9 @@ def not_found(request: Request, error: Exception) -> Response:
     """What the framework itself refuses (no such route or method), in the same forms."""
     assert isinstance(error, HTTPException)
     kind = NotAllowed if error.status_code == 405 else Missing
-    return problem(request, kind(f"nothing answers {request.method} at this path"))
+    refusal = problem(request, kind(f"nothing answers {request.method} at this path"))
+    refusal.headers.update(error.headers or {})  # which methods do (RFC 9110 §15.5.6)
+    return refusal
 
 
 def unexpected(request: Request, _error: Exception) -> Response:

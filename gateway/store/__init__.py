@@ -1,9 +1,10 @@
 """The store: resources, records, deliveries and messages on SQLite or PostgreSQL; the only package with SQL."""
 
-from .claims import Claim, Settled, claim, renew, settle
+from .claims import Claim, Settled, claim, due, renew, settle
 from .opening import open_store, secret_key
 from .reader import Reader
 from .repeats import RepeatRow
+from .resources import Mark, Name
 from .rows import (
     AuditRow,
     Backlog,
@@ -51,8 +52,10 @@ __all__ = [
     "IncidentRow",
     "Key",
     "LinkRow",
+    "Mark",
     "MessageRow",
     "MessageUpdate",
+    "Name",
     "NewDelivery",
     "NewHead",
     "NewVersion",
@@ -67,6 +70,7 @@ __all__ = [
     "Vault",
     "Version",
     "claim",
+    "due",
     "load_or_create_key",
     "open_store",
     "renew",

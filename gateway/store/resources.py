@@ -15,6 +15,12 @@ from .sql import Flavour, Row
 
 Pair = tuple[str, str]
 
+Name = tuple[str, str, str, str]
+"""(type, kind, system, value) of a unique row."""
+
+Mark = tuple[str, str | None, str]
+"""(type, system, value) in the search index; system None = whatever the system."""
+
 HEAD = tuple(resource.c)
 HIT = (
     *HEAD,
@@ -91,7 +97,13 @@ def _keys(flavour: Flavour) -> Select[Any]:
         identity_key.c.system == given.c.system,
         identity_key.c.value == given.c.value,
     )
-    found = (identity_key.c.system, identity_key.c.value, identity_key.c.rid)
+    found = (
+        identity_key.c.type,
+        identity_key.c.kind,
+        identity_key.c.system,
+        identity_key.c.value,
+        identity_key.c.rid,
+    )
     return select(*found).select_from(given.join(identity_key, same))
 
 
@@ -104,7 +116,7 @@ def _identified(flavour: Flavour) -> Select[Any]:
     )
     live = and_(resource.c.rid == identifier.c.rid, resource.c.deleted.is_(False))
     joined = given.join(identifier, same).join(resource, live)
-    return select(given.c.system, given.c.value, identifier.c.rid).select_from(joined)
+    return select(given.c.type, given.c.system, given.c.value, identifier.c.rid).select_from(joined)
 
 
 def _feed(_: Flavour) -> Select[Any]:
@@ -154,16 +166,26 @@ class Resources(Source):
 
     def keys(self, kind: str, of: str, pairs: Iterable[Pair]) -> dict[Pair, int]:
         """The rid that holds each (system, value); `of`: 'key' or 'condition'."""
-        wanted = [(kind, of, system, value) for system, value in pairs]
+        held = self.holders([(kind, of, system, value) for system, value in pairs])
+        return {name[2:]: rid for name, rid in held.items()}
+
+    def holders(self, names: Iterable[Name]) -> dict[Name, int]:
+        """The same for several types and kinds at once."""
+        wanted = list(names)
         rows = self.ask(_keys, {"keys": wanted}) if wanted else []
-        return {(system, value): rid for system, value, rid in rows}
+        return {row[:4]: row[4] for row in rows}
 
     def identified(self, kind: str, pairs: Iterable[tuple[str | None, str]]) -> dict[tuple[str | None, str], set[int]]:
         """The live resources with each (system, value); system None = whatever the system, '' = without one."""
-        found: dict[tuple[str | None, str], set[int]] = {pair: set() for pair in pairs}
-        wanted = [(kind, system, value) for system, value in found]
-        for system, value, rid in self.ask(_identified, {"identifiers": wanted}) if wanted else ():
-            found[system, value].add(rid)
+        marked = self.marked([(kind, system, value) for system, value in pairs])
+        return {mark[1:]: rids for mark, rids in marked.items()}
+
+    def marked(self, marks: Iterable[Mark]) -> dict[Mark, set[int]]:
+        """The same for several types at once."""
+        found: dict[Mark, set[int]] = {mark: set() for mark in marks}
+        rows = self.ask(_identified, {"identifiers": list(found)}) if found else ()
+        for kind, system, value, rid in rows:
+            found[kind, system, value].add(rid)
         return found
 
     def feed(self, after: int, *, limit: int) -> list[FeedEntry]:

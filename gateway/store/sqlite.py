@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -189,17 +190,16 @@ def _refuse(error: Exception) -> NoReturn:
 
 
 @lru_cache(maxsize=256)
-def _places(mutation: Mutation, kind: type) -> tuple[int, ...]:
-    return tuple(place for place, column in enumerate(mutation.columns) if column.python_type is kind)
+def _columns(mutation: Mutation, kind: type) -> tuple[Callable[[Row], Any], ...]:
+    return tuple(itemgetter(place) for place, column in enumerate(mutation.columns) if column.python_type is kind)
 
 
 def _refuse_nul(step: Step) -> None:
     """SQLite would take it, PostgreSQL cannot: the same on both."""
-    places = _places(step.mutation, str)
-    if "\0" in "".join([row[place] or "" for row in step.rows for place in places]):
-        raise InvalidInput("a text holds the character U+0000, which cannot be stored")
+    for column in _columns(step.mutation, str):
+        if "\0" in "".join(filter(None, map(column, step.rows))):
+            raise InvalidInput("a text holds the character U+0000, which cannot be stored")
 
 
 def _bytes(step: Step) -> int:
-    places = _places(step.mutation, bytes)
-    return sum([len(row[place] or b"") for row in step.rows for place in places])
+    return sum(sum(map(len, filter(None, map(column, step.rows)))) for column in _columns(step.mutation, bytes))

@@ -16,13 +16,14 @@ from gateway.store.subscribers import (
     Subscriber,
     last_tried,
     put_subscriber,
-    remove_subscriber,
     states,
     subscribers,
     tell,
     tell_again,
 )
 from gateway.telling import keys, wish
+
+_NOWHERE = wish.Wish("", types=(), form="metriport")
 
 
 def name_of(connector: str) -> str:
@@ -39,31 +40,46 @@ def show(reader: Reader, connector: str) -> Resource:
     known = find(reader, connector)
     if known is None:
         return {"id": connector, "webhookUrl": "", "webhookKey": ""}
-    signing = keys.find(reader.secrets(connector), known)
     url = wish.load(known.config).url
+    signing = keys.find(reader.secrets(connector), known) if url else None
     return {"id": connector, "webhookUrl": url, "webhookKey": signing.current if signing else ""}
+
+
+def get(tx: Tx, connector: str) -> Subscriber:
+    """Its subscriber, made without a URL where it set none: what it asks for is kept as failed until it does."""
+    return find(tx, connector) or put_subscriber(tx, None, name_of(connector), connector, wish.dump(_NOWHERE))
 
 
 def put(tx: Tx, config: Config, url: Any) -> Resource:
     """Set the URL, and send a ping there; an empty one ends the webhooks, and the next one gets a new key."""
-    if not isinstance(url, str):
-        raise InvalidInput("webhookUrl is required, on [webhookUrl]")
     known = find(tx, config.name)
-    if not url:
-        if known is not None:
-            remove_subscriber(tx, known)
+    wanted = _wanted(config, url)
+    if not wanted.url and known is None:
         return show(tx, config.name)
-    wanted = wish.parse({"url": url, "types": [], "form": "metriport", "allow_networks": list(config.allow_networks)})
     made = put_subscriber(tx, known, name_of(config.name), config.name, wish.dump(wanted))
-    if known is None:
-        keys.put(tx, made, keys.Keys(secrets.token_urlsafe(32)))
-    _ping(tx, made)
+    if wanted.url:
+        if known is None or not wish.load(known.config).url:
+            keys.put(tx, made, keys.Keys(secrets.token_urlsafe(32)))
+        _ping(tx, made)
     return show(tx, config.name)
+
+
+def _wanted(config: Config, url: Any) -> wish.Wish:
+    """Raises InvalidInput naming the parameter as Metriport does."""
+    if not isinstance(url, str):
+        raise InvalidInput("Required, on [webhookUrl]")
+    if not url:
+        return _NOWHERE
+    asked = {"url": url, "types": [], "form": "metriport", "allow_networks": list(config.allow_networks)}
+    try:
+        return wish.parse(asked)
+    except InvalidInput:
+        raise InvalidInput("Invalid url: http or https, without user and fragment, on [webhookUrl]") from None
 
 
 def _ping(tx: Tx, known: Subscriber) -> None:
     message_id = str(uuid.uuid4())
-    meta = {"messageId": message_id, "when": times.to_instant(tx.now), "type": "ping"}
+    meta = {"messageId": message_id, "when": times.to_millis(tx.now), "type": "ping"}
     body = json.encode({"ping": secrets.token_urlsafe(16), "meta": meta})
     tell(tx, known, [NewOutgoing(message_id, "ping", body)])
 

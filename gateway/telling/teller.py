@@ -41,6 +41,10 @@ EACH = 50
 
 TIMEOUT = 15.0
 METRIPORT_TIMEOUT = 5.0
+PING_TIMEOUT = 2.0
+"""Metriport, "Webhooks"."""
+
+_NOWHERE = "there is no webhook URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +81,17 @@ class Teller:
     async def reconcile(self, turn: Turn) -> Sent:
         """Send one after the other, no later one before an earlier one has arrived."""
         wanted = wish.load(turn.subscriber.config)
+        if not wanted.url:
+            now = datetime.now(UTC)
+            return Sent(tuple(self._judged(wanted, one, None, _NOWHERE, None, now) for one in turn.events))
         kept = await self.store.query(lambda reader: reader.secrets(turn.subscriber.connector))
         signing = keys.find(kept, turn.subscriber)
         if signing is None:
             return Sent((), stop=True)
-        peer = _peer(turn.subscriber, wanted)
         told: list[Told] = []
         until = asyncio.get_running_loop().time() + self.lease / 2
         for event in turn.events:
-            one = await self._send(wanted, peer, signing, event)
+            one = await self._send(turn.subscriber, wanted, signing, event)
             told.append(one)
             if wanted.form == "standard" and one.state != "done":
                 return Sent(tuple(told), stop=one.state == "exhausted")
@@ -102,12 +108,13 @@ class Teller:
         told = [self._judged(Wish(""), turn.events[0], None, what, None, datetime.now(UTC))] if error else []
         await self.store.write(lambda tx: settle(tx, turn, told, stop=any(one.state == "exhausted" for one in told)))
 
-    async def _send(self, wanted: Wish, peer: Peer, signing: keys.Keys, event: Outgoing) -> Told:
+    async def _send(self, to: Subscriber, wanted: Wish, signing: keys.Keys, event: Outgoing) -> Told:
         now = datetime.now(UTC)
         headers = {"content-type": "application/json", **_signed(wanted, signing, event, now)}
         status, error, wait = None, None, None
         try:
-            reply = await self.outbound.send(Call("POST", "", content=event.body, headers=headers), peer)
+            call = Call("POST", "", content=event.body, headers=headers)
+            reply = await self.outbound.send(call, _peer(to, wanted, event))
             status = reply.status
             error = _wrong(event, reply)
         except GatewayError as failed:
@@ -157,8 +164,9 @@ def _spread(tx: Tx) -> bool:
     return more
 
 
-def _peer(subscriber: Subscriber, wanted: Wish) -> Peer:
-    timeout = METRIPORT_TIMEOUT if wanted.form == "metriport" else TIMEOUT
+def _peer(subscriber: Subscriber, wanted: Wish, event: Outgoing) -> Peer:
+    ours = PING_TIMEOUT if event.type == "ping" else METRIPORT_TIMEOUT
+    timeout = ours if wanted.form == "metriport" else TIMEOUT
     return Peer(
         subscriber.name, wanted.url, {}, guard.networks(wanted.allow_networks), timeout, largest_answer=1_000_000
     )

@@ -1,22 +1,20 @@
-"""The example pairs of HL7 C-CDA on FHIR, scored field by field; needs the reference corpora.
+"""The example pairs of HL7 C-CDA on FHIR, field by field: what we give equally, and why each other field differs.
 
-`pytest -rP tests/conformance/test_ccda_pairs.py` prints the misses.
+Needs the reference corpora. `pytest -rP tests/conformance/test_ccda_pairs.py` prints what differs.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.conformance.ccda_pairs import EXCUSED, Resource, Score, pairs, repeated, scored, whole_document, wrap
+from tests.conformance.ccda_pairs import Resource, Score, excused, pairs, whole_document, wrap
 from tests.conformance.ccda_pairs import score as score_pair
 from tests.conftest import SHARED
+from tools import ccda_pairs
 
 FOLDER = SHARED / "ccda" / "pairs"
-FRAGMENTS = list(pairs(FOLDER)) if FOLDER.is_dir() else []
-WHOLE = list(whole_document(FOLDER)) if FOLDER.is_dir() else []
-
-FLOOR = 0.97
-ALL_FLOOR = 0.99
+PAIRS = [*pairs(FOLDER), *whole_document(FOLDER)] if FOLDER.is_dir() else []
+needs_pairs = pytest.mark.skipif(not PAIRS, reason="the pairs are not here: set GATEWAY_SHARED")
 
 
 def name_of(value: object) -> str:
@@ -24,19 +22,40 @@ def name_of(value: object) -> str:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(("name", "document", "expected"), FRAGMENTS + WHOLE, ids=name_of)
-def test_pair(name: str, document: bytes, expected: Resource) -> None:
+@pytest.mark.parametrize(("name", "document", "expected"), PAIRS, ids=name_of)
+def test_every_field_is_equal_or_has_a_reason(name: str, document: bytes, expected: Resource) -> None:
     score = score_pair(name, document, expected)
+    reasons = ccda_pairs.reasons(name)
     print(score)
-    assert score.share >= FLOOR, str(score)
+    assert [missed for missed in score.missed if excused(missed, reasons) is None] == []
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not FRAGMENTS, reason="the pairs are not here: set GATEWAY_SHARED")
-def test_all_pairs_together() -> None:
-    scores = [score_pair(*pair) for pair in FRAGMENTS + WHOLE]
-    matched, missed = sum(len(s.matched) for s in scores), sum(len(s.missed) for s in scores)
-    assert matched / (matched + missed) >= ALL_FLOOR, "\n".join(map(str, scores))
+@pytest.mark.parametrize(("name", "document", "expected"), PAIRS, ids=name_of)
+def test_the_page_tells_the_score(name: str, document: bytes, expected: Resource) -> None:
+    score = score_pair(name, document, expected)
+    fields = len(score.matched) + len(score.missed)
+    assert ccda_pairs.scores()[name] == (fields, len(score.matched)), "docs/reference/ccda-pairs/scores.tsv"
+
+
+@pytest.mark.shared
+@needs_pairs
+def test_every_reason_is_needed() -> None:
+    """A reason whose field is equal by now, or that HL7 never had, would hide the next defect."""
+    unused = []
+    for name, document, expected in PAIRS:
+        missed = score_pair(name, document, expected).missed
+        for field, reason in ccda_pairs.reasons(name).items():
+            if not any(excused(one, {field: reason}) for one in missed):
+                unused.append((name, field))
+    assert unused == []
+    assert {name for name, _, _ in ccda_pairs.differences()} <= {name for name, _, _ in PAIRS}
+
+
+@pytest.mark.shared
+@needs_pairs
+def test_every_pair_is_on_the_page() -> None:
+    assert set(ccda_pairs.scores()) == {name for name, _, _ in PAIRS}
 
 
 def test_scoring_sees_a_wrong_value() -> None:
@@ -57,20 +76,8 @@ def test_scoring_sees_a_wrong_value() -> None:
     )
 
 
-def test_words_the_fragment_does_not_have_are_not_scored() -> None:
-    leaf = ("code.text", "Urinalysis")
-    assert not scored("any", leaf, b"<code/><!-- >Urinalysis< -->")
-    assert scored("any", leaf, b"<code>urinalysis</code>")
-    assert scored("any", leaf, b'<code displayName="Urinalysis"/>')
-
-
-def test_text_that_repeats_a_display_is_not_scored() -> None:
-    wanted = [("code.coding.display", "Asthma"), ("code.text", "asthma")]
-    assert repeated(wanted[1], wanted)
-    assert not repeated(("code.text", "wheezing"), wanted)
-
-
-@pytest.mark.shared
-@pytest.mark.skipif(not FRAGMENTS, reason="the pairs are not here: set GATEWAY_SHARED")
-def test_every_excuse_names_a_pair() -> None:
-    assert {name for name, _ in EXCUSED} <= {name for name, _, _ in FRAGMENTS + WHOLE}
+def test_a_reason_excuses_a_value_a_path_or_what_is_below_it() -> None:
+    assert excused("a.b=1", {"a.b=1": "that value"}) == "that value"
+    assert excused("a.b=2", {"a.b=*": "that path"}) == "that path"
+    assert excused("a.b.c=2", {"a.*": "below"}) == "below"
+    assert excused("a.b=2", {"a.b=1": "another value", "b.*": "another path"}) is None

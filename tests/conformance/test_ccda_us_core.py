@@ -79,6 +79,7 @@ def test_what_meets_its_profile_claims_it() -> None:
         ({**TESTED, "effectiveDateTime": "2024-05", "valueString": "a"}, "us-core-1"),
         ({"resourceType": "AllergyIntolerance", "code": CODE}, "ait-1"),
         ({"resourceType": "Condition", "code": CODE, "abatementDateTime": "2020"}, "con-4"),
+        ({"resourceType": "Condition", "clinicalStatus": CODE}, "clinicalStatus is none of"),
         ({"resourceType": "Immunization", "vaccineCode": CODE}, "primarySource is missing"),
         ({"resourceType": "Provenance", "agent": [{"who": {"reference": "Device/1"}}]}, "provenance-1"),
     ],

@@ -130,6 +130,17 @@ def coded(system: str, *codes: str) -> Rule:
     return rule
 
 
+def bound(name: str, system: str, codes: str) -> Rule:
+    """A concept whose code is required to be one of the list, where the concept is there."""
+
+    def rule(resource: Resource) -> Iterator[str]:
+        said = codings(resource[name]) if name in resource else None
+        if said is not None and said.isdisjoint((system, code) for code in codes.split()):
+            yield f"{name} is none of {codes}"
+
+    return rule
+
+
 def invariant(key: str, holds: Callable[[Resource], bool]) -> Rule:
     def rule(resource: Resource) -> Iterator[str]:
         if not holds(resource):

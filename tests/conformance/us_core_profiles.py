@@ -11,6 +11,7 @@ from tests.conformance.us_core import (
     Profile,
     Resource,
     Rule,
+    bound,
     categories,
     categorized,
     coded,
@@ -21,10 +22,13 @@ from tests.conformance.us_core import (
 )
 
 CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/"
-V2_0074 = "http://terminology.hl7.org/CodeSystem/v2-0074"
+THO = "http://terminology.hl7.org/CodeSystem/"
+V2_0074 = f"{THO}v2-0074"
 PREGNANCY, SMOKING, OCCUPATION, ORIENTATION, INTENT = "82810-3", "72166-2", "11341-5", "76690-7", "86645-9"
 NOTES = ("LP29684-5", "LP29708-2", "LP7839-6")
 
+_VERIFIED = "unconfirmed confirmed refuted entered-in-error"
+_COURSE = "active recurrence relapse inactive remission resolved"
 _OBSERVATION = ("status", "category", "code", "subject")
 _VALUED = (invariant("us-core-2: no value and no reason", rules.has_value),)
 _VITAL: tuple[Rule, ...] = (
@@ -90,7 +94,12 @@ ALL = (
     Profile(
         "us-core-allergyintolerance",
         ("code", "patient", "reaction.manifestation"),
-        (invariant("ait-1", rules.allergy_1), invariant("ait-2", rules.allergy_2)),
+        (
+            invariant("ait-1", rules.allergy_1),
+            invariant("ait-2", rules.allergy_2),
+            bound("verificationStatus", f"{THO}allergyintolerance-verification", _VERIFIED),
+        ),
+        (bound("clinicalStatus", f"{THO}allergyintolerance-clinical", "active inactive resolved"),),
     ),
     Profile(
         "us-core-careplan",
@@ -105,6 +114,8 @@ ALL = (
             (
                 invariant("con-4", rules.condition_4),
                 invariant("con-5", rules.condition_5),
+                bound("clinicalStatus", f"{THO}condition-clinical", _COURSE),
+                bound("verificationStatus", f"{THO}condition-ver-status", f"{_VERIFIED} provisional differential"),
             ),
             (found, invariant("con-3", rules.condition_3)),
         )

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from gateway.store import Changes, Claim, Delivery, NewDelivery, Settled, Store, claim, renew, settle
+from gateway.store import Changes, Claim, Delivery, NewDelivery, Settled, Store, claim, due, renew, settle
 
 from .made import orders
 
@@ -54,6 +54,19 @@ def test_only_what_is_asked_for_and_due(store: Store):
     assert take(store, connector="nobody") == []
     [held] = take(store)
     assert (held.connector, [one.remote_id for one in held.deliveries]) == ("rest", ["r0"])
+
+
+def test_whose_deliveries_are_due_is_told_without_claiming_them(store: Store):
+    """A claim finds nothing at those that are not named."""
+    names = ("rest", "fhir", "nobody")
+    assert store.query_now(lambda reader: due(reader, ())) == set()
+    [rid] = store.write_now(lambda tx: orders(tx, patients=1, connector="rest"))
+    later = NewDelivery("fhir", rid, "", None, 1, store.write_now(lambda tx: tx.now) + LEASE)
+    store.write_now(lambda tx: tx.write(Changes(deliveries=[later])))
+    assert store.query_now(lambda reader: due(reader, names)) == {"rest"}
+    [held] = take(store)
+    assert finish(store, held)
+    assert store.query_now(lambda reader: due(reader, names)) == set() and take(store) == []
 
 
 def test_a_new_order_does_not_let_a_second_worker_in(store: Store):

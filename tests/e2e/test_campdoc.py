@@ -146,6 +146,36 @@ async def test_their_profiles_registrations_and_groups_come_in(camp: Camp) -> No
     assert camp.desk.sequence() == before, "a second look changes nothing"
 
 
+async def test_a_profile_that_comes_in_is_given_our_key_and_nothing_else(camp: Camp) -> None:
+    """And one that has a key of the camp's own is left as it is; an edit here sends what was edited."""
+    await camp.authorised()
+    nora, teo = camp.sandbox.camp.profiles.values()
+    teo["identifier"] = "own-key-7"
+    await camp.looked_through()
+
+    async def keyed() -> list[dict[str, Any]]:
+        return await camp.desk.found(f"/Patient/?identifier=https://app.campdoc.com/organizations/{ORG}/profile|10813")
+
+    [here] = await until(keyed)
+
+    async def settled() -> bool:
+        return camp.sandbox.camp.profiles[nora["id"]]["identifier"] == here["id"]
+
+    await until(settled)
+
+    def puts() -> list[dict[str, Any]]:
+        return [one["body"] for one in camp.sandbox.log if one["method"] == "PUT"]
+
+    assert puts() == [{"identifier": here["id"]}] and teo["identifier"] == "own-key-7"
+    assert (await camp.desk.fhir("PUT", f"/Patient/{here['id']}", {**here, "birthDate": "2014-03-10"})).is_success
+
+    async def edited() -> bool:
+        return len(puts()) > 1
+
+    await until(edited)
+    assert puts()[1:] == [{"dob": "2014-03-10"}]
+
+
 async def test_a_gender_without_a_word_there_survives_the_round(camp: Camp) -> None:
     await camp.authorised()
     made = await camp.desk.made_id(patient("Okafor", gender="other"))

@@ -322,6 +322,32 @@ async def test_what_is_linked_to_somebody_else_there_is_left_alone(three: Three)
     assert now["birthDate"] in (before["birthDate"], "1950-05-05")
 
 
+async def one_id_for_all(scope: Any, receive: Any, send: Any) -> None:
+    """A side that finds nobody and calls everybody it takes `pat_1`."""
+    answer = b'{"id": "pat_1"}' if scope["method"] == "POST" else b"{}"
+    await receive()
+    status = 201 if scope["method"] == "POST" else 404
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": answer})
+
+
+async def test_an_answer_that_names_somebody_elses_record_links_nobody(tmp_path: Path) -> None:
+    partner, registry = canvas_partner.create(), fhir_server.create()
+    with serve.running(registry) as registry_url, serve.running(one_id_for_all) as partner_url:
+        async with opened(tmp_path, **QUICK) as desk:
+            three = Three(desk, registry, partner, registry_url, partner_url)
+            three.connect()
+            first = await desk.made_id(patient("First", (MRN, "1")))
+            await three.quiet()
+            await desk.made_id(patient("Second", (MRN, "2")))
+            await three.quiet()
+            [refused] = three.deliveries("rejected")
+            assert (refused.connector, refused.remote_id) == ("partner", "") and "another Patient" in refused.error
+            links = desk.ask(lambda reader: reader.links_of("partner", [("Patient", "pat_1")]))
+            heads = desk.ask(lambda reader: reader.heads_by_rid([one.rid for one in links.values()]))
+            assert [head.id for head in heads.values()] == [first]
+
+
 async def test_garbage_from_the_other_side_changes_nothing_here(three: Three) -> None:
     made = await three.desk.made_id(patient("New"))
     await three.quiet()

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import hmac
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,6 +111,14 @@ async def settled(desk: Desk, partner: Partner) -> str:
     return str(answer.json()["webhookKey"])
 
 
+async def failed(desk: Desk, number: int) -> Any:
+    """The state of its webhooks, once so many failed."""
+    async with asyncio.timeout(10):
+        while (said := (await medical(desk, "GET", "/settings/webhook")).json())["webhookRequestsFailed"] < number:
+            await asyncio.sleep(0.02)
+    return said
+
+
 async def test_a_url_is_tried_by_a_signed_ping(desk: Desk, partner: Partner) -> None:
     key = await settled(desk, partner)
     [(headers, raw)] = partner.received
@@ -177,7 +186,7 @@ async def test_types_and_days_narrow_it_down(desk: Desk) -> None:
     }
     windowed = (await medical(desk, "GET", f"{base}/count?dateFrom=2022-01-01&dateTo=2023-05-06")).json()
     assert windowed["resources"] == {"Observation": 1}
-    only = (await medical(desk, "GET", f"{base}?resources=Condition")).json()["bundle"]
+    only = (await medical(desk, "GET", f"{base}?resources=Condition")).json()
     assert [one["resource"]["resourceType"] for one in only["entry"]] == ["Patient", "Condition"]
 
 
@@ -185,7 +194,7 @@ async def test_nobody_gets_types_that_its_key_may_not_read(desk: Desk) -> None:
     id_ = await ada(desk)
     key = desk.add_key("narrow", "clinic", "system/Patient.r system/Observation.r")
     path = f"/medical/v1/patient/{id_}/consolidated"
-    found = (await medical(desk, "GET", path, key=key)).json()["bundle"]
+    found = (await medical(desk, "GET", path, key=key)).json()
     assert [one["resource"]["resourceType"] for one in found["entry"]] == ["Patient", "Observation"]
     assert (await medical(desk, "GET", f"{path}/count", key=key)).json()["resources"] == {"Observation": 1}
     other = desk.add_key("writer", "clinic", "system/Patient.c")
@@ -235,9 +244,7 @@ async def test_what_failed_is_sent_again_as_it_was(desk: Desk, partner: Partner)
     partner.app.set(status=404)
     for kind in ("Condition", "Observation"):
         await medical(desk, "POST", f"/medical/v1/patient/{id_}/consolidated/query?resources={kind}")
-    async with asyncio.timeout(10):
-        while (said := (await medical(desk, "GET", "/settings/webhook")).json())["webhookRequestsFailed"] < 2:
-            await asyncio.sleep(0.02)
+    said = await failed(desk, 2)
     assert said["webhookEnabled"] is False and said["webhookStatusDetail"] == "Request failed with status code 404"
     lost = [call["body"]["meta"]["messageId"] for call in partner.app.log if "ping" not in call["body"]]
     partner.app.set()
@@ -277,6 +284,7 @@ async def test_a_test_event_of_a_stay(desk: Desk, partner: Partner, stage: str, 
         ("consolidated/query?conversionType=docx", 400, "on [conversionType]"),
         ("consolidated/query?dateFrom=yesterday", 400, "on [dateFrom]"),
         ("consolidated/query?resources=%3Cscript%3E", 400, "on [resources]"),
+        ("consolidated/query?resources=Condition,Vampire", 400, "on [resources]"),
     ],
 )
 async def test_what_is_wrong_is_said_as_metriport_says_it(desk: Desk, path: str, status: int, detail: str) -> None:
@@ -295,3 +303,90 @@ async def test_a_patient_who_is_not_here_is_not_found(desk: Desk) -> None:
         "title": "NotFoundError",
         "detail": "Could not find patient nobody",
     }
+
+
+async def test_what_could_not_be_told_anywhere_is_kept_as_failed_until_there_is_a_url(
+    desk: Desk, partner: Partner
+) -> None:
+    id_ = await ada(desk)
+    assert (await medical(desk, "GET", "/settings/webhook")).content == b"", "no settings yet"
+    path = f"/medical/v1/patient/{id_}/consolidated/query"
+    asked = [(await medical(desk, "POST", path)).json()["requestId"]]
+    await failed(desk, 1)
+    key = await settled(desk, partner)
+    gone = (await medical(desk, "POST", "/settings", {"webhookUrl": ""})).json()
+    assert gone == {"id": "clinic", "webhookUrl": "", "webhookKey": ""}
+    asked.append((await medical(desk, "POST", path)).json()["requestId"])
+    said = await failed(desk, 2)
+    assert said["webhookEnabled"] is False and "URL" in said["webhookStatusDetail"]
+    assert await settled(desk, partner) != key, "taking the URL away and setting one makes a new key"
+    assert not partner.told("medical.consolidated-data"), "failed ones are sent again only when asked"
+    await medical(desk, "POST", "/settings/webhook/retry")
+    await until(lambda: len(partner.told("medical.consolidated-data")) == 2)
+    assert [one["meta"]["requestId"] for one in partner.told("medical.consolidated-data")] == asked
+
+
+async def test_types_come_back_in_the_order_they_were_asked_in(desk: Desk) -> None:
+    id_ = await ada(desk)
+    path = f"/medical/v1/patient/{id_}/consolidated/query?resources="
+    first = (await medical(desk, "POST", f"{path}Observation,MedicationRequest")).json()
+    assert first["resources"] == ["Observation", "MedicationRequest"]
+    again = (await medical(desk, "POST", f"{path}MedicationRequest,%20Observation")).json()
+    assert again["requestId"] == first["requestId"]
+
+
+async def test_times_have_three_digits_as_metriports(desk: Desk, partner: Partner) -> None:
+    await settled(desk, partner)
+    id_ = await ada(desk)
+    started = (await medical(desk, "POST", f"/medical/v1/patient/{id_}/consolidated/query")).json()
+    await medical(desk, "POST", f"/medical/v1/test-event?patientId={id_}&type=discharge")
+    await until(lambda: partner.told("patient.discharge") and partner.told("medical.consolidated-data"))
+    [stay] = partner.told("patient.discharge")
+    moments = [started["startedAt"], *(json.decode(raw)["meta"]["when"] for _, raw in partner.received)]
+    moments += [stay["payload"][name] for name in ("whenSourceSent", "admitTimestamp", "dischargeTimestamp")]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one) for one in moments), moments
+
+
+async def test_a_stay_comes_with_everything_that_it_refers_to(desk: Desk, partner: Partner) -> None:
+    await settled(desk, partner)
+    id_ = await ada(desk)
+    await medical(desk, "POST", f"/medical/v1/test-event?patientId={id_}&type=transfer")
+    await until(lambda: partner.told("patient.transfer"))
+    [told] = partner.told("patient.transfer")
+    raw = (await desk.client.get(told["payload"]["url"].removeprefix(PUBLIC))).content
+    stay = json.decode(raw)
+    held = {f"{one['resource']['resourceType']}/{one['resource']['id']}" for one in stay["entry"]}
+    named = set(re.findall(r'"reference":"([^"]+)"', raw.decode()))
+    assert named == held - {f"Encounter/{stay['entry'][0]['resource']['id']}"} and f"Patient/{id_}" in named
+    assert stay["id"] and [one["resource"]["name"] for one in stay["entry"][2:]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "said"),
+    [
+        ("POST", "/settings", {}, 400, "on [webhookUrl]"),
+        ("POST", "/settings", {"webhookUrl": "nonsense"}, 400, "on [webhookUrl]"),
+        ("POST", "/settings", {"webhookUrl": None}, 400, "on [webhookUrl]"),
+        ("POST", "/settings", b"{", 400, "JSON"),
+        ("POST", "/medical/v1/patient/{id}/consolidated/query", [], 400, "on [body]"),
+        ("GET", "/medical/v1/patient/{id}/medical-record?conversionType=docx", None, 400, "on [conversionType]"),
+        ("GET", "/medical/v1/nothing", None, 404, "Could not find"),
+        ("DELETE", "/medical/v1/patient/{id}/consolidated/query", None, 405, "Could not find"),
+        ("PUT", "/settings", {}, 405, "Could not find"),
+    ],
+)
+async def test_every_refusal_below_its_paths_has_metriports_form(
+    desk: Desk, method: str, path: str, body: Any, status: int, said: str
+) -> None:
+    answer = await medical(desk, method, path.replace("{id}", await ada(desk)), body)
+    assert answer.status_code == status and answer.headers["content-type"] == "application/json"
+    told = answer.json()
+    assert set(told) == {"status", "name", "title", "detail"} and told["status"] == status and said in told["detail"]
+    if status == 400:
+        assert (told["name"], told["title"]) == ("BAD_REQUEST", "Missing or invalid parameters")
+
+
+async def test_a_client_that_always_names_a_media_type_may_send_no_body(desk: Desk) -> None:
+    path = f"/medical/v1/patient/{await ada(desk)}/consolidated/query"
+    assert (await medical(desk, "POST", path, b"")).status_code == 200
+    assert (await medical(desk, "POST", path, b"null")).status_code == 200

@@ -54,6 +54,17 @@ async def test_who_sends_without_being_configured_is_found_by_the_identifier_of_
     assert (await desk.seed(SEED, key)).content == answer.content and desk.sequence() == before
 
 
+async def test_two_connectors_may_speak_of_one_systems_ids(desk: Desk, partner: str) -> None:
+    """The partner's sender and its reader, say: who is linked by both is one patient, and shows the id once."""
+    desk.connect({"name": "reader", "profile": "intake", "push": False, "idSystem": PARTNER})
+    reader = desk.add_key("reader", "reader", "system/Patient.cruds")
+    for key in (partner, reader, partner):
+        assert (await desk.seed(SEED, key)).status_code == 202
+    [alice] = await desk.found(f"/Patient?identifier={PARTNER}|pat_12345678")
+    assert [one["value"] for one in alice["identifier"]] == ["pat_12345678"]
+    assert desk.counts()["Patient"] == 1
+
+
 @pytest.mark.parametrize(
     "kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/json;charset=x"]
 )

@@ -190,6 +190,27 @@ async def test_a_dry_run_says_what_would_come_and_writes_nothing(office: Office)
     assert office.desk.sequence() == before and patients(office) == 0 and not office.desk.messages()
 
 
+async def test_a_dry_run_knows_that_what_is_referred_to_would_come_as_well(office: Office) -> None:
+    """A measurement of somebody who is as new as it is, on another page, is no reference to nothing."""
+    await hold(office, 1)
+    weight = {
+        "resourceType": "Observation",
+        "id": "o1",
+        "status": "final",
+        "code": {"text": "Body weight"},
+        "subject": {"reference": "Patient/n0"},
+    }
+    await office.peer("PUT", "/fhir/Observation/o1", weight)
+    await office.made(office.fhir(push=False, options={"types": ["Patient", "Observation"]}))
+    planned = await office.run("ehr", {"dryRun": True})
+    assert (planned["report"]["created"], planned["report"]["failed"]) == (2, 0), planned["report"]
+    assert office.desk.counts() == {}
+    done = await office.run("ehr")
+    assert (done["report"]["created"], done["report"]["failed"]) == (2, 0)
+    [found] = await office.desk.found("/Observation")
+    assert found["subject"]["reference"].startswith("Patient/") and "identifier" not in found["subject"]
+
+
 async def test_only_these_patients_by_their_ids_or_ours(office: Office) -> None:
     await hold(office, 4)
     await office.made(office.fhir(push=False))

@@ -94,15 +94,18 @@ def _statement(statement: Statement, output: Output, found: Measure) -> None:
 
 
 def _candidates(statement: Statement, output: Output) -> Iterator[tuple[str, Said]]:
-    """Resources of the right types that share at least a token with the statement."""
+    """Resources of the right types that share at least a token with the statement; a date where nothing else is."""
     seen: set[int] = set()
-    for kind in statement.template.types:
-        for fact in statement.facts:
-            if fact.kind in ("id", "code", "quantity"):
-                for said in output.tokens.get((kind, fact.token), ()):
-                    if id(said) not in seen:
-                        seen.add(id(said))
-                        yield kind, said
+    for told in (("id", "code", "quantity"), ("date",)):
+        for kind in statement.template.types:
+            for fact in statement.facts:
+                if fact.kind in told:
+                    for said in output.tokens.get((kind, fact.token), ()):
+                        if id(said) not in seen:
+                            seen.add(id(said))
+                            yield kind, said
+        if seen:
+            return
 
 
 def _held(statement: Statement, kind: str, said: Said) -> Iterator[bool]:

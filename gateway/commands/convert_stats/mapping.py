@@ -46,6 +46,10 @@ _BY_SECTION = {
     ("46240-8", "encounter"): "2.16.840.1.113883.10.20.22.4.49",
     ("8716-3", "observation"): "2.16.840.1.113883.10.20.22.4.27",
 }
+_GENERAL = "Problem Observation"
+_BY_SYSTEM = {("2.16.840.1.113883.3.221.5", "act"): "2.16.840.1.113883.10.20.22.4.61"}
+"""The act in a Planned Coverage has no template: its code is a kind of payer."""
+
 _FALLBACKS = {
     "observation": ("Observation",),
     "procedure": ("Procedure",),
@@ -61,9 +65,14 @@ _FALLBACKS = {
 def template_of(element: Any, name: str, section: str) -> tuple[Template, str]:
     """The template of a statement, and what to call it in the table of what was lost."""
     roots = [one.get("root", "") for one in element.findall("{*}templateId")]
-    for root in (*roots, _BY_SECTION.get((section, name), "")):
-        if found := _TEMPLATES.get(root):
-            return found, found.name
+    code = element.find("{*}code")
+    system = "" if code is None else code.get("codeSystem", "")
+    known = [*roots, _BY_SYSTEM.get((system, name), ""), _BY_SECTION.get((section, name), "")]
+    named = [found for root in known if (found := _TEMPLATES.get(root))]
+    # CCD R1 says of an alert that it is a problem as well.
+    if named:
+        found = next((one for one in named if one.name != _GENERAL), named[0])
+        return found, found.name
     mood = element.get("moodCode", "EVN")
     label = f"{name}/{mood} {roots[0] if roots else 'without template'}"
     return Template("", _FALLBACKS[name], "code", ""), label

@@ -27,7 +27,13 @@ _THINGS = ("Medication", "Substance", "Specimen", "Condition", "Observation", "D
 _PARTIES = frozenset([*_PEOPLE, *_THINGS])
 """What a reference to it says as well."""
 
-_TIMED = ("date", "time", "start", "end", "period", "issued", "recorded", "created", "sent", "onset", "abatement")
+_DATED = ("date", "time", "start", "end", "period", "issued", "recorded", "created", "sent", "onset", "abatement")
+_TIMED = (*_DATED, "authored", "when", "event")
+"""What the names of elements hold that are times: authoredOn, whenHandedOver, Timing.event among them."""
+
+_NUMBERS = ("lotNumber", "serialNumber", "deviceIdentifier", "subscriberId")
+_ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD", "clinical-note": "34109-9"}
+"""FHIR's own codes and the HL7 v3 codes that they are made of."""
 
 
 class Output:
@@ -41,6 +47,8 @@ class Output:
         self.tokens: dict[tuple[str, str], list[Said]] = {}
         self._leaves: dict[tuple[str, int], frozenset[str]] = {}
         self._provenance = self._provenances(resources)
+        taken = [one for one in resources if one["resourceType"] == "Specimen" and self._is_linked(one)]
+        self._specimens = frozenset(self._of(taken, "", _DEEP))
         self.types["Bundle"] = [{"identifier": frozenset(self._of(bundle.get("identifier"), "", _DEEP))}]
         for one in resources:
             if self._is_linked(one):
@@ -55,6 +63,7 @@ class Output:
         kind, name = resource["resourceType"], f"{resource['resourceType']}/{resource.get('id')}"
         said: Said = {key: frozenset(self._of(value, key, _DEEP)) | {tokens.ANY} for key, value in resource.items()}
         said["@provenance"] = self._provenance.get(name, frozenset())
+        said["@specimens"] = self._specimens
         self.types.setdefault(kind, []).append(said)
         for token in {token for found in said.values() for token in found}:
             self.tokens.setdefault((kind, token), []).append(said)
@@ -115,11 +124,13 @@ def _of_object(value: dict[str, Any]) -> Iterator[str]:
 def _of_leaf(value: Any, key: str) -> Iterator[str]:
     if isinstance(value, str):
         yield tokens.text(value)
-        if key in ("code", "valueCode", "class", "confidentiality", "language") or key.endswith("Code"):
+        if key in ("code", "valueCode", "class", "confidentiality", "language", "when") or key.endswith("Code"):
             yield tokens.code(value)
+            if value in _ALIKE:
+                yield tokens.code(_ALIKE[value])
         elif key == "text":
             yield tokens.person(value)
-        elif key in ("lotNumber", "serialNumber", "deviceIdentifier"):
+        elif key in _NUMBERS:
             yield tokens.identifier(value)
         if any(word in key.casefold() for word in _TIMED):
             yield from tokens.fhir_times(value)

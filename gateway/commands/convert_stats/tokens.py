@@ -6,7 +6,12 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-_TIME = re.compile(r"\s*(\d{4}(?:\d\d){0,5})(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d|[+-]\d\d)?\s*")
+_DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+"""A date that does not exist is no fact, but an error of the source."""
+
+_TIME = re.compile(
+    rf"\s*(\d{{4}}(?:0[1-9]|1[0-2])?|\d{{4}}{_DAY}(?:\d\d){{0,3}})(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d|[+-]\d\d)?\s*"
+)
 _NOT_DIGITS = re.compile(r"\D")
 _WORD = re.compile(r"[^\W_]+")
 ANY = "any"

@@ -11,14 +11,15 @@ from fastapi import APIRouter, Request, Response
 from gateway.auth import Principal
 from gateway.consolidated import adt, gather, queries
 from gateway.consolidated.queries import Asked, Caller
-from gateway.errors import Conflict, Missing
-from gateway.fhir import times
+from gateway.errors import Missing
+from gateway.fhir import json, times
 from gateway.fhir.json import Resource
 from gateway.routes.context import Context, context_of
-from gateway.routes.http import plain_json, read_body, read_json
+from gateway.routes.http import JSON_TYPES, media_type, plain_json, read_body
 from gateway.routes.metriport.errors import Route
 from gateway.store import Reader
 from gateway.store.requests import find_request
+from gateway.store.subscribers import Subscriber
 from gateway.telling import settings
 
 router = APIRouter(prefix="/medical/v1", route_class=Route)
@@ -35,7 +36,7 @@ async def start(request: Request, patient_id: str) -> Response:
     asked = queries.parse(request.query_params, body, principal.scopes)
 
     def job(tx: Any) -> Resource:
-        caller = _caller(tx, principal)
+        caller = _caller(tx, principal, settings.get(tx, principal.connector))
         return queries.start(tx, caller, patient_id, asked, context.tickets)
 
     said = await context.store.write(job)
@@ -79,14 +80,14 @@ async def now(request: Request, patient_id: str) -> Response:
         lambda reader: gather.resources(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
     )
     await context.audit_read(principal, "R", "Patient", patient_id, 200)
-    return plain_json({"bundle": gather.bundle(found)})
+    return plain_json(gather.bundle(found))
 
 
 @router.get("/patient/{patient_id}/medical-record")
 async def summary(request: Request, patient_id: str) -> Response:
     """The address of the last summary that was asked for, for 180 s."""
     context, principal = await _reader(request)
-    form = request.query_params.get("conversionType", "pdf")
+    form = queries.form_of(request.query_params.get("conversionType")) or "pdf"
     row = await context.store.query(lambda reader: queries.newest(reader, _caller(reader, principal), patient_id, form))
     if row is None:
         raise Missing("Could not find a medical record summary: ask for one by a consolidated query first")
@@ -101,7 +102,7 @@ async def summary_status(request: Request, patient_id: str) -> Response:
         caller = _caller(reader, principal)
         gather.patient_rid(reader, patient_id)
         found = {form: queries.newest(reader, caller, patient_id, form) for form in ("html", "pdf")}
-        return {f"{form}CreatedAt": times.to_instant(row.at) for form, row in found.items() if row is not None}
+        return {f"{form}CreatedAt": times.to_millis(row.at) for form, row in found.items() if row is not None}
 
     return plain_json(await context.store.query(ask))
 
@@ -117,7 +118,7 @@ async def download(request: Request, ticket: str) -> Response:
         if row is None:
             raise Missing("nothing is here, or no longer")
         if form == "adt":
-            return row.principal, row.subject or "", adt.content(reader, row)
+            return row.principal, row.subject or "", adt.content(reader, context.flow.directory, row)
         holder = Principal("ticket", row.principal, queries.scopes_of(row))
         content = queries.content(reader, context.flow.directory, row, form, _may(holder))
         return row.principal, row.subject or "", content
@@ -134,9 +135,7 @@ async def test_event(request: Request) -> Response:
     patient_id, stage = (request.query_params.get(name, "") for name in ("patientId", "type"))
 
     def job(tx: Any) -> Resource:
-        subscriber = settings.find(tx, principal.connector)
-        if subscriber is None:
-            raise Conflict("there is no webhook URL yet: POST /settings first")
+        subscriber = settings.get(tx, principal.connector)
         return {"messageId": adt.send(tx, subscriber, patient_id, stage, context.tickets)}
 
     said = await context.store.write(job)
@@ -151,8 +150,9 @@ async def _reader(request: Request) -> tuple[Context, Principal]:
     return context, principal
 
 
-def _caller(reader: Reader, principal: Principal) -> Caller:
-    return Caller(principal.connector, principal.scopes, settings.find(reader, principal.connector))
+def _caller(reader: Reader, principal: Principal, subscriber: Subscriber | None = None) -> Caller:
+    told = subscriber or settings.find(reader, principal.connector)
+    return Caller(principal.connector, principal.scopes, told)
 
 
 def _may(principal: Principal) -> Callable[[str], bool]:
@@ -160,13 +160,16 @@ def _may(principal: Principal) -> Callable[[str], bool]:
 
 
 def _shown(asked: Asked) -> Resource:
-    said: Resource = {"resources": ",".join(asked.types) or "all"}
+    said: Resource = {"resources": list(asked.types) or "all"}
     return said | {
         name: value for name, value in (("dateFrom", asked.date_from), ("dateTo", asked.date_to)) if value is not None
     }
 
 
 async def _optional_json(request: Request) -> Any:
-    if not request.headers.get("content-type") and not await read_body(request, _LARGEST, empty=True):
+    """What the body says; a client that always names a media type may send none."""
+    body = await read_body(request, _LARGEST, empty=True)
+    if not body:
         return None
-    return (await read_json(request, _LARGEST))[1]
+    media_type(request, JSON_TYPES)
+    return json.decode(body)

@@ -6,36 +6,46 @@ of a document that have it alike, as documents repeat the same author at each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from gateway.fhir.json import Resource
 
 from .context import Context, Made, Reference
-from .node import STATEMENTS, V3, Element, Node, children, statement_in
-from .participation import PARTICIPANT_TYPES, document_name, recorded
+from .ids import name_based
+from .node import STATEMENTS, V3, Element, Node
+from .participation import PARTICIPANT_TYPES, recorded
 from .related import associate
 from .statement import COMMENT
 from .values import Value, absent, concept, kept, timed
 
 _AUTHOR = "author"
 _ROLES = {V3 + "author": _AUTHOR, V3 + "performer": "performer", V3 + "informant": "informant"}
-_SECTION = V3 + "section"
-_PARTICIPANT, _BY_TYPE = V3 + "participant", {"VRF": "verifier"}
-_TOLD = frozenset(["Coverage"])
+_PARTICIPANT = V3 + "participant"
+_BY_TYPE = {"VRF": "verifier", "CST": "custodian", "ENT": "enterer"}
+_TOLD = frozenset(["Account", "Coverage"])
 """The performers of a policy pay for it: that is said of them there."""
 
 _HOLDERS = ("assignedAuthor", "assignedEntity", "relatedEntity", "participantRole")
-_INNER = frozenset([V3 + "entryRelationship", V3 + "component"])
-_WRITTEN = (
-    *("recordedDate", "authoredOn", "dateAsserted", "issued", "date", "created", "sent", "recorded", "dateTime"),
-    "start",
-)
+_SECTION = V3 + "section"
+
+_PLACES = {
+    _AUTHOR: ("recorder", "requester", _AUTHOR, "source", "expressedBy", "operator", "sender"),
+    "performer": ("performer", "participant"),
+    "informant": ("asserter", "reportedReference"),
+    "verifier": ("verification",),
+    "custodian": ("organization",),
+    "enterer": (),
+}
+"""Role -> the elements of a resource that name who had it."""
+
+_FOR_AUTHORS = frozenset(["Observation", "Consent"])
+"""Their `performer` is the author where nobody is said to have done it (CF-vitals)."""
+
+_WRITTEN = ("recordedDate", "authoredOn", "date", "created", "sent", "recorded", "recordedOn", "dateTime")
 """Elements that say when a resource was written."""
 
-_Key = tuple[str, ...]
 
-
-@dataclass(slots=True)
-class _Part:
+class Part(NamedTuple):
     """One participation: in which role, who (None where nobody says) and when."""
 
     role: str
@@ -44,119 +54,129 @@ class _Part:
     source: Element
 
     @property
-    def key(self) -> _Key:
-        return (self.role, self.who["reference"] if self.who else "", str(self.when))
+    def agent(self) -> Value:
+        return {"type": concept(self.role, PARTICIPANT_TYPES), "who": self.who or absent()}
 
 
-@dataclass(slots=True)
-class _Shared:
-    """A Provenance and what it is about."""
-
-    parts: list[_Part]
-    targets: list[Reference]
+Attributed = dict[Element, list[Part]]
+"""The statements that became resources, and who took part in each."""
 
 
-def attributions(document: Node, composition: Reference, ctx: Context) -> None:
-    """Provenances for the resources of the entries, after all of them are made."""
-    whole = document_name(document, composition)
-    around = _Around({made.source for made in ctx.made})
-    shared: dict[tuple[_Key, ...], _Shared] = {}
-    for made in ctx.made:
-        if made.source.tag in STATEMENTS and made.type not in _TOLD:
-            for parts in _grouped(_unsaid(made, around, ctx)):
-                found = shared.setdefault(tuple(part.key for part in parts), _Shared(parts, []))
-                found.targets.append(made.reference)
-    for keys, one in shared.items():
-        identity = (ctx.patient_id, "Provenance", whole, *(text for key in keys for text in key))
-        ctx.keep("Provenance", {"resourceType": "Provenance", "id": "", **_body(one)}, identity, one.parts[0].source)
-
-
-def _unsaid(made: Made, around: _Around, ctx: Context) -> list[_Part]:
-    """The participations in its statement, and in those that only wrap it, which the resource does not tell itself."""
-    found: list[_Part] = []
-    for role, child in (*_within(made.source, around.own), *around(made.source)):
-        part = _part(role, Node(child), ctx)
-        if part and part not in found and not _is_told(part, made.body):
-            found.append(part)
+def attributed(document: Element, ctx: Context) -> Attributed:
+    """Who took part in what became a resource, or is a part of one; whoever stands nowhere yet is made."""
+    found: Attributed = {}
+    wrapped = _Wrapped(ctx)
+    for element in document.iter(*_ROLES, _PARTICIPANT):
+        role = _ROLES.get(element.tag) or _BY_TYPE.get(element.get("typeCode", ""))
+        statement = element.getparent()
+        if role and statement is not None and statement.tag in STATEMENTS and _took_part(role, statement):
+            owners = _owners(statement, wrapped, ctx)
+            if owners and (part := _part(role, Node(element), ctx)):
+                for owner in owners:
+                    found.setdefault(owner, []).append(part)
     return found
 
 
-class _Around:
-    """The participations of the statements around one that became no resource of their own (`own` are those that did).
-    What is known of one that holds thousands is not looked for again at each."""
-
-    def __init__(self, own: set[Element]) -> None:
-        self.own = own
-        self._known: dict[Element, list[tuple[str, Element]]] = {}
-
-    def __call__(self, source: Element) -> list[tuple[str, Element]]:
-        outer = source.getparent()
-        if outer is None or outer.tag == _SECTION or outer in self.own:
-            return []
-        found = self._known.get(outer)
-        if found is None:
-            found = [(role, child) for child in children(outer) if (role := _ROLES.get(child.tag))]
-            found = self._known[outer] = [*found, *self(outer)]
-        return found
+def _took_part(role: str, statement: Element) -> bool:
+    """Whoever is to do what is only asked for, planned or a goal has done nothing yet."""
+    return role != "performer" or statement.get("moodCode") in (None, "EVN")
 
 
-def _within(statement: Element, own: set[Element]) -> Iterator[tuple[str, Element]]:
-    """Of the statement, and of those in it that are only a part of it. A comment has its author in the note."""
-    for child in children(statement):
-        if role := _ROLES.get(child.tag) or (
-            _BY_TYPE.get(child.get("typeCode", "")) if child.tag == _PARTICIPANT else None
-        ):
-            yield role, child
-        elif child.tag in _INNER:
-            inner = statement_in(child)
-            if inner and inner.element not in own and COMMENT.isdisjoint(inner.kinds):
-                yield from _within(inner.element, own)
-
-
-def _part(role: str, node: Node, ctx: Context) -> _Part | None:
+def _part(role: str, node: Node, ctx: Context) -> Part | None:
     who = next((found for name in _HOLDERS if (found := associate(node.get(name), ctx, node))), None)
     when = timed("occurred", node.get("time"), ctx)
-    return _Part(role, who, when, node.element) if who or when else None
+    return Part(role, who, when, node.element) if who or when else None
 
 
-def _is_told(part: _Part, body: Value) -> bool:
+def _owners(statement: Element, wrapped: _Wrapped, ctx: Context) -> list[Element]:
+    """The statement itself; of one that is only a part, the one around it, but for a comment, which has its author in
+    the note; of one that wraps others, those."""
+    part: Element | None = statement
+    while part is not None and part.tag != _SECTION:
+        if part in ctx.became:
+            return [part] if _speaks(part, ctx) else []
+        if part.tag in STATEMENTS and not COMMENT.isdisjoint(Node(part).kinds):
+            return []
+        part = part.getparent()
+    return wrapped.of(statement)
+
+
+def _speaks(statement: Element, ctx: Context) -> bool:
+    return any(one["reference"].partition("/")[0] not in _TOLD for one in ctx.became[statement])
+
+
+class _Wrapped:
+    """What the statements hold that became nothing themselves; found when it is needed."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._held: dict[Element, list[Element]] | None = None
+
+    def of(self, statement: Element) -> list[Element]:
+        if self._held is None:
+            self._held = {}
+            for inner in self._ctx.became:
+                self._enter(inner, self._held)
+        return self._held.get(statement, [])
+
+    def _enter(self, inner: Element, held: dict[Element, list[Element]]) -> None:
+        outer = inner.getparent()
+        while outer is not None and outer.tag != _SECTION and outer not in self._ctx.became:
+            if outer.tag in STATEMENTS:
+                held.setdefault(outer, []).append(inner)
+            outer = outer.getparent()
+
+
+def add_provenance(told: Attributed, ctx: Context) -> None:
+    """Take in the Provenances, when the ids of all else are settled. Theirs are made of whom, when and what they tell:
+    the next export has the same ones, and none takes the place of another that tells of other entries."""
+    bodies = {made.reference["reference"]: made.body for made in ctx.made}
+    shared: dict[str, tuple[list[Part], list[Reference]]] = {}
+    for statement, parts in told.items():
+        for target in ctx.became[statement]:
+            body = ctx.person if target is ctx.patient else bodies[target["reference"]]
+            for group in _grouped([part for part in parts if not _is_told(part, body)]):
+                targets = shared.setdefault(str([(part.agent, part.when) for part in group]), (group, []))[1]
+                if target not in targets:
+                    targets.append(target)
+    ctx.made += [_provenance(parts, targets, ctx.patient_id) for parts, targets in shared.values()]
+
+
+def _is_told(part: Part, body: Resource) -> bool:
     """Of an author both who and when; of the others who, as they take part when the thing itself is done."""
-    if part.role != _AUTHOR:
-        return part.who is not None and _mentions(body, part.who)
-    if part.when and not _is_written(body, part.when.get("occurredDateTime")):
+    if part.who and not any(_names(body[name], part.who) for name in _places(part, body) if name in body):
         return False
-    return part.who is None or _mentions(body, part.who)
+    if part.role != _AUTHOR:
+        return part.who is not None
+    return not part.when or any(body.get(name) == part.when.get("occurredDateTime") for name in _WRITTEN)
 
 
-def _is_written(body: Value, when: str | None) -> bool:
-    return when in [body.get(name) for name in _WRITTEN]
+def _places(part: Part, body: Resource) -> tuple[str, ...]:
+    places = _PLACES[part.role]
+    return (*places, "performer") if part.role == _AUTHOR and body["resourceType"] in _FOR_AUTHORS else places
 
 
-def _mentions(value: Value, who: Reference) -> bool:
-    for one in value.values():
-        if one.__class__ is dict:
-            if one == who or _mentions(one, who):
-                return True
-        elif one.__class__ is list and any(each == who or _mentions(each, who) for each in one if type(each) is dict):
-            return True
-    return False
+def _names(value: object, who: Reference) -> bool:
+    """A reference, several, or backbone elements with one."""
+    if isinstance(value, list):
+        return any(_names(one, who) for one in value)
+    return isinstance(value, dict) and (value == who or who in value.values())
 
 
-def _grouped(parts: list[_Part]) -> list[list[_Part]]:
-    """One Provenance a time; whoever has none is with the first."""
-    found: dict[str, list[_Part]] = {}
-    undated = [part for part in parts if not part.when]
+def _grouped(parts: list[Part]) -> list[list[Part]]:
+    """One Provenance a time, each participation once; whoever has no time has none of another."""
+    found: dict[str, list[Part]] = {}
     for part in parts:
-        if part.when:
-            found.setdefault(str(part.when), []).append(part)
-    groups = [*found.values()] or [[]]
-    groups[0].extend(undated)
-    return [group for group in groups if group]
+        group = found.setdefault(str(part.when), [])
+        if all(part[:2] != other[:2] for other in group):
+            group.append(part)
+    return [*found.values()]
 
 
-def _body(shared: _Shared) -> Value:
-    written = next((part.when for part in shared.parts if part.role == _AUTHOR and part.when), {})
-    when = next((part.when for part in shared.parts if part.when), {})
-    noted = recorded(written.get("occurredDateTime"))
-    agents = [{"type": concept(part.role, PARTICIPANT_TYPES), "who": part.who or absent()} for part in shared.parts]
-    return kept({"target": shared.targets, **when, **noted, "agent": agents})
+def _provenance(parts: list[Part], targets: list[Reference], patient_id: str) -> Made:
+    when, agents = parts[0].when, [part.agent for part in parts]
+    identity = (patient_id, "Provenance", str(when), *map(str, agents), *sorted(one["reference"] for one in targets))
+    noted = recorded(when.get("occurredDateTime") if any(part.role == _AUTHOR for part in parts) else None)
+    resource = {"resourceType": "Provenance", "id": name_based(*identity), "target": targets, **when, **noted}
+    reference = {"reference": f"Provenance/{resource['id']}"}
+    return Made("Provenance", kept({**resource, "agent": agents}), identity, reference, parts[0].source)

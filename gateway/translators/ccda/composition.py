@@ -7,10 +7,11 @@ from itertools import chain
 
 from gateway.fhir.json import Resource
 
+from .careplan import PLANS, care_plan
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
 from .node import LEVELS, Element, Node, is_deep, statement_in
-from .participation import extensions
+from .participation import extensions, participants
 from .people import device_beside, fits, organization
 from .registry import described, named, reader_of
 from .related import associate
@@ -21,7 +22,11 @@ from .values import Value, absent, codeable, coding, concept, distinct, identifi
 
 EMPTY_REASONS = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
 
+CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _CONFIDENTIALITY = frozenset("ULMNRV")
+_RESTRICTED = "VR"
+_OF_NOBODY = frozenset(["Location", "Medication", "Organization", "Practitioner", "PractitionerRole"])
+"""What says nothing about the patient: it may be shown with what others say of theirs."""
 _LANGUAGE = "languageCode"
 _STATUSES = {"active": "preliminary", "aborted": "preliminary", "nullified": "entered-in-error"}
 _REPLACED = {"RPLC": "replaces", "APND": "appends", "XFRM": "transforms"}
@@ -99,14 +104,36 @@ def _related(document: Node) -> Iterator[Value]:
                 yield {"code": code, "targetIdentifier": named}
 
 
-def sections(document: Node, ctx: Context) -> list[Value]:
-    """The sections of the body. All narrative comes first: an entry may refer to the words of another section."""
+def contents(document: Node, ctx: Context) -> Value:
+    """The sections of the body, and the label that the strictest of them has. All narrative comes first: an entry may
+    refer to the words of another section."""
     component = document.node("component")
     body = component.node("structuredBody") if component else None
-    if body is None:
-        return []
-    found = [_narrated(section, ctx) for section in _sections_of(body)]
-    return [made for one in found if (made := one.finish(ctx))]
+    label = _label(document, None)
+    found = [_narrated(section, label, ctx) for section in _sections_of(body)] if body else []
+    labels = [label, *_labels(found)]
+    strictest = next((one for code in _RESTRICTED for one in labels if one and one["code"] == code), None)
+    return kept(
+        {
+            "meta": {"security": [strictest]} if strictest else None,
+            "section": [made for one in found if (made := one.finish(ctx))],
+        }
+    )
+
+
+def _labels(found: list[_Section]) -> Iterator[Value | None]:
+    for one in found:
+        yield one.label
+        yield from _labels(one.inner)
+
+
+def _label(holder: Node, outer: Value | None) -> Value | None:
+    """The security label of a document or section that is restricted; it holds for what is in it, as far as that says
+    nothing else (CDA R2 §4.4, context conduction)."""
+    code = holder.attribute("confidentialityCode", "code")
+    if code is None:
+        return outer
+    return {"system": CONFIDENTIALITY, "code": code} if code and code in _RESTRICTED else None
 
 
 def _sections_of(body: Node) -> Iterator[Node]:
@@ -117,22 +144,29 @@ def _sections_of(body: Node) -> Iterator[Node]:
 class _Section:
     """A section whose narrative is read and whose entries are not yet."""
 
-    __slots__ = ("div", "inner", "node", "report")
+    __slots__ = ("div", "inner", "label", "node", "report")
 
-    def __init__(self, node: Node, div: str | None, inner: list[_Section], report: SectionReport) -> None:
+    def __init__(
+        self, node: Node, div: str | None, inner: list[_Section], report: SectionReport, label: Value | None
+    ) -> None:
         self.node = node
         self.div = div
         self.inner = inner
         self.report = report
+        self.label = label
 
     def finish(self, ctx: Context) -> Value | None:
         """Composition.section; one that would have neither text nor entries nor sections is left out (cmp-1)."""
         code = codeable(self.node.get("code"), ctx)
+        entries = _entries(self, ctx)
+        entries += self._plan(entries, ctx)
         section = kept(
             {
+                "extension": participants(self.node, "informant", ctx),
                 "title": self.report.title,
                 "code": code,
-                "entry": _entries(self.node, self.report, ctx),
+                "author": _authors(self.node, ctx),
+                "entry": entries,
                 "section": [made for one in self.inner if (made := one.finish(ctx))],
             }
         )
@@ -141,6 +175,15 @@ class _Section:
             ctx.narratives.append((section, kept(narrative)))
         return section if self.div or "entry" in section or "section" in section else None
 
+    def _plan(self, entries: list[Reference], ctx: Context) -> list[Reference]:
+        if not self.div or self.report.kind not in PLANS:
+            return []
+        plan = care_plan(self.node, self.report.title, self.div, entries, ctx)
+        if plan and self.label:
+            ctx.labels.append(self.label)
+            ctx.label([plan])
+        return [plan] if plan else []
+
 
 def _empty_reason(section: Node) -> Value | None:
     """Why there are no entries, as far as FHIR has a code for it; `nilknown` is a statement, which an entry makes."""
@@ -148,7 +191,7 @@ def _empty_reason(section: Node) -> Value | None:
     return concept(found.code, EMPTY_REASONS, found.display) if found else None
 
 
-def _narrated(section: Node, ctx: Context) -> _Section:
+def _narrated(section: Node, outer: Value | None, ctx: Context) -> _Section:
     text = section.get("text")
     div = None if text is None else xhtml(text, ctx.ids)
     code = coding(section.get("code"))
@@ -156,45 +199,59 @@ def _narrated(section: Node, ctx: Context) -> _Section:
         code["code"] if code else None, section.text("title"), section_kind(section), section.element
     )
     ctx.sections.append(report)
-    return _Section(section, div, [_narrated(inner, ctx) for inner in _sections_of(section)], report)
+    label = _label(section, outer)
+    inner = [_narrated(one, label, ctx) for one in _sections_of(section)]
+    return _Section(section, div, inner, report, label)
 
 
-def _entries(section: Node, report: SectionReport, ctx: Context) -> list[Reference]:
+def _entries(section: _Section, ctx: Context) -> list[Reference]:
     found: dict[str, Reference] = {}
-    for element in section.all("entry"):
-        references = _entry(element, report, ctx)
-        report.entries.append((element, references))
+    for element in section.node.all("entry"):
+        references = _entry(element, section, ctx)
+        section.report.entries.append((element, references))
         for reference in references:
             found.setdefault(reference["reference"], reference)
     return [*found.values()]
 
 
-def _entry(element: Element, report: SectionReport, ctx: Context) -> list[Reference]:
+def _entry(element: Element, section: _Section, ctx: Context) -> list[Reference]:
     """The resources that stand for an entry; when there is none the report says why."""
-    statement = statement_in(element)
+    report, statement = section.report, statement_in(element)
     if statement is None:
         _not_understood(element, "no clinical statement in it", report, ctx)
         return []
     if ctx.is_deep and is_deep(element):
         _not_understood(element, f"nested deeper than {LEVELS} levels", report, ctx)
         return []
+    if "subject" not in statement and _is_about_another(section.node):
+        _not_understood(statement.element, "about somebody else, as its section is", report, ctx)
+        return []
     handler, known = reader_of(statement, report.kind)
     ctx.section = report
-    own = len(report.fell_back)
+    own, before = len(report.fell_back), len(ctx.made)
     if not known:
         named(statement, report)
     references = [reference for reference in handler(statement, ctx) if reference]
+    if ctx.patient in references:
+        ctx.became.setdefault(statement.element, []).append(ctx.patient)
     if ctx.beside:
         references += ctx.beside
         ctx.beside.clear()
+    if section.label:
+        ctx.labels.append(section.label)
     if ctx.labels:
-        ctx.label(references)
+        ctx.label([*references, *(one.reference for one in ctx.made[before:] if one.type not in _OF_NOBODY)])
     if not references:
         if not known:
             del report.fell_back[own]
         reason = f"{described(statement)}: says nothing that a resource could hold"
         _not_understood(statement.element, reason, report, ctx)
     return references
+
+
+def _is_about_another(section: Node) -> bool:
+    subject = section.node("subject") if "subject" in section else None
+    return subject is not None and "relatedSubject" in subject
 
 
 def _not_understood(element: Element, reason: str, report: SectionReport, ctx: Context) -> None:

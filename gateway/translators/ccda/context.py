@@ -80,8 +80,10 @@ class Context:
         self.issues: list[Issue] = []
         self.sections: list[SectionReport] = []
         self.made: list[Made] = []
+        self.became: dict[Element, list[Reference]] = {}
         self.intervals: dict[Element, Interval] = {}
         self.people: dict[bytes, Reference | None] = {}
+        self.met: dict[tuple[bytes, Element], Reference | None] = {}
         self.parties: dict[tuple[str, ...], Made] = {}
         self.encounters: dict[tuple[str | None, str | None], Made] = {}
         self._first: dict[tuple[str, ...], Made] = {}
@@ -106,7 +108,9 @@ class Context:
         """
         resource: Resource = {"resourceType": kind, "id": "", **body}
         identity = (self.patient_id, kind, *(_identity(node, code) or (_content(body),)), *also)
-        return self.keep(kind, resource, identity, node.element)
+        reference = self.keep(kind, resource, identity, node.element)
+        self.became.setdefault(node.element, []).append(reference)
+        return reference
 
     def add_equal(self, kind: str, body: Resource, source: Element) -> Reference:
         """As `add`, for what is the same resource wherever it says the same (a Medication, a Specimen)."""

@@ -11,10 +11,10 @@ from gateway.fhir import json
 from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
 
-from .attribution import attributions
+from .attribution import add_provenance, attributed
 from .bundles import entries_of, form_of, instant_of
 from .complete import complete
-from .composition import header, sections
+from .composition import contents, header
 from .context import Context, Reference
 from .document import MAX_BYTES, parse
 from .encounter import encompassing
@@ -147,17 +147,17 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
         )
     ctx.person = _patient(role, ctx)
     ctx.encounter = _encounter(document, ctx)
-    composition = {**header(document, ctx.encounter, ctx)}
-    if found := sections(document, ctx):
-        composition["section"] = found
+    composition = {**header(document, ctx.encounter, ctx), **contents(document, ctx)}
     unstructured(document, composition, ctx)
     whole = ctx.add("Composition", composition, document)
     provenance(document, whole, ctx)
-    attributions(document, whole, ctx)
+    told = attributed(document.element, ctx)
     merge_nameless(ctx)
     ctx.settle()
     merge_parties(ctx)
-    leave_out_invalid(ctx, link(ctx))
+    unknown = link(ctx)
+    add_provenance(told, ctx)
+    leave_out_invalid(ctx, unknown)
 
 
 def _sources(ctx: Context, patient: Node) -> list[dict[str, str]]:

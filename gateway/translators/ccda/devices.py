@@ -15,6 +15,8 @@ FDA = "2.16.840.1.113883.3.3719"
 _INSTANCE = ROOT + "37"
 UDI_ORGANIZER = frozenset([ROOT + "311", "74711-3"])
 _GS1 = re.compile(r"\(01\)(\d{14})", re.ASCII)
+_PRODUCED = re.compile(r"\((10|21)\)([^()\s]{1,20})")
+_PARTS_OF_UDI = {"10": "lotNumber", "21": "serialNumber"}
 _WORDS = {"C101672": "lotNumber", "C101671": "serialNumber", "C113843": "distinctIdentifier", "C99285": "modelNumber"}
 _WORDS |= {"C99286": "partNumber", "C54131": "manufacturer"}
 _DATES = {"C101669": "manufactureDate", "C101670": "expirationDate"}
@@ -52,6 +54,8 @@ def _device(role: Node, organizers: list[Node], ctx: Context) -> Reference | Non
     }
     for organizer in organizers:
         _add_parts(body, organizer, ctx)
+    for part, text in _produced(role):
+        body.setdefault(part, text)
     found = kept(body)
     return (
         ctx.add("Device", found, role, code=device.get("code") if device else None)
@@ -69,6 +73,14 @@ def _carriers(role: Node) -> list[Value]:
             part = _GS1.search(udi)
             found.append(kept({"deviceIdentifier": part[1] if part else None, "carrierHRF": udi}))
     return found
+
+
+def _produced(role: Node) -> Iterator[tuple[str, str]]:
+    """The lot and the serial number that a UDI says (GS1: 10 and 21). US Core wants them by themselves."""
+    for one in role.all("id"):
+        if one.get("root") == FDA and not one.get("nullFlavor"):
+            for kind, text in _PRODUCED.findall(one.get("extension") or ""):
+                yield _PARTS_OF_UDI[kind], text
 
 
 def _add_parts(body: Value, organizer: Node, ctx: Context) -> None:

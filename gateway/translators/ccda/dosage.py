@@ -6,10 +6,12 @@ from decimal import Decimal
 
 from .context import Context
 from .node import V3, XSI_TYPE, Element, Node, child_of, children
-from .statement import FREE_TEXT_SIG, Relations, instruction, of_kind
+from .statement import FREE_TEXT_SIG, INSTRUCTION, Relations, instruction, of_kind
 from .values import Value, bounds, codeable, kept, number, period, quantity, quantity_range, resolved
 
+EXACT = "http://hl7.org/fhir/StructureDefinition/timing-exact"
 _PERIOD, _EVENT, _OFFSET, _PHASE = V3 + "period", V3 + "event", V3 + "offset", V3 + "phase"
+_IHE_ACTS = "1.3.6.1.4.1.19376.1.5.3.2"
 _UNITS = frozenset(["s", "min", "h", "d", "wk", "mo", "a"])
 _WHEN = frozenset(["HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV"])
 _MINUTES = {"s": Decimal(1) / 60, "min": Decimal(1), "h": Decimal(60)}
@@ -21,9 +23,10 @@ def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
     found = kept(
         {
             "text": _sig(relations, ctx),
+            "additionalInstruction": _additional(relations, ctx),
             "patientInstruction": instruction(relations, ctx),
             "timing": _timing(activity.all("effectiveTime"), ctx),
-            **(_as_needed(needed, ctx) if needed else {}),
+            **(_as_needed(needed, ctx) if needed is not None else {}),
             "site": codeable(activity.get("approachSiteCode"), ctx),
             "route": codeable(activity.get("routeCode"), ctx),
             "doseAndRate": _dose_and_rate(activity),
@@ -31,6 +34,12 @@ def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
         }
     )
     return found or None
+
+
+def _additional(relations: Relations, ctx: Context) -> list[Value]:
+    """Instruction Activities that are coded; IHE's codes say no more than that they are instructions."""
+    acts = [act for act in of_kind(INSTRUCTION, relations) if act.attribute("code", "codeSystem") != _IHE_ACTS]
+    return [one for act in acts if (one := codeable(act.get("code"), ctx)) and "coding" in one]
 
 
 def _sig(relations: Relations, ctx: Context) -> str | None:
@@ -99,9 +108,17 @@ def _frequency(time: Element) -> Value:
     amount, unit = number(first.get("value")), first.get("unit")
     if amount is None or amount <= 0 or unit not in _UNITS:
         return {}
-    found: Value = {"frequency": 1, "period": amount, "periodUnit": unit}
+    found: Value = {**_exact(time), "frequency": 1, "period": amount, "periodUnit": unit}
     most = number(high.get("value")) if high is not None else None
     return {**found, "periodMax": most} if most else found
+
+
+def _exact(time: Element) -> Value:
+    """`institutionSpecified`: "three times a day", at whichever hours are usual there, is not "every 8 hours" (FHIR R4,
+    timing-exact)."""
+    if time.get("institutionSpecified") != "true":
+        return {}
+    return {"extension": [{"url": EXACT, "valueBoolean": False}]}
 
 
 def _at_event(time: Element) -> Value:

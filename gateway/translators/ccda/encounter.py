@@ -21,7 +21,19 @@ CPT = "http://www.ama-assn.org/go/cpt"
 _OPEN = ("unknown", "in-progress")
 _PARTED = ("period", "hospitalization")
 _PARTS = frozenset(["ADM", "ATND", "CON", "DIS", "REF", "RESP"])
-_CLASSES = frozenset(["AMB", "EMER", "FLD", "HH", "IMP", "ACUTE", "NONAC", "OBSENC", "PRENC", "SS", "VR"])
+_CLASSES = {
+    "AMB": "ambulatory",
+    "EMER": "emergency",
+    "FLD": "field",
+    "HH": "home health",
+    "IMP": "inpatient encounter",
+    "ACUTE": "inpatient acute",
+    "NONAC": "inpatient non-acute",
+    "OBSENC": "observation encounter",
+    "PRENC": "pre-admission",
+    "SS": "short stay",
+    "VR": "virtual",
+}
 _CPT_CLASSES = (("99211", "99215", "AMB"), ("99221", "99223", "IMP"), ("99281", "99285", "EMER"))
 
 
@@ -32,6 +44,7 @@ def add_encounter(node: Node, body: Value, ctx: Context) -> Reference | None:
     known = next((ctx.encounters[key] for key in keys if key in ctx.encounters), None)
     if known is not None and _same_day(known.body, body):
         _unite(known.body, body)
+        ctx.became.setdefault(node.element, []).append(known.reference)
         return known.reference
     body.setdefault("type", [absent_concept()])
     reference = ctx.add("Encounter", body, node)
@@ -92,7 +105,10 @@ def encounter_body(node: Node, ctx: Context) -> Value:
 
 
 def _status(node: Node, time: Element | None, ctx: Context) -> str:
-    """A single time or an end means finished; else the statusCode; without either nobody said (CF-encounters)."""
+    """A single time or an end means finished; else the statusCode; without either nobody said (CF-encounters). One that
+    is negated did not take place."""
+    if node.negated:
+        return "cancelled"
     found = interval(time, ctx)
     said = CONCEPTS["encounter-status"].get(node.attribute("statusCode", "code") or "")
     if said and said.code not in ("finished", "in-progress"):
@@ -106,11 +122,11 @@ def _class(types: Value | None) -> Value:
     """The ActCode among the codes; the CPT ranges that the mapping names; else the reason why there is none."""
     for one in (types or {}).get("coding", ()):
         if one.get("system") == ACT_CODES and one["code"] in _CLASSES:
-            return dict(one)
+            return {"display": _CLASSES[one["code"]], **one}
     for one in (types or {}).get("coding", ()):
         for low, high, code in _CPT_CLASSES:
             if one.get("system") == CPT and low <= one["code"] <= high:
-                return {"system": ACT_CODES, "code": code}
+                return {"system": ACT_CODES, "code": code, "display": _CLASSES[code]}
     return absent()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from .context import Context
 from .node import Element, Node
 from .people import organization
-from .values import Value, codeable, kept
+from .values import Value, codeable, identifiers, kept
 
 _MEDICATION = frozenset(["2.16.840.1.113883.10.20.22.4.23", "2.16.840.1.113883.10.20.22.4.54"])
 
@@ -35,7 +35,7 @@ def code_of(product: Node | None) -> Element | None:
 
 
 def medication(activity: Node, product: Node | None, ctx: Context) -> Value | None:
-    """A Medication of its own where there is more to say than its code (form, manufacturer, vehicle)."""
+    """A Medication of its own where there is more to say than its code (ids, form, manufacturer, vehicle)."""
     material = _material(product)
     name = material.text("name") if material else None
     code = codeable(code_of(product), ctx) or ({"text": name} if name else None)
@@ -43,6 +43,7 @@ def medication(activity: Node, product: Node | None, ctx: Context) -> Value | No
         return None
     more: dict[str, Any] = kept(
         {
+            "identifier": identifiers(product.all("id")) if product else None,
             "manufacturer": organization(product.get("manufacturerOrganization"), ctx) if product else None,
             "form": codeable(activity.get("administrationUnitCode"), ctx),
             "ingredient": [*_vehicles(activity, ctx)],

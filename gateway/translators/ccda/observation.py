@@ -6,8 +6,11 @@ from .context import Context, Reference
 from .node import V3, Element, Node, child_of
 from .people import fits, performers, recording
 from .registry import others
+from .specimens import specimens
 from .statement import Relations, concepts, encounter, mapped, notes, of_another, related
+from .unstructured import inline
 from .values import (
+    DATA_ABSENT_CODES,
     Value,
     absent,
     absent_concept,
@@ -15,6 +18,7 @@ from .values import (
     codeable,
     concept,
     identifiers,
+    in_words,
     kept,
     number,
     quantity,
@@ -24,7 +28,10 @@ from .values import (
     typed,
 )
 
+NORMAL_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.referenceRange.normalValue"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
+_PLAIN_TEXT = "text/plain"
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
 _RANGE = V3 + "observationRange"
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS"])
@@ -64,20 +71,21 @@ def observation_body(
         "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
         **effective(own_time, time, ctx),
-        "performer": _performers(observation, ctx, by_author=by_author),
+        "performer": observers(observation, ctx, by_author=by_author),
         **(value or ({} if members else {"dataAbsentReason": absent_concept(observation.get("value"))})),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
         "encounter": encounter(relations, ctx),
         "note": notes(relations, ctx),
         "bodySite": codeable(observation.get("targetSiteCode"), ctx),
         "method": codeable(observation.get("methodCode"), ctx),
+        "specimen": next(iter(specimens([observation], ctx)), None),
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
         "hasMember": members,
     }
     return kept(body)
 
 
-def _performers(observation: Node, ctx: Context, *, by_author: bool) -> list[Reference]:
+def observers(observation: Node, ctx: Context, *, by_author: bool = True) -> list[Reference]:
     """Who observed it; else who wrote it down (CF-vitals), which of a result says nothing (CF-results)."""
     found = [one for one in performers(observation, ctx) if fits(one, *_PERFORMERS)]
     if not found and by_author and (author := fits(recording(observation, ctx)[0], *_PERFORMERS)):
@@ -142,7 +150,18 @@ def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
         return {"valueBoolean": element.get("value") == "true"}
     if kind in ("RTO", "RTO_PQ_PQ"):
         return _ratio(element)
+    if kind == "ED" and element.get("mediaType", _PLAIN_TEXT) != _PLAIN_TEXT and (picture := _attached(element)):
+        return picture
     return _string(element, ctx)
+
+
+def _attached(element: Element) -> Value:
+    """R4 has no attachment as a value: the extension by which R5's has room in it, and that R4 itself has none."""
+    content = inline(element)
+    if content is None:
+        return {}
+    value = {"url": VALUE, "valueAttachment": content}
+    return {"extension": [value], "dataAbsentReason": concept("unsupported", DATA_ABSENT_CODES)}
 
 
 def _string(element: Element, ctx: Context) -> Value:
@@ -189,9 +208,19 @@ def _reference_range(observed: Node, ctx: Context) -> Value | None:
     text = resolved(observed.get("text"), ctx)
     if value is not None and typed(value) in ("IVL_PQ", "IVL_REAL", "IVL_INT"):
         low, high = quantity_range(value)
+    elif value is not None and typed(value) in _CODED:
+        return _normal(codeable(value, ctx), text)
     elif value is not None and text is None:
         text = resolved(value, ctx)
     return kept({"low": low, "high": high, "text": text}) or None
+
+
+def _normal(coded: Value | None, text: str | None) -> Value | None:
+    """A normal value that is a code ("negative"): its words, and the code in the element that R5 has for it."""
+    if coded is None:
+        return {"text": text} if text else None
+    more = [{"url": NORMAL_VALUE, "valueCodeableConcept": coded}]
+    return kept({"extension": more, "text": text or in_words(coded)})
 
 
 def member(

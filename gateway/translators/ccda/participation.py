@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .context import Context, Reference
-from .node import Node
+from .node import V3, Node, child_of
+from .people import fits, organization
 from .related import associate
 from .values import Value, absent, absent_concept, codeable, concept, distinct, identifiers, kept
 
@@ -28,6 +29,8 @@ _TIMED = (
     ("dataEnterer", "enterer", "assignedEntity"),
     ("participant", _VERIFIER, "associatedEntity"),
 )
+_PERSONAL = ("RelatedPerson", "Patient")
+_SCOPE = V3 + "scopingOrganization"
 _INSTANT = 19
 
 
@@ -36,10 +39,18 @@ def extensions(document: Node, ctx: Context) -> list[Value]:
     found: list[Value | None] = []
     if version := document.attribute("versionNumber", "value"):
         found.append({"url": VERSION_NUMBER, "valueString": version})
-    for name, (role, holders) in _ROLES.items():
-        found += [_referring(role, party) for party in _parties(document, name, holders, ctx)]
+    for name in _ROLES:
+        found += participants(document, name, ctx)
     found += [_referring("Order", _order(of.node("order"), ctx)) for of in document.nodes("inFulfillmentOf")]
     return distinct(found)
+
+
+def participants(holder: Node, name: str, ctx: Context) -> list[Value]:
+    """The extensions for those who took part in one way in a document or section."""
+    if name not in holder:
+        return []
+    role, holders = _ROLES[name]
+    return distinct([_referring(role, party) for party in _parties(holder, name, holders, ctx)])
 
 
 def _referring(role: str, party: Reference | None) -> Value | None:
@@ -47,9 +58,14 @@ def _referring(role: str, party: Reference | None) -> Value | None:
 
 
 def _parties(document: Node, name: str, holders: tuple[str, ...], ctx: Context) -> Iterator[Reference | None]:
+    """And the organization for which somebody is what he is to the patient: the insurer of a policy holder."""
     for participation in document.nodes(name):
         for holder in holders:
-            yield associate(participation.get(holder), ctx, participation)
+            element = participation.get(holder)
+            who = associate(element, ctx, participation)
+            yield who
+            if element is not None and fits(who, *_PERSONAL):
+                yield organization(child_of(element, _SCOPE), ctx)
 
 
 def _order(order: Node | None, ctx: Context) -> Reference | None:

@@ -30,27 +30,50 @@ def agent(element: Element | None, ctx: Context) -> Reference | None:
     return None if element is None else _remembered(b"agent", element, ctx)
 
 
+def person(element: Element | None, ctx: Context) -> Reference | None:
+    """As `agent`, where FHIR has no room for a role: whoever it is, without the organization."""
+    return None if element is None else _remembered(b"person", element, ctx)
+
+
 def organization(element: Element | None, ctx: Context) -> Reference | None:
     return None if element is None else _remembered(b"organization", element, ctx)
 
 
 def _remembered(kind: bytes, element: Element, ctx: Context) -> Reference | None:
     """Documents repeat the same author block hundreds of times: the same bytes are the same party."""
-    key = kind + etree.tostring(element, with_tail=False)
-    if key not in ctx.people:
-        make = _agent if kind == b"agent" else _organization
-        ctx.people[key] = make(Node(element), ctx)
-    return ctx.people[key]
+    place = (kind, element)
+    if place not in ctx.met:
+        key = kind + etree.tostring(element, with_tail=False)
+        if key not in ctx.people:
+            ctx.people[key] = _MAKERS[kind](Node(element), ctx)
+        ctx.met[place] = ctx.people[key]
+    return ctx.met[place]
+
+
+def _person(node: Node, ctx: Context) -> Reference | None:
+    who = _who(node)
+    if is_patient(node, ctx):
+        return ctx.patient
+    found = _practitioner(node, who, None, ctx) if who is not None else None
+    return found or _owner(node, ctx) or _agent(node, ctx)
+
+
+def _who(node: Node) -> Node | None:
+    return next((found for name in _PERSONS if (found := node.node(name)) is not None), None)
+
+
+def _owner(node: Node, ctx: Context) -> Reference | None:
+    return next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
 
 
 def _agent(node: Node, ctx: Context) -> Reference | None:
-    person = next((found for name in _PERSONS if (found := node.node(name)) is not None), None)
+    who = _who(node)
     if is_patient(node, ctx):
         return ctx.patient
-    owner = next((organization(node[name], ctx) for name in _OWNERS if name in node), None)
-    if person is None and _DEVICE in node:
+    owner = _owner(node, ctx)
+    if who is None and _DEVICE in node:
         return _device(node, owner, ctx)
-    practitioner = _practitioner(node, person, owner, ctx)
+    practitioner = _practitioner(node, who, owner, ctx)
     role = codeable(node.get("code"), ctx)
     ids = [] if practitioner else identifiers(node.all("id"))
     if (practitioner and (owner or role)) or (owner and (ids or role)):
@@ -146,6 +169,9 @@ def _organization(node: Node, ctx: Context) -> Reference | None:
         "partOf": organization(whole.get("wholeOrganization"), ctx) if whole else None,
     }
     return party("Organization", kept(body), node, ctx)
+
+
+_MAKERS = {b"agent": _agent, b"person": _person, b"organization": _organization}
 
 
 def _not_at_home(value: Value) -> Value:
@@ -257,6 +283,12 @@ def _authoring(author: Element, ctx: Context) -> tuple[str, Reference | None]:
 def fits(reference: Reference | None, *types: str) -> Reference | None:
     """The reference where the element may refer to that type, else None."""
     return reference if reference and reference["reference"].partition("/")[0] in types else None
+
+
+def responsible(node: Node, ctx: Context) -> list[Reference]:
+    """`participant[@typeCode=RESP]` of what is planned: who is to see to it (C-CDA R2.1 §3.36 Drug Monitoring Act)."""
+    roles = [one.get("participantRole") for one in node.nodes("participant") if one.element.get("typeCode") == "RESP"]
+    return distinct([agent(role, ctx) for role in roles])
 
 
 def performers(node: Node, ctx: Context) -> list[Reference]:

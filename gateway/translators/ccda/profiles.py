@@ -86,14 +86,14 @@ def _condition(resource: Resource) -> str | None:
 
 
 def _report(resource: Resource) -> str | None:
-    said = _codes(resource["category"])
+    said = _codes(resource.get("category", ()))
     if "LAB" in said:
         return "us-core-diagnosticreport-lab"
     return None if _NOTES.isdisjoint(said) else "us-core-diagnosticreport-note"
 
 
 def _document(resource: Resource) -> str | None:
-    kinds = [one for one in resource["type"].get("coding", ()) if one.get("system") == _LOINC]
+    kinds = [one for one in resource.get("type", {}).get("coding", ()) if one.get("system") == _LOINC]
     return "us-core-documentreference" if kinds and "clinical-note" in _codes(resource["category"]) else None
 
 
@@ -135,7 +135,8 @@ def _dispense(resource: Resource) -> str | None:
 def _allergy(resource: Resource) -> str | None:
     """ait-1 and ait-2: a status, unless it is an error."""
     error = "entered-in-error" in _codes([resource.get("verificationStatus", {})])
-    return "us-core-allergyintolerance" if error != ("clinicalStatus" in resource) else None
+    told = "coding" in resource.get("clinicalStatus", {})
+    return "us-core-allergyintolerance" if error != told else None
 
 
 def _observation(resource: Resource) -> str | None:
@@ -230,6 +231,7 @@ _RESULTS = frozenset(["imaging", "procedure", "exam"])
 
 _TESTS: dict[str, Test] = {
     "AllergyIntolerance": _allergy,
+    "CarePlan": _always("us-core-careplan"),
     "CareTeam": _always("us-core-careteam"),
     "Condition": _condition,
     "Coverage": _coverage,

@@ -13,7 +13,7 @@ from typing import Any
 
 from .context import Context, Reference, SectionReport
 from .node import Node, local_name
-from .statement import PARTS, Relations
+from .statement import INSTRUCTION, PARTS, Relations, of_kind
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
@@ -110,6 +110,13 @@ def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) ->
             found += one_more(statement, ctx)
     ctx.beside += found
     return found
+
+
+def instructions(relations: Relations, ctx: Context) -> None:
+    """What the coded Instruction Activities become where the statement around them has room for their words alone."""
+    for act in of_kind(INSTRUCTION, relations):
+        if act.attribute("code", "code"):
+            ctx.beside += one_more(act, ctx)
 
 
 def _only_names(statement: Node) -> bool:

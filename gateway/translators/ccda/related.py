@@ -8,7 +8,7 @@ from .codes import KIN
 from .context import Context, Reference
 from .demographics import addresses, human_names, telecoms
 from .node import V3, Element, Node, child_of
-from .people import agent, in_function, is_patient, party
+from .people import agent, in_function, is_patient, organization, party
 from .values import Value, absent, codeable, coding, identifiers, interval, kept, period
 
 ROLE_CLASSES = "http://terminology.hl7.org/CodeSystem/v3-RoleClass"
@@ -37,6 +37,13 @@ def associate(element: Element | None, ctx: Context, participation: Node | None 
     return who if who is None or function is None else in_function(who, function, ctx)
 
 
+def guarantor(entity: Node, ctx: Context) -> Reference | None:
+    """Guarantor Performer of a policy: the Patient himself, another person, or an organization."""
+    if "assignedPerson" in entity or is_patient(entity, ctx):
+        return _related_person(entity, ctx, _NOTHING)
+    return organization(entity.get("representedOrganization"), ctx)
+
+
 def _is_kin(code: Element | None) -> bool:
     return code is not None and code.get("code") in KIN and code.get("codeSystem") == _ROLE_CODE
 
@@ -50,6 +57,7 @@ def _related_person(node: Node, ctx: Context, participation: Node) -> Reference 
     told = {
         "identifier": identifiers(node.all("id")),
         "name": human_names(person.all("name"), ctx) if person else [],
+        "birthDate": born(person, ctx) if person else None,
         "telecom": telecoms(node.all("telecom"), ctx),
         "address": addresses(node.all("addr"), ctx),
     }
@@ -62,6 +70,11 @@ def _related_person(node: Node, ctx: Context, participation: Node) -> Reference 
     return party("RelatedPerson", kept({**body, "period": during}), node, ctx, told=kin)
 
 
+def born(person: Node, ctx: Context) -> str | None:
+    time = ctx.moment(person.get("sdtc:birthTime"))
+    return time[:10] if time else None
+
+
 def _lasting(participation: Node, ctx: Context) -> Value | None:
     """The time of a participation where it lasts; a single one says when it took place."""
     during = period(participation.get("time"), ctx)
@@ -72,7 +85,7 @@ def _relationship(node: Node, person: Node | None, participation: Node, ctx: Con
     """What the code says, what the person's own statement of it says, the class of the role, and his function."""
     related = person.node("sdtc:asPatientRelationship") if person else None
     said = [codeable(node.get("code"), ctx), codeable(related.get("code"), ctx) if related else None]
-    if of_class := node.element.get("classCode"):
+    if (of_class := node.element.get("classCode")) and of_class != "ASSIGNED":
         said.append({"coding": [{"system": ROLE_CLASSES, "code": of_class}]})
     said.append(codeable(participation.get("functionCode"), ctx))
     return [one for one in said if one]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .codes import CONCEPTS, Concept
 from .context import Context, Reference
 from .links import meant
 from .node import Element, Node, statement_in
-from .people import agent, fits
+from .people import fits, person
 from .values import Value, codeable, distinct, kept, resolved, typed
 
 STATUS = "33999-4"
@@ -65,6 +67,14 @@ def of_another(statement: Node, ctx: Context) -> bool:
     return True
 
 
+def denied(statement: Node, ctx: Context) -> bool:
+    """Whether a statement is negated of which FHIR has no negative: it must not become the positive one."""
+    if statement.negated:
+        text = "negated, for which FHIR has no element here: it stays in the narrative only"
+        ctx.issue("warning", "not-supported", text, statement.element)
+    return statement.negated
+
+
 def value_code(statement: Node) -> str | None:
     return statement.attribute("value", "code")
 
@@ -83,14 +93,20 @@ def _note(act: Node, ctx: Context) -> Value | None:
     if not text:
         return None
     author = act.node("author")
-    by = fits(agent(author.get("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
+    by = fits(person(author.get("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
     return kept({"authorReference": by, "time": ctx.moment(author.get("time")) if author else None, "text": text})
 
 
 def instruction(relations: Relations, ctx: Context) -> str | None:
     """The words of the Instruction Activities, one after the other."""
-    said = [resolved(act.get("text"), ctx) for act in of_kind(INSTRUCTION, relations)]
+    said = [resolved(act.get("text"), ctx) or _originally(act, ctx) for act in of_kind(INSTRUCTION, relations)]
     return "\n".join([one for one in said if one]) or None
+
+
+def _originally(act: Node, ctx: Context) -> str | None:
+    """The words from which its code was chosen."""
+    code = act.node("code")
+    return resolved(code.get("originalText"), ctx) if code else None
 
 
 def encounter(relations: Relations, ctx: Context) -> Reference | None:
@@ -134,5 +150,5 @@ def _only_text(observation: Node, ctx: Context) -> Value | None:
     return {"text": text} if text else None
 
 
-def concepts(elements: list[Element], ctx: Context) -> list[Value]:
+def concepts(elements: Iterable[Element | None], ctx: Context) -> list[Value]:
     return [found for element in elements if (found := codeable(element, ctx))]

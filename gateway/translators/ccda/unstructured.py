@@ -35,6 +35,7 @@ def unstructured(document: Node, header: Value, ctx: Context) -> None:
 
 
 def _taken(document: Node, header: Value, body: Node, text: Element, ctx: Context) -> None:
+    before = len(ctx.made)
     content = attachment(text, ctx)
     if content is None:
         ctx.issue("warning", "incomplete", "nonXMLBody holds no data", body.element)
@@ -62,6 +63,9 @@ def _taken(document: Node, header: Value, body: Node, text: Element, ctx: Contex
     }
     made = ctx.add("DocumentReference", kept(reference), document)
     header.setdefault("section", []).append({"entry": [made]})
+    if labels := header.get("meta", {}).get("security"):
+        ctx.labels += labels
+        ctx.label([one.reference for one in ctx.made[before:]])
 
 
 def _authenticators(header: Value) -> Iterator[Reference]:
@@ -78,12 +82,30 @@ def _surroundings(header: Value) -> Value:
     return kept({"encounter": [encounter] if encounter else None, "period": during})
 
 
+def inline(element: Element) -> Value | None:
+    """ED -> Attachment with its data, or the address under which they are (C-CDA on FHIR, CDA ED)."""
+    kind = _kind(element)
+    data = _data(element, kind or "text/plain")
+    link = None if data else _link(element)
+    if not data and (link is None or link.startswith("#")):
+        return None
+    return kept({"contentType": kind, "language": element.get("language"), "data": data, "url": link})
+
+
+def _kind(element: Element) -> str | None:
+    return _PACKED.get(element.get("compression") or "") or element.get("mediaType")
+
+
+def _link(element: Element) -> str | None:
+    links = [child.get("value") for child in children(element) if child.tag == V3 + "reference"]
+    return next(filter(None, links), None)
+
+
 def attachment(text: Element, ctx: Context) -> Value | None:
     """Where the bytes are: in a Binary of our own, or under the URL that the document names."""
-    kind = _PACKED.get(text.get("compression") or "") or text.get("mediaType")
-    for child in children(text):
-        if child.tag == V3 + "reference" and child.get("value"):
-            return kept({"contentType": kind, "url": child.get("value")})
+    kind = _kind(text)
+    if link := _link(text):
+        return kept({"contentType": kind, "url": link})
     kind = kind or "text/plain"
     data = _data(text, kind)
     if data is None:

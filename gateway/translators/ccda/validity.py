@@ -20,8 +20,10 @@ from gateway.fhir.json import Resource
 from .context import Context, Made
 
 MADE = (
+    "Account",
     "AllergyIntolerance",
     "Binary",
+    "CarePlan",
     "CareTeam",
     "Communication",
     "Composition",
@@ -54,6 +56,7 @@ MADE = (
     "RelatedPerson",
     "ServiceRequest",
     "Specimen",
+    "SupplyDelivery",
 )
 """What the sections make. A type that is missing here is judged as well, only slower: with it all go one by one."""
 

@@ -7,7 +7,7 @@ Source: DocNetwork API v2 (docnetwork/api, v2/chapters). `sex` is Male, Female o
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -89,6 +89,19 @@ def to_profile(patient: Resource) -> dict[str, Any]:
     if patient.get("active") is True:
         profile["deactivated"] = None
     return profile
+
+
+def fields_of(slots: Iterable[str]) -> set[str]:
+    """The fields in which slots of a Patient are kept."""
+    return {name for slot in slots for name in _FIELDS.get(slot.partition("[")[0], ())}
+
+
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "name": ("givenName", "middleName", "familyName"),
+    "birthDate": ("dob",),
+    "gender": ("sex",),
+    "active": ("deactivated",),
+}
 
 
 def from_answer(profile: Mapping[str, Any], sent: Resource, systems: Systems) -> Translated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 
 import pytest
 
@@ -75,3 +76,13 @@ def test_an_instant_keeps_its_microseconds_and_reads_back() -> None:
 
 def test_an_instant_on_the_second_has_the_same_form_so_that_text_sorts_as_time() -> None:
     assert times.to_instant(utc(2024, 1, 1)) == "2024-01-01T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize("at", [datetime(2026, 1, 2, 3, 4, 5, 999, tzinfo=UTC), datetime(987, 12, 31, tzinfo=UTC)])
+def test_moments_as_http_writes_them(at: datetime) -> None:
+    assert times.http_date(at) == format_datetime(at, usegmt=True)
+
+
+def test_moments_as_javascript_writes_them() -> None:
+    at = datetime(2024, 12, 26, 12, 3, 22, 999, tzinfo=timezone(timedelta(hours=2)))
+    assert times.to_millis(at) == "2024-12-26T10:03:22.000Z"

@@ -84,13 +84,14 @@ def allergy(
 ) -> Reference | None:
     """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind."""
     substance = _substance(observation)
-    what = _what(observation, substance, ctx)
+    negated = observation.negated or (concern is not None and concern.negated)
+    what = _what(observation, substance, ctx, negated=negated)
     if not what:
         return None
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
-    if recorder is None and concern is not None:
+    if recorder is None and recorded is None and concern is not None:
         recorder, recorded = recording(concern, ctx)
     kind, category = (_kind(table, observation) for table in ("allergy-type", "allergy-category"))
     abated = [{"url": ABATEMENT, "valueDateTime": when.high}] if when.high else []
@@ -135,10 +136,10 @@ def _identifying(observation: Node, substance: Node | None) -> Element | None:
     return observation.get("value") if code is None else code
 
 
-def _what(observation: Node, substance: Node | None, ctx: Context) -> Value:
+def _what(observation: Node, substance: Node | None, ctx: Context, *, negated: bool) -> Value:
     """`code`, or for a substance known to be harmless the extension that takes its place."""
     named = _named(substance, ctx)
-    if observation.negated:
+    if negated:
         return _negated(observation, named, ctx)
     if named:
         return {"code": named}
@@ -164,7 +165,7 @@ def _negated(observation: Node, named: Value | None, ctx: Context) -> Value:
         if none:
             return {"code": concept(none.code, SNOMED, none.display)}
         said = coded_value(observation, ctx)
-        return {"code": said, "verificationStatus": concept("refuted", VERIFICATION)} if said else {}
+        return {"code": said, "verificationStatus": concept("refuted", VERIFICATION, "Refuted")} if said else {}
     if any(one["code"] in _LATEX_CODES for one in named.get("coding", ())):
         return {"code": concept(_LATEX, SNOMED, "No known latex allergy")}
     risk = concept("no-known-reaction-risk", RISK_CODES, "No Known Reaction Risk")
@@ -179,10 +180,10 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations) -> 
     """Allergy Status wins over the concern's statusCode; one of the two statuses has to be there (ait-1)."""
     code = concern.attribute("statusCode", "code") if concern else None
     if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
-        return {"verificationStatus": concept("entered-in-error", VERIFICATION)}
+        return {"verificationStatus": concept("entered-in-error", VERIFICATION, "Entered in Error")}
     status = next(map(value_code, of_kind(_STATUS, relations)), None)
     found = mapped("allergy-status", status) or mapped("allergy-clinical", code)
-    return {"clinicalStatus": concept(found.code, CLINICAL) if found else absent()}
+    return {"clinicalStatus": concept(found.code, CLINICAL, found.display) if found else absent()}
 
 
 def _reactions(relations: Relations, ctx: Context) -> list[Value]:

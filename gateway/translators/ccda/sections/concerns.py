@@ -9,12 +9,13 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.sections.problems import CLINICAL, CORE_CATEGORY, PROBLEM, condition
+from gateway.translators.ccda.sections.problems import CLINICAL, CORE_CATEGORY, PROBLEM, REFUTED, condition
 from gateway.translators.ccda.statement import (
     PARTS,
     PRIORITY,
     ROOT,
     Relations,
+    denied,
     encounter,
     mapped,
     notes,
@@ -48,15 +49,16 @@ def _in_words(act: Node, relations: Relations, ctx: Context) -> Reference | None
     generic = act.attribute("code", "code") in _GENERIC
     text = resolved(act.get("text"), ctx)
     code = None if generic else codeable(act.get("code"), ctx)
-    if code is None and text is None:
+    if (code is None and text is None) or (code is None and denied(act, ctx)):
         return None
     recorder, written = recording(act, ctx)
     status = mapped("condition-clinical", act.attribute("statusCode", "code"))
     when = interval(act.get("effectiveTime"), ctx)
     body = {
         "identifier": identifiers(act.all("id")),
-        "clinicalStatus": concept(status.code, CLINICAL) if status else None,
-        "category": [concept("health-concern", CORE_CATEGORY)],
+        "clinicalStatus": concept(status.code, CLINICAL, status.display) if status else None,
+        "verificationStatus": REFUTED if act.negated else None,
+        "category": [concept("health-concern", CORE_CATEGORY, "Health Concern")],
         "code": code or {"text": text},
         "subject": ctx.patient,
         "onsetDateTime": when.start,

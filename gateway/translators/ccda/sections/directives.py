@@ -97,7 +97,7 @@ def _custodian(observation: Node, ctx: Context) -> list[Reference]:
     found = []
     for one in observation.nodes("participant"):
         role = one.get("participantRole") if one.element.get("typeCode") == "CST" else None
-        if who := fits(agent(role, ctx), "Organization"):
+        if who := fits(associate(role, ctx, one), "Organization"):
             found.append(who)
     return found
 
@@ -127,4 +127,7 @@ def _source(observation: Node) -> Value:
         if text is not None and link:
             kind = text.element.get("mediaType")
             return {"sourceAttachment": kept({"contentType": kind, "url": link})}
+        named = identifiers(external.all("id")) if external else []
+        if named:
+            return {"sourceReference": {"type": "DocumentReference", "identifier": named[0]}}
     return {}

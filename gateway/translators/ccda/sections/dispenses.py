@@ -8,8 +8,8 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers
-from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import ROOT, instruction, mapped, notes, related
+from gateway.translators.ccda.registry import entry, instructions, others
+from gateway.translators.ccda.statement import ROOT, denied, instruction, mapped, notes, related
 from gateway.translators.ccda.values import Value, identifiers, interval, kept, quantity
 
 DISPENSE = frozenset([ROOT + "18", "1.3.6.1.4.1.19376.1.5.3.1.4.7.3.1"])
@@ -28,7 +28,7 @@ def dispense(
     None when nobody says which medication."""
     product = product_of(supply)
     which = medication(supply, product, ctx) or what
-    if which is None:
+    if which is None or denied(supply, ctx):
         return None
     relations = related(supply)
     status = mapped("event-status", supply.attribute("statusCode", "code"))
@@ -46,4 +46,5 @@ def dispense(
         "dosageInstruction": [{"patientInstruction": told}] if told else None,
     }
     others(relations, ctx)
+    instructions(relations, ctx)
     return ctx.add("MedicationDispense", kept(body), supply, code=code_of(product))

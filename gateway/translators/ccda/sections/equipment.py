@@ -13,9 +13,20 @@ from gateway.translators.ccda.registry import entry, one_more, others
 from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.sections.medications import supply_order
 from gateway.translators.ccda.sections.plan import PLANNED
-from gateway.translators.ccda.statement import PARTS, ROOT, Relations, components, mapped, notes, reasons, related
-from gateway.translators.ccda.values import Value, absent, codeable, identifiers, kept, timed
+from gateway.translators.ccda.statement import (
+    PARTS,
+    ROOT,
+    Relations,
+    components,
+    denied,
+    mapped,
+    notes,
+    reasons,
+    related,
+)
+from gateway.translators.ccda.values import Value, absent, codeable, concept, identifiers, kept, quantity, timed
 
+SUPPLY = "http://terminology.hl7.org/CodeSystem/supply-item-type"
 _READ = PARTS | UDI_ORGANIZER
 
 
@@ -37,6 +48,8 @@ def supplied(statement: Node, ctx: Context) -> Reference | None:
     wanted = statement.element.get("moodCode") in PLANNED
     if is_medication(statement):
         return supply_order(statement, ctx) if wanted else dispense(statement, ctx)
+    if denied(statement, ctx):
+        return None
     relations = related(statement)
     others(relations, ctx, _READ)
     return _request(statement, relations, ctx) if wanted else _use(statement, relations, ctx)
@@ -61,7 +74,25 @@ def _use(statement: Node, relations: Relations, ctx: Context) -> Reference | Non
         "reasonCode": reasons(relations, ctx),
         "note": notes(relations, ctx),
     }
+    _delivered(statement, device, ctx)
     return ctx.add("DeviceUseStatement", kept(body), statement)
+
+
+def _delivered(statement: Node, device: Reference, ctx: Context) -> None:
+    """How many: a DeviceUseStatement cannot say, the SupplyDelivery that stands beside it can."""
+    amount = quantity(statement.get("quantity"))
+    if amount is None:
+        return
+    status = mapped("delivery-status", statement.attribute("statusCode", "code"))
+    body = {
+        "identifier": identifiers(statement.all("id")),
+        "status": status.code if status else None,
+        "patient": ctx.patient,
+        "type": concept("device", SUPPLY, "Device"),
+        "suppliedItem": {"quantity": amount, "itemReference": device},
+        **timed("occurrence", statement.get("effectiveTime"), ctx),
+    }
+    ctx.beside.append(ctx.add("SupplyDelivery", kept(body), statement))
 
 
 def _request(statement: Node, relations: Relations, ctx: Context) -> Reference | None:
@@ -76,6 +107,7 @@ def _request(statement: Node, relations: Relations, ctx: Context) -> Reference |
         "status": status.code if status else "unknown",
         "intent": intent.code if intent else "plan",
         "codeReference": device,
+        "parameter": _how_many(statement),
         "subject": ctx.patient,
         **timed("occurrence", statement.get("effectiveTime"), ctx),
         "authoredOn": written,
@@ -84,6 +116,11 @@ def _request(statement: Node, relations: Relations, ctx: Context) -> Reference |
         "note": notes(relations, ctx),
     }
     return ctx.add("DeviceRequest", kept(body), statement)
+
+
+def _how_many(statement: Node) -> list[Value]:
+    amount = quantity(statement.get("quantity"))
+    return [{"code": {"text": "quantity"}, "valueQuantity": amount}] if amount else []
 
 
 def _device(statement: Node, relations: Relations, ctx: Context) -> Reference | None:

@@ -9,11 +9,22 @@ from gateway.translators.ccda.demographics import human_name
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import recording
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import AGE, ROOT, coded_value, components, mapped, notes, of_kind, related
+from gateway.translators.ccda.statement import (
+    AGE,
+    ROOT,
+    coded_value,
+    components,
+    mapped,
+    notes,
+    of_kind,
+    related,
+    value_code,
+)
 from gateway.translators.ccda.values import (
     Value,
     absent_concept,
     codeable,
+    coding,
     concept,
     identifiers,
     interval,
@@ -24,6 +35,7 @@ from gateway.translators.ccda.values import (
 
 GENDERS = "http://hl7.org/fhir/administrative-gender"
 _DEATH = frozenset([ROOT + "47", "2.16.840.1.113883.10.20.1.42"])
+_DEAD = "419099009"
 _AGES = AGE | {"397659008"}
 
 
@@ -72,11 +84,12 @@ def _history(source: Node, subject: Node | None, observations: list[Node], ctx: 
 def _person(person: Node, ctx: Context) -> Value:
     name = human_name(person.get("name"), ctx) or {}
     gender = mapped("gender", person.attribute("administrativeGenderCode", "code"))
+    said = coding(person.get("administrativeGenderCode"))
     born = ctx.moment(person.get("birthTime"))
     words = [*name.get("given", ()), name.get("family") or name.get("text")]
     return {
         "name": " ".join(word for word in words if word),
-        "sex": concept(gender.code, GENDERS) if gender else None,
+        "sex": {"coding": [*concept(gender.code, GENDERS)["coding"], said]} if gender and said else None,
         "bornDate": born[:10] if born else None,
     }
 
@@ -88,8 +101,12 @@ def _death(person: Node | None, observations: list[Node], ctx: Context) -> Value
     said = person.attribute("sdtc:deceasedInd", "value") if person else None
     if said in ("true", "false", "1", "0"):
         return {"deceasedBoolean": said in ("true", "1")}
-    died = any(of_kind(_DEATH, related(one)) for one in observations)
+    died = any(_is_death(inner) for one in observations for _, inner in related(one))
     return {"deceasedBoolean": True} if died else {}
+
+
+def _is_death(observation: Node) -> bool:
+    return not _DEATH.isdisjoint(observation.kinds) or value_code(observation) == _DEAD
 
 
 def _condition(observation: Node, ctx: Context) -> Value | None:
@@ -101,7 +118,7 @@ def _condition(observation: Node, ctx: Context) -> Value | None:
         ctx.issue("warning", "not-supported", "a negated family history stays in the narrative", observation.element)
         return None
     relations = related(observation)
-    caused = any(kind == "CAUS" and not _DEATH.isdisjoint(one.kinds) for kind, one in relations)
+    caused = any(kind == "CAUS" and _is_death(one) for kind, one in relations)
     return kept(
         {
             "code": what,
@@ -115,8 +132,8 @@ def _condition(observation: Node, ctx: Context) -> Value | None:
 def _onset(observation: Node, relations: list[tuple[str | None, Node]], ctx: Context) -> Value:
     """The age, else when it was."""
     for one in of_kind(_AGES, relations):
-        if (age := quantity(one.get("value"))) and "system" in age:
-            return {"onsetAge": age}
+        if age := quantity(one.get("value")):
+            return {"onsetAge": age} if "system" in age else {"onsetString": str(age["value"])}
     time = observation.get("effectiveTime")
     found = interval(time, ctx)
     if found.value:

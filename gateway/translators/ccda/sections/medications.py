@@ -12,8 +12,8 @@ from gateway.translators.ccda.dosage import dosage
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.people import agent, fits, recording
-from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.people import agent, fits, organization, recording
+from gateway.translators.ccda.registry import entry, instructions, others
 from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
 from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.statement import (
@@ -90,6 +90,7 @@ def supply_order(supply: Node, ctx: Context) -> Reference | None:
         "dispenseRequest": _ordered(supply, ctx),
     }
     others(relations, ctx)
+    instructions(relations, ctx)
     return ctx.add("MedicationRequest", kept(body), supply, code=code_of(product))
 
 
@@ -105,7 +106,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "identifier": identifiers(activity.all("id")),
         "status": _status(activity),
         "category": [*_kinds(relations, ctx)],
-        "intent": "order" if activity.element.get("moodCode") in ("INT", "RQO", "PRMS", "PRP") else "plan",
+        "intent": _intent(activity),
         "doNotPerform": True if activity.negated else None,
         **what,
         "subject": ctx.patient,
@@ -133,6 +134,9 @@ def _beside(relations: Relations, request: Reference, what: Value, ctx: Context)
     for one in supplies:
         if one.element.get("moodCode") == "EVN" and (handed := dispense(one, ctx, order=request, what=what)):
             ctx.beside.append(handed)
+    for one in supplies:
+        if one.element.get("moodCode") != "EVN":
+            instructions(related(one), ctx)
     others([one for one in relations if not one[1].element.tag.endswith("}supply")], ctx, _READ)
 
 
@@ -141,6 +145,11 @@ def _kinds(relations: Relations, ctx: Context) -> Iterator[Value]:
     for one in of_kind(_TYPE, relations):
         if found := codeable(one.get("code"), ctx):
             yield found
+
+
+def _intent(activity: Node) -> str:
+    found = mapped("medication-intent", activity.element.get("moodCode"))
+    return found.code if found else "plan"
 
 
 def _status(activity: Node) -> str:
@@ -180,8 +189,18 @@ def _ordered(supply: Node, ctx: Context) -> Value:
             "validityPeriod": period(supply.get("effectiveTime"), ctx),
             "numberOfRepeatsAllowed": _repeats(supply.attribute("repeatNumber", "value")),
             "quantity": quantity(supply.get("quantity")),
+            "performer": _dispenser(supply, ctx),
         }
     )
+
+
+def _dispenser(supply: Node, ctx: Context) -> Reference | None:
+    """The pharmacy: R4 has room for an organization."""
+    for performer in supply.nodes("performer"):
+        entity = performer.node("assignedEntity")
+        if entity and (found := organization(entity.get("representedOrganization"), ctx)):
+            return found
+    return None
 
 
 def _repeats(text: str | None) -> int | None:

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.demographics import addresses, human_names, telecoms
-from gateway.translators.ccda.node import Element, Node
-from gateway.translators.ccda.people import agent, fits
+from gateway.translators.ccda.node import V3, Element, Node, child_of, statement_in
+from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import ROOT, mapped, related
+from gateway.translators.ccda.related import associate, born, guarantor
+from gateway.translators.ccda.statement import ROOT, denied, mapped, related
 from gateway.translators.ccda.values import (
     URI,
     Value,
     absent,
     absent_concept,
     codeable,
+    concept,
     distinct,
     identifier,
     identifiers,
@@ -26,9 +28,12 @@ from gateway.translators.ccda.values import (
 )
 
 _V2 = "http://terminology.hl7.org/CodeSystem/v2-0203"
+SUBSCRIBER = "http://terminology.hl7.org/CodeSystem/subscriber-relationship"
 GROUP = "http://terminology.hl7.org/CodeSystem/coverage-class"
 _POLICY = frozenset([ROOT + "61", "2.16.840.1.113883.10.20.1.26", "1.3.6.1.4.1.19376.1.5.3.1.4.18"])
 _AUTHORIZATION = "2.16.840.1.113883.10.20.1.19"
+_GUARANTOR = frozenset([ROOT + "88", "GUAR"])
+_SEQUENCE = V3 + "sequenceNumber"
 _PAYER = frozenset([ROOT + "87", "PAYOR"])
 
 
@@ -42,11 +47,12 @@ _PAYER = frozenset([ROOT + "87", "PAYOR"])
 )
 def coverages(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Coverage Activity: a wrapper, the policies carry the content."""
-    for kind, statement in related(act):
-        if statement.element.tag.endswith("}act"):
-            yield coverage(statement, ctx)
-        else:
-            others([(kind, statement)], ctx)
+    for wrapper in act.all("entryRelationship"):
+        statement = statement_in(wrapper)
+        if statement is not None and statement.element.tag.endswith("}act"):
+            yield coverage(statement, ctx, order=child_of(wrapper, _SEQUENCE))
+        elif statement is not None:
+            others([(wrapper.get("typeCode"), statement)], ctx)
 
 
 @entry(*_POLICY)
@@ -58,33 +64,74 @@ def policy_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
 def planned_coverage(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Planned Coverage: who is expected to pay for what is planned; its inner act has the kind of payer."""
     for _, inner in related(act):
-        yield coverage(inner, ctx)
+        yield coverage(inner, ctx, planned=act)
 
 
-def coverage(policy: Node, ctx: Context) -> Reference | None:
-    """None when nothing is said of the policy."""
+def coverage(
+    policy: Node, ctx: Context, *, order: Element | None = None, planned: Node | None = None
+) -> Reference | None:
+    """`order`: the place among the policies; `planned`: the act around one that is expected, which has the ids. None
+    when nothing is said of the policy."""
     payer = _performer(policy, _PAYER, ctx)
     covered, holder = _role(policy, "COV"), _role(policy, "HLD")
     kind = codeable(policy.get("code"), ctx)
-    if not (payer or kind or covered or holder):
+    if not (payer or kind or covered or holder) or denied(policy, ctx):
         return None
     status = mapped("coverage-status", policy.attribute("statusCode", "code"))
     member = _member_id(covered)
+    ids = identifiers([*policy.all("id"), *(planned.all("id") if planned else ())])
     body = {
-        "identifier": distinct([*identifiers(policy.all("id")), *([member] if member else [])]),
+        "identifier": distinct([*ids, *([member] if member else [])]),
         "status": status.code if status else None,
         "_status": None if status else absent(),
         "type": kind,
         "subscriber": _subscriber(holder, covered, ctx),
         "subscriberId": _extension(holder) or _extension(covered),
         "beneficiary": ctx.patient,
-        "relationship": (codeable(covered.get("code"), ctx) if covered else None) or absent_concept(),
+        "relationship": _relationship(covered, ctx),
         "period": _during(policy, ctx),
         "payor": [payer or absent()],
         "class": _plans(policy, ctx),
+        "order": _place(order, policy),
     }
     _authorized(policy, ctx)
-    return ctx.add("Coverage", kept(body), policy)
+    made = ctx.add("Coverage", kept(body), policy)
+    _guaranteed(policy, made, ctx)
+    return made
+
+
+def _relationship(covered: Node | None, ctx: Context) -> Value:
+    """The patient to the subscriber: as the document says it, and in the code that US Core has for the same."""
+    said = codeable(covered.get("code"), ctx) if covered else None
+    if said is None:
+        return absent_concept()
+    known = mapped("subscriber", covered.attribute("code", "code") if covered else None)
+    same = concept(known.code, SUBSCRIBER, known.display)["coding"] if known else []
+    return {**said, "coding": [*said.get("coding", ()), *same]} if same else said
+
+
+def _place(order: Element | None, policy: Node) -> int | None:
+    """Which is to pay first: the sequenceNumber of a Coverage Activity, else the priority of the policy."""
+    told = policy.attribute("priorityCode", "code") if order is None else order.get("value")
+    return int(told) if told and told.isascii() and told.isdigit() and 0 < int(told) < 1000 else None
+
+
+def _guaranteed(policy: Node, made: Reference, ctx: Context) -> None:
+    """Guarantor Performer: who pays what the insurer does not -> Account, as a Coverage has no element for him."""
+    found = [
+        {"party": who, "period": period(performer.get("time"), ctx)}
+        for performer in policy.nodes("performer")
+        if (entity := performer.node("assignedEntity")) and not _GUARANTOR.isdisjoint(performer.kinds | entity.kinds)
+        if (who := guarantor(entity, ctx))
+    ]
+    if found:
+        body = {
+            "status": "unknown",
+            "subject": [ctx.patient],
+            "coverage": [{"coverage": made}],
+            "guarantor": [kept(one) for one in found],
+        }
+        ctx.beside.append(ctx.add("Account", kept(body), policy))
 
 
 def _authorized(policy: Node, ctx: Context) -> None:
@@ -110,19 +157,19 @@ def _performer(policy: Node, kinds: frozenset[str], ctx: Context) -> Reference |
 
 def _payer(entity: Node, represented: Element | None, ctx: Context) -> Reference | None:
     """The organization with the number that the payer has as an entity (NAIC and the like)."""
-    if represented is None:
-        return fits(agent(entity.element, ctx), "Organization", "Patient", "RelatedPerson")
-    node = Node(represented)
+    if represented is None and "assignedPerson" in entity:
+        return fits(associate(entity.element, ctx), "Organization", "Patient", "RelatedPerson")
+    node = Node(entity.element if represented is None else represented)
     name = node.text("name")
     body = {
         "identifier": identifiers([*node.all("id"), *entity.all("id")]),
         "name": name,
         "_name": None if name else absent(),
-        "telecom": telecoms(node.all("telecom") or entity.all("telecom"), ctx),
-        "address": addresses(node.all("addr") or entity.all("addr"), ctx),
+        "telecom": telecoms([*node.all("telecom"), *entity.all("telecom")], ctx),
+        "address": addresses([*node.all("addr"), *entity.all("addr")], ctx),
     }
     found = kept(body)
-    return ctx.add_equal("Organization", found, represented) if len(found) > 1 or name else None
+    return ctx.add_equal("Organization", found, node.element) if len(found) > 1 or name else None
 
 
 def _role(policy: Node, kind: str) -> Node | None:
@@ -160,6 +207,7 @@ def _subscriber(holder: Node | None, covered: Node | None, ctx: Context) -> Refe
         "_active": absent(),
         "patient": ctx.patient,
         "name": names,
+        "birthDate": born(entity, ctx) if entity else None,
         "telecom": telecoms(holder.all("telecom"), ctx),
         "address": addresses(holder.all("addr"), ctx),
     }

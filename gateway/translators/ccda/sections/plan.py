@@ -10,8 +10,8 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.encounter import add_encounter, encounter_body, participant, places
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.observation import value_of
-from gateway.translators.ccda.people import fits, performers, recording
-from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.people import fits, performers, recording, responsible
+from gateway.translators.ccda.registry import entry, instructions, others
 from gateway.translators.ccda.sections.goals import goal
 from gateway.translators.ccda.sections.immunizations import vaccine_of
 from gateway.translators.ccda.statement import (
@@ -33,6 +33,7 @@ from gateway.translators.ccda.values import (
     absent_concept,
     codeable,
     concept,
+    distinct,
     identifiers,
     interval,
     kept,
@@ -94,6 +95,7 @@ def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | N
         "recommendation": [kept(wanted)],
     }
     others(relations, ctx)
+    instructions(relations, ctx)
     yield ctx.add("ImmunizationRecommendation", kept(body), activity, code=material.get("code") if material else None)
 
 
@@ -119,7 +121,8 @@ def request(statement: Node, ctx: Context) -> Reference | None:
         **timed("occurrence", statement.get("effectiveTime"), ctx),
         "authoredOn": written,
         "requester": fits(author, *_REQUESTERS),
-        "performer": [one for one in performers(statement, ctx) if fits(one, *_PERFORMERS)],
+        "performer": [one for one in distinct(_sought_after(statement, ctx)) if fits(one, *_PERFORMERS)],
+        "locationReference": [one["location"] for one in places(statement, ctx)],
         "reasonCode": reasons(relations, ctx),
         "bodySite": concepts(statement.all("targetSiteCode"), ctx),
         "note": [*_sought(statement, ctx), *notes(relations, ctx)],
@@ -127,6 +130,11 @@ def request(statement: Node, ctx: Context) -> Reference | None:
         "supportingInfo": others([*_preferences(relations)], ctx, _READ),
     }
     return ctx.add("ServiceRequest", kept(body), statement)
+
+
+def _sought_after(statement: Node, ctx: Context) -> list[Reference]:
+    """Who is to do it, and who is to see to it."""
+    return [*performers(statement, ctx), *responsible(statement, ctx)]
 
 
 def _preferences(relations: Relations) -> Iterator[tuple[str | None, Node]]:
@@ -185,10 +193,11 @@ def planned_encounter(node: Node, ctx: Context) -> Reference | None:
         return None
     relations = related(node)
     people = [participant(one, "assignedEntity", ctx) for one in node.nodes("performer")]
-    if node.attribute("statusCode", "code") not in ("cancelled", "aborted", "nullified"):
+    if not node.negated and node.attribute("statusCode", "code") not in ("cancelled", "aborted", "nullified"):
         body["status"] = "planned"
     body["participant"] = [one for one in people if one]
     body["location"] = [*places(node, ctx)]
     body["reasonCode"] = reasons(relations, ctx)
     others(relations, ctx)
+    instructions(relations, ctx)
     return add_encounter(node, kept(body), ctx)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.observation import member
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others, reader_by_template
 from gateway.translators.ccda.statement import (
@@ -48,6 +49,12 @@ _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.11388
 _SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
 _ASSERTED = frozenset(["77975-1", "2.16.840.1.113883.10.20.22.4.502"])
 PROBLEM = frozenset(["2.16.840.1.113883.10.20.22.4.4", "2.16.840.1.113883.10.20.1.28"])
+REFUTED = concept("refuted", VERIFICATION, "Refuted")
+_CATEGORIES = {
+    "problem-list-item": concept("problem-list-item", CATEGORY, "Problem List Item"),
+    "encounter-diagnosis": concept("encounter-diagnosis", CATEGORY, "Encounter Diagnosis"),
+    "health-concern": concept("health-concern", CORE_CATEGORY, "Health Concern"),
+}
 _ONGOING = frozenset(["active", "recurrence", "relapse"])
 _ANY_PROBLEM = frozenset(["55607006", "404684003", "64572001", "282291009", "248536006"])
 """SNOMED CT Problem, Clinical finding, Disease, Diagnosis, Finding of function: negated they mean there is none."""
@@ -84,10 +91,18 @@ def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iter
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, one in relations:
-        if not one.element.tag.endswith("}observation") or reader_by_template(one) not in (None, problem):
+        if not one.element.tag.endswith("}observation") or not _is_problem(one):
             others([(kind, one)], ctx)
         elif PARTS.isdisjoint(one.kinds):
             yield condition(one, ctx, concern=act, category=category, where=where)
+
+
+def _is_problem(observation: Node) -> bool:
+    """By its first template. One that has the template of an allergy as well (IHE's are kinds of problems, and systems
+    put them on every problem) is an allergy only if it names a substance."""
+    if reader_by_template(observation) in (None, problem):
+        return True
+    return not PROBLEM.isdisjoint(observation.kinds) and "participant" not in observation
 
 
 @entry(
@@ -115,7 +130,7 @@ def condition(
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
-    if recorder is None and concern is not None:
+    if recorder is None and recorded is None and concern is not None:
         recorder, recorded = recording(concern, ctx)
     body = {
         "extension": _asserted(relations, ctx),
@@ -132,46 +147,56 @@ def condition(
         "recordedDate": recorded,
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
         "asserter": informant(observation, ctx),
-        "evidence": _evidence(relations, ctx) if relations else None,
+        "evidence": _evidence(relations, when, ctx) if relations else None,
         "note": notes(relations, ctx),
     }
-    if observation.negated and value_code(observation) in _ANY_PROBLEM:
+    if _is_negated(observation, concern) and value_code(observation) in _ANY_PROBLEM:
         body["code"] = concept("160245001", SNOMED, "No current problems or disability")
     return ctx.add("Condition", kept(body), observation, code=observation.get("value"))
 
 
-def _evidence(relations: Relations, ctx: Context) -> list[Value]:
-    """Assessment scales and other observations about the problem; what else is related stands beside it."""
-    return [{"detail": [one]} for one in others(relations, ctx) if fits(one, "Observation")]
+def _is_negated(observation: Node, concern: Node | None) -> bool:
+    """The problem itself, or the concern of which it is the content."""
+    return observation.negated or (concern is not None and concern.negated)
+
+
+def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]:
+    """Assessment scales and other observations about the problem, the age beside a date of onset too, as R4 has room
+    for one of the two; what else is related stands beside it."""
+    ages = of_kind(AGE, relations) if when.start else []
+    observed = [*others(relations, ctx), *(member(one, ctx, categories=None) for one in ages)]
+    return [{"detail": [one]} for one in observed if fits(one, "Observation")]
 
 
 def _statuses(observation: Node, concern: Node | None, relations: Relations, when: Interval) -> Value:
     """Problem Status wins over the concern's statusCode; what has ended is not active (CF-problems)."""
     code = concern.attribute("statusCode", "code") if concern else None
     if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
-        return {"verificationStatus": concept("entered-in-error", VERIFICATION)}
+        return {"verificationStatus": concept("entered-in-error", VERIFICATION, "Entered in Error")}
     status = next(map(value_code, of_kind(_STATUS, relations)), None)
     found = mapped("problem-status", status) or mapped("condition-clinical", code)
     clinical = found.code if found else None
     if when.ended and (clinical is None or clinical in _ONGOING):
         clinical = "inactive" if clinical else "resolved"
-    refuted = observation.negated and value_code(observation) not in _ANY_PROBLEM
+    refuted = _is_negated(observation, concern) and value_code(observation) not in _ANY_PROBLEM
     return {
-        "clinicalStatus": concept(clinical, CLINICAL) if clinical else None,
-        "verificationStatus": concept("refuted", VERIFICATION) if refuted else None,
+        "clinicalStatus": concept(clinical, CLINICAL, clinical.capitalize()) if clinical else None,
+        "verificationStatus": REFUTED if refuted else None,
     }
 
 
 def _categories(observation: Node, ctx: Context, category: str | None) -> list[Value]:
-    """From the section, or from what wraps it; and the kind of problem where the observation says one."""
+    """From the section, or from what wraps it; the kind of problem where the observation says one, and its rank among
+    the diagnoses (`priorityCode`: principal, secondary), for which a Condition has no element of its own."""
     known = mapped("problem-category", ctx.section.kind)
     name = category or (known.code if known else None)
     found = []
     if name:
-        found.append(concept(name, CORE_CATEGORY if name == "health-concern" else CATEGORY))
+        found.append(_CATEGORIES[name])
     code = observation.get("code")
     kind = codeable(code, ctx) if code is not None and code.get("code") != "ASSERTION" else None
-    return [*found, kind] if kind else found or [absent_concept()]
+    told = [one for one in (kind, codeable(observation.get("priorityCode"), ctx)) if one]
+    return [*found, *told] or [absent_concept()]
 
 
 def _severity(relations: Relations, ctx: Context) -> Value | None:

@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Element, Node
+from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.observation import category, member, span
 from gateway.translators.ccda.people import fits, performers
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import Relations, components, concepts, encounter, mapped, related
+from gateway.translators.ccda.specimens import COLLECTION, specimens
+from gateway.translators.ccda.statement import Relations, components, encounter, mapped, related
 from gateway.translators.ccda.values import (
     absent,
     absent_concept,
     codeable,
     concept,
-    distinct,
     identifiers,
     kept,
-    quantity,
     timed,
 )
 
 REPORT_CATEGORY = "http://terminology.hl7.org/CodeSystem/v2-0074"
-_BARE = 2
-"""Elements that every specimen has: its type, and whose it is."""
-_COLLECTION = "17636008"
 _BY = ("Practitioner", "PractitionerRole", "Organization")
 
 
@@ -54,7 +50,7 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
         **(timed("effective", time, ctx) or span(observations, ctx) or {"_effectiveDateTime": absent()}),
         "_issued": absent(),
         "performer": [one for one in performers(organizer, ctx) if fits(one, *_BY)],
-        "specimen": _specimens([organizer, *statements], ctx),
+        "specimen": specimens([organizer, *statements], ctx),
         "result": results,
     }
     yield ctx.add("DiagnosticReport", kept(body), organizer)
@@ -74,38 +70,11 @@ def result(observation: Node, ctx: Context) -> Iterator[Reference | None]:
 
 def _collects(statement: Node) -> bool:
     """A Specimen Collection Procedure, or one that tells nothing but specimens: read as the report's specimen."""
-    return statement.element.tag.endswith("}procedure")
+    if not statement.element.tag.endswith("}procedure"):
+        return False
+    return "code" not in statement or not COLLECTION.isdisjoint(statement.kinds)
 
 
 def _status(organizer: Node) -> str:
     found = mapped("report-status", organizer.attribute("statusCode", "code"))
     return found.code if found else "unknown"
-
-
-def _specimens(statements: list[Node], ctx: Context) -> list[Reference]:
-    found: list[Reference | None] = []
-    for statement in statements:
-        site = statement.get("targetSiteCode") if statement.attribute("code", "code") == _COLLECTION else None
-        for specimen in statement.nodes("specimen"):
-            role = specimen.node("specimenRole")
-            found.append(_specimen(role, site, ctx) if role else None)
-    return distinct(found)
-
-
-def _specimen(role: Node, site: Element | None, ctx: Context) -> Reference | None:
-    entity = role.node("specimenPlayingEntity")
-    name = entity.text("name") if entity else None
-    code = codeable(entity.get("code"), ctx) if entity else None
-    collected = quantity(entity.get("quantity")) if entity else None
-    where = concepts([site], ctx) if site is not None else None
-    description = entity.text("desc") if entity else None
-    body = kept(
-        {
-            "identifier": identifiers(role.all("id")),
-            "type": code or ({"text": name} if name else absent_concept()),
-            "subject": ctx.patient,
-            "collection": kept({"quantity": collected, "bodySite": where[0] if where else None}),
-            "note": [{"text": description}] if description else None,
-        }
-    )
-    return ctx.add_equal("Specimen", body, role.element) if len(body) > _BARE or code or name else None

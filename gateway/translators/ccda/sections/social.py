@@ -9,8 +9,9 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.observation import category, member, observation_body
 from gateway.translators.ccda.patient import CORE, NULLS
+from gateway.translators.ccda.people import recording
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import ROOT, related, value_code
+from gateway.translators.ccda.statement import ROOT, denied, related, value_code
 from gateway.translators.ccda.values import Value, codeable, concept, interval, kept
 
 LOINC = "http://loinc.org"
@@ -28,8 +29,8 @@ _BIRTH_SEXES = frozenset(["F", "M", "OTH", "UNK", "ASKU"])
     "2.16.840.1.113883.10.20.1.33",
     "1.3.6.1.4.1.19376.1.5.3.1.4.13.4",
     "2.16.840.1.113883.10.20.1.41",
-    *(ROOT + one for one in ("281", "501", "503", "504", "280", "285")),
-    codes=("8665-2", "11885-1", "11884-4", "49051-6", "86645-9", "76690-7"),
+    *(ROOT + one for one in ("501", "503", "504", "280", "285")),
+    codes=("8665-2", "11885-1", "11884-4", "49051-6", "76690-7"),
     sections=("29762-2",),
     element="observation",
 )
@@ -41,7 +42,7 @@ def social_history(observation: Node, ctx: Context) -> Iterator[Reference | None
 @entry("2.16.840.1.113883.10.20.15.3.8", "2.16.840.1.113883.10.20.22.4.293")
 def pregnancy(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Pregnancy Observation: its code says only ASSERTION, FHIR's is 82810-3; the estimated date is a component."""
-    body = observation_body(observation, ctx, categories=category("social-history", "Social History"))
+    body = _of_pregnancy(observation, ctx)
     if body is None:
         return
     body["code"] = concept("82810-3", LOINC, "Pregnancy status")
@@ -52,18 +53,51 @@ def pregnancy(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     yield ctx.add("Observation", kept(body), observation)
 
 
+@entry(ROOT + "281", codes=("86645-9",), element="observation")
+def intention(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Pregnancy Intention in Next Year, in either mood."""
+    if body := _of_pregnancy(observation, ctx):
+        yield ctx.add("Observation", body, observation)
+
+
+def _of_pregnancy(observation: Node, ctx: Context) -> Value | None:
+    body = observation_body(observation, ctx, categories=category("social-history", "Social History"))
+    return None if body is None else _known(_at_one_time(body, observation, ctx), observation)
+
+
+def _at_one_time(body: Value, observation: Node, ctx: Context) -> Value:
+    """US Core has one point in time: the start, else the end, else when it was written down (CF-social)."""
+    when = interval(observation.get("effectiveTime"), ctx)
+    time = when.start or when.high or recording(observation, ctx)[1]
+    if not time:
+        return body
+    if when.low and when.high and when.low != when.high:
+        ctx.once("the end of the time of a pregnancy: US Core has its start alone", observation.element)
+    rest = {name: value for name, value in body.items() if not name.lstrip("_").startswith("effective")}
+    return {**rest, "effectiveDateTime": time}
+
+
+def _known(body: Value, observation: Node) -> Value:
+    """Unknown is an answer, for which US Core has the null flavor as a code; any other is the reason for none."""
+    value = observation.get("value")
+    if value is None or value.get("nullFlavor") != "UNK" or "valueCodeableConcept" in body:
+        return body
+    rest = {name: one for name, one in body.items() if name != "dataAbsentReason"}
+    return {**rest, "valueCodeableConcept": concept("UNK", NULLS, "unknown")}
+
+
 @entry(ROOT + "200", codes=("76689-9",), element="observation")
 def birth_sex(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Birth Sex Observation -> Patient.extension us-core-birthsex; US Core has the codes F, M, OTH, UNK, ASKU."""
     code = value_code(observation) or observation.attribute("value", "nullFlavor")
-    if code in _BIRTH_SEXES:
+    if code in _BIRTH_SEXES and not denied(observation, ctx):
         yield _said_of_patient({"url": BIRTH_SEX, "valueCode": code}, ctx)
 
 
 @entry(ROOT + "507", codes=("46098-0",), element="observation")
 def sex(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Sex Observation -> Patient.extension us-core-sex."""
-    if code := value_code(observation):
+    if (code := value_code(observation)) and not denied(observation, ctx):
         yield _said_of_patient({"url": f"{CORE}us-core-sex", "valueCode": code}, ctx)
 
 
@@ -72,14 +106,14 @@ def gender_identity(observation: Node, ctx: Context) -> Iterator[Reference | Non
     """Gender Identity Observation -> Patient.extension us-core-genderIdentity; one that is not known says why."""
     value = observation.get("value")
     said = codeable(value, ctx) or (_null(value) if value is not None and value.get("nullFlavor") else None)
-    if said:
+    if said and not denied(observation, ctx):
         yield _said_of_patient({"url": f"{CORE}us-core-genderIdentity", "valueCodeableConcept": said}, ctx)
 
 
 @entry(ROOT + "506", codes=("95370-3",), element="observation")
 def tribe(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Tribal Affiliation Observation -> Patient.extension us-core-tribal-affiliation."""
-    if said := codeable(observation.get("value"), ctx):
+    if (said := codeable(observation.get("value"), ctx)) and not denied(observation, ctx):
         part = {"url": "tribalAffiliation", "valueCodeableConcept": said}
         yield _said_of_patient({"url": f"{CORE}us-core-tribal-affiliation", "extension": [part]}, ctx)
 

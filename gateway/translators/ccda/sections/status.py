@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Element, Node
-from gateway.translators.ccda.observation import CATEGORY, effective, member
+from gateway.translators.ccda.observation import CATEGORY, effective, member, observers
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, named, one_more, others, reader_of
 from gateway.translators.ccda.sections.problems import condition
@@ -99,6 +99,7 @@ def panel(organizer: Node, ctx: Context) -> Reference | None:
         "code": codeable(organizer.get("code"), ctx) or absent_concept(organizer.get("code")),
         "subject": ctx.patient,
         **effective(time, None, ctx),
+        "performer": observers(organizer, ctx),
         "hasMember": members,
     }
     return ctx.add("Observation", kept(body), organizer)

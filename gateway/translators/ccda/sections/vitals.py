@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.observation import category, member, span
+from gateway.translators.ccda.observation import category, member, observers, span
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import Relations, components, encounter, related
 from gateway.translators.ccda.values import Value, absent, concept, identifiers, kept, timed
@@ -40,6 +40,7 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
         "subject": ctx.patient,
         "encounter": encounter(rest, ctx),
         **(timed("effective", time, ctx) or span(observed, ctx) or {"_effectiveDateTime": absent()}),
+        "performer": observers(organizer, ctx),
         "hasMember": members,
     }
     yield ctx.add("Observation", kept(body), organizer)

@@ -125,6 +125,11 @@ def relative(code: str) -> str:
     return _entry("45", f"{_DONE}{kin}<component>{said}</component>", name="organizer", kind="CLUSTER")
 
 
+def author_of(family: str) -> str:
+    return f"""<author><time value="20240501"/><assignedAuthor><id root="1.7" extension="{family}"/><assignedPerson>
+    <name><family>{family}</family></name></assignedPerson></assignedAuthor></author>"""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A section: the LOINC code, the end of its template id, its entries; parts within it."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.fhir import gate
-from tests.unit.translators.ccda.written import codes, converted, of_type, only, section
+from gateway.translators.ccda import convert
+from tests.unit.translators.ccda.written import codes, converted, document, of_type, only, section
 
 ROOT = "2.16.840.1.113883.10.20.22.4."
 NAME = "<assignedPerson><name><given>{0}</given><family>Scrivener</family></name></assignedPerson>"
@@ -103,3 +104,101 @@ def test_the_author_of_a_part_is_one_of_the_whole() -> None:
     assert agents(provenance) == [("author", f"Practitioner/{orla['id']}")]
     assert provenance["target"] == [{"reference": f"MedicationRequest/{request['id']}"}]
     assert provenance["occurredDateTime"] == "2024-03-05"
+
+
+def informed(name: str) -> str:
+    person = f"<relatedPerson><name><given>{name}</given><family>Kin</family></name></relatedPerson>"
+    code = '<code code="MTH" codeSystem="2.16.840.1.113883.5.111"/>'
+    return f'<informant><relatedEntity classCode="PRS">{code}{person}</relatedEntity></informant>'
+
+
+def performed(name: str) -> str:
+    who = f'<assignedEntity><id root="2.999.1" extension="{name}"/>{NAME.format(name)}</assignedEntity>'
+    return f"<performer>{who}</performer>"
+
+
+def concern(act: str = "", observation: str = "") -> str:
+    return (
+        f'<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}3"/><statusCode code="active"/>{act}'
+        f'<entryRelationship typeCode="SUBJ"><observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/>'
+        '<id root="2.999.3"/><code code="ASSERTION" codeSystem="2.16.840.1.113883.5.4"/><statusCode code="completed"/>'
+        '<value xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CD" code="38341003" '
+        f'codeSystem="2.16.840.1.113883.6.96"/>{observation}</observation></entryRelationship></act>'
+    )
+
+
+def test_who_has_no_time_is_not_given_that_of_another() -> None:
+    result = read(measured("1-8", written("Ada", "20240302"), informed("Mona")))
+
+    dated, undated = sorted(of_type(result, "Provenance"), key=lambda one: "occurredDateTime" not in one)
+    assert [role for role, _ in agents(dated)] == ["author"]
+    assert [role for role, _ in agents(undated)] == ["informant"]
+    assert "occurredDateTime" not in undated and "recorded" not in undated
+
+
+def test_whoever_did_what_he_also_wrote_is_named_for_both() -> None:
+    """A Condition has a recorder, and no element for whoever found it."""
+    result = read(concern(observation=performed("Ada") + written("Ada", "20240302")), code="11450-4")
+
+    condition, provenance = only(result, "Condition"), only(result, "Provenance")
+    [ada] = of_type(result, "Practitioner")
+    assert condition["recorder"] == {"reference": f"Practitioner/{ada['id']}"}
+    assert agents(provenance) == [("performer", f"Practitioner/{ada['id']}")]
+
+
+def test_the_author_of_a_wrapper_is_one_of_what_it_holds() -> None:
+    both = concern(act=written("Orla", "20240301"), observation=written("Ada", "20240302"))
+    result = read(both, code="11450-4")
+
+    condition, provenance = only(result, "Condition"), only(result, "Provenance")
+    [orla] = [one for one in of_type(result, "Practitioner") if one["name"][0]["given"] == ["Orla"]]
+    assert condition["recordedDate"] == "2024-03-02"
+    assert agents(provenance) == [("author", f"Practitioner/{orla['id']}")]
+    assert provenance["occurredDateTime"] == "2024-03-01"
+    assert provenance["target"] == [{"reference": f"Condition/{condition['id']}"}]
+
+
+def test_the_next_export_has_the_same_provenance() -> None:
+    entry = measured("1-8", written("Ada", "20240302"))
+    first = only(read(entry), "Provenance")
+    later = convert(document(section("30954-2", entry), time="20250101").replace(b"doc-1", b"doc-2"), patient_id="p1")
+
+    assert only(later, "Provenance")["id"] == first["id"]
+
+
+def test_what_another_section_adds_does_not_take_the_place_of_what_was_told() -> None:
+    """The same author at the same time of more entries: a server that has the first must not lose its targets."""
+    author = written("Ada", "20240302")
+    first = only(read(measured("1-8", author)), "Provenance")
+    more = only(read(measured("2-6", author)), "Provenance")
+
+    assert first["id"] != more["id"]
+
+
+def test_a_repeated_statement_is_no_part_of_what_is_around_it() -> None:
+    """It is the resource of the first, and whoever wrote it again wrote that, not the report."""
+    report = (
+        f'<organizer classCode="BATTERY" moodCode="EVN"><templateId root="{ROOT}1"/><id root="2.999.7"/>'
+        '<code code="24320-4" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="completed"/>'
+        f"<component>{measured('1-8', written('Ada', '20240302'))}</component></organizer>"
+    )
+    result = read(measured("1-8", written("Orla", "20240305")), report)
+
+    observation = only(result, "Observation")
+    assert len(of_type(result, "Provenance")) == 2
+    for provenance in of_type(result, "Provenance"):
+        assert provenance["target"] == [{"reference": f"Observation/{observation['id']}"}]
+
+
+def test_who_performs_a_policy_pays_for_it() -> None:
+    payer = '<assignedEntity><id root="2.999.8"/><code code="PAYOR"/><representedOrganization><name>Sample Fund</name>'
+    payer = f"<performer>{payer}</representedOrganization></assignedEntity></performer>"
+    policy = (
+        f'<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}60"/><statusCode code="completed"/>'
+        f'<entryRelationship typeCode="COMP"><act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}61"/>'
+        f'<id root="2.999.9"/>{payer}</act></entryRelationship></act>'
+    )
+    result = read(policy, code="48768-6")
+
+    assert only(result, "Coverage")["payor"] == [{"reference": f"Organization/{only(result, 'Organization')['id']}"}]
+    assert of_type(result, "Provenance") == []

@@ -11,7 +11,7 @@ import pytest
 from gateway.fhir import gate
 from gateway.translators.ccda import Converted, convert
 
-from .kinds import KINDS, LOINC, Kind, Part, concern, medication
+from .kinds import ENTRY, KINDS, LOINC, Kind, Part, concern, medication
 from .written import PATIENT, codes, of_type, only
 
 VERSIONS = {
@@ -187,6 +187,17 @@ def test_a_c32_as_far_as_it_goes() -> None:
     assert all(row["converted"] == row["seen"] == 1 for row in result.report["sections"])
 
 
+def test_a_problem_with_the_templates_of_an_allergy_is_a_problem() -> None:
+    """Some exports have IHE's and CCD's allergy templates on every problem."""
+    own, others = f'<templateId root="{ENTRY}4"/>', f'<templateId root="{OLD}18"/><templateId root="{OLD}28"/>'
+    told = Part("11450-4", "5.1", (concern("40930008").replace(own, others),))
+    data = written(CCD, C32, f"<structuredBody><component>{told.xml()}</component></structuredBody>")
+    result = convert(data, patient_id="p1")
+
+    assert codes(only(result, "Condition")["code"]) == [("http://snomed.info/sct", "40930008")]
+    assert of_type(result, "AllergyIntolerance") == []
+
+
 def test_sections_of_sections_with_entries_on_every_level() -> None:
     inner = Part("10160-0", "1.1", (medication("314076"),))
     outer = Part("11450-4", "5.1", (concern("38341003"),), (inner,))
@@ -268,4 +279,6 @@ def test_a_letter_has_what_its_header_says() -> None:
     (replaced,) = reference["relatesTo"]
     assert (replaced["code"], replaced["target"]["identifier"]["value"]) == ("replaces", "old")
     assert codes(reference["securityLabel"][0])[0][1] == "R"
+    labelled = [*of_type(result, "Binary", "DocumentReference", "Composition")]
+    assert [one["meta"]["security"][0]["code"] for one in labelled] == ["R", "R", "R"]
     assert reference["docStatus"] == "final"

@@ -132,6 +132,22 @@ def test_since_when_somebody_cares() -> None:
     assert [code for one in mother["relationship"] for _, code in codes(one)] == ["MTH", "PRS", "407543004"]
 
 
+def test_who_holds_the_policy_and_the_insurer() -> None:
+    insurer = '<scopingOrganization><id root="1.4" extension="i"/><name>Mutual</name></scopingOrganization>'
+    person = f"<associatedPerson>{NAME.format('Hank')}</associatedPerson>"
+    holder = (
+        f'<associatedEntity classCode="POLHOLD"><id root="1.4.1" extension="p-7"/>{person}{insurer}</associatedEntity>'
+    )
+    result = read(f"<participant typeCode='HLD'><time><low value='2024'/></time>{holder}</participant>")
+
+    related, mutual = only(result, "RelatedPerson"), only(result, "Organization")
+    assert related["identifier"][0]["value"] == "p-7"
+    assert related["period"] == {"start": "2024"}
+    assert [code for one in related["relationship"] for _, code in codes(one)] == ["POLHOLD"]
+    assert mutual["name"] == "Mutual"
+    assert referred(result, "Participant") == [url(related), url(mutual)]
+
+
 def test_who_is_to_receive_it() -> None:
     person = f"<informationRecipient>{NAME.format('Rita')}</informationRecipient>"
     owner = "<receivedOrganization><name>Their Clinic</name></receivedOrganization>"

@@ -89,6 +89,8 @@ def test_a_vital_sign_claims_what_its_unit_and_time_allow(time: str, unit: str, 
         ({"resourceType": "MedicationDispense", "status": "completed"}, None),
         ({"resourceType": "Goal", "_lifecycleStatus": WHY}, None),
         ({"resourceType": "Organization", "address": [{"line": ["1", "2", "3", "4", "5"]}]}, None),
+        ({"resourceType": "AllergyIntolerance", "clinicalStatus": WHY}, None),
+        ({"resourceType": "AllergyIntolerance", "clinicalStatus": {"coding": []}}, "us-core-allergyintolerance"),
         ({"resourceType": "Consent"}, None),
     ],
 )

@@ -34,8 +34,8 @@ def converted(*sections: str, **options: Any) -> Converted:
     return convert(document(*sections, header=header), patient_id=options.pop("patient_id", "p1"), **options)
 
 
-def of_type(result: Converted, kind: str) -> list[Resource]:
-    return [entry["resource"] for entry in result.bundle["entry"] if entry["resource"]["resourceType"] == kind]
+def of_type(result: Converted, *kinds: str) -> list[Resource]:
+    return [entry["resource"] for entry in result.bundle["entry"] if entry["resource"]["resourceType"] in kinds]
 
 
 def only(result: Converted, kind: str) -> Resource:

@@ -1,0 +1,129 @@
+"""Facts for which R4 has little room are kept in what it has: ages, instructions, kinds of allergy, specimens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.fhir import gate
+from tests.unit.translators.ccda.written import codes, converted, of_type, only, section
+
+ROOT = "2.16.840.1.113883.10.20.22.4."
+SNOMED = 'codeSystem="2.16.840.1.113883.6.96"'
+DRUG = 'codeSystem="2.16.840.1.113883.6.88"'
+
+
+def read(code: str, entry: str) -> Any:
+    result = converted(section(code, entry))
+    assert gate.check(result.bundle) == []
+    return result
+
+
+def observation(template: str, *parts: str, code: str = "", **attributes: str) -> str:
+    said = "".join(f' {name}="{value}"' for name, value in attributes.items())
+    named = code or '<code code="ASSERTION" codeSystem="2.16.840.1.113883.5.4"/>'
+    return (
+        f'<observation classCode="OBS" moodCode="EVN"{said}><templateId root="{ROOT}{template}"/>{named}'
+        f'<statusCode code="completed"/>{"".join(parts)}</observation>'
+    )
+
+
+def value(code: str, name: str = "") -> str:
+    return f'<value xsi:type="CD" code="{code}" displayName="{name}" {SNOMED}/>'
+
+
+def related(kind: str, statement: str) -> str:
+    return f'<entryRelationship typeCode="{kind}">{statement}</entryRelationship>'
+
+
+def concern(template: str, inner: str) -> str:
+    return (
+        f'<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}{template}"/><statusCode code="active"/>'
+        f"{related('SUBJ', inner)}</act>"
+    )
+
+
+def allergy(*parts: str, substance: str = "", code: str = "", **attributes: str) -> Any:
+    named = (
+        f'<participant typeCode="CSM"><participantRole classCode="MANU"><playingEntity classCode="MMAT">{substance}'
+        "</playingEntity></participantRole></participant>"
+    )
+    told = observation("7", *parts, named if substance else "", code=code, **attributes)
+    return only(read("48765-2", concern("30", told)), "AllergyIntolerance")
+
+
+def test_the_age_at_onset_stays_beside_the_date() -> None:
+    age = observation("31", '<value xsi:type="PQ" value="57" unit="a"/>', code=f'<code code="445518008" {SNOMED}/>')
+    problem = observation(
+        "4", '<effectiveTime><low value="2007"/></effectiveTime>', value("38341003"), related("SUBJ", age)
+    )
+    result = read("11450-4", concern("3", problem))
+
+    condition, observed = only(result, "Condition"), only(result, "Observation")
+    assert condition["onsetDateTime"] == "2007"
+    assert condition["evidence"] == [{"detail": [{"reference": f"Observation/{observed['id']}"}]}]
+    assert (observed["valueQuantity"]["value"], observed["valueQuantity"]["code"]) == (57, "a")
+    assert codes(observed["code"]) == [("http://snomed.info/sct", "445518008")]
+
+
+def test_the_kind_of_allergy_that_older_documents_say_with_the_code() -> None:
+    found = allergy(
+        value("282100009", "Adverse reaction to substance"),
+        substance=f'<code code="7980" {DRUG}/>',
+        code=f'<code code="416098002" {SNOMED}/>',
+    )
+    assert (found["type"], found["category"]) == ("allergy", ["medication"])
+    assert codes(found["code"])[0][1] == "7980"
+
+
+@pytest.mark.parametrize("any_substance", ["105590001", "410942007"])
+def test_none_to_any_substance_is_no_known_allergy(any_substance: str) -> None:
+    found = allergy(value("419199007"), substance=f'<code code="{any_substance}" {SNOMED}/>', negationInd="true")
+    assert codes(found["code"]) == [("http://snomed.info/sct", "716186003")]
+    assert "extension" not in found
+
+
+def test_a_severity_that_fhir_has_no_code_for_keeps_its_words() -> None:
+    severe = observation("8", value("371923003", "Mild to moderate"))
+    found = allergy(value("419199007"), related("SUBJ", severe), substance=f'<code code="7980" {DRUG}/>')
+    [reaction] = found["reaction"]
+    assert reaction["description"] == "Mild to moderate" and "severity" not in reaction
+
+
+def test_a_coded_instruction_within_an_immunization_is_asked_for_by_itself() -> None:
+    told = (
+        f'<act classCode="ACT" moodCode="INT"><templateId root="{ROOT}20"/><code code="171044003" {SNOMED}/>'
+        "<text>Fever is common</text><statusCode code='completed'/></act>"
+    )
+    given = (
+        f'<substanceAdministration classCode="SBADM" moodCode="EVN"><templateId root="{ROOT}52"/><id root="2.999.1"/>'
+        '<statusCode code="completed"/><effectiveTime value="20240301"/><consumable><manufacturedProduct>'
+        '<manufacturedMaterial><code code="88" codeSystem="2.16.840.1.113883.12.292"/></manufacturedMaterial>'
+        f"</manufacturedProduct></consumable>{related('SUBJ', told)}</substanceAdministration>"
+    )
+    result = read("11369-6", given)
+
+    assert only(result, "Immunization")["education"] == [{"documentType": "Fever is common"}]
+    asked = only(result, "ServiceRequest")
+    assert codes(asked["code"]) == [("http://snomed.info/sct", "171044003")]
+    assert asked["patientInstruction"] == "Fever is common"
+
+
+def test_the_specimen_that_a_procedure_took() -> None:
+    taken = (
+        '<specimen typeCode="SPC"><specimenRole classCode="SPEC"><id root="2.999.7"/><specimenPlayingEntity>'
+        f'<code code="309226005" {SNOMED}/></specimenPlayingEntity></specimenRole></specimen>'
+    )
+    done = (
+        f'<procedure classCode="PROC" moodCode="EVN"><templateId root="{ROOT}14"/><id root="2.999.6"/>'
+        f'<code code="274025005" {SNOMED}/><statusCode code="completed"/><effectiveTime value="2024"/>'
+        f"{taken}</procedure>"
+    )
+    result = read("47519-4", done)
+
+    specimen = only(result, "Specimen")
+    assert codes(specimen["type"]) == [("http://snomed.info/sct", "309226005")]
+    assert specimen["subject"] == {"reference": "Patient/p1"}
+    [listed] = of_type(result, "Composition")[0]["section"]
+    assert {"reference": f"Specimen/{specimen['id']}"} in listed["entry"]

@@ -1,0 +1,92 @@
+"""What is negated is never told as so: not done, refuted or left to the narrative, of every kind of statement."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.fhir import gate
+
+from .written import codes, converted, of_type, only, section
+
+ROOT = "2.16.840.1.113883.10.20.22.4."
+CODE = '<code code="58938008" codeSystem="2.16.840.1.113883.6.96"/>'
+CHAIR = f"""<participant typeCode="PRD"><participantRole classCode="MANU"><templateId root="{ROOT}37"/>
+<id root="1.1" extension="c"/><playingDevice>{CODE}</playingDevice></participantRole></participant>"""
+DRUG = f"""<product><manufacturedProduct><templateId root="{ROOT}23"/><manufacturedMaterial>
+<code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct></product>"""
+PROBLEM = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/>
+<value xsi:type="CD" code="38341003" codeSystem="2.16.840.1.113883.6.96"/></observation>"""
+ALLERGY = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}7"/>
+<value xsi:type="CD" code="419199007" codeSystem="2.16.840.1.113883.6.96"/></observation>"""
+
+
+def negated(element: str, template: str, inner: str, mood: str = "EVN") -> str:
+    return f"""<{element} moodCode="{mood}" negationInd="true"><templateId root="{ROOT}{template}"/>
+    <id root="1.1" extension="s"/>{inner}</{element}>"""
+
+
+def said(template: str, code: str, value: str) -> str:
+    return negated("observation", template, f'<code code="{code}"/><value xsi:type="CD" code="{value}"/>')
+
+
+POLICY = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}60"/>
+<entryRelationship typeCode="COMP">{negated("act", "61", CODE)}</entryRelationship></act>"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry"),
+    [
+        ("46264-8", negated("supply", "50", CHAIR)),
+        ("18776-5", negated("supply", "43", CHAIR, "RQO")),
+        ("10160-0", negated("supply", "18", f'<statusCode code="completed"/>{DRUG}')),
+        ("48768-6", POLICY),
+        ("75310-3", negated("act", "132", '<code code="75310-3"/><text>Worries about work</text>')),
+        ("29762-2", said("200", "76689-9", "F")),
+        ("29762-2", said("507", "46098-0", "248152002")),
+        ("29762-2", said("506", "95370-3", "1004")),
+    ],
+)
+def test_what_fhir_cannot_deny_is_left_to_the_narrative(kind: str, entry: str) -> None:
+    result = converted(section(kind, entry))
+
+    made = {one["resource"]["resourceType"] for one in result.bundle["entry"]}
+    assert made <= {"Patient", "Composition", "Organization"}
+    assert "extension" not in only(result, "Patient")
+    assert [one for one in result.issues if one.diagnostics.startswith("negated")]
+    assert gate.check(result.bundle) == []
+
+
+@pytest.mark.parametrize(("template", "mood"), [("49", "EVN"), ("40", "INT")])
+def test_a_visit_that_did_not_take_place(template: str, mood: str) -> None:
+    entry = negated("encounter", template, f'{CODE}<effectiveTime value="20240501"/>', mood)
+
+    assert only(converted(section("46240-8", entry)), "Encounter")["status"] == "cancelled"
+
+
+def test_what_was_not_told() -> None:
+    communication = only(converted(section("62387-6", negated("act", "141", CODE))), "Communication")
+
+    assert communication["status"] == "not-done"
+
+
+def test_a_concern_that_is_none_is_refuted() -> None:
+    concern = only(converted(section("75310-3", negated("act", "132", CODE))), "Condition")
+
+    assert codes(concern["verificationStatus"])[0][1] == "refuted"
+
+
+def test_a_negated_concern_negates_its_problem() -> None:
+    entry = negated("act", "3", f'<entryRelationship typeCode="SUBJ">{PROBLEM}</entryRelationship>')
+
+    condition = only(converted(section("11450-4", entry)), "Condition")
+
+    assert codes(condition["code"])[0][1] == "38341003"
+    assert codes(condition["verificationStatus"])[0][1] == "refuted"
+
+
+def test_a_negated_concern_negates_its_allergy() -> None:
+    entry = negated("act", "30", f'<entryRelationship typeCode="SUBJ">{ALLERGY}</entryRelationship>')
+
+    (allergy,) = of_type(converted(section("48765-2", entry)), "AllergyIntolerance")
+
+    assert codes(allergy["code"])[0][1] == "716186003"
