@@ -202,3 +202,17 @@ def test_who_performs_a_policy_pays_for_it() -> None:
 
     assert only(result, "Coverage")["payor"] == [{"reference": f"Organization/{only(result, 'Organization')['id']}"}]
     assert of_type(result, "Provenance") == []
+
+
+def test_who_told_a_section_told_what_nobody_else_in_it_told() -> None:
+    whole = section("30954-2", measured("1-8"), measured("2-6", informed("Ida")))
+    both = informed("Mona") + informed("Papa")
+    result = converted(whole.replace("<entry>", f"{both}<entry>", 1), section("8716-3", measured("3-4")))
+    assert gate.check(result.bundle) == []
+
+    told = {agent: one["target"] for one in of_type(result, "Provenance") for _, agent in agents(one)}
+    names = {one["name"][0]["given"][0]: f"RelatedPerson/{one['id']}" for one in of_type(result, "RelatedPerson")}
+    ids = {one["code"]["coding"][0]["code"]: f"Observation/{one['id']}" for one in of_type(result, "Observation")}
+    assert [one["reference"] for one in told[names["Mona"]]] == [ids["1-8"]]
+    assert told[names["Papa"]] == told[names["Mona"]]
+    assert [one["reference"] for one in told[names["Ida"]]] == [ids["2-6"]]
