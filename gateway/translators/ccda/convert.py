@@ -22,8 +22,8 @@ from .ids import full_url, is_fhir_id
 from .links import link
 from .node import Node, folded, is_deep
 from .participation import provenance
+from .parties import merge_nameless
 from .patient import patient, patient_key
-from .people import merge_nameless
 from .registry import discover
 from .sameness import merge_parties
 from .times import aware, zone_of

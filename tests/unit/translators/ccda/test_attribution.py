@@ -127,6 +127,18 @@ def concern(act: str = "", observation: str = "") -> str:
     )
 
 
+def test_a_mother_who_writes_is_no_practitioner() -> None:
+    """The author of an entry of a Patient Generated Document (C-CDA R2.1 §1.1.16)."""
+    code = '<code code="MTH" codeSystem="2.16.840.1.113883.5.111"/>'
+    mother = f'<author><time value="20240302"/><assignedAuthor><id root="2.999.1"/>{code}{NAME.format("Mona")}'
+    result = read(concern(observation=f"{mother}</assignedAuthor></author>"), code="11450-4")
+
+    assert only(result, "Condition")["recorder"] == {
+        "reference": f"RelatedPerson/{only(result, 'RelatedPerson')['id']}"
+    }
+    assert of_type(result, "Practitioner") == of_type(result, "Provenance") == []
+
+
 def test_who_has_no_time_is_not_given_that_of_another() -> None:
     result = read(measured("1-8", written("Ada", "20240302"), informed("Mona")))
 
