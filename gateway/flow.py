@@ -17,8 +17,9 @@ from typing import NamedTuple
 from gateway import reading
 from gateway.errors import Conflict, GatewayError, InvalidInput
 from gateway.fhir import bundle as bundles
-from gateway.fhir import gate, json, times
+from gateway.fhir import json, times
 from gateway.fhir.bundle import Entry
+from gateway.fhir.gate_passed import Passed
 from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
 from gateway.planning import provenance
@@ -118,6 +119,7 @@ class Flow:
         self.ours = ours
         self._tolerance = tolerance
         self._directory: tuple[int, Directory] | None = None
+        self._passed = Passed()
 
     def directory(self, reader: Reader) -> Directory:
         """The configured connectors, read again when any of them changed."""
@@ -161,11 +163,12 @@ class Flow:
 
     # --- normalise ----------------------------------------------------------------------------------------------------
 
-    def entries(self, bundle: Resource) -> list[Entry]:
-        """The entries of a posted transaction or batch, through depth cap and gate; a batch keeps its bad entries."""
+    def entries(self, bundle: Resource, raw: bytes | None = None) -> list[Entry]:
+        """The entries of a posted transaction or batch, through depth cap and gate; a batch keeps its bad entries.
+        `raw`: the bytes that it was read from, so that they are judged once."""
         if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "transaction":
             return [checked(entry) for entry in bundles.read(bundle, base=self.ours)]
-        gate.require(bundle)
+        self._passed.require(bundle, raw)
         return bundles.read(bundle, base=self.ours)
 
     # --- apply --------------------------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ async def post_bundle(request: Request) -> Response:
     received = context.received(request, principal, "fhir-bundle", raw)
     full = "return=representation" in request.headers.get("prefer", "")
     async with context.flow.accepted(received):
-        entries = [_permitted(principal, entry) for entry in context.flow.entries(_object(body))]
+        entries = [_permitted(principal, entry) for entry in context.flow.entries(_object(body), raw)]
         kind = context.flow.transaction if body["type"] == "transaction" else context.flow.batch
         outcome = await kind(received, entries, full=full)
     return _answer(outcome)

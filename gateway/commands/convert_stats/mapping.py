@@ -35,6 +35,7 @@ def _templates() -> dict[str, Template]:
 
 
 _TEMPLATES = _templates()
+_GENERAL = "Problem Observation"
 _ELEMENTS = {(kind, part): elements for kind, part, elements in _rows("elements.tsv")}
 
 _BY_SECTION = {
@@ -46,10 +47,6 @@ _BY_SECTION = {
     ("46240-8", "encounter"): "2.16.840.1.113883.10.20.22.4.49",
     ("8716-3", "observation"): "2.16.840.1.113883.10.20.22.4.27",
 }
-_GENERAL = "Problem Observation"
-_BY_SYSTEM = {("2.16.840.1.113883.3.221.5", "act"): "2.16.840.1.113883.10.20.22.4.61"}
-"""The act in a Planned Coverage has no template: its code is a kind of payer."""
-
 _FALLBACKS = {
     "observation": ("Observation",),
     "procedure": ("Procedure",),
@@ -63,19 +60,26 @@ _FALLBACKS = {
 
 
 def template_of(element: Any, name: str, section: str) -> tuple[Template, str]:
-    """The template of a statement, and what to call it in the table of what was lost."""
+    """The template of a statement, and what to call it in the table of what was lost. An allergy of CCD 1.0 is a
+    problem as well (its template is derived from that): the more special one tells what it is."""
     roots = [one.get("root", "") for one in element.findall("{*}templateId")]
-    code = element.find("{*}code")
-    system = "" if code is None else code.get("codeSystem", "")
-    known = [*roots, _BY_SYSTEM.get((system, name), ""), _BY_SECTION.get((section, name), "")]
-    named = [found for root in known if (found := _TEMPLATES.get(root))]
-    # CCD R1 says of an alert that it is a problem as well.
-    if named:
-        found = next((one for one in named if one.name != _GENERAL), named[0])
+    if found := _known(roots) or _TEMPLATES.get(_below(element, roots) or _BY_SECTION.get((section, name), "")):
         return found, found.name
     mood = element.get("moodCode", "EVN")
     label = f"{name}/{mood} {roots[0] if roots else 'without template'}"
     return Template("", _FALLBACKS[name], "code", ""), label
+
+
+def _known(roots: list[str]) -> Template | None:
+    known = [_TEMPLATES[root] for root in roots if root in _TEMPLATES]
+    return next((one for one in known if one.name != _GENERAL), known[0] if known else None)
+
+
+def _below(element: Any, roots: list[str]) -> str:
+    """What has no template of its own, by the template of the statement around it."""
+    outer = element.getparent().getparent()
+    around = _known([one.get("root", "") for one in outer.findall("{*}templateId")])
+    return f"below-{around.name.replace(' ', '-')}" if around and not roots else ""
 
 
 def elements_of(template: str, kind: str, part: str) -> str:
@@ -100,7 +104,10 @@ HEADER: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = tuple(
         ("recordTarget/patientRole/patient/ethnicGroupCode", (("Patient", "extension"),)),
         ("recordTarget/patientRole/patient/guardian", (("Patient", "contact"),)),
         ("recordTarget/patientRole/patient/birthplace", (("Patient", "extension"),)),
-        ("recordTarget/patientRole/patient/languageCommunication", (("Patient", "communication"),)),
+        (
+            "recordTarget/patientRole/patient/languageCommunication",
+            (("Patient", "communication communication.extension"),),
+        ),
         ("recordTarget/patientRole/providerOrganization", (("Patient", "managingOrganization"),)),
         ("id", ((_COMPOSITION, "identifier"), ("Bundle", "identifier"))),
         ("setId", ((_COMPOSITION, "extension identifier"),)),

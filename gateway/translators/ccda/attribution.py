@@ -69,12 +69,17 @@ def attributed(document: Element, ctx: Context) -> Attributed:
     for element in document.iter(*_ROLES, _PARTICIPANT):
         role = _ROLES.get(element.tag) or _BY_TYPE.get(element.get("typeCode", ""))
         statement = element.getparent()
-        if role and statement is not None and statement.tag in STATEMENTS:
+        if role and statement is not None and statement.tag in STATEMENTS and _took_part(role, statement):
             owners = _owners(statement, wrapped, ctx)
             if owners and (part := _part(role, Node(element), ctx)):
                 for owner in owners:
                     found.setdefault(owner, []).append(part)
     return found
+
+
+def _took_part(role: str, statement: Element) -> bool:
+    """Whoever is to do what is only asked for, planned or a goal has done nothing yet."""
+    return role != "performer" or statement.get("moodCode") in (None, "EVN")
 
 
 def _part(role: str, node: Node, ctx: Context) -> Part | None:

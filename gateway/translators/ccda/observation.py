@@ -18,6 +18,7 @@ from .values import (
     codeable,
     concept,
     identifiers,
+    in_words,
     kept,
     number,
     quantity,
@@ -27,6 +28,7 @@ from .values import (
     typed,
 )
 
+NORMAL_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.referenceRange.normalValue"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
 _PLAIN_TEXT = "text/plain"
@@ -206,9 +208,19 @@ def _reference_range(observed: Node, ctx: Context) -> Value | None:
     text = resolved(observed.get("text"), ctx)
     if value is not None and typed(value) in ("IVL_PQ", "IVL_REAL", "IVL_INT"):
         low, high = quantity_range(value)
+    elif value is not None and typed(value) in _CODED:
+        return _normal(codeable(value, ctx), text)
     elif value is not None and text is None:
         text = resolved(value, ctx)
     return kept({"low": low, "high": high, "text": text}) or None
+
+
+def _normal(coded: Value | None, text: str | None) -> Value | None:
+    """A normal value that is a code ("negative"): its words, and the code in the element that R5 has for it."""
+    if coded is None:
+        return {"text": text} if text else None
+    more = [{"url": NORMAL_VALUE, "valueCodeableConcept": coded}]
+    return kept({"extension": more, "text": text or in_words(coded)})
 
 
 def member(

@@ -7,7 +7,7 @@ from .node import Node
 from .statement import ROOT, coded_value, concepts, of_kind, related
 from .values import Value, absent_concept, codeable, distinct, identifiers, kept, quantity
 
-_COLLECTION = frozenset(["17636008", ROOT + "415"])
+COLLECTION = frozenset(["17636008", ROOT + "415"])
 _CONDITION = frozenset(["93047-7", ROOT + "421"])
 _BARE = 2
 """Elements that every specimen has: its type, and whose it is."""
@@ -29,7 +29,7 @@ def specimens(statements: list[Node], ctx: Context) -> list[Reference]:
 
 def _collected(statement: Node, ctx: Context) -> Value:
     """Where on the body it was taken, and in which condition the laboratory found it."""
-    if _COLLECTION.isdisjoint(statement.kinds):
+    if COLLECTION.isdisjoint(statement.kinds):
         return {}
     return {
         "site": next(iter(concepts(statement.all("targetSiteCode"), ctx)), None),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .codes import CONCEPTS, Concept
 from .context import Context, Reference
 from .links import meant
@@ -148,5 +150,5 @@ def _only_text(observation: Node, ctx: Context) -> Value | None:
     return {"text": text} if text else None
 
 
-def concepts(elements: list[Element], ctx: Context) -> list[Value]:
+def concepts(elements: Iterable[Element | None], ctx: Context) -> list[Value]:
     return [found for element in elements if (found := codeable(element, ctx))]

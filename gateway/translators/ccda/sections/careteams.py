@@ -36,7 +36,7 @@ def care_team(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     body = {
         "identifier": identifiers(organizer.all("id")),
         "status": status.code if status else None,
-        "category": concepts([one for act in types if (one := act.get("value")) is not None], ctx),
+        "category": concepts([*(act.get("value") for act in types), organizer.get("code")], ctx),
         "name": (codeable(organizer.get("code"), ctx) or {}).get("text"),
         "subject": ctx.patient,
         "period": period(organizer.get("effectiveTime"), ctx),

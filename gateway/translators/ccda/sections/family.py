@@ -24,6 +24,7 @@ from gateway.translators.ccda.values import (
     Value,
     absent_concept,
     codeable,
+    coding,
     concept,
     identifiers,
     interval,
@@ -83,11 +84,12 @@ def _history(source: Node, subject: Node | None, observations: list[Node], ctx: 
 def _person(person: Node, ctx: Context) -> Value:
     name = human_name(person.get("name"), ctx) or {}
     gender = mapped("gender", person.attribute("administrativeGenderCode", "code"))
+    said = coding(person.get("administrativeGenderCode"))
     born = ctx.moment(person.get("birthTime"))
     words = [*name.get("given", ()), name.get("family") or name.get("text")]
     return {
         "name": " ".join(word for word in words if word),
-        "sex": concept(gender.code, GENDERS) if gender else None,
+        "sex": {"coding": [*concept(gender.code, GENDERS)["coding"], said]} if gender and said else None,
         "bornDate": born[:10] if born else None,
     }
 

@@ -43,11 +43,13 @@ def handoff(act: Node, ctx: Context) -> Iterator[Reference | None]:
     author, _ = recording(act, ctx)
     status = mapped("event-status", act.attribute("statusCode", "code"))
     told = [agent(one.get("participantRole"), ctx) for one in act.nodes("participant")]
+    kind = codeable(act.get("code"), ctx)
     body = {
         "identifier": identifiers(act.all("id")),
         "status": "not-done" if act.negated else status.code if status else "unknown",
         "subject": ctx.patient,
-        "topic": codeable(act.get("code"), ctx),
+        "category": [kind] if kind else None,
+        "topic": kind,
         "encounter": encounter(relations, ctx),
         "sent": interval(act.get("effectiveTime"), ctx).start,
         "recipient": [one for at, one in enumerate(told) if one and one not in told[:at]],

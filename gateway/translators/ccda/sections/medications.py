@@ -132,7 +132,9 @@ def _beside(relations: Relations, request: Reference, what: Value, ctx: Context)
         return
     supplies = [one for _, one in relations if one.element.tag.endswith("}supply")]
     for one in supplies:
-        if one.element.get("moodCode") == "EVN" and (handed := dispense(one, ctx, order=request, what=what)):
+        if one.element.get("moodCode") != "EVN":
+            others(related(one), ctx, _READ)
+        elif handed := dispense(one, ctx, order=request, what=what):
             ctx.beside.append(handed)
     for one in supplies:
         if one.element.get("moodCode") != "EVN":

@@ -94,7 +94,7 @@ def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | N
         "_date": None if written else absent(),
         "recommendation": [kept(wanted)],
     }
-    others(relations, ctx)
+    others([*_preferences(relations)], ctx, _READ)
     instructions(relations, ctx)
     yield ctx.add("ImmunizationRecommendation", kept(body), activity, code=material.get("code") if material else None)
 
@@ -198,6 +198,6 @@ def planned_encounter(node: Node, ctx: Context) -> Reference | None:
     body["participant"] = [one for one in people if one]
     body["location"] = [*places(node, ctx)]
     body["reasonCode"] = reasons(relations, ctx)
-    others(relations, ctx)
+    others([*_preferences(relations)], ctx, _READ)
     instructions(relations, ctx)
     return add_encounter(node, kept(body), ctx)

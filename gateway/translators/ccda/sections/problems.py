@@ -186,7 +186,8 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations, whe
 
 
 def _categories(observation: Node, ctx: Context, category: str | None) -> list[Value]:
-    """From the section, or from what wraps it; and the kind of problem where the observation says one."""
+    """From the section, or from what wraps it; the kind of problem where the observation says one, and its rank among
+    the diagnoses (`priorityCode`: principal, secondary), for which a Condition has no element of its own."""
     known = mapped("problem-category", ctx.section.kind)
     name = category or (known.code if known else None)
     found = []
@@ -194,7 +195,8 @@ def _categories(observation: Node, ctx: Context, category: str | None) -> list[V
         found.append(_CATEGORIES[name])
     code = observation.get("code")
     kind = codeable(code, ctx) if code is not None and code.get("code") != "ASSERTION" else None
-    return [*found, kind] if kind else found or [absent_concept()]
+    told = [one for one in (kind, codeable(observation.get("priorityCode"), ctx)) if one]
+    return [*found, *told] or [absent_concept()]
 
 
 def _severity(relations: Relations, ctx: Context) -> Value | None:

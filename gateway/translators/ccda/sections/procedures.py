@@ -9,6 +9,7 @@ from gateway.translators.ccda.devices import UDI_ORGANIZER, devices
 from gateway.translators.ccda.encounter import location
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.observation import effective, value_of
 from gateway.translators.ccda.people import fits, performers, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.specimens import specimens
@@ -25,7 +26,7 @@ from gateway.translators.ccda.statement import (
     reasons,
     related,
 )
-from gateway.translators.ccda.values import Value, absent, codeable, identifiers, kept, resolved, timed
+from gateway.translators.ccda.values import Value, absent, absent_concept, codeable, identifiers, kept, resolved, timed
 
 _READ = PARTS | UDI_ORGANIZER
 _SECTIONS = ("47519-4",)
@@ -50,8 +51,11 @@ def procedure_act(activity: Node, ctx: Context) -> Iterator[Reference | None]:
 
 @entry("2.16.840.1.113883.10.20.22.4.13", sections=_SECTIONS, element="observation")
 def procedure_observation(activity: Node, ctx: Context) -> Iterator[Reference | None]:
-    """A procedure that yields information: it is a Procedure as it was done."""
-    yield procedure(activity, ctx)
+    """A procedure that yields information: it is a Procedure as it was done; what it showed stands beside it."""
+    done = procedure(activity, ctx)
+    yield done
+    if done and not activity.negated and (value := value_of(activity.get("value"), ctx)):
+        yield _shown(activity, done, value, ctx)
 
 
 def procedure(activity: Node, ctx: Context) -> Reference | None:
@@ -85,10 +89,25 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "note": notes(relations, ctx),
         "focalDevice": [{"manipulated": one} for one in devices(activity, relations, ctx)],
     }
-    ctx.beside += specimens([activity], ctx)
     others([one for one in relations if one[0] != "OUTC"], ctx, _READ)
     ctx.beside += specimens([activity], ctx)
     return ctx.add("Procedure", kept(body), activity)
+
+
+def _shown(activity: Node, done: Reference, value: Value, ctx: Context) -> Reference:
+    """The value of a procedure as an Observation, as a Procedure has no element for one."""
+    status = mapped("report-status", activity.attribute("statusCode", "code"))
+    body = {
+        "identifier": identifiers(activity.all("id")),
+        "partOf": [done],
+        "status": status.code if status else "unknown",
+        "code": codeable(activity.get("code"), ctx) or absent_concept(activity.get("code")),
+        "subject": ctx.patient,
+        **effective(activity.get("effectiveTime"), None, ctx),
+        **value,
+        "interpretation": concepts(activity.all("interpretationCode"), ctx),
+    }
+    return ctx.add("Observation", kept(body), activity)
 
 
 def _outcome(relations: Relations, ctx: Context) -> Value | None:

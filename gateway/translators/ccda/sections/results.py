@@ -9,7 +9,7 @@ from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.observation import category, member, span
 from gateway.translators.ccda.people import fits, performers
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.specimens import specimens
+from gateway.translators.ccda.specimens import COLLECTION, specimens
 from gateway.translators.ccda.statement import Relations, components, encounter, mapped, related
 from gateway.translators.ccda.values import (
     absent,
@@ -70,7 +70,9 @@ def result(observation: Node, ctx: Context) -> Iterator[Reference | None]:
 
 def _collects(statement: Node) -> bool:
     """A Specimen Collection Procedure, or one that tells nothing but specimens: read as the report's specimen."""
-    return statement.element.tag.endswith("}procedure")
+    if not statement.element.tag.endswith("}procedure"):
+        return False
+    return "code" not in statement or not COLLECTION.isdisjoint(statement.kinds)
 
 
 def _status(organizer: Node) -> str:
