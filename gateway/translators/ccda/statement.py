@@ -12,6 +12,7 @@ from .people import fits, person
 from .values import Value, codeable, distinct, kept, resolved, typed
 
 STATUS = "33999-4"
+_COMMENTATORS = ("Practitioner", "Patient", "RelatedPerson", "Organization")
 
 ROOT = "2.16.840.1.113883.10.20.22.4."
 COMMENT = frozenset(["48767-8", ROOT + "64", "2.16.840.1.113883.10.20.1.40", "1.3.6.1.4.1.19376.1.5.3.1.4.2"])
@@ -99,7 +100,7 @@ def _note(act: Node, ctx: Context) -> Value | None:
     if not text:
         return None
     author = act.node("author")
-    by = fits(person(author.get("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
+    by = fits(person(author.get("assignedAuthor"), ctx), *_COMMENTATORS) if author else None
     return kept({"authorReference": by, "time": ctx.moment(author.get("time")) if author else None, "text": text})
 
 

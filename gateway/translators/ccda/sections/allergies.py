@@ -109,7 +109,7 @@ def allergy(
         "encounter": encounter(relations, ctx) or where,
         "onsetDateTime": when.start,
         "recordedDate": recorded,
-        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
         "asserter": informant(observation, ctx),
         "note": notes(relations, ctx),
         "reaction": _reactions(relations, ctx),

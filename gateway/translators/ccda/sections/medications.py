@@ -33,7 +33,7 @@ from gateway.translators.ccda.values import Value, absent, codeable, count, iden
 _TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10"])
 _REACTION = frozenset(["2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54"])
 _READ = (PARTS | _TYPE) - _REACTION
-_REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "Device")
+_REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
 _SECTIONS = ("10160-0", "10183-2", "42346-7", "29549-3", "75311-1")
 
 
