@@ -15,7 +15,7 @@ from gateway import findings
 from gateway.connectors.call import Call, Found, Reply, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.protocol import Scanner, Target
-from gateway.errors import Conflict, GatewayError
+from gateway.errors import Conflict, GatewayError, PartnerLoginExpired, PartnerRejected
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.fhir.slots import split
@@ -95,21 +95,26 @@ class Comparer:
     async def _read(
         self, config: Config, without: set[tuple[str, str]] | None = None
     ) -> AsyncIterator[tuple[Sequence[Found], datetime]]:
-        """Everything that is linked, each asked for by its id."""
+        """Everything that is linked and can be, each asked for by its id."""
         after = 0
         while links := await self.flow.store.query_aside(
             lambda reader, after=after: reader.links_to(config.name, limit=_PAGE, after=after)  # type: ignore[misc]
         ):
             after = links[-1].link_id
             for link in links:
-                if (link.type, link.remote_id) not in (without or ()):
+                if config.reads(link.type) and (link.type, link.remote_id) not in (without or ()):
                     began = datetime.now(UTC)
                     yield [await self._one(config, link)], began
 
     async def _one(self, config: Config, link: LinkRow) -> Found:
         heads = await self.flow.store.query(lambda reader: reader.heads_by_rid([link.rid]))
         target = Target(link.type, heads[link.rid].id if link.rid in heads else "", link.remote_id)
-        seen = await self.ask(config, config.connector.read(target, config.side(self.flow.ours)))
+        try:
+            seen = await self.ask(config, config.connector.read(target, config.side(self.flow.ours)))
+        except PartnerLoginExpired:
+            raise
+        except PartnerRejected as error:  # one that they will not show costs no other
+            return Found(link.type, link.remote_id, None, doubt=error.message)
         return Found(link.type, link.remote_id, seen.body, seen.at, seen.version, seen.coverage)
 
     # --- compare ------------------------------------------------------------------------------------------------------
@@ -130,6 +135,8 @@ class Comparer:
 
     def _of(self, tx: Tx, config: Config, found: Found, head: Head | None, began: datetime) -> list[Difference]:
         name = f"{head.type}/{head.id}" if head else None
+        if found.doubt is not None:
+            return [Difference("held", name, found.remote_id, WHOLE, found.doubt)]
         if head is None:
             return [Difference("unknown here", name, found.remote_id, WHOLE)] if found.body is not None else []
         if found.body is None:

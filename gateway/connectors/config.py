@@ -162,6 +162,11 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         module = registry.mapped(self.profile)
         return self.connector.accepts(resource_type) if module is None else module.takes(resource_type, self.mapping)
 
+    def reads(self, resource_type: str) -> bool:
+        """Whether a copy of that type can be asked for by its id there; what only events bring cannot."""
+        module = registry.mapped(self.profile)
+        return self.connector.accepts(resource_type) if module is None else module.reads(resource_type, self.mapping)
+
     def pushes(self, resource_type: str) -> bool:
         """Whether resources of that type are sent there."""
         wanted = resource_type in self.push if isinstance(self.push, tuple) else self.push

@@ -102,6 +102,10 @@ def takes(resource_type: str, mapping: Mapping[str, Any]) -> bool:  # noqa: ARG0
     return accepts(resource_type)
 
 
+def reads(resource_type: str, mapping: Mapping[str, Any]) -> bool:  # noqa: ARG001 (the protocol's signature)
+    return accepts(resource_type)
+
+
 def told(body: bytes, side: Side) -> Event:
     """An event as FHIR has it or, where there is a mapping, a flat one."""
     payload = json.decode(body)

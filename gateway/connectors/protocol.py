@@ -197,6 +197,9 @@ class Mapped(Protocol):
     def takes(self, resource_type: str, mapping: Mapping[str, Any]) -> bool:
         """Whether the mapping sends resources of that type."""
 
+    def reads(self, resource_type: str, mapping: Mapping[str, Any]) -> bool:
+        """Whether one of that type can be asked for by its id there."""
+
     def told(self, body: bytes, side: Side) -> Event:
         """What a webhook's body means. Raises InvalidInput when it is not theirs."""
 

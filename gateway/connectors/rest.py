@@ -60,6 +60,10 @@ def takes(resource_type: str, mapping: Mapping[str, Any]) -> bool:
     )
 
 
+def reads(resource_type: str, mapping: Mapping[str, Any]) -> bool:
+    return resource_type in mappings.read(mapping).shapes
+
+
 def read(target: Target, side: Side) -> Read:
     """By their id; before a link by ours, where they keep it, and by theirs, where somebody else told it."""
     shape = _shape(target.type, side)

@@ -186,7 +186,9 @@ def not_found(request: Request, error: Exception) -> Response:
     """What the framework itself refuses (no such route or method), in the same forms."""
     assert isinstance(error, HTTPException)
     kind = NotAllowed if error.status_code == 405 else Missing
-    return problem(request, kind(f"nothing answers {request.method} at this path"))
+    refusal = problem(request, kind(f"nothing answers {request.method} at this path"))
+    refusal.headers.update(error.headers or {})  # which methods do (RFC 9110 §15.5.6)
+    return refusal
 
 
 def unexpected(request: Request, _error: Exception) -> Response:

@@ -234,6 +234,7 @@ async def _json(request: Request) -> dict[str, Any]:
 
 
 async def _lost(request: Request, _: Exception) -> Response:
+    """No such address, or none by that method: Express knows no 405."""
     refusal = Refusal(404, f"Could not find {request.method} {request.url.path}")
     return JSONResponse(refusal.body, 404)
 
@@ -241,6 +242,6 @@ async def _lost(request: Request, _: Exception) -> Response:
 def create(*, key: str = API_KEY, patient_limit: int = 100) -> Sandbox:
     """The sandbox of one account, with one facility and nobody in it."""
     metriport = Metriport(key, patient_limit)
-    sandbox = Sandbox(Starlette(routes=metriport.routes(), exception_handlers={404: _lost}))
+    sandbox = Sandbox(Starlette(routes=metriport.routes(), exception_handlers={404: _lost, 405: _lost}))
     metriport.account.hooks.relay = sandbox.tell
     return sandbox

@@ -95,6 +95,24 @@ async def test_the_name_is_resolved_once_and_stays_in_the_host_header(outbound: 
     assert f"host: localhost:{port}".encode() in received[0].lower()
 
 
+async def test_a_name_that_means_another_address_a_moment_later_is_called_at_the_checked_one(
+    outbound: Outbound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DNS rebinding: the name is harmless when it is checked, and is asked for no second time."""
+    asked: list[str] = []
+
+    async def lookup(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        address = "127.0.0.1" if len(asked) == 1 else "10.255.255.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+    with scripted(says(OK)) as (port, received):
+        named = Peer("partner", f"http://rebound.example:{port}", networks=LOOPBACK, timeout=2.0)
+        assert (await outbound.send(GET, named)).status == 200
+    assert asked == ["rebound.example"] and len(received) == 1
+
+
 async def test_nobody_listens(outbound: Outbound) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -116,6 +116,11 @@ async def desk(open_store: Callable[[], Store], camp: CampSandbox, url: str) -> 
         yield Desk(store, outbound, camp, url)
 
 
+def token_requests(camp: CampSandbox) -> int:
+    """Refused ones too: of a single-use token a second request is one too many, as many servers then revoke both."""
+    return sum(one["path"].endswith("/oauth/access_token") for one in camp.log)
+
+
 def turn(camp: CampSandbox, **knobs: Any) -> None:
     camp.oauth.knobs = Knobs(**knobs)
 
@@ -153,7 +158,7 @@ async def test_32_who_need_a_new_token_make_one_request(desk: Desk, rotation: bo
     before = await login.headers()
     desk.camp.oauth.expire()
     after = await asyncio.gather(*(login.renew(before) for _ in range(32)))
-    assert desk.camp.oauth.issued == 2
+    assert desk.camp.oauth.issued == token_requests(desk.camp) == 2
     assert {one["authorization"] for one in after} == {f"Bearer {desk.tokens()['access']}"}
 
 
@@ -163,7 +168,9 @@ async def test_several_gateways_make_one_request(desk: Desk) -> None:
     before = await (await desk.authorised()).headers()
     desk.camp.oauth.expire()
     after = await asyncio.gather(*(desk.login().renew(before) for _ in range(8)))
-    assert desk.camp.oauth.issued == 2 and len({one["authorization"] for one in after}) == 1
+    assert (
+        desk.camp.oauth.issued == token_requests(desk.camp) == 2 and len({one["authorization"] for one in after}) == 1
+    )
 
 
 OTHER = """
@@ -206,7 +213,7 @@ async def test_two_processes_make_one_request(desk: Desk, database: str) -> None
         assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
     said = await asyncio.gather(*(asyncio.to_thread(process.communicate, "go\n", 30) for process in processes))
     assert {text.strip() for text, _ in said} == {f"Bearer {desk.tokens()['access']}"}
-    assert desk.camp.oauth.issued == 2
+    assert desk.camp.oauth.issued == token_requests(desk.camp) == 2
 
 
 async def test_a_refused_refresh_asks_for_a_person_and_loses_nothing(desk: Desk) -> None:

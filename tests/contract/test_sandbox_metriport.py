@@ -109,6 +109,7 @@ def test_unknown_things_are_404_in_their_form(api: httpx.Client) -> None:
         "detail": "Could not find patient nobody",
     }
     assert api.get("/medical/v1/nothing").json()["name"] == "NOT_FOUND"
+    assert api.patch("/medical/v1/patient/nobody").json()["status"] == 404, "as Express answers another method"
 
 
 def test_the_sixteenth_change_of_a_minute_is_refused_in_plain_text(api: httpx.Client) -> None:

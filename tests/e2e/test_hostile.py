@@ -302,6 +302,9 @@ def test_405_says_what_is_allowed(room: Room) -> None:
     for path in ("/fhir/Patient/x", "/fhir/Patient", "/fhir", "/fhir/metadata"):
         answer = room.call("OPTIONS", path)
         assert answer.status_code == 405 and answer.headers["allow"]
+    for path, allowed in ((CANVAS, "POST"), ("/api/documents", "POST"), ("/api/webhooks/open", "POST")):
+        answer = room.call("GET", path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
 def test_limits_count_before_anything_is_kept(room: Room) -> None:

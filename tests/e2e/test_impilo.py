@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.commands import reconcile
 from gateway.connectors import impilo
 from gateway.connectors.protocol import Hook, Side
 from gateway.delivery.guard import networks
@@ -324,3 +325,15 @@ async def test_a_namesake_of_another_birth_date_is_never_linked(clinic: Clinic) 
     [refused] = clinic.desk.ask(lambda reader: reader.deliveries(["rejected"], limit=10))
     assert "agrees neither in name nor in birth date" in refused.error
     assert "telecom" not in await clinic.desk.read(f"/Patient/{our_id}")
+
+
+async def test_a_comparison_asks_for_patients_only_as_readings_cannot_be_asked_for(clinic: Clinic) -> None:
+    await clinic.control("/_reading/weight", {"patientId": 101, "weight": 71})
+    assert await clinic.hand_over() == [200]
+    await clinic.settled()
+    assert clinic.desk.counts()["Observation"] == 1
+    settings = clinic.desk.context.settings
+    assert await reconcile.differences(settings, "impilo", repair=False) == []
+    await clinic.control("/_edit/101", {"set": {"lastName": "Quill"}})
+    found = await reconcile.differences(settings, "impilo", repair=False)
+    assert [(one.kind, one.field) for one in found] == [("take", "name[-]")]

@@ -464,6 +464,13 @@ async def test_a_comparison_of_both_sides_finds_what_differs_and_nothing_else(me
     jane = await meeting.jane()
     settings = meeting.desk.context.settings
     assert await reconcile.differences(settings, "metriport", repair=False) == []
+    await meeting.listen()
+    await meeting.operate("network-query", patient=jane, sources="hie")
+    await meeting.settled("network-query.hie")
+    assert await meeting.desk.found(f"/Condition?patient={jane}")
+    assert await reconcile.differences(settings, "metriport", repair=False) == [], (
+        "what webhooks bring is not asked for"
+    )
     await meeting.play(f"_edit/{await meeting.their_id(jane)}", {"lastName": "Smith-Quill"})
     found = await reconcile.differences(settings, "metriport", repair=False)
     assert [(one.kind, one.field) for one in found] == [("take", "name[official]")]

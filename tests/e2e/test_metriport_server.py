@@ -186,7 +186,7 @@ async def test_types_and_days_narrow_it_down(desk: Desk) -> None:
     }
     windowed = (await medical(desk, "GET", f"{base}/count?dateFrom=2022-01-01&dateTo=2023-05-06")).json()
     assert windowed["resources"] == {"Observation": 1}
-    only = (await medical(desk, "GET", f"{base}?resources=Condition")).json()["bundle"]
+    only = (await medical(desk, "GET", f"{base}?resources=Condition")).json()
     assert [one["resource"]["resourceType"] for one in only["entry"]] == ["Patient", "Condition"]
 
 
@@ -194,7 +194,7 @@ async def test_nobody_gets_types_that_its_key_may_not_read(desk: Desk) -> None:
     id_ = await ada(desk)
     key = desk.add_key("narrow", "clinic", "system/Patient.r system/Observation.r")
     path = f"/medical/v1/patient/{id_}/consolidated"
-    found = (await medical(desk, "GET", path, key=key)).json()["bundle"]
+    found = (await medical(desk, "GET", path, key=key)).json()
     assert [one["resource"]["resourceType"] for one in found["entry"]] == ["Patient", "Observation"]
     assert (await medical(desk, "GET", f"{path}/count", key=key)).json()["resources"] == {"Observation": 1}
     other = desk.add_key("writer", "clinic", "system/Patient.c")

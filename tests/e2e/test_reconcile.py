@@ -103,3 +103,13 @@ async def test_what_only_one_side_holds(three: Three) -> None:
     await three.quiet()
     assert told(await look(three, "registry")) == {("missing there", "*")}, "a person decides what that means"
     assert sorted(one["lastName"] for one in await three.at_partner()) == ["Gone", "Theirs"]
+
+
+async def test_one_that_they_will_not_show_costs_no_other(three: Three) -> None:
+    for name in ("First", "Second"):
+        await three.desk.made_id(patient(name, (MRN, name)))
+    await three.quiet()
+    three.partner.set(status=400, methods=("GET",), times=1)
+    found = await look(three, "partner")
+    assert [(one.kind, one.field) for one in found] == [("held", "*")]
+    assert "400" in str(found[0].why)

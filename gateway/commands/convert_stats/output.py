@@ -32,7 +32,11 @@ _TIMED = (*_DATED, "authored", "when", "event")
 """What the names of elements hold that are times: authoredOn, whenHandedOver, Timing.event among them."""
 
 _NUMBERS = ("lotNumber", "serialNumber", "deviceIdentifier", "subscriberId")
-_ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD"}
+_EXTENSION = "extension"
+"""Does not count, but where the mapping names one: of the resource itself, or of an element (`communication.extension`,
+the proficiency of a language)."""
+
+_ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD", "clinical-note": "34109-9"}
 """FHIR's own codes and the HL7 v3 codes that they are made of."""
 
 
@@ -47,6 +51,8 @@ class Output:
         self.tokens: dict[tuple[str, str], list[Said]] = {}
         self._leaves: dict[tuple[str, int], frozenset[str]] = {}
         self._provenance = self._provenances(resources)
+        taken = [one for one in resources if one["resourceType"] == "Specimen" and self._is_linked(one)]
+        self._specimens = frozenset(self._of(taken, "", _DEEP))
         self.types["Bundle"] = [{"identifier": frozenset(self._of(bundle.get("identifier"), "", _DEEP))}]
         for one in resources:
             if self._is_linked(one):
@@ -60,7 +66,11 @@ class Output:
     def _take(self, resource: Resource) -> None:
         kind, name = resource["resourceType"], f"{resource['resourceType']}/{resource.get('id')}"
         said: Said = {key: frozenset(self._of(value, key, _DEEP)) | {tokens.ANY} for key, value in resource.items()}
+        for key, value in resource.items():
+            if key != _EXTENSION and (more := frozenset(self._extended(value))):
+                said[f"{key}.extension"] = more
         said["@provenance"] = self._provenance.get(name, frozenset())
+        said["@specimens"] = self._specimens
         self.types.setdefault(kind, []).append(said)
         for token in {token for found in said.values() for token in found}:
             self.tokens.setdefault((kind, token), []).append(said)
@@ -84,11 +94,21 @@ class Output:
         elif isinstance(value, dict):
             yield from _of_object(value)
             for name, inner in value.items():
-                yield from self._of(inner, name, deep)
+                if name != _EXTENSION or key == _EXTENSION:
+                    yield from self._of(inner, name, deep)
             if deep and isinstance(value.get("reference"), str):
                 yield from self._referred(value["reference"], deep - 1)
         else:
             yield from _of_leaf(value, key)
+
+    def _extended(self, value: Any) -> Iterator[str]:
+        """What the extensions of an element say."""
+        if isinstance(value, list):
+            for one in value:
+                yield from self._extended(one)
+        elif isinstance(value, dict):
+            for name, inner in value.items():
+                yield from self._of(inner, name, _DEEP) if name == _EXTENSION else self._extended(inner)
 
     def _referred(self, reference: str, deep: int) -> frozenset[str]:
         target = self.by_reference.get(reference)
@@ -121,7 +141,7 @@ def _of_object(value: dict[str, Any]) -> Iterator[str]:
 def _of_leaf(value: Any, key: str) -> Iterator[str]:
     if isinstance(value, str):
         yield tokens.text(value)
-        if key in ("code", "valueCode", "class", "confidentiality", "language") or key.endswith("Code"):
+        if key in ("code", "valueCode", "class", "confidentiality", "language", "when") or key.endswith("Code"):
             yield tokens.code(value)
             if value in _ALIKE:
                 yield tokens.code(_ALIKE[value])

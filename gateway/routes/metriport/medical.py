@@ -80,7 +80,7 @@ async def now(request: Request, patient_id: str) -> Response:
         lambda reader: gather.resources(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
     )
     await context.audit_read(principal, "R", "Patient", patient_id, 200)
-    return plain_json({"bundle": gather.bundle(found)})
+    return plain_json(gather.bundle(found))
 
 
 @router.get("/patient/{patient_id}/medical-record")
@@ -160,7 +160,7 @@ def _may(principal: Principal) -> Callable[[str], bool]:
 
 
 def _shown(asked: Asked) -> Resource:
-    said: Resource = {"resources": ",".join(asked.types) or "all"}
+    said: Resource = {"resources": list(asked.types) or "all"}
     return said | {
         name: value for name, value in (("dateFrom", asked.date_from), ("dateTo", asked.date_to)) if value is not None
     }

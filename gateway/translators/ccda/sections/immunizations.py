@@ -8,7 +8,7 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import V3, Node, children, statement_in
 from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
-from gateway.translators.ccda.registry import entry, instructions, others
+from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import PARTS, ROOT, Relations, encounter, instruction, mapped, notes, related
 from gateway.translators.ccda.values import (
     Value,
@@ -73,7 +73,6 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         "education": _education(relations, ctx),
     }
     others([one for one in relations if one[0] != "MFST"], ctx, _READ)
-    instructions(relations, ctx)
     yield ctx.add("Immunization", kept(body), activity, code=material.get("code"))
 
 
