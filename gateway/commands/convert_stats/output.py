@@ -51,6 +51,7 @@ class Output:
         self.tokens: dict[tuple[str, str], list[Said]] = {}
         self._leaves: dict[tuple[str, int], frozenset[str]] = {}
         self._provenance = self._provenances(resources)
+        self._guarantors = self._accounts(resources)
         taken = [one for one in resources if one["resourceType"] == "Specimen" and self._is_linked(one)]
         self._specimens = frozenset(self._of(taken, "", _DEEP))
         self.types["Bundle"] = [{"identifier": frozenset(self._of(bundle.get("identifier"), "", _DEEP))}]
@@ -71,9 +72,21 @@ class Output:
                 said[f"{key}.extension"] = more
         said["@provenance"] = self._provenance.get(name, frozenset())
         said["@specimens"] = self._specimens
+        said["@guarantor"] = self._guarantors.get(name, frozenset())
         self.types.setdefault(kind, []).append(said)
         for token in {token for found in said.values() for token in found}:
             self.tokens.setdefault((kind, token), []).append(said)
+
+    def _accounts(self, resources: list[Resource]) -> dict[str, frozenset[str]]:
+        """Coverage -> who pays what it does not: R4 has its guarantor in the patient's Account alone."""
+        found: dict[str, frozenset[str]] = {}
+        for one in resources:
+            if one["resourceType"] == "Account" and any(_refers(who, self.patient) for who in one.get("subject", ())):
+                said = frozenset(self._of(one.get("guarantor"), "", _DEEP))
+                for covered in one.get("coverage", ()):
+                    name = covered.get("coverage", {}).get("reference", "")
+                    found[name] = found.get(name, frozenset()) | said
+        return found
 
     def _provenances(self, resources: list[Resource]) -> dict[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}
