@@ -85,8 +85,10 @@ def _seconds(work: Callable[[bytes], object], data: bytes) -> float:
 
 
 def _parse(data: bytes) -> None:
+    """To its end: what is not well-formed may be a document that is repaired."""
+    options: Any = {"resolve_entities": False, "no_network": True, "huge_tree": True, "recover": True}
     try:
-        etree.fromstring(data, etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True))
+        etree.fromstring(data, etree.XMLParser(**options))
     except (etree.XMLSyntaxError, ValueError, LookupError):
         return
 
