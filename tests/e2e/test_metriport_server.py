@@ -390,3 +390,7 @@ async def test_a_client_that_always_names_a_media_type_may_send_no_body(desk: De
     path = f"/medical/v1/patient/{await ada(desk)}/consolidated/query"
     assert (await medical(desk, "POST", path, b"")).status_code == 200
     assert (await medical(desk, "POST", path, b"null")).status_code == 200
+    key = {"x-api-key": desk.made["clinic"]}
+    untyped = await desk.client.post(f"{path}/", content=b'{"metadata":{"a":"b"}}', headers=key)
+    assert untyped.status_code == 200, "nor does a missing media type matter, or a slash at the end"
+    assert (await desk.client.post("/settings", content=b'{"webhookUrl":""}', headers=key)).status_code == 200

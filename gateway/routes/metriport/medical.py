@@ -167,9 +167,8 @@ def _shown(asked: Asked) -> Resource:
 
 
 async def _optional_json(request: Request) -> Any:
-    """What the body says; a client that always names a media type may send none."""
+    """What the body says: a client may send none, whatever media type it names, or name none."""
     body = await read_body(request, _LARGEST, empty=True)
-    if not body:
-        return None
-    media_type(request, JSON_TYPES)
-    return json.decode(body)
+    if body and "content-type" in request.headers:
+        media_type(request, JSON_TYPES)
+    return json.decode(body) if body else None
