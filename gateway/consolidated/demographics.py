@@ -28,7 +28,9 @@ def show(reader: Reader, directory: reading.Known, connector: str, patient_id: s
     named = whom(reader, connector, rid, patient_id)
     ids = {"id": named.pop("patientId"), **named, "additionalIds": {}, "facilityIds": []}
     said = {name: body[name] for name in _NAMES if body.get(name)}
-    return {**ids, **said, "dateUpdated": times.to_millis(found.at), "eTag": str(found.number)}
+    first = reader.version(rid, 1)
+    created = {"dateCreated": times.to_millis(first.at)} if first else {}
+    return {**ids, **said, **created, "eTag": str(found.number)}
 
 
 def _known(address: Resource) -> Resource:

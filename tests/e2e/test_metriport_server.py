@@ -406,6 +406,7 @@ async def test_a_patient_is_read_by_our_id_and_by_theirs(desk: Desk) -> None:
     said = (await medical(desk, "GET", f"/medical/v1/patient/{made['id']}", key=key)).json()
     assert by_theirs.json() == said and (said["id"], said["externalId"]) == (made["id"], "c-7")
     assert (said["firstName"], said["lastName"], said["dob"]) == ("Zoë", "Quill", "1980-02-22")
+    assert said["eTag"] == "1" and said["dateCreated"].endswith("Z") and said["facilityIds"] == []
     assert said["genderAtBirth"] == "U" and not {"address", "contact"} & said.keys(), "nothing is made up"
     other = (await medical(desk, "GET", f"/medical/v1/patient/{made['id']}")).json()
     assert "externalId" not in other, "what one system calls her is not told to another"
