@@ -144,15 +144,14 @@ def add_provenance(told: Attributions, ctx: Context) -> None:
     """Take in the Provenances, when the ids of all else are settled. Theirs are made of whom, when and what they tell:
     the next export has the same ones, and none takes the place of another that tells of other entries."""
     bodies = {made.reference["reference"]: made.body for made in ctx.made}
-    shared: dict[str, tuple[list[Part], list[Reference]]] = {}
+    shared: dict[str, tuple[list[Part], dict[str, Reference]]] = {}
     for statement, parts in told.items():
         for target in ctx.became[statement]:
             body = ctx.person if target is ctx.patient else bodies[target["reference"]]
             for group in _grouped([part for part in parts if not _is_told(part, body)]):
-                targets = shared.setdefault(str([(part.agent, part.when) for part in group]), (group, []))[1]
-                if target not in targets:
-                    targets.append(target)
-    ctx.made += [_provenance(parts, targets, ctx.patient_id) for parts, targets in shared.values()]
+                _, targets = shared.setdefault(str([(part.agent, part.when) for part in group]), (group, {}))
+                targets[target["reference"]] = target
+    ctx.made += [_provenance(parts, [*targets.values()], ctx.patient_id) for parts, targets in shared.values()]
 
 
 def _is_told(part: Part, body: Resource) -> bool:

@@ -24,6 +24,9 @@ PRIORITY = frozenset([ROOT + "143", "225773000"])
 REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
 """Entry Reference, and IHE's Internal Reference."""
 
+REASON = frozenset(["77301-0", "2.16.840.1.113883.10.20.24.3.88"])
+"""Reason care action performed or not: its value is why."""
+
 _OLDER_STATUS = "2.16.840.1.113883.10.20.1."
 PARTS = frozenset(
     [
@@ -35,6 +38,7 @@ PARTS = frozenset(
         *AGE,
         *PRIORITY,
         *REFERENCED,
+        *REASON,
     ]
 )
 """What the statement around it reads: statuses, severity, reactions, criticality, dates of diagnosis and delivery,
@@ -136,8 +140,15 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
 
 
 def reasons(relations: Relations, ctx: Context) -> list[Value]:
-    """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) -> reasonCode."""
-    return distinct([coded_value(observation, ctx) for kind, observation in relations if kind == "RSON"])
+    """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) and what is named a reason -> reasonCode."""
+    told = [one for kind, one in relations if kind == "RSON" or not REASON.isdisjoint(one.kinds)]
+    return distinct([coded_value(observation, ctx) for observation in told])
+
+
+def reason_not_done(relations: Relations, ctx: Context) -> Value | None:
+    """Why something was not done -> statusReason."""
+    told = (coded_value(one, ctx) for one in of_kind(REASON, relations))
+    return next((one for one in told if one), None)
 
 
 def coded_value(observation: Node, ctx: Context) -> Value | None:

@@ -9,7 +9,17 @@ from gateway.translators.ccda.node import V3, Node, children, statement_in
 from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import PARTS, ROOT, Relations, encounter, instruction, mapped, notes, related
+from gateway.translators.ccda.statement import (
+    PARTS,
+    ROOT,
+    Relations,
+    encounter,
+    instruction,
+    mapped,
+    notes,
+    reason_not_done,
+    related,
+)
 from gateway.translators.ccda.values import (
     Value,
     absent,
@@ -107,7 +117,7 @@ def _refusal(relations: Relations, ctx: Context) -> Value | None:
         refusal = _REFUSAL in one.kinds or system in _REASON_CODES
         if refusal and kind == "RSON":
             return codeable(code, ctx)
-    return None
+    return reason_not_done(relations, ctx)
 
 
 def _reasons(relations: Relations, ctx: Context) -> list[Value]:
