@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -220,7 +220,6 @@ def _request(call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, s
     media, body = _content(call)
     headers = {**_HEADERS, "host": url.netloc.decode("ascii")} | ({"content-type": media} if media else {})
     given = {name.lower(): value for name, value in {**call.headers, **credentials}.items()}
-    connect = min(CONNECT_TIMEOUT, peer.timeout)
     named = url.host != str(address)
     return httpx.Request(
         call.method,
@@ -228,9 +227,13 @@ def _request(call: Call, peer: Peer, url: httpx.URL, credentials: Mapping[str, s
         params=call.params or None,
         headers=headers | given,
         content=body,
-        extensions={"timeout": httpx.Timeout(peer.timeout, connect=connect).as_dict()}
-        | ({"sni_hostname": url.host} if named else {}),
+        extensions=_timeouts(peer.timeout) | ({"sni_hostname": url.host} if named else {}),
     )
+
+
+@lru_cache(maxsize=64)  # few peers differ in it
+def _timeouts(seconds: float) -> dict[str, Any]:
+    return {"timeout": httpx.Timeout(seconds, connect=min(CONNECT_TIMEOUT, seconds)).as_dict()}
 
 
 def _content(call: Call) -> tuple[str | None, bytes]:

@@ -129,6 +129,7 @@ def never_system(system: str) -> str | None:
     return arc or NEVER_SYSTEMS.get(system) or NEVER_SCHEMES.get(system.partition(":")[0].lower())
 
 
+@lru_cache(maxsize=1024)  # asked several times while one message is worked out
 def is_placeholder(value: str) -> bool:
     """Whether a value stands for none: `0000`, `999-99-9999`, `n/a`, `TEST`."""
     plain = "".join(char for char in value.casefold() if char.isalnum())

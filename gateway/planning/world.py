@@ -111,9 +111,9 @@ class World:
         wanted = [rid for rid in dict.fromkeys(rids) if rid not in self.states]
         if not wanted:
             return
-        for rid, head in self.tx.heads_by_rid(wanted).items():
-            self.states[rid] = _from_head(head)
-        self.load_bodies(rid for rid in wanted if rid in self.states and self.states[rid].type == "Patient")
+        for head, body in self.tx.heads_and_patients(wanted):
+            state = self.states[head.rid] = _from_head(head)
+            state.raw, state.is_read = body, head.type == "Patient"
         self._load_records(wanted)
 
     def load_bodies(self, rids: Iterable[int]) -> None:

@@ -234,6 +234,8 @@ async def _answered(call: Callable[[Request], Awaitable[Response]], request: Req
         return await call(request)
     except Refusal as refusal:
         return _error(refusal.status, refusal.message)
+    except ValueError:
+        return _error(400, "a parameter or an id is no number")
 
 
 def _json(content: Any, status: int = 200) -> Response:

@@ -69,7 +69,8 @@ class Webhooks:
 
     def logged(self, query: Query) -> list[Model]:
         """The log by its filters, newest last."""
-        return [one for one in self.log if all(test(one, value) for test, value in _asked(query))]
+        tests = list(_asked(query))
+        return [one for one in self.log if all(test(one, value) for test, value in tests)]
 
     def fire(self, kind: str, payload: Model) -> list[asyncio.Task[int]]:
         """Send an event to whoever subscribed; every task ends with the status of the first attempt, 0 for none."""
@@ -152,6 +153,8 @@ def _same(held: Model, wanted: Model) -> bool:
 
 def _asked(query: Query) -> Iterator[tuple[Callable[[Model, str], bool], str]]:
     for name, value in query.items():
+        if name.startswith("retryAttempts") and not value.isdecimal():
+            raise Refusal(400, f"{name} must be a number")
         if name in _LOG_FILTERS:
             yield _LOG_FILTERS[name], value
         elif name not in ("page", "size"):

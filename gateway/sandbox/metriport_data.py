@@ -25,6 +25,12 @@ _KNOWN_SOURCES = ("hie", "pharmacy", "lab")
 _BEHIND = {"pharmacy": "surescripts", "lab": "quest"}
 _MEDIA = {"pdf": "application/pdf", "html": "text/html"}
 
+_SAMPLES = {
+    "html": b"<html><body><h1>Sample medical record</h1></body></html>",
+    "pdf": b"%PDF-1.4\n% Sample medical record\n%%EOF\n",
+}
+"""What anybody but a persona gets as a file to read: the same for all."""
+
 Resource = dict[str, Any]
 
 
@@ -83,7 +89,7 @@ class Data:
         query["status"] = "completed"
         found = self.held(patient, query["given"])
         entry = {**self.account.names(patient), "status": "completed", "filters": query["given"]}
-        if found:
+        if found or _is_sample(patient, query["kind"]):
             entry["bundle"] = _bundle([self._pointer(patient, query["kind"], found, base)])
         body = {"patients": [entry]}
         self.account.hooks.tell("medical.consolidated-data", body, request=query["requestId"], data=data)
@@ -92,7 +98,8 @@ class Data:
         """A DocumentReference whose attachments are short-lived addresses of the data."""
         url = self.account.storage.url
         if kind in _MEDIA:
-            files = [(_MEDIA[kind], _printed(patient, found, kind))]
+            printed = _SAMPLES[kind] if _is_sample(patient, kind) else _printed(patient, found, kind)
+            files = [(_MEDIA[kind], printed)]
         else:
             raw = json.encode(_bundle([personas.demographics(patient), *found]))
             files = [("application/json", raw), ("application/gzip", gzip.compress(raw))]
@@ -231,6 +238,10 @@ class Data:
         if found is None:
             raise missing("network query")
         return found
+
+
+def _is_sample(patient: Patient, kind: str) -> bool:
+    return kind in _SAMPLES and personas.find(patient["firstName"]) is None
 
 
 def _query(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,6 +68,13 @@ def _heads_by_rid(flavour: Flavour) -> Select[Any]:
     return select(*HEAD).select_from(given.join(resource, resource.c.rid == given.c.rid))
 
 
+def _heads_and_patients(flavour: Flavour) -> Select[Any]:
+    given = flavour.given("rids", rid=BigInteger())
+    joined = given.join(resource, resource.c.rid == given.c.rid)
+    body = and_(version.c.seq == resource.c.seq, resource.c.type == "Patient")
+    return select(*HEAD, version.c.body).select_from(joined.outerjoin(version, body))
+
+
 def _current(flavour: Flavour) -> Select[Any]:
     given = flavour.given("rids", rid=BigInteger())
     joined = given.join(resource, resource.c.rid == given.c.rid).join(version, version.c.seq == resource.c.seq)
@@ -143,6 +150,12 @@ class Resources(Source):
         wanted = [(rid,) for rid in rids]
         found = map(to_head, self.ask(_heads_by_rid, {"rids": wanted})) if wanted else ()
         return {head.rid: head for head in found}
+
+    def heads_and_patients(self, rids: Iterable[int]) -> list[tuple[Head, bytes | None]]:
+        """The heads, with the current bodies of the Patients among them."""
+        wanted = [(rid,) for rid in rids]
+        found = self.ask(_heads_and_patients, {"rids": wanted}) if wanted else ()
+        return [(to_head(row[:8]), row[8]) for row in found]
 
     def current(self, rids: Iterable[int]) -> dict[int, Version]:
         """The newest version of each, with its body."""

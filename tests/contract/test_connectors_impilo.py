@@ -296,6 +296,8 @@ async def test_the_stand_in_is_as_strict_as_the_contract(peer: Peer) -> None:
             ("GET", "/patient?page=0", None),
             ("GET", "/patient?size=251", None),
             ("GET", "/patient?updatedSince=2024-01-01", None),
+            ("GET", "/webhook/logs?retryAttemptsMin=many", None),
+            ("POST", "/test/weight-webhook", {"patientId": "nobody", "weight": 70}),
             ("POST", "/webhook", {"type": "patient.deleted", "url": "https://example.com"}),
         ]
         for asked in refused:

@@ -432,6 +432,22 @@ def test_consolidated_data_come_as_json_and_gzip(api: httpx.Client) -> None:
     assert gzip.decompress(packed) == raw and json.decode(raw)["total"] == 15
 
 
+@pytest.mark.parametrize(("kind", "start"), [("pdf", b"%PDF-"), ("html", b"<html>")])
+def test_anybody_but_a_persona_gets_the_same_file_to_read_and_no_data(
+    api: httpx.Client, kind: str, start: bytes
+) -> None:
+    made = create(api, firstName="Nora").json()
+    with receiving() as (receiver, hook):
+        api.post("/settings", json={"webhookUrl": hook})
+        for asked in (kind, "json"):
+            api.post(f"/medical/v1/patient/{made['id']}/consolidated/query", params={"conversionType": asked})
+        eventually(lambda: receiver.types().count("medical.consolidated-data") == 2)
+        told = [json.decode(body)["patients"][0] for _, body in receiver.got if b"consolidated-data" in body]
+    [file] = [one for one in told if "bundle" in one]
+    url = file["bundle"]["entry"][0]["resource"]["content"][0]["attachment"]["url"]
+    assert plain(url).content.startswith(start) and b"Nora" not in plain(url).content
+
+
 # --- personas ---------------------------------------------------------------------------------------------------------
 
 

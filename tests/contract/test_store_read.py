@@ -18,6 +18,7 @@ from gateway.store import (
     Head,
     HeadUpdate,
     Identifier,
+    Key,
     LinkRow,
     NewHead,
     NewVersion,
@@ -285,3 +286,24 @@ def test_principals(store: Store):
     assert row.revoked_at is not None and row.last_used is not None and row.last_used < row.revoked_at
     with pytest.raises(Conflict):
         store.write_now(lambda tx: tx.add_principal("eve", "ehr", ["documents"], b"h" * 32))
+
+
+def test_heads_come_with_the_bodies_of_patients_only(store: Store):
+    one = store.write_now(family)
+    asked = [one["anna"], one["o1"], 1]
+    rows = store.query_now(lambda reader: reader.heads_and_patients(asked))
+    heads = store.query_now(lambda reader: reader.heads_by_rid(asked))
+    assert {head.rid: head for head, _ in rows} == heads
+    current = store.query_now(lambda reader: reader.current([one["anna"]]))[one["anna"]]
+    assert {head.rid: body for head, body in rows} == {one["anna"]: current.body, one["o1"]: None}
+
+
+def test_names_and_marks_of_several_types_are_asked_for_at_once(store: Store):
+    one = store.write_now(family)
+    marks = [("Observation", None, "77"), ("Observation", "urn:lab:o2", "77"), ("Patient", "urn:lab:o1", "77")]
+    found = store.query_now(lambda reader: reader.marked([*marks, ("Patient", "urn:lab:o2", "77")]))
+    assert found[marks[0]] == {one["o1"], one["o2"], one["o3"]} and found[marks[1]] == {one["o2"]}
+    assert found[marks[2]] == {one["berta"]} and found["Patient", "urn:lab:o2", "77"] == set()
+    keys = [("Patient", "condition", "urn:x", "1"), ("Observation", "condition", "urn:x", "1")]
+    store.write_now(lambda tx: tx.write(Changes(keys_added=[Key(*keys[0], one["anna"])])))
+    assert store.query_now(lambda reader: reader.holders(keys)) == {keys[0]: one["anna"]}

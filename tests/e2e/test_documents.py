@@ -343,6 +343,15 @@ async def test_the_form_of_the_bundle_is_the_callers_choice(desk: Desk, clinic: 
     assert (await converted(desk, clinic, "?patientId=p-1&form=nonsense", data)).status_code == 400
 
 
+async def test_a_document_of_a_day_is_assembled_when_the_caller_says(desk: Desk, clinic: str) -> None:
+    data = fixture("minimal").replace(b"20260115103000-0500", b"20260115")
+    query = "?patientId=p-1&form=document"
+    assert (await converted(desk, clinic, query, data)).status_code == 422
+    answer = decoded(await converted(desk, clinic, f"{query}&assembled=2026-01-16T08:00:00Z", data))
+    assert (answer["type"], answer["timestamp"]) == ("document", "2026-01-16T08:00:00Z")
+    assert (await converted(desk, clinic, f"{query}&assembled=today", data)).status_code == 400
+
+
 async def test_what_was_not_understood_is_an_operation_outcome(desk: Desk, clinic: str) -> None:
     headers = {"Prefer": "return=OperationOutcome"}
     url, data = f"{CONVERT}?patientId=p-1", fixture("unknown-entries")

@@ -65,11 +65,14 @@ async def named(office: Office, id_: str, name: str) -> None:
     await until(is_named)
 
 
+@pytest.mark.parametrize("secret", ["whsec_c2VjcmV0", "a secret in plain words"])
 @pytest.mark.parametrize("signature", ["standard", "hex", "header"])
-async def test_however_they_sign_with_the_secret_they_were_told_it_is_taken(office: Office, signature: str) -> None:
+async def test_however_they_sign_with_the_secret_they_were_told_it_is_taken(
+    office: Office, signature: str, secret: str
+) -> None:
     """HMS-API lists three forms, and `/subscribe` does not say which."""
     await office.knobs(signature=signature)
-    sync = {"mode": "webhook", "secret": "whsec_c2VjcmV0"}
+    sync = {"mode": "webhook", "secret": secret}
     await office.made(partner(office, sync=sync, push=False))
     assert await edit(office, "p1", name="Ada Lovelace") == [200]
     await named(office, "p1", "Ada Lovelace")

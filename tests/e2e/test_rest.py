@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.connectors.signature import sign
+from gateway.delivery import owed
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.sandbox import rest_partner, serve
@@ -345,6 +346,38 @@ async def test_a_booking_whose_answer_was_lost_is_made_once(meeting: Meeting) ->
     await meeting.desk.made_id(hospital(ada))
     await settled(meeting.desk)
     assert len(await meeting.held("bookings")) == 1
+
+
+async def test_a_booking_waits_for_a_person_who_was_refused_and_goes_when_she_is_there(meeting: Meeting) -> None:
+    meeting.ehr.set(status=422, methods=("POST",), times=1)
+    ada = await meeting.desk.made_id(ADA)
+
+    async def refused() -> bool:
+        return bool(meeting.desk.ask(lambda reader: reader.deliveries(["rejected"], limit=1)))
+
+    await until(refused)
+    booking = await meeting.desk.made_id(hospital(ada))
+
+    async def waits() -> bool:
+        due = meeting.desk.ask(lambda reader: reader.deliveries(["due"], limit=9))
+        return any(row.error == f"waits for Patient/{ada}, which was rejected" and row.attempt == 0 for row in due)
+
+    await until(waits)
+    assert await meeting.held("bookings") == [], "it has no one to be for there"
+    owed.replay(meeting.desk.store, owed.Selection(everything=True), dry=False)
+    meeting.desk.context.flow.ordered()
+
+    async def person_is_there() -> bool:
+        return any(one.get("externalId") == ada for one in await meeting.held("people"))
+
+    await until(person_is_there)
+    meeting.desk.store.write_now(lambda tx: tx.make_due("state-ehr", limit=5))
+    meeting.desk.context.flow.ordered()
+
+    async def booked() -> bool:
+        return [one["externalId"] for one in await meeting.held("bookings")] == [booking]
+
+    await until(booked)
 
 
 async def test_a_booking_of_which_a_value_cannot_be_told_is_put_before_a_person(meeting: Meeting) -> None:

@@ -145,6 +145,21 @@ async def test_one_that_never_takes_it_is_stopped_and_goes_on_where_it_was(desk:
     assert [one["data"]["versionId"] for one in partner.bodies()] == ["1", "2"], "the one that failed comes first"
 
 
+async def test_one_that_says_it_is_gone_is_asked_once(desk: Desk, partner: Partner) -> None:
+    """Standard Webhooks, "Deliverability": 410 means that they want no more; nothing is lost if they come back."""
+    await subscribe(desk, partner)
+    partner.app.set(status=410)
+    await put(desk, "One")
+    async with asyncio.timeout(15):
+        while (await operate(desk, "GET", "/watcher"))["state"] != "stopped":
+            await asyncio.sleep(0.05)
+    [row] = await operate(desk, "GET", "/watcher/events")
+    assert (row["state"], row["attempts"], row["status"]) == ("exhausted", 1, 410)
+    partner.app.set()
+    await operate(desk, "POST", "/watcher/resume")
+    await until(lambda: len(partner.received) == 1)
+
+
 async def test_both_secrets_hold_while_they_are_changed(desk: Desk, partner: Partner) -> None:
     old = await subscribe(desk, partner)
     new = (await operate(desk, "POST", "/watcher/rotate-secret"))["secret"]

@@ -15,7 +15,7 @@ from . import tokens
 _OURS = ("http://terminology.hl7.org/", "http://hl7.org/fhir", "urn:ietf:bcp:", "http://unitsofmeasure.org")
 """Systems whose codes the mapping itself writes (status, category, absent reasons)."""
 
-_NO_KNOWN = ("716186003", "409137002", "428607008", "429625007", "1003774007", "160245001")
+_NO_KNOWN = ("716186003", "409137002", "428607008", "429625007", "1003774007", "160245001", "60001007")
 _FIXED = frozenset(["85354-9", "59408-5", "8716-3", "85353-1", "82810-3", "30980-7", *_NO_KNOWN])
 """Codes that HL7's mapping, US Core and FHIR prescribe: panels of vital signs, a vaccine that is due, `no known`."""
 

@@ -73,10 +73,10 @@ def measure(document: Document, bundle: Resource, data: bytes) -> Measure:
 def _statement(statement: Statement, output: Output, found: Measure) -> None:
     """Against the one resource that says what it is, and holds most of it. What became no resource at all is lost, but
     nobody reads the opposite of what was said."""
-    best: tuple[tuple[bool, int], list[bool], str, Said] | None = None
+    best: tuple[tuple[bool, int, bool], list[bool], str, Said] | None = None
     for kind, said in _candidates(statement, output):
         held = [*_held(statement, kind, said)]
-        rank = (_main(statement, held), sum(held))
+        rank = (_main(statement, held), sum(held), _is_negated(kind, said) == statement.negated)
         if best is None or rank > best[0]:
             best = (rank, held, kind, said)
     facts = [*statement.facts, *(fact for fact, _ in statement.inner)]
@@ -110,7 +110,8 @@ def _candidates(statement: Statement, output: Output) -> Iterator[tuple[str, Sai
 
 def _held(statement: Statement, kind: str, said: Said) -> Iterator[bool]:
     for fact in statement.facts:
-        yield holds(said, fact.token, elements_for(statement, fact, kind))
+        elements = elements_for(statement, fact, kind)
+        yield holds(said, fact.token, elements)
     for fact, elements in statement.inner:
         yield holds(said, fact.token, elements)
 

@@ -35,6 +35,7 @@ def _templates() -> dict[str, Template]:
 
 
 _TEMPLATES = _templates()
+_GENERAL = "Problem Observation"
 _ELEMENTS = {(kind, part): elements for kind, part, elements in _rows("elements.tsv")}
 
 _BY_SECTION = {
@@ -63,7 +64,8 @@ _FALLBACKS = {
 
 
 def template_of(element: Any, name: str, section: str) -> tuple[Template, str]:
-    """The template of a statement, and what to call it in the table of what was lost."""
+    """The template of a statement, and what to call it in the table of what was lost. An allergy of CCD 1.0 is a
+    problem as well (its template is derived from that): the more special one tells what it is."""
     roots = [one.get("root", "") for one in element.findall("{*}templateId")]
     code = element.find("{*}code")
     system = "" if code is None else code.get("codeSystem", "")
@@ -100,7 +102,10 @@ HEADER: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = tuple(
         ("recordTarget/patientRole/patient/ethnicGroupCode", (("Patient", "extension"),)),
         ("recordTarget/patientRole/patient/guardian", (("Patient", "contact"),)),
         ("recordTarget/patientRole/patient/birthplace", (("Patient", "extension"),)),
-        ("recordTarget/patientRole/patient/languageCommunication", (("Patient", "communication"),)),
+        (
+            "recordTarget/patientRole/patient/languageCommunication",
+            (("Patient", "communication communication.extension"),),
+        ),
         ("recordTarget/patientRole/providerOrganization", (("Patient", "managingOrganization"),)),
         ("id", ((_COMPOSITION, "identifier"), ("Bundle", "identifier"))),
         ("setId", ((_COMPOSITION, "extension identifier"),)),

@@ -32,6 +32,10 @@ _TIMED = (*_DATED, "authored", "when", "event")
 """What the names of elements hold that are times: authoredOn, whenHandedOver, Timing.event among them."""
 
 _NUMBERS = ("lotNumber", "serialNumber", "deviceIdentifier", "subscriberId")
+_EXTENSION = "extension"
+"""Does not count, but where the mapping names one: of the resource itself, or of an element (`communication.extension`,
+the proficiency of a language)."""
+
 _ALIKE = {"male": "M", "female": "F", "self": "SELF", "spouse": "SPS", "child": "CHILD", "clinical-note": "34109-9"}
 """FHIR's own codes and the HL7 v3 codes that they are made of."""
 
@@ -47,6 +51,7 @@ class Output:
         self.tokens: dict[tuple[str, str], list[Said]] = {}
         self._leaves: dict[tuple[str, int], frozenset[str]] = {}
         self._provenance = self._provenances(resources)
+        self._guarantors = self._accounts(resources)
         taken = [one for one in resources if one["resourceType"] == "Specimen" and self._is_linked(one)]
         self._specimens = frozenset(self._of(taken, "", _DEEP))
         self.types["Bundle"] = [{"identifier": frozenset(self._of(bundle.get("identifier"), "", _DEEP))}]
@@ -62,11 +67,26 @@ class Output:
     def _take(self, resource: Resource) -> None:
         kind, name = resource["resourceType"], f"{resource['resourceType']}/{resource.get('id')}"
         said: Said = {key: frozenset(self._of(value, key, _DEEP)) | {tokens.ANY} for key, value in resource.items()}
+        for key, value in resource.items():
+            if key != _EXTENSION and (more := frozenset(self._extended(value))):
+                said[f"{key}.extension"] = more
         said["@provenance"] = self._provenance.get(name, frozenset())
         said["@specimens"] = self._specimens
+        said["@guarantor"] = self._guarantors.get(name, frozenset())
         self.types.setdefault(kind, []).append(said)
         for token in {token for found in said.values() for token in found}:
             self.tokens.setdefault((kind, token), []).append(said)
+
+    def _accounts(self, resources: list[Resource]) -> dict[str, frozenset[str]]:
+        """Coverage -> who pays what it does not: R4 has its guarantor in the patient's Account alone."""
+        found: dict[str, frozenset[str]] = {}
+        for one in resources:
+            if one["resourceType"] == "Account" and any(_refers(who, self.patient) for who in one.get("subject", ())):
+                said = frozenset(self._of(one.get("guarantor"), "", _DEEP))
+                for covered in one.get("coverage", ()):
+                    name = covered.get("coverage", {}).get("reference", "")
+                    found[name] = found.get(name, frozenset()) | said
+        return found
 
     def _provenances(self, resources: list[Resource]) -> dict[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}
@@ -87,11 +107,21 @@ class Output:
         elif isinstance(value, dict):
             yield from _of_object(value)
             for name, inner in value.items():
-                yield from self._of(inner, name, deep)
+                if name != _EXTENSION or key == _EXTENSION:
+                    yield from self._of(inner, name, deep)
             if deep and isinstance(value.get("reference"), str):
                 yield from self._referred(value["reference"], deep - 1)
         else:
             yield from _of_leaf(value, key)
+
+    def _extended(self, value: Any) -> Iterator[str]:
+        """What the extensions of an element say."""
+        if isinstance(value, list):
+            for one in value:
+                yield from self._extended(one)
+        elif isinstance(value, dict):
+            for name, inner in value.items():
+                yield from self._of(inner, name, _DEEP) if name == _EXTENSION else self._extended(inner)
 
     def _referred(self, reference: str, deep: int) -> frozenset[str]:
         target = self.by_reference.get(reference)

@@ -35,8 +35,22 @@ _NOT_FACTS = frozenset(
     ["templateId", "typeId", "text", "originalText", "qualifier", "statusCode", "signatureCode", "useablePeriod"]
 )
 _FDA = "2.16.840.1.113883.3.3719"
-_NO_CODE = "ASSERTION"
-"""The value of such an observation says everything."""
+_FIXED = frozenset(["ASSERTION", "34109-9", "412307009", "PAYOR"])
+"""Codes that a template prescribes for all that follow it, and that say no more than the element in which the rest
+stands: of an observation whose value says everything, a Note Activity (CF-notes maps its translation alone), the role
+of a Drug Vehicle (`ingredient.isActive` false) and of a payer (`payor`)."""
+
+_NONE_KNOWN = {
+    "code 55607006": "code 160245001",
+    "code 64572001": "code 160245001",
+    "code 404684003": "code 160245001",
+    "code 282291009": "code 160245001",
+    "code 248536006": "code 160245001",
+    "code 105590001": "code 716186003",
+    "code 410942007": "code 409137002",
+}
+"""What stands for all problems, substances or drugs: negated it is the code that says that there are none (CF-problems,
+CF-allergies)."""
 
 _PLACES = frozenset(["streetAddressLine", "city", "state", "postalCode"])
 
@@ -118,13 +132,19 @@ def _walk(element: Any, section: str, outer: Statement | None, found: Document) 
         found.statements.append(statement)
 
 
+def _meant(fact: Fact, own: Statement) -> Fact:
+    if own.negated and fact.part in ("value", "participant") and fact.token in _NONE_KNOWN:
+        return Fact(fact.kind, _NONE_KNOWN[fact.token], fact.part)
+    return fact
+
+
 def _says(fact: Fact) -> bool:
     return fact.kind in ("code", "quantity")
 
 
 def _take(child: Any, template: Template, outer: Statement | None, own: Statement | None) -> None:
     if template.types and own is not None:
-        own.facts.extend(facts(child, _name(child)))
+        own.facts.extend(_meant(fact, own) for fact in facts(child, _name(child)))
     elif outer is not None and template.elements and _name(child) in ("value", "participant", "performer"):
         outer.inner.extend((fact, template.elements) for fact in facts(child, _name(child)))
 
@@ -151,7 +171,7 @@ def _own(element: Any, name: str) -> Iterator[tuple[str, str | None]]:
         yield from (("person", tokens.text(one.text)) for one in element if _name(one) in _PLACES and one.text)
     elif name == "name":
         yield from _named(element)
-    elif element.get("code") and element.get("code") != _NO_CODE:
+    elif element.get("code") and element.get("code") not in _FIXED:
         yield "code", tokens.code(element.get("code"))
     elif name == "value" and element.get(XSI_TYPE, "").endswith("ST") and (element.text or "").strip():
         yield "quantity", tokens.text(element.text)

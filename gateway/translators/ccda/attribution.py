@@ -18,8 +18,8 @@ from .related import associate
 from .statement import COMMENT
 from .values import Value, absent, concept, kept, timed
 
-_AUTHOR = "author"
-_ROLES = {V3 + "author": _AUTHOR, V3 + "performer": "performer", V3 + "informant": "informant"}
+_AUTHOR, _INFORMANT = "author", "informant"
+_ROLES = {V3 + "author": _AUTHOR, V3 + "performer": "performer", V3 + "informant": _INFORMANT}
 _PARTICIPANT = V3 + "participant"
 _BY_TYPE = {"VRF": "verifier", "CST": "custodian", "ENT": "enterer"}
 _TOLD = frozenset(["Account", "Coverage"])
@@ -31,7 +31,7 @@ _SECTION = V3 + "section"
 _PLACES = {
     _AUTHOR: ("recorder", "requester", _AUTHOR, "source", "expressedBy", "operator", "sender"),
     "performer": ("performer", "participant"),
-    "informant": ("asserter", "reportedReference"),
+    _INFORMANT: ("asserter", "reportedReference"),
     "verifier": ("verification",),
     "custodian": ("organization",),
     "enterer": (),
@@ -58,23 +58,36 @@ class Part(NamedTuple):
         return {"type": concept(self.role, PARTICIPANT_TYPES), "who": self.who or absent()}
 
 
-Attributed = dict[Element, list[Part]]
+Attributions = dict[Element, list[Part]]
 """The statements that became resources, and who took part in each."""
 
 
-def attributed(document: Element, ctx: Context) -> Attributed:
-    """Who took part in what became a resource, or is a part of one; whoever stands nowhere yet is made."""
-    found: Attributed = {}
+def attributions(document: Element, ctx: Context) -> Attributions:
+    """Who took part in what became a resource, or is a part of one; whoever stands nowhere yet is made. Who told a
+    section told what it holds, but for what somebody else told (CDA R2 §4.4: the context is conducted, or overridden);
+    its author stands in the Composition."""
+    found: Attributions = {}
     wrapped = _Wrapped(ctx)
+    of_sections: list[tuple[Element, Element]] = []
     for element in document.iter(*_ROLES, _PARTICIPANT):
         role = _ROLES.get(element.tag) or _BY_TYPE.get(element.get("typeCode", ""))
-        statement = element.getparent()
-        if role and statement is not None and statement.tag in STATEMENTS and _took_part(role, statement):
-            owners = _owners(statement, wrapped, ctx)
-            if owners and (part := _part(role, Node(element), ctx)):
-                for owner in owners:
-                    found.setdefault(owner, []).append(part)
+        outer = element.getparent()
+        if role is None or outer is None:
+            continue
+        if outer.tag in STATEMENTS and _took_part(role, outer):
+            _attribute(role, element, _owners(outer, wrapped, ctx), found, ctx)
+        elif outer.tag == _SECTION and role == _INFORMANT:
+            of_sections.append((element, outer))
+    told = {one for one, parts in found.items() if any(part.role == _INFORMANT for part in parts)}
+    for element, section in of_sections:
+        _attribute(_INFORMANT, element, [one for one in wrapped.of(section) if one not in told], found, ctx)
     return found
+
+
+def _attribute(role: str, element: Element, owners: list[Element], found: Attributions, ctx: Context) -> None:
+    if owners and (part := _part(role, Node(element), ctx)):
+        for owner in owners:
+            found.setdefault(owner, []).append(part)
 
 
 def _took_part(role: str, statement: Element) -> bool:
@@ -121,13 +134,13 @@ class _Wrapped:
 
     def _enter(self, inner: Element, held: dict[Element, list[Element]]) -> None:
         outer = inner.getparent()
-        while outer is not None and outer.tag != _SECTION and outer not in self._ctx.became:
-            if outer.tag in STATEMENTS:
+        while outer is not None and outer not in self._ctx.became:
+            if outer.tag in STATEMENTS or outer.tag == _SECTION:
                 held.setdefault(outer, []).append(inner)
-            outer = outer.getparent()
+            outer = None if outer.tag == _SECTION else outer.getparent()
 
 
-def add_provenance(told: Attributed, ctx: Context) -> None:
+def add_provenance(told: Attributions, ctx: Context) -> None:
     """Take in the Provenances, when the ids of all else are settled. Theirs are made of whom, when and what they tell:
     the next export has the same ones, and none takes the place of another that tells of other entries."""
     bodies = {made.reference["reference"]: made.body for made in ctx.made}

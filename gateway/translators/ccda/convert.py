@@ -11,7 +11,7 @@ from gateway.fhir import json
 from gateway.fhir.issue import Issue, outcome
 from gateway.fhir.json import Resource
 
-from .attribution import add_provenance, attributed
+from .attribution import add_provenance, attributions
 from .bundles import entries_of, form_of, instant_of
 from .complete import complete
 from .composition import contents, header
@@ -22,8 +22,8 @@ from .ids import full_url, is_fhir_id
 from .links import link
 from .node import Node, folded, is_deep
 from .participation import provenance
+from .parties import merge_nameless
 from .patient import patient, patient_key
-from .people import merge_nameless
 from .registry import discover
 from .sameness import merge_parties
 from .times import aware, zone_of
@@ -151,7 +151,7 @@ def _translate(document: Node, role: Node | None, ctx: Context) -> None:
     unstructured(document, composition, ctx)
     whole = ctx.add("Composition", composition, document)
     provenance(document, whole, ctx)
-    told = attributed(document.element, ctx)
+    told = attributions(document.element, ctx)
     merge_nameless(ctx)
     ctx.settle()
     merge_parties(ctx)

@@ -48,8 +48,10 @@ def observation_body(
     categories: list[Value] | None = None,
     time: Element | None = None,
     by_author: bool = True,
+    is_denial_told: bool = False,
 ) -> Value | None:
-    """`time`: the organizer's, for an observation that has none of its own.
+    """`time`: the organizer's, for an observation that has none of its own; `is_denial_told`: the caller has a value
+    for what a negated one says.
 
     None for a placeholder, which has neither what was observed nor a value ("no data available"), and for a negated
     one: an Observation cannot say that something is not so, and must not say that it is.
@@ -58,7 +60,7 @@ def observation_body(
     value = value_of(observation.get("value"), ctx)
     if (codes is None and not value) or of_another(observation, ctx):
         return None
-    if observation.negated:
+    if observation.negated and not is_denial_told:
         ctx.issue("warning", "not-supported", "a negated observation stays in the narrative only", observation.element)
         return None
     own_time = observation.get("effectiveTime")

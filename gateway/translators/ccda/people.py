@@ -1,8 +1,4 @@
-"""Authors, performers, custodians -> Practitioner, PractitionerRole, Organization, Device (CF-participations).
-
-Equal ones in a document become one resource: the same ids and name are the same party, whatever else was written each
-time, and what was written is united. A party without name is the named one with the same ids.
-"""
+"""Authors, performers, custodians -> Practitioner, PractitionerRole, Organization, Device (CF-participations)."""
 
 from __future__ import annotations
 
@@ -10,23 +6,24 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from .context import Context, Made, Reference
+from .context import Context, Reference
 from .demographics import addresses, human_names, telecoms
+from .kin import is_kin, related_person
 from .node import V3, Element, Node, child_of, plain_text
+from .parties import is_patient, party
 from .values import Value, absent, codeable, distinct, identifiers, kept
 
 _TIME, _AUTHOR, _ENTITY = V3 + "time", V3 + "assignedAuthor", V3 + "assignedEntity"
 _PERSONS = ("assignedPerson", "relatedPerson", "playingEntity", "associatedPerson", "informationRecipient")
 _DEVICE = "assignedAuthoringDevice"
 _OWNERS = ("representedOrganization", "scopingOrganization", "receivedOrganization")
-_HIMSELF = frozenset(["SELF", "ONESELF"])
 _TAXONOMY = "2.16.840.1.113883.6.101"
-_UNITED = ("identifier", "telecom", "address", "relationship", "qualification")
 
 
 def agent(element: Element | None, ctx: Context) -> Reference | None:
     """assignedAuthor, assignedEntity and their like -> the party: a PractitionerRole where an organization or a role is
-    told with the person, the Practitioner alone otherwise, else the Organization or Device; the Patient for himself."""
+    told with the person, the Practitioner alone otherwise, else the Organization or Device; the Patient for himself, a
+    RelatedPerson for who is kin by his code."""
     return None if element is None else _remembered(b"agent", element, ctx)
 
 
@@ -54,6 +51,8 @@ def _person(node: Node, ctx: Context) -> Reference | None:
     who = _who(node)
     if is_patient(node, ctx):
         return ctx.patient
+    if is_kin(node.get("code")):
+        return related_person(node, ctx)
     found = _practitioner(node, who, None, ctx) if who is not None else None
     return found or _owner(node, ctx) or _agent(node, ctx)
 
@@ -70,6 +69,8 @@ def _agent(node: Node, ctx: Context) -> Reference | None:
     who = _who(node)
     if is_patient(node, ctx):
         return ctx.patient
+    if is_kin(node.get("code")):
+        return related_person(node, ctx)
     owner = _owner(node, ctx)
     if who is None and _DEVICE in node:
         return _device(node, owner, ctx)
@@ -79,14 +80,6 @@ def _agent(node: Node, ctx: Context) -> Reference | None:
     if (practitioner and (owner or role)) or (owner and (ids or role)):
         return _role(node, practitioner, owner, role, ids, ctx)
     return practitioner or owner
-
-
-def is_patient(node: Node, ctx: Context) -> bool:
-    """Whether a role is the patient's own: by an id of his, or because its code says so."""
-    who = node.node("sdtc:patient")
-    ids = [*node.all("id"), *(who.all("id") if who else ())]
-    own = any((one.get("root"), one.get("extension")) in ctx.patient_ids for one in ids)
-    return own or node.attribute("code", "code") in _HIMSELF
 
 
 def _practitioner(node: Node, person: Node | None, owner: Reference | None, ctx: Context) -> Reference | None:
@@ -212,56 +205,6 @@ def _place(node: Node, ctx: Context) -> Reference | None:
     if not where:
         return None
     return ctx.add_equal("Location", {"_name": absent(), "address": _not_at_home(where[0])}, node.all("addr")[0])
-
-
-def party(kind: str, body: Value, node: Node, ctx: Context, *, told: str | None = None) -> Reference:
-    """One resource per ids and name; without ids per what is `told` of it, its content where that is too little."""
-    ids = sorted(f"{one.get('system')}|{one['value']}" for one in body.get("identifier", ()))
-    key = (ctx.patient_id, kind, *(ids or [told or str(body)]), _called(body))
-    known = ctx.parties.get(key)
-    if known is not None:
-        _unite(known.body, body)
-        return known.reference
-    reference = ctx.keep(kind, {"resourceType": kind, "id": "", **body}, key, node.element)
-    if reference is not None:
-        ctx.parties[key] = ctx.made[-1]
-    return reference
-
-
-def _called(body: Value) -> str:
-    name = body.get("name") or body.get("deviceName") or ""
-    if isinstance(name, str):
-        return name.casefold()
-    first = name[0]
-    return " ".join(
-        [*first.get("given", ()), first.get("family") or first.get("text") or first.get("name", "")]
-    ).casefold()
-
-
-def _unite(known: Value, other: Value) -> None:
-    for name in _UNITED:
-        for value in other.get(name, ()):
-            if value not in known.setdefault(name, []):
-                known[name].append(value)
-    for name, value in other.items():
-        known.setdefault(name, value)
-
-
-def merge_nameless(ctx: Context) -> None:
-    """A party with ids and no name becomes the one named party with the same ids, if there is exactly one."""
-    named: dict[tuple[str, ...], list[Made]] = {}
-    for key, made in ctx.parties.items():
-        if key[-1]:
-            named.setdefault(key[:-1], []).append(made)
-    gone: set[int] = set()
-    for key, made in ctx.parties.items():
-        others = named.get(key[:-1], [])
-        if not key[-1] and len(others) == 1:
-            _unite(others[0].body, made.body)
-            made.reference["reference"] = others[0].reference["reference"]
-            gone.add(id(made))
-    if gone:
-        ctx.made = [made for made in ctx.made if id(made) not in gone]
 
 
 def recording(node: Node, ctx: Context) -> tuple[Reference | None, str | None]:

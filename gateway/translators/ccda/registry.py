@@ -13,7 +13,7 @@ from typing import Any
 
 from .context import Context, Reference, SectionReport
 from .node import Node, local_name
-from .statement import INSTRUCTION, PARTS, Relations, of_kind
+from .statement import INSTRUCTION, PARTS, Relations
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
@@ -106,22 +106,25 @@ def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) ->
     in its section."""
     found: list[Reference] = []
     for kind, statement in relations:
-        if kind != "RSON" and parts.isdisjoint(statement.kinds) and not _only_names(statement):
+        if (
+            kind != "RSON"
+            and parts.isdisjoint(statement.kinds)
+            and not _only_names(statement)
+            and _says_more(statement)
+        ):
             found += one_more(statement, ctx)
     ctx.beside += found
     return found
 
 
-def instructions(relations: Relations, ctx: Context) -> None:
-    """What the coded Instruction Activities become where the statement around them has room for their words alone."""
-    for act in of_kind(INSTRUCTION, relations):
-        if act.attribute("code", "code"):
-            ctx.beside += one_more(act, ctx)
-
-
 def _only_names(statement: Node) -> bool:
     """An encounter of which there is the id alone: the entry's own (`statement.encounter`)."""
     return "templateId" not in statement and statement.element.tag.endswith("}encounter")
+
+
+def _says_more(statement: Node) -> bool:
+    """An instruction without a code has nothing but its words, which the statement around it keeps."""
+    return INSTRUCTION.isdisjoint(statement.kinds) or bool(statement.attribute("code", "code"))
 
 
 def one_more(statement: Node, ctx: Context) -> list[Reference]:

@@ -12,15 +12,21 @@ from .people import fits, person
 from .values import Value, codeable, distinct, kept, resolved, typed
 
 STATUS = "33999-4"
+_COMMENTATORS = ("Practitioner", "Patient", "RelatedPerson", "Organization")
 
 ROOT = "2.16.840.1.113883.10.20.22.4."
-COMMENT = frozenset(["48767-8", "2.16.840.1.113883.10.20.22.4.64", "2.16.840.1.113883.10.20.1.40"])
+COMMENT = frozenset(["48767-8", ROOT + "64", "2.16.840.1.113883.10.20.1.40", "1.3.6.1.4.1.19376.1.5.3.1.4.2"])
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS", "BL"])
 INSTRUCTION = frozenset([ROOT + "20", "2.16.840.1.113883.10.20.1.49", "1.3.6.1.4.1.19376.1.5.3.1.4.3"])
 FREE_TEXT_SIG = frozenset(["76662-6", ROOT + "147"])
 AGE = frozenset(["445518008", ROOT + "31", "2.16.840.1.113883.10.20.1.38"])
 PRIORITY = frozenset([ROOT + "143", "225773000"])
-REFERENCED = frozenset([ROOT + "122"])
+REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
+"""Entry Reference, and IHE's Internal Reference."""
+
+REASON = frozenset(["77301-0", "2.16.840.1.113883.10.20.24.3.88"])
+"""Reason care action performed or not: its value is why."""
+
 _OLDER_STATUS = "2.16.840.1.113883.10.20.1."
 PARTS = frozenset(
     [
@@ -28,15 +34,16 @@ PARTS = frozenset(
         *("SEV", ROOT + "8", _OLDER_STATUS + "55", ROOT + "9", _OLDER_STATUS + "54"),
         *("82606-5", ROOT + "145", "77975-1", ROOT + "502", ROOT + "53", ROOT + "19", ROOT + "47", "11778-8"),
         *COMMENT,
-        *INSTRUCTION,
         *FREE_TEXT_SIG,
         *AGE,
         *PRIORITY,
         *REFERENCED,
+        *REASON,
     ]
 )
 """What the statement around it reads: statuses, severity, reactions, criticality, dates of diagnosis and delivery,
-reasons, comments, instructions, ages, priorities, references to other entries."""
+reasons, comments, ages, priorities, references to other entries. Of an instruction it has the words; its code stands
+beside it."""
 
 
 Relations = list[tuple[str | None, Node]]
@@ -93,7 +100,7 @@ def _note(act: Node, ctx: Context) -> Value | None:
     if not text:
         return None
     author = act.node("author")
-    by = fits(person(author.get("assignedAuthor"), ctx), "Practitioner", "Patient", "Organization") if author else None
+    by = fits(person(author.get("assignedAuthor"), ctx), *_COMMENTATORS) if author else None
     return kept({"authorReference": by, "time": ctx.moment(author.get("time")) if author else None, "text": text})
 
 
@@ -133,8 +140,15 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
 
 
 def reasons(relations: Relations, ctx: Context) -> list[Value]:
-    """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) -> reasonCode."""
-    return distinct([coded_value(observation, ctx) for kind, observation in relations if kind == "RSON"])
+    """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) and what is named a reason -> reasonCode."""
+    told = [one for kind, one in relations if kind == "RSON" or not REASON.isdisjoint(one.kinds)]
+    return distinct([coded_value(observation, ctx) for observation in told])
+
+
+def reason_not_done(relations: Relations, ctx: Context) -> Value | None:
+    """Why something was not done -> statusReason."""
+    told = (coded_value(one, ctx) for one in of_kind(REASON, relations))
+    return next((one for one in told if one), None)
 
 
 def coded_value(observation: Node, ctx: Context) -> Value | None:

@@ -109,3 +109,25 @@ def test_a_folder_is_measured(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert "narrative" in capsys.readouterr().out
     assert run("convert", "--stats", str(tmp_path), "--json") == 0
     assert json.decode(capsys.readouterr().out.encode())["documents"] == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "options", "timestamp"),
+    [
+        ("20260115", ("--assembled", "2026-01-16T08:00:00Z"), "2026-01-16T08:00:00Z"),
+        ("20260115103000", ("--timezone", "-05:00"), "2026-01-15T10:30:00-05:00"),
+        ("20260115", (), None),
+    ],
+)
+def test_a_fhir_document_has_the_instant_that_is_known(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, written: str, options: tuple[str, ...], timestamp: str | None
+) -> None:
+    file = tmp_path / "document.xml"
+    file.write_text(Path(MINIMAL).read_text().replace("20260115103000-0500", written))
+
+    assert run("convert", str(file), "--form", "document", *options) == (0 if timestamp else 1)
+    captured = capsys.readouterr()
+    if timestamp:
+        assert json.decode(captured.out)["timestamp"] == timestamp
+    else:
+        assert "say when it is assembled" in captured.err

@@ -30,6 +30,7 @@ def test_the_hash_of_their_guide() -> None:
     [
         ([("email", "EXAMPLE@example.COM "), ("phone", "123-456-7890")], True),
         ([("email", "example@example.com"), ("phone", "123 456 7891")], False),
+        ([("email", "example@example.com"), ("phone", "123-456-7890 ٣")], True),
         ([("email", "example@example.com")], False),
     ],
 )

@@ -15,7 +15,7 @@ from gateway.connectors import metriport_events as told
 from gateway.connectors.call import Call, Found, Reply
 from gateway.connectors.metriport_bundle import founds
 from gateway.connectors.metriport_calls import OPERATIONS, Options
-from gateway.connectors.protocol import Answering, Connector, Gatherer, Named, Optioned, Probing, Scanner, Side
+from gateway.connectors.protocol import Answering, Connector, Gatherer, Item, Named, Optioned, Probing, Scanner, Side
 from gateway.errors import BadSignature, InvalidInput, Missing, PartnerRejected
 from gateway.fhir import gate, json
 
@@ -426,3 +426,20 @@ def test_gzip_is_unpacked_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None
         told.plain(gzip.compress(b"x" * 1100))
     with pytest.raises(InvalidInput):
         told.plain(b"\x1f\x8bnot gzip")
+
+
+def test_a_write_names_the_version_that_was_read_right_before_it() -> None:
+    """So that an edit of theirs between our read and our write is a 412, not lost."""
+    address = {"addressLine1": "1 Row", "city": "Alder", "state": "OH", "zip": "43999", "country": "USA"}
+    held = {**PATIENT, "externalId": "our-id", "address": [address]}
+    body = {
+        "resourceType": "Patient",
+        "name": [{"family": "Quill", "given": ["Ada"]}],
+        "birthDate": "1980-02-23",
+        "gender": "female",
+        "address": [{"line": ["1 Row"], "city": "Alder", "state": "OH", "postalCode": "43999", "country": "USA"}],
+    }
+    item = Item("Patient", "our-id", body, "p-1")
+    asked, accepted = run(metriport.push(item, SIDE), said(held), said({**held, "dob": "1980-02-23", "eTag": "e-2"}))
+    assert [one.method for one in asked] == ["GET", "PUT"] and asked[1].headers == {"if-match": "e-1"}
+    assert accepted.version == "e-2"

@@ -72,6 +72,7 @@ def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     "2.16.840.1.113883.10.20.22.4.7",
     "2.16.840.1.113883.10.20.24.3.90",
     "2.16.840.1.113883.10.20.1.18",
+    "1.3.6.1.4.1.19376.1.5.3.1.4.6",
     sections=("48765-2",),
     element="observation",
 )
@@ -108,7 +109,7 @@ def allergy(
         "encounter": encounter(relations, ctx) or where,
         "onsetDateTime": when.start,
         "recordedDate": recorded,
-        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
         "asserter": informant(observation, ctx),
         "note": notes(relations, ctx),
         "reaction": _reactions(relations, ctx),

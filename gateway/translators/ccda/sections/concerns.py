@@ -64,7 +64,7 @@ def _in_words(act: Node, relations: Relations, ctx: Context) -> Reference | None
         "onsetDateTime": when.start,
         "abatementDateTime": when.high if status and status.code == "inactive" else None,
         "recordedDate": written,
-        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
         "note": notes(relations, ctx),
     }
     return ctx.add("Condition", kept(body), act)

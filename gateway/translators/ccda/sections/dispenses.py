@@ -8,7 +8,7 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers
-from gateway.translators.ccda.registry import entry, instructions, others
+from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import ROOT, denied, instruction, mapped, notes, related
 from gateway.translators.ccda.values import Value, identifiers, interval, kept, quantity
 
@@ -46,5 +46,4 @@ def dispense(
         "dosageInstruction": [{"patientInstruction": told}] if told else None,
     }
     others(relations, ctx)
-    instructions(relations, ctx)
     return ctx.add("MedicationDispense", kept(body), supply, code=code_of(product))

@@ -21,7 +21,17 @@ from gateway.translators.ccda.statement import (
     value_code,
 )
 from gateway.translators.ccda.times import Interval
-from gateway.translators.ccda.values import Value, absent, codeable, concept, identifiers, interval, kept, resolved
+from gateway.translators.ccda.values import (
+    Value,
+    absent,
+    codeable,
+    coding,
+    concept,
+    identifiers,
+    interval,
+    kept,
+    resolved,
+)
 
 PRIORITIES = "http://terminology.hl7.org/CodeSystem/goal-priority"
 _DETAILS = {
@@ -96,6 +106,7 @@ def _priority(relations: Relations, ctx: Context) -> Value | None:
     """Priority Preference of whoever set the goal."""
     for one in of_kind(PRIORITY, relations):
         if known := mapped("goal-priority", value_code(one)):
-            return concept(known.code, PRIORITIES, known.display)
+            said = coding(one.get("value"))
+            return {"coding": [*concept(known.code, PRIORITIES, known.display)["coding"], *([said] if said else [])]}
         return codeable(one.get("value"), ctx)
     return None

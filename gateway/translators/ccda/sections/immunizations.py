@@ -8,8 +8,18 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import V3, Node, children, statement_in
 from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
-from gateway.translators.ccda.registry import entry, instructions, others
-from gateway.translators.ccda.statement import PARTS, ROOT, Relations, encounter, instruction, mapped, notes, related
+from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.statement import (
+    PARTS,
+    ROOT,
+    Relations,
+    encounter,
+    instruction,
+    mapped,
+    notes,
+    reason_not_done,
+    related,
+)
 from gateway.translators.ccda.values import (
     Value,
     absent,
@@ -73,7 +83,6 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         "education": _education(relations, ctx),
     }
     others([one for one in relations if one[0] != "MFST"], ctx, _READ)
-    instructions(relations, ctx)
     yield ctx.add("Immunization", kept(body), activity, code=material.get("code"))
 
 
@@ -108,7 +117,7 @@ def _refusal(relations: Relations, ctx: Context) -> Value | None:
         refusal = _REFUSAL in one.kinds or system in _REASON_CODES
         if refusal and kind == "RSON":
             return codeable(code, ctx)
-    return None
+    return reason_not_done(relations, ctx)
 
 
 def _reasons(relations: Relations, ctx: Context) -> list[Value]:

@@ -13,7 +13,7 @@ from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import agent, fits, organization, recording
-from gateway.translators.ccda.registry import entry, instructions, others
+from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
 from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.statement import (
@@ -33,13 +33,14 @@ from gateway.translators.ccda.values import Value, absent, codeable, count, iden
 _TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10"])
 _REACTION = frozenset(["2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54"])
 _READ = (PARTS | _TYPE) - _REACTION
-_REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "Device")
+_REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
 _SECTIONS = ("10160-0", "10183-2", "42346-7", "29549-3", "75311-1")
 
 
 @entry(
     "2.16.840.1.113883.10.20.22.4.16",
     "2.16.840.1.113883.10.20.22.4.42",
+    "2.16.840.1.113883.10.20.1.24",
     "1.3.6.1.4.1.19376.1.5.3.1.4.7",
     "2.16.840.1.113883.3.88.11.83.8",
     sections=_SECTIONS,
@@ -90,7 +91,6 @@ def supply_order(supply: Node, ctx: Context) -> Reference | None:
         "dispenseRequest": _ordered(supply, ctx),
     }
     others(relations, ctx)
-    instructions(relations, ctx)
     return ctx.add("MedicationRequest", kept(body), supply, code=code_of(product))
 
 
@@ -132,11 +132,10 @@ def _beside(relations: Relations, request: Reference, what: Value, ctx: Context)
         return
     supplies = [one for _, one in relations if one.element.tag.endswith("}supply")]
     for one in supplies:
-        if one.element.get("moodCode") == "EVN" and (handed := dispense(one, ctx, order=request, what=what)):
-            ctx.beside.append(handed)
-    for one in supplies:
         if one.element.get("moodCode") != "EVN":
-            instructions(related(one), ctx)
+            others(related(one), ctx, _READ)
+        elif handed := dispense(one, ctx, order=request, what=what):
+            ctx.beside.append(handed)
     others([one for one in relations if not one[1].element.tag.endswith("}supply")], ctx, _READ)
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.demographics import addresses, human_names, telecoms
+from gateway.translators.ccda.kin import born
 from gateway.translators.ccda.node import V3, Element, Node, child_of, statement_in
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.related import associate, born, guarantor
+from gateway.translators.ccda.related import associate, guarantor
 from gateway.translators.ccda.statement import ROOT, denied, mapped, related
 from gateway.translators.ccda.values import (
     URI,

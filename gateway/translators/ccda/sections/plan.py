@@ -11,7 +11,7 @@ from gateway.translators.ccda.encounter import add_encounter, encounter_body, pa
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.observation import value_of
 from gateway.translators.ccda.people import fits, performers, recording, responsible
-from gateway.translators.ccda.registry import entry, instructions, others
+from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.goals import goal
 from gateway.translators.ccda.sections.immunizations import vaccine_of
 from gateway.translators.ccda.statement import (
@@ -94,8 +94,7 @@ def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | N
         "_date": None if written else absent(),
         "recommendation": [kept(wanted)],
     }
-    others(relations, ctx)
-    instructions(relations, ctx)
+    others([*_preferences(relations)], ctx, _READ)
     yield ctx.add("ImmunizationRecommendation", kept(body), activity, code=material.get("code") if material else None)
 
 
@@ -198,6 +197,5 @@ def planned_encounter(node: Node, ctx: Context) -> Reference | None:
     body["participant"] = [one for one in people if one]
     body["location"] = [*places(node, ctx)]
     body["reasonCode"] = reasons(relations, ctx)
-    others(relations, ctx)
-    instructions(relations, ctx)
+    others([*_preferences(relations)], ctx, _READ)
     return add_encounter(node, kept(body), ctx)

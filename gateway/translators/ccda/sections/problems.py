@@ -145,7 +145,7 @@ def condition(
         **_onset(relations, when),
         **_abatement(when),
         "recordedDate": recorded,
-        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient"),
+        "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
         "asserter": informant(observation, ctx),
         "evidence": _evidence(relations, when, ctx) if relations else None,
         "note": notes(relations, ctx),

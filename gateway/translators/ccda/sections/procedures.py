@@ -15,6 +15,7 @@ from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.specimens import specimens
 from gateway.translators.ccda.statement import (
     PARTS,
+    REASON,
     Relations,
     coded_value,
     concepts,
@@ -23,12 +24,17 @@ from gateway.translators.ccda.statement import (
     mapped,
     notes,
     of_another,
+    of_kind,
+    reason_not_done,
     reasons,
     related,
 )
 from gateway.translators.ccda.values import Value, absent, absent_concept, codeable, identifiers, kept, resolved, timed
 
-_READ = PARTS | UDI_ORGANIZER
+_FAILED = frozenset(["103709008"])
+"""SNOMED CT Failed attempted procedure."""
+
+_READ = PARTS | UDI_ORGANIZER | _FAILED
 _SECTIONS = ("47519-4",)
 
 
@@ -70,6 +76,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
     body = {
         "identifier": identifiers(activity.all("id")),
         "status": _status(activity),
+        "statusReason": reason_not_done(relations, ctx) if activity.negated else None,
         "code": code,
         "subject": ctx.patient,
         "encounter": encounter(relations, ctx),
@@ -82,7 +89,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
             if fits(one, "Practitioner", "PractitionerRole", "Organization")
         ],
         "location": _location(activity, ctx),
-        "reasonCode": reasons(relations, ctx),
+        "reasonCode": _reasons(activity, relations, ctx),
         "bodySite": concepts(activity.all("targetSiteCode"), ctx),
         "outcome": _outcome(relations, ctx),
         "followUp": _follow_up(relations, ctx),
@@ -110,12 +117,19 @@ def _shown(activity: Node, done: Reference, value: Value, ctx: Context) -> Refer
     return ctx.add("Observation", kept(body), activity)
 
 
+def _reasons(activity: Node, relations: Relations, ctx: Context) -> list[Value]:
+    """Why it was done; why it was not is the reason of its status."""
+    why = [one for one in relations if REASON.isdisjoint(one[1].kinds)] if activity.negated else relations
+    return reasons(why, ctx)
+
+
 def _outcome(relations: Relations, ctx: Context) -> Value | None:
-    """`entryRelationship[@typeCode=OUTC]`: what came of it."""
+    """`entryRelationship[@typeCode=OUTC]`: what came of it; that it failed is an act (HL7's example of a procedure that
+    was not successful)."""
     for kind, one in relations:
         if kind == "OUTC" and (found := coded_value(one, ctx)):
             return found
-    return None
+    return next((codeable(one.get("code"), ctx) for one in of_kind(_FAILED, relations)), None)
 
 
 def _follow_up(relations: Relations, ctx: Context) -> list[Value]:

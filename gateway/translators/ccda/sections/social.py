@@ -16,6 +16,8 @@ from gateway.translators.ccda.values import Value, codeable, concept, interval, 
 
 LOINC = "http://loinc.org"
 BIRTH_SEX = f"{CORE}us-core-birthsex"
+SNOMED = "http://snomed.info/sct"
+_PREGNANT, _NOT_PREGNANT = "77386006", "60001007"
 _DEAD = "419099009"
 _DELIVERY = "11778-8"
 _BIRTH_SEXES = frozenset(["F", "M", "OTH", "UNK", "ASKU"])
@@ -61,7 +63,12 @@ def intention(observation: Node, ctx: Context) -> Iterator[Reference | None]:
 
 
 def _of_pregnancy(observation: Node, ctx: Context) -> Value | None:
-    body = observation_body(observation, ctx, categories=category("social-history", "Social History"))
+    """That she is not pregnant is a value of its own in the value set of the code (US Core Pregnancy Status)."""
+    denied = observation.negated and value_code(observation) == _PREGNANT
+    kinds = category("social-history", "Social History")
+    body = observation_body(observation, ctx, categories=kinds, is_denial_told=denied)
+    if body and denied:
+        body["valueCodeableConcept"] = concept(_NOT_PREGNANT, SNOMED, "Not pregnant")
     return None if body is None else _known(_at_one_time(body, observation, ctx), observation)
 
 

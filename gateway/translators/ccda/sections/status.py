@@ -29,14 +29,21 @@ _SURVEY = [concept("survey", CATEGORY, "Survey")]
 _DISABILITY = [concept("disability-status", CORE, "Disability Status"), *_SURVEY]
 
 
+UDI_PARTS = tuple(str(part) for part in (301, 302, 303, 304, 305, 308, 309, 314, 315, 316, 317, 318, 319))
+"""Of a device, where no device is told with them."""
+
+
 @entry(
     *(ROOT + one for one in ("67", "74", "128", "127", "124", "138", "5", "109", "72", "114")),
+    *(ROOT + one for one in ("31", "145", "47", "8", "53", "500.2", "500.3", *UDI_PARTS)),
+    "2.16.840.1.113883.10.20.24.3.166",
     *(ROOT + one for one in ("76", "77", "133", "134", "144", "110", "113", "125", "508", "143", "9")),
     sections=("47420-5", "10190-7", "61144-2", "11383-7", "75310-3", "29545-1", "8709-8", "59776-5", "62387-6"),
     element="observation",
 )
 def status_observation(observation: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Functional and Mental Status, Self-Care, Nutrition, Wounds, Health Status, Outcome, Prognosis."""
+    """Functional and Mental Status, Self-Care, Nutrition, Wounds, Health Status, Outcome, Prognosis; and parts of other
+    statements where they stand alone."""
     yield observed(observation, ctx)
 
 
@@ -52,7 +59,7 @@ def status_act(act: Node, ctx: Context) -> Iterator[Reference | None]:
     yield from others(related(act), ctx)
 
 
-@entry(ROOT + "66", ROOT + "75", sections=("47420-5", "10190-7"), element="organizer")
+@entry(ROOT + "66", ROOT + "75", ROOT + "311", sections=("47420-5", "10190-7"), element="organizer")
 def status_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     yield panel(organizer, ctx)
 

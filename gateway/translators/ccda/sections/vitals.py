@@ -15,7 +15,13 @@ LOINC = "http://loinc.org"
 PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and BMI panel"
 
 
-@entry("2.16.840.1.113883.10.20.22.4.26", "2.16.840.1.113883.10.20.1.35", sections=("8716-3",), element="organizer")
+@entry(
+    "2.16.840.1.113883.10.20.22.4.26",
+    "2.16.840.1.113883.10.20.1.35",
+    "1.3.6.1.4.1.19376.1.5.3.1.4.13.1",
+    sections=("8716-3",),
+    element="organizer",
+)
 def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Vital Signs Organizer -> the panel 85353-1; its observations as they come, blood pressure in its two parts."""
     time = organizer.get("effectiveTime")

@@ -127,6 +127,18 @@ def concern(act: str = "", observation: str = "") -> str:
     )
 
 
+def test_a_mother_who_writes_is_no_practitioner() -> None:
+    """The author of an entry of a Patient Generated Document (C-CDA R2.1 §1.1.16)."""
+    code = '<code code="MTH" codeSystem="2.16.840.1.113883.5.111"/>'
+    mother = f'<author><time value="20240302"/><assignedAuthor><id root="2.999.1"/>{code}{NAME.format("Mona")}'
+    result = read(concern(observation=f"{mother}</assignedAuthor></author>"), code="11450-4")
+
+    assert only(result, "Condition")["recorder"] == {
+        "reference": f"RelatedPerson/{only(result, 'RelatedPerson')['id']}"
+    }
+    assert of_type(result, "Practitioner") == of_type(result, "Provenance") == []
+
+
 def test_who_has_no_time_is_not_given_that_of_another() -> None:
     result = read(measured("1-8", written("Ada", "20240302"), informed("Mona")))
 
@@ -202,3 +214,17 @@ def test_who_performs_a_policy_pays_for_it() -> None:
 
     assert only(result, "Coverage")["payor"] == [{"reference": f"Organization/{only(result, 'Organization')['id']}"}]
     assert of_type(result, "Provenance") == []
+
+
+def test_who_told_a_section_told_what_nobody_else_in_it_told() -> None:
+    whole = section("30954-2", measured("1-8"), measured("2-6", informed("Ida")))
+    both = informed("Mona") + informed("Papa")
+    result = converted(whole.replace("<entry>", f"{both}<entry>", 1), section("8716-3", measured("3-4")))
+    assert gate.check(result.bundle) == []
+
+    told = {agent: one["target"] for one in of_type(result, "Provenance") for _, agent in agents(one)}
+    names = {one["name"][0]["given"][0]: f"RelatedPerson/{one['id']}" for one in of_type(result, "RelatedPerson")}
+    ids = {one["code"]["coding"][0]["code"]: f"Observation/{one['id']}" for one in of_type(result, "Observation")}
+    assert [one["reference"] for one in told[names["Mona"]]] == [ids["1-8"]]
+    assert told[names["Papa"]] == told[names["Mona"]]
+    assert [one["reference"] for one in told[names["Ida"]]] == [ids["2-6"]]
