@@ -122,9 +122,11 @@ def contents(document: Node, ctx: Context) -> Value:
 
 
 def _labels(found: list[_Section]) -> Iterator[Value | None]:
-    for one in found:
+    waiting = [*found]
+    while waiting:
+        one = waiting.pop()
         yield one.label
-        yield from _labels(one.inner)
+        waiting += one.inner
 
 
 def _label(holder: Node, outer: Value | None) -> Value | None:
