@@ -15,7 +15,7 @@ from bench.server import Server, baseline, gateway
 from bench.transactions import CLIENTS, Figure
 
 PEOPLE = 500
-ROUNDS = 10
+ROUNDS = 5
 
 
 def measure(count: int) -> Iterator[Figure]:
