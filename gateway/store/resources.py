@@ -177,13 +177,8 @@ class Resources(Source):
         rows = self.ask(_read, {"type": kind, "id": public_id})
         return to_hit(rows[0]) if rows else None
 
-    def keys(self, kind: str, of: str, pairs: Iterable[Pair]) -> dict[Pair, int]:
-        """The rid that holds each (system, value); `of`: 'key' or 'condition'."""
-        held = self.holders([(kind, of, system, value) for system, value in pairs])
-        return {name[2:]: rid for name, rid in held.items()}
-
     def holders(self, names: Iterable[Name]) -> dict[Name, int]:
-        """The same for several types and kinds at once."""
+        """The rid that holds each (type, 'key' or 'condition', system, value)."""
         wanted = list(names)
         rows = self.ask(_keys, {"keys": wanted}) if wanted else []
         return {row[:4]: row[4] for row in rows}

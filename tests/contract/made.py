@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import uuid4
 
-from gateway.store import Changes, HeadUpdate, Identifier, Key, NewDelivery, NewHead, NewVersion, Store, Tx
+from gateway.store import Changes, HeadUpdate, Identifier, Key, NewDelivery, NewHead, NewVersion, Reader, Store, Tx
 
 MRN = "urn:oid:2.25.7001"
+
+
+def held_by(reader: Reader, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """The rid of the Patient that holds each key (system, value)."""
+    held = reader.holders([("Patient", "key", system, value) for system, value in pairs])
+    return {name[2:]: rid for name, rid in held.items()}
 
 
 def patient(tx: Tx, value: str = "", *, body: bytes = b'{"resourceType":"Patient"}') -> tuple[int, Changes]:
@@ -44,7 +50,7 @@ def find_or_create(value: str) -> Callable[[Tx], int]:
     """What an upsert by identifier comes down to."""
 
     def job(tx: Tx) -> int:
-        known = tx.keys("Patient", "key", [(MRN, value)])
+        known = held_by(tx, [(MRN, value)])
         return known[MRN, value] if known else create(value)(tx)
 
     return job

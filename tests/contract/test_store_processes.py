@@ -20,7 +20,7 @@ from gateway.store import Store, Tx
 from gateway.store.postgres import _connect
 from gateway.store.sqlite import SqliteSession
 
-from .made import MRN, create
+from .made import MRN, create, held_by
 from .postgres import Server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,7 +62,7 @@ def test_nothing_acknowledged_is_lost_by_kill_9(database: str, open_store: Calla
         child.stdout.close()
     store = open_store()
     pairs = [(MRN, value) for value in acknowledged]
-    keys = store.query_now(lambda reader: reader.keys("Patient", "key", pairs))
+    keys = store.query_now(lambda reader: held_by(reader, pairs))
     assert len(acknowledged) >= 300
     assert keys.keys() == set(pairs)
     current = store.query_now(lambda reader: reader.current(keys.values()))

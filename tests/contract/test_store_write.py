@@ -13,7 +13,7 @@ import pytest
 from gateway.errors import Conflict, GatewayError, InvalidInput
 from gateway.store import AuditRow, Changes, Key, MessageRow, MessageUpdate, NewVersion, Store, Tx
 
-from .made import MRN, create, find_or_create, patient, together, update
+from .made import MRN, create, find_or_create, held_by, patient, together, update
 
 
 def test_a_job_is_stored_as_a_whole(store: Store):
@@ -22,9 +22,7 @@ def test_a_job_is_stored_as_a_whole(store: Store):
     assert (head.type, head.number, head.deleted, head.patient) == ("Patient", 1, False, rid)
     found = store.query_now(lambda reader: reader.read("Patient", head.id))
     assert found == (head, b'{"a":1.50}', False)
-    assert store.query_now(lambda reader: reader.keys("Patient", "key", [(MRN, "1001"), (MRN, "x")])) == {
-        (MRN, "1001"): rid
-    }
+    assert store.query_now(lambda reader: held_by(reader, [(MRN, "1001"), (MRN, "x")])) == {(MRN, "1001"): rid}
 
 
 def test_a_job_that_fails_leaves_nothing_and_hurts_no_other(store: Store):
@@ -38,7 +36,7 @@ def test_a_job_that_fails_leaves_nothing_and_hurts_no_other(store: Store):
     first, second, third, fourth = together(store, [create("1"), fails_after_writing, fails_before, create("2")])
     assert isinstance(first, int) and isinstance(fourth, int)
     assert isinstance(second, ValueError) and isinstance(third, Conflict)
-    keys = store.query_now(lambda reader: reader.keys("Patient", "key", [(MRN, one) for one in ("1", "2", "broken")]))
+    keys = store.query_now(lambda reader: held_by(reader, [(MRN, one) for one in ("1", "2", "broken")]))
     assert keys == {(MRN, "1"): first, (MRN, "2"): fourth}
 
 
@@ -133,7 +131,7 @@ def test_a_deletion_has_no_body_and_can_be_undone(store: Store):
 )
 def test_any_text_comes_back_as_it_was(store: Store, text: str):
     rid = store.write_now(create(text))
-    assert store.query_now(lambda reader: reader.keys("Patient", "key", [(MRN, text)])) == {(MRN, text): rid}
+    assert store.query_now(lambda reader: held_by(reader, [(MRN, text)])) == {(MRN, text): rid}
     hits = store.query_now(lambda reader: reader.search("Patient", identifiers=[(MRN, text)]))
     assert [hit.head.rid for hit in hits] == [rid]
 
@@ -240,7 +238,7 @@ def test_removed_keys_may_be_taken_by_another(store: Store):
         keys_removed=[Key("Patient", "key", MRN, "1", first)], keys_added=[Key("Patient", "key", MRN, "1", second)]
     )
     store.write_now(lambda tx: tx.write(moved))
-    assert store.query_now(lambda reader: reader.keys("Patient", "key", [(MRN, "1")])) == {(MRN, "1"): second}
+    assert store.query_now(lambda reader: held_by(reader, [(MRN, "1")])) == {(MRN, "1"): second}
 
 
 def test_a_read_sees_one_moment(store: Store):

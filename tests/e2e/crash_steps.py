@@ -29,6 +29,7 @@ from gateway.fhir import json as fhir_json
 from gateway.sandbox.canvas_partner import API_KEY
 from gateway.settings import Settings
 from gateway.store import Store, Tx, open_store
+from tests.contract.made import held_by
 
 from .desk import MRN, bundle, entry, observation, patient
 
@@ -129,7 +130,7 @@ class Story:
         self.store.write_now(lambda tx: None)
 
     def patients(self) -> list[str]:
-        rows = self.store.query_now(lambda reader: reader.keys("Patient", "key", [(MRN, "1")]))
+        rows = self.store.query_now(lambda reader: held_by(reader, [(MRN, "1")]))
         return [str(rid) for rid in rows.values()]
 
     async def _post(self) -> None:
