@@ -13,6 +13,7 @@ import pytest
 
 from gateway.fhir import json
 from gateway.fhir.json import Resource
+from gateway.fhir.record import load
 from gateway.sandbox import canvas_partner, fhir_server, serve
 from gateway.sandbox.canvas_partner import API_KEY
 from gateway.sandbox.faults import Sandbox
@@ -264,6 +265,20 @@ async def test_a_412_is_read_again(three: Three) -> None:
     await three.quiet()
     assert [one["method"] for one in three.registry.log][-4:] == ["GET", "POST", "GET", "POST"]
     assert [family(one) for one in await three.at_registry()] == ["Newer"]
+
+
+async def test_a_refused_write_is_no_longer_expected_there(three: Three) -> None:
+    """An announced send that had no effect is taken back: their user who types that value later asserts it herself."""
+    made = await three.desk.made_id(patient("New"))
+    await three.quiet()
+    three.partner.set(status=422, methods=("POST", "PUT", "PATCH"), times=1)
+    await rename(three, made, "Newer")
+    await three.quiet()
+    assert three.deliveries("rejected")
+    rid = three.desk.ask(lambda reader: reader.heads([("Patient", made)])["Patient", made].rid)
+    rows = three.desk.ask(lambda reader: reader.records([rid]))[rid]
+    found = [load(row.connector, row.type, row.remote_id, row.state) for row in rows if row.connector == "partner"]
+    assert found and not any(one.intents for one in found)
 
 
 async def test_an_edit_over_there_is_found_when_we_come_to_write(three: Three) -> None:

@@ -134,6 +134,18 @@ async def test_admit_then_discharge_are_one_encounter(meeting: Meeting) -> None:
     assert (stay["status"], stay["meta"]["versionId"]) == ("finished", "2")
 
 
+async def test_an_admit_that_comes_after_its_discharge_opens_the_stay_again_for_nobody(meeting: Meeting) -> None:
+    """A webhook that failed and is sent again later: what it tells of was so then."""
+    jane = await meeting.jane()
+    await meeting.listen()
+    theirs = await meeting.their_id(jane)
+    for event in ("discharge", "admit"):
+        await meeting.play(f"_events/{event}/{theirs}")
+        await meeting.settled(f"patient.{event}")
+    [stay] = await meeting.desk.found(f"/Encounter?patient={jane}")
+    assert stay["status"] == "finished" and stay["period"]["end"]
+
+
 @pytest.mark.parametrize("kind", ["json", "pdf"])
 async def test_a_consolidated_query_comes_back_by_webhook(meeting: Meeting, kind: str) -> None:
     jane = await meeting.jane()

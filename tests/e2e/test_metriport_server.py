@@ -390,3 +390,46 @@ async def test_a_client_that_always_names_a_media_type_may_send_no_body(desk: De
     path = f"/medical/v1/patient/{await ada(desk)}/consolidated/query"
     assert (await medical(desk, "POST", path, b"")).status_code == 200
     assert (await medical(desk, "POST", path, b"null")).status_code == 200
+    key = {"x-api-key": desk.made["clinic"]}
+    untyped = await desk.client.post(f"{path}/", content=b'{"metadata":{"a":"b"}}', headers=key)
+    assert untyped.status_code == 200, "nor does a missing media type matter, or a slash at the end"
+    assert (await desk.client.post("/settings", content=b'{"webhookUrl":""}', headers=key)).status_code == 200
+
+
+async def test_a_patient_is_read_by_our_id_and_by_theirs(desk: Desk) -> None:
+    desk.connect({"name": "chart", "profile": "canvas", "push": False, "idSystem": "https://chart.example/ids"})
+    key = desk.add_key("chart", "chart", "system/*.cruds")
+    body = {"firstName": "Zoë", "lastName": "Quill", "dateOfBirth": "1980-02-22", "partnerId": "c-7"}
+    assert (await desk.seed(body, key)).status_code == 202
+    [made] = await desk.found("/Patient?identifier=https://chart.example/ids|c-7")
+    by_theirs = await medical(desk, "GET", "/medical/v1/patient/external-id?externalId=c-7", key=key)
+    said = (await medical(desk, "GET", f"/medical/v1/patient/{made['id']}", key=key)).json()
+    assert by_theirs.json() == said and (said["id"], said["externalId"]) == (made["id"], "c-7")
+    assert (said["firstName"], said["lastName"], said["dob"]) == ("Zoë", "Quill", "1980-02-22")
+    assert said["eTag"] == "1" and said["dateCreated"].endswith("Z") and said["facilityIds"] == []
+    assert said["genderAtBirth"] == "U" and not {"address", "contact"} & said.keys(), "nothing is made up"
+    other = (await medical(desk, "GET", f"/medical/v1/patient/{made['id']}")).json()
+    assert "externalId" not in other, "what one system calls her is not told to another"
+    for path, status in (
+        ("patient/external-id?externalId=c-7", 404),  # of another system
+        ("patient/external-id", 400),
+        ("patient/external-id?externalId=c-7&source=nobody", 400),
+        ("patient/nobody", 404),
+        ("document", 400),
+        ("document?patientId=nobody", 404),
+    ):
+        assert (await medical(desk, "GET", f"/medical/v1/{path}")).status_code == status, path
+
+
+async def test_her_documents_are_listed(desk: Desk) -> None:
+    id_ = await ada(desk)
+    attachment = {"attachment": {"contentType": "text/plain", "title": "Letter"}}
+    paper = {"resourceType": "DocumentReference", "status": "current", "content": [attachment]}
+    paper |= {"subject": {"reference": f"Patient/{id_}"}, "date": "2023-05-06T08:00:00Z"}
+    await desk.made_id(paper)
+    path = f"/medical/v1/document?patientId={id_}"
+    [found] = (await medical(desk, "GET", path)).json()["documents"]
+    assert found["resourceType"] == "DocumentReference" and found["content"] == [attachment]
+    assert (await medical(desk, "GET", f"{path}&dateFrom=2024-01-01")).json() == {"documents": []}
+    narrow = desk.add_key("narrow", "clinic", "system/Patient.r")
+    assert (await medical(desk, "GET", path, key=narrow)).status_code == 403

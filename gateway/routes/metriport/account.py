@@ -26,7 +26,7 @@ async def show(request: Request) -> Response:
 async def put(request: Request) -> Response:
     """`{"webhookUrl"}`; a ping is sent there."""
     context, principal = await _account(request)
-    _, body = await read_json(request, 10_000)
+    _, body = await read_json(request, 10_000, untyped=True)
     url = body.get("webhookUrl") if isinstance(body, dict) else None
 
     def job(tx: Any) -> Resource:

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from gateway.auth import Principal
-from gateway.consolidated import adt, gather, queries
+from gateway.consolidated import adt, demographics, gather, queries
 from gateway.consolidated.queries import Asked, Caller
-from gateway.errors import Missing
+from gateway.errors import InvalidInput, Missing
 from gateway.fhir import json, times
 from gateway.fhir.json import Resource
 from gateway.routes.context import Context, context_of
@@ -26,6 +26,50 @@ router = APIRouter(prefix="/medical/v1", route_class=Route)
 
 _LARGEST = 100_000
 _MESSAGE = "Trigger a new query by POST /patient/:id/consolidated/query; data will be sent through Webhook"
+
+
+@router.get("/patient/external-id")
+async def by_external_id(request: Request) -> Response:
+    """Whom the caller's system knows by that id."""
+    query = request.query_params
+
+    def ask(reader: Reader, principal: Principal) -> str:
+        return demographics.find(reader, principal.connector, query.get("externalId"), query.get("source"))
+
+    return await _patient(request, ask)
+
+
+@router.get("/patient/{patient_id}")
+async def patient(request: Request, patient_id: str) -> Response:
+    return await _patient(request, lambda reader, principal: patient_id)  # noqa: ARG005 (both ways to an id)
+
+
+async def _patient(request: Request, find: Callable[[Reader, Principal], str]) -> Response:
+    context, principal = await _reader(request)
+
+    def ask(reader: Reader) -> Resource:
+        found = find(reader, principal)
+        return demographics.show(reader, context.flow.directory, principal.connector, found)
+
+    said = await context.store.query(ask)
+    await context.audit_read(principal, "R", "Patient", said["id"], 200)
+    return plain_json(said)
+
+
+@router.get("/document")
+async def documents(request: Request) -> Response:
+    """`?patientId=&dateFrom=&dateTo=`: what is known of her documents."""
+    context, principal = await _reader(request)
+    principal.require("r", "DocumentReference")
+    patient_id = request.query_params.get("patientId") or ""
+    if not patient_id:
+        raise InvalidInput("Required, on [patientId]")
+    asked = queries.parse({**request.query_params, "resources": "DocumentReference"}, None, principal.scopes)
+    found = await context.store.query_aside(
+        lambda reader: gather.resources(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
+    )
+    await context.audit_read(principal, "R", "Patient", patient_id, 200)
+    return plain_json({"documents": found[1:]})
 
 
 @router.post("/patient/{patient_id}/consolidated/query")
@@ -167,9 +211,8 @@ def _shown(asked: Asked) -> Resource:
 
 
 async def _optional_json(request: Request) -> Any:
-    """What the body says; a client that always names a media type may send none."""
+    """What the body says: a client may send none, whatever media type it names, or name none."""
     body = await read_body(request, _LARGEST, empty=True)
-    if not body:
-        return None
-    media_type(request, JSON_TYPES)
-    return json.decode(body)
+    if body and "content-type" in request.headers:
+        media_type(request, JSON_TYPES)
+    return json.decode(body) if body else None

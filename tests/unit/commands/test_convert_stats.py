@@ -81,6 +81,34 @@ def test_a_value_without_a_source_is_invented(change: Any, what: str) -> None:
     assert [one.split()[0] for one in measured(change).invented] == [what]
 
 
+def _of(entry: str, code: str) -> Measure:
+    told = section(code, entry)
+    data = document(told)
+    return measure(read(data), converted(told).bundle, data)
+
+
+def test_what_stands_in_an_extension_of_an_element_does_not_count() -> None:
+    """A normal value that is a code: R4 has room for its words alone."""
+    negative = (
+        f'<value xsi:type="CO" {XSI} code="260385009" codeSystem="2.16.840.1.113883.6.96" displayName="Negative"/>'
+    )
+    ranged = RESULT.replace("</observation>", f"<referenceRange><observationRange>{negative}</observationRange>")
+
+    assert lost(_of(f"{ranged}</referenceRange></observation>", "30954-2")) == {("Result", "referenceRange (code)")}
+
+
+def test_no_known_problem_is_kept_by_the_code_that_says_so() -> None:
+    problem = f"""<observation classCode="OBS" moodCode="EVN" negationInd="true">
+    <templateId root="2.16.840.1.113883.10.20.22.4.4"/><id root="1.2.3" extension="none"/>
+    <code code="ASSERTION" codeSystem="2.16.840.1.113883.5.4"/>
+    <value xsi:type="CD" {XSI} code="55607006" codeSystem="2.16.840.1.113883.6.96"/></observation>"""
+
+    found = _of(problem, "11450-4")
+
+    assert lost(found) == set()
+    assert found.kept["negation"] == found.seen["negation"] == 1
+
+
 def test_a_folder_is_measured(tmp_path: Path) -> None:
     (tmp_path / "one.xml").write_bytes((ROOT / "fixtures/ccda/full-ccd.xml").read_bytes())
     (tmp_path / "two.xml").write_bytes(b"<nothing/>")

@@ -56,12 +56,11 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         return
     relations = related(activity)
     time = interval(activity.get("effectiveTime"), ctx).start
-    status = _status(activity)
     _, recorded = recording(activity, ctx)
     body = {
         "identifier": identifiers(activity.all("id")),
-        "status": status,
-        "statusReason": _refusal(relations, ctx) if status == "not-done" else None,
+        "status": _status(activity),
+        "statusReason": _refusal(relations, ctx),
         "vaccineCode": vaccine,
         "patient": ctx.patient,
         "encounter": encounter(relations, ctx),
