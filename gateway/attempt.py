@@ -6,6 +6,7 @@ what is wrong with the system ends the attempt.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -40,8 +41,9 @@ from gateway.store import Claim, Delivery, MessageRow, NewDelivery, Reader, Tx
 
 T = TypeVar("T")
 
-REFRESH = 5
-"""How often a 412 is answered with a fresh read within one attempt."""
+_REFRESH = (0.0, 0.0, 0.25, 0.5, 0.75)
+"""Seconds before each read of an attempt, as a 412 is answered with a fresh one. Together more than a second: where the
+lock is a date (Canvas), whole seconds are told apart, and the clock in an answer may be as late."""
 _NEXT = 1.0
 """Seconds until what was not reached is tried again."""
 _ENDS = (VersionConflict, PartnerUnavailable, PartnerUnknown, PartnerLoginExpired, StoreBusy)
@@ -109,7 +111,8 @@ class Attempt:
 
     async def run(self) -> Result:
         sign: Sign | None = None
-        for _ in range(REFRESH):
+        for pause in _REFRESH:
+            await asyncio.sleep(pause)
             try:
                 await self._once()
             except VersionConflict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import lru_cache
@@ -21,6 +22,7 @@ from .pool import Pool
 from .sql import Mutation, Query, Row, Session, Stale, Statement, Step, compile_query, matching
 
 BUSY_SECONDS = 5.0
+_LOOK_AGAIN = 0.01
 CHECKPOINT_PAGES = 16_384
 """About 64 MB of log between checkpoints: few fsyncs, and a start after a crash still takes well under a second."""
 _BYTES_PER_LOAD = 1_024
@@ -156,13 +158,18 @@ class SqliteBackend:
 
 
 def prepare(path: Path) -> None:
-    """Create the file in WAL mode. Two processes may start at once: the change of mode ignores the busy timeout."""
+    """Create the file in WAL mode. Several processes may start at once, and the change of mode ignores the busy timeout:
+    whoever comes second looks again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection, _translated():
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            connection.execute("BEGIN EXCLUSIVE")
-            connection.execute("COMMIT")
-            connection.execute("PRAGMA journal_mode=WAL")
+        latest = time.monotonic() + BUSY_SECONDS
+        while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > latest:
+                    raise
+                time.sleep(_LOOK_AGAIN)
 
 
 _REFUSALS = (sqlite3.IntegrityError, sqlite3.OperationalError, OverflowError, UnicodeError)
