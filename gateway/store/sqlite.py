@@ -158,7 +158,7 @@ class SqliteBackend:
 
 
 def prepare(path: Path) -> None:
-    """Create the file in WAL mode. Several processes may start at once, and the change of mode ignores the busy timeout:
+    """Create the file in WAL mode. Processes may start at once, and the change of mode ignores the busy timeout:
     whoever comes second looks again."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection, _translated():
