@@ -249,7 +249,10 @@ def test_first_release_document_means_the_same() -> None:
     assert values(old.entry("R11-M"), "dosageInstruction.doseAndRate.doseQuantity.code") == ["mg"]
     assert values(old.entry("R11-R1"), "referenceRange.text") == ["M 13-18 g/dl; F 12-16 g/dl"]
     assert str(old.entry("R11-R1")["valueQuantity"]["value"]) == "13.2"
-    assert values(old.entry("R11-V2"), "valueQuantity.value") == [86]
+    pressure = old.entry("R11-V2")
+    assert values(pressure, "code.coding.code") == ["85354-9"]
+    assert values(pressure, "component.code.coding.code") == ["8480-6", "8462-4"]
+    assert values(pressure, "component.valueQuantity.value")[1] == 86
 
 
 def test_demo_document_brings_an_allergy_and_a_problem() -> None:

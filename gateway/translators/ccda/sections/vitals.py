@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.observation import category, member, observers, span
+from gateway.translators.ccda.pressure import pair_of, pressure
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import Relations, components, encounter, related
 from gateway.translators.ccda.values import Value, absent, concept, identifiers, kept, timed
@@ -23,18 +24,14 @@ PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and 
     element="organizer",
 )
 def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Vital Signs Organizer -> the panel 85353-1; its observations as they come, blood pressure in its two parts."""
+    """Vital Signs Organizer -> the panel 85353-1, its observations as they come; systolic and diastolic of one
+    measurement are one."""
     time = organizer.get("effectiveTime")
     vital = category("vital-signs", "Vital Signs")
-    members: list[Reference] = []
-    observed: list[Node] = []
-    rest: Relations = []
-    for one in components(organizer):
-        if not one.element.tag.endswith("}observation"):
-            rest.append((None, one))
-        elif made := member(one, ctx, categories=vital, time=time):
-            members.append(made)
-            observed.append(one)
+    held = components(organizer)
+    observations = [one for one in held if one.element.tag.endswith("}observation")]
+    rest: Relations = [(None, one) for one in held if one not in observations]
+    members, observed = _members(observations, ctx, vital, time)
     others([*rest, *related(organizer)], ctx)
     if not members:
         return
@@ -50,6 +47,26 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
         "hasMember": members,
     }
     yield ctx.add("Observation", kept(body), organizer)
+
+
+def _members(
+    observations: list[Node], ctx: Context, vital: list[Value], time: Element | None
+) -> tuple[list[Reference], list[Node]]:
+    """The members, and the observations that became some."""
+    pair = pair_of(observations)
+    members: list[Reference] = []
+    observed: list[Node] = []
+    for one in observations:
+        if pair and one is pair[0]:
+            made = pressure(pair, ctx, categories=vital, time=time)
+        elif pair and one is pair[1]:
+            continue
+        else:
+            alone = member(one, ctx, categories=vital, time=time)
+            made = [alone] if alone else []
+        members += made
+        observed += [one] if made else []
+    return members, observed
 
 
 @entry(

@@ -127,3 +127,53 @@ def test_the_specimen_that_a_procedure_took() -> None:
     assert specimen["subject"] == {"reference": "Patient/p1"}
     [listed] = of_type(result, "Composition")[0]["section"]
     assert {"reference": f"Specimen/{specimen['id']}"} in listed["entry"]
+
+
+def sign(code: str, amount: str, *more: str, time: str = "20240301101500+0000") -> str:
+    return observation(
+        "27",
+        f'<effectiveTime value="{time}"/><value xsi:type="PQ" value="{amount}" unit="mm[Hg]"/>',
+        *more,
+        code=f'<id root="2.999.8" extension="{code}"/><code code="{code}" codeSystem="2.16.840.1.113883.6.1"/>',
+    )
+
+
+def signs(*held: str) -> Any:
+    parts = "".join(f"<component>{one}</component>" for one in held)
+    return read(
+        "8716-3",
+        f'<organizer classCode="CLUSTER" moodCode="EVN"><templateId root="{ROOT}26"/><id root="2.999.9"/>'
+        f'<statusCode code="completed"/><effectiveTime value="20240301101500+0000"/>{parts}</organizer>',
+    )
+
+
+def test_systolic_and_diastolic_of_one_measurement_are_one() -> None:
+    high = '<interpretationCode code="H" codeSystem="2.16.840.1.113883.5.83"/>'
+    result = signs(sign("8480-6", "148", high), sign("8867-4", "71"), sign("8462-4", "91"))
+
+    panel, pressure = (
+        next(one for one in of_type(result, "Observation") if codes(one["code"])[0][1] == code)
+        for code in ("85353-1", "85354-9")
+    )
+    systolic, diastolic = pressure["component"]
+    assert [codes(one["code"])[0][1] for one in (systolic, diastolic)] == ["8480-6", "8462-4"]
+    assert [one["valueQuantity"]["value"] for one in (systolic, diastolic)] == [148, 91]
+    assert codes(systolic["interpretation"][0])[0][1] == "H" and "interpretation" not in diastolic
+    assert "valueQuantity" not in pressure and pressure["effectiveDateTime"] == "2024-03-01T10:15:00+00:00"
+    assert [one["value"] for one in pressure["identifier"]] == ["8480-6", "8462-4"]
+    assert "us-core-blood-pressure" in pressure["meta"]["profile"][0]
+    assert len(of_type(result, "Observation")) == 3 and len(panel["hasMember"]) == 2
+
+
+@pytest.mark.parametrize(
+    "diastolic",
+    [
+        sign("8462-4", "91", time="20240301111500+0000"),
+        sign("8462-4", "91", f'<targetSiteCode code="368208006" {SNOMED}/>'),
+        sign("8462-4", "91") + "</component><component>" + sign("8462-4", "88"),
+    ],
+    ids=["another time", "another arm", "two of them"],
+)
+def test_what_may_be_two_measurements_stays_apart(diastolic: str) -> None:
+    told = [codes(one["code"])[0][1] for one in of_type(signs(sign("8480-6", "148"), diastolic), "Observation")]
+    assert "85354-9" not in told and {"8480-6", "8462-4", "85353-1"} == set(told)
