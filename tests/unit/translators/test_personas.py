@@ -36,7 +36,8 @@ def test_a_persona(name: str) -> None:
     assert given == {one["rx"] for one in facts["medications"]}
     values = {
         code(one["code"], "loinc"): str(one["valueQuantity"]["value"])
-        for one in of(bundle, "Observation")
+        for each in of(bundle, "Observation")
+        for one in (each, *each.get("component", ()))
         if "valueQuantity" in one
     }
     wanted = {test["ln"]: test["value"] for panel in facts["results"] for test in panel["tests"]}
