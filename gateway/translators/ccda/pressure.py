@@ -6,13 +6,12 @@ from __future__ import annotations
 from .context import Context, Reference
 from .node import Element, Node
 from .observation import observation_body
-from .values import Value, concept, distinct, kept
+from .values import LOINC, Value, concept, distinct, kept
 
-LOINC = "http://loinc.org"
 _CODE, _NAME = "85354-9", "Blood pressure panel with all children optional"
 _PARTS = ("8480-6", "8462-4")
-_OWN = ("code", "valueQuantity", "dataAbsentReason", "interpretation", "referenceRange")
-"""What each component says for itself."""
+_OWN = frozenset(["code", "dataAbsentReason", "interpretation", "referenceRange"])
+"""What each component says for itself, and its value[x]."""
 
 _UNITED = ("identifier", "performer", "note")
 
@@ -39,10 +38,14 @@ def pressure(
 
 def _joined(bodies: list[Value]) -> Value:
     united = {name: distinct(one for body in bodies for one in body.get(name, ())) for name in _UNITED}
-    components = [{name: body[name] for name in _OWN if name in body} for body in bodies]
+    components = [{name: value for name, value in body.items() if _is_own(name)} for body in bodies]
     return kept({**united, **_shared(bodies[0]), "code": concept(_CODE, LOINC, _NAME), "component": components})
 
 
 def _shared(body: Value) -> Value:
-    """What has to be the same of both: when, by whom it was final, where on the body, how."""
-    return {name: value for name, value in body.items() if name not in _OWN and name not in _UNITED}
+    """What has to be the same of both: the time, the status, where on the body, how."""
+    return {name: value for name, value in body.items() if not _is_own(name) and name not in _UNITED}
+
+
+def _is_own(name: str) -> bool:
+    return name in _OWN or name.lstrip("_").startswith("value")

@@ -26,6 +26,10 @@ Value = dict[str, Any]
 
 DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 DATA_ABSENT_CODES = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+LOINC = "http://loinc.org"
+PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
+SNOMED = "http://snomed.info/sct"
 UCUM = "http://unitsofmeasure.org"
 URI = "urn:ietf:rfc:3986"
 

@@ -165,6 +165,22 @@ def test_systolic_and_diastolic_of_one_measurement_are_one() -> None:
     assert len(of_type(result, "Observation")) == 3 and len(panel["hasMember"]) == 2
 
 
+def test_each_part_of_a_pressure_says_its_own_value_whatever_the_type() -> None:
+    said = [
+        observation(
+            "27",
+            '<effectiveTime value="20240301101500+0000"/><value xsi:type="ST">not measurable</value>',
+            code=f'<code code="{code}" codeSystem="2.16.840.1.113883.6.1"/>',
+        )
+        for code in ("8480-6", "8462-4")
+    ]
+
+    pressure = next(one for one in of_type(signs(*said), "Observation") if codes(one["code"])[0][1] == "85354-9")
+
+    assert [one["valueString"] for one in pressure["component"]] == ["not measurable", "not measurable"]
+    assert "valueString" not in pressure
+
+
 @pytest.mark.parametrize(
     "diastolic",
     [
