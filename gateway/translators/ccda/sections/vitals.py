@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Element, Node
+from gateway.translators.ccda.node import V3, Element, Node
 from gateway.translators.ccda.observation import category, member, observers, span
 from gateway.translators.ccda.pressure import pair_of, pressure
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import Relations, components, encounter, related
-from gateway.translators.ccda.values import Value, absent, concept, identifiers, kept, timed
+from gateway.translators.ccda.values import LOINC, Value, absent, concept, identifiers, kept, timed
 
-LOINC = "http://loinc.org"
+OBSERVATION = V3 + "observation"
 PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and BMI panel"
 
 
@@ -29,8 +29,8 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
     time = organizer.get("effectiveTime")
     vital = category("vital-signs", "Vital Signs")
     held = components(organizer)
-    observations = [one for one in held if one.element.tag.endswith("}observation")]
-    rest: Relations = [(None, one) for one in held if one not in observations]
+    observations = [one for one in held if one.element.tag == OBSERVATION]
+    rest: Relations = [(None, one) for one in held if one.element.tag != OBSERVATION]
     members, observed = _members(observations, ctx, vital, time)
     others([*rest, *related(organizer)], ctx)
     if not members:
