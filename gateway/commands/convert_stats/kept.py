@@ -23,8 +23,6 @@ _NEGATED = {
     "MedicationRequest": ("doNotPerform", frozenset(["True"])),
     "ServiceRequest": ("doNotPerform", frozenset(["True"])),
 }
-
-
 _NO_RISK = "code no-known-reaction-risk"
 """How HL7's mapping says that somebody is not allergic to a substance (CF-allergies)."""
 
@@ -110,8 +108,7 @@ def _candidates(statement: Statement, output: Output) -> Iterator[tuple[str, Sai
 
 def _held(statement: Statement, kind: str, said: Said) -> Iterator[bool]:
     for fact in statement.facts:
-        elements = elements_for(statement, fact, kind)
-        yield holds(said, fact.token, elements)
+        yield holds(said, fact.token, elements_for(statement, fact, kind))
     for fact, elements in statement.inner:
         yield holds(said, fact.token, elements)
 

@@ -35,7 +35,6 @@ def _templates() -> dict[str, Template]:
 
 
 _TEMPLATES = _templates()
-_GENERAL = "Problem Observation"
 _ELEMENTS = {(kind, part): elements for kind, part, elements in _rows("elements.tsv")}
 
 _BY_SECTION = {
@@ -71,7 +70,6 @@ def template_of(element: Any, name: str, section: str) -> tuple[Template, str]:
     system = "" if code is None else code.get("codeSystem", "")
     known = [*roots, _BY_SYSTEM.get((system, name), ""), _BY_SECTION.get((section, name), "")]
     named = [found for root in known if (found := _TEMPLATES.get(root))]
-    # CCD R1 says of an alert that it is a problem as well.
     if named:
         found = next((one for one in named if one.name != _GENERAL), named[0])
         return found, found.name
