@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +10,7 @@ from gateway.errors import NotConformant
 from gateway.fhir import gate
 from gateway.translators.ccda import convert
 from tests.conftest import ROOT, shared_files
+from tests.fuzz.law import empties, references
 
 UNDECLARED = {
     "hl7-Entry_Reference_Example",
@@ -24,23 +23,6 @@ OURS = [
 SAMPLES = shared_files("ccda/docs/*.xml")
 WHOLE = [path for path in [*OURS, *SAMPLES] if path.is_file()]
 BROKEN = [path for path in SAMPLES if path.stem in UNDECLARED]
-
-
-def references(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(reference := value.get("reference"), str):
-            yield reference
-        value = list(value.values())
-    if isinstance(value, list):
-        for inner in value:
-            yield from references(inner)
-
-
-def empties(value: Any, path: str = "") -> Iterator[str]:
-    if value is None or value in ("", [], {}):
-        yield path
-    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        yield from empties(inner, f"{path}.{key}")
 
 
 @pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.stem)
