@@ -18,11 +18,10 @@ from .related import associate
 from .sections_known import section_kind
 from .service import consents, events
 from .statement import mapped
-from .values import Value, absent, codeable, coding, concept, distinct, identifier, kept
+from .values import CONFIDENTIALITY, Value, absent, codeable, coding, concept, distinct, identifier, kept
 
 EMPTY_REASONS = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
 
-CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _CONFIDENTIALITY = frozenset("ULMNRV")
 _RESTRICTED = "VR"
 _OF_NOBODY = frozenset(["Location", "Medication", "Organization", "Practitioner", "PractitionerRole"])

@@ -12,10 +12,9 @@ from .context import Context, Reference
 from .demographics import address, telecoms
 from .node import Element, Node
 from .people import agent, fits, organization
-from .values import Value, absent, absent_concept, codeable, identifiers, interval, kept, period
+from .values import PARTICIPATION, Value, absent, absent_concept, codeable, identifiers, interval, kept, period
 
 ACT_CODES = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 CPT = "http://www.ama-assn.org/go/cpt"
 
 _OPEN = ("unknown", "in-progress")

@@ -9,7 +9,7 @@ from .context import Context
 from .demographics import address, addresses, human_name, human_names, telecoms
 from .node import Element, Node
 from .people import organization
-from .values import Value, codeable, coding, concept, identifiers, kept, resolved
+from .values import Value, codeable, coding, concept, count, identifiers, kept, resolved
 
 CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
@@ -93,9 +93,8 @@ def _deceased(person: Node, ctx: Context) -> Value:
 
 def _multiple_birth(person: Node) -> Value:
     """The place among the children wins over the indicator: R4 has room for one."""
-    place = person.attribute("sdtc:multipleBirthOrderNumber", "value")
-    if place and place.isascii() and place.isdigit():
-        return {"multipleBirthInteger": int(place[:9])}
+    if place := count(person.attribute("sdtc:multipleBirthOrderNumber", "value")):
+        return {"multipleBirthInteger": place}
     said = _TRUTH.get(person.attribute("sdtc:multipleBirthInd", "value"))
     return {} if said is None else {"multipleBirthBoolean": said}
 

@@ -12,14 +12,13 @@ from typing import Any
 
 from gateway.fhir.json import Resource
 
-from .values import UCUM
+from .values import LOINC, UCUM
 
 _NPI, _CLIA = "http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.7"
 _NAIC = "urn:oid:2.16.840.1.113883.6.300"
 _CLIA_FORM, _NAIC_FORM = re.compile(r"\d\dD\d{7}"), re.compile(r"\d{5}")
 _RACES = "urn:oid:2.16.840.1.113883.6.238"
 _DAY = len("2024-05-01")
-_LOINC = "http://loinc.org"
 _NOTES = frozenset(["LP29684-5", "LP29708-2", "LP7839-6"])
 _LISTED = ("problem-list-item", "health-concern")
 _OVER = frozenset(["inactive", "resolved", "remission"])
@@ -93,7 +92,7 @@ def _report(resource: Resource) -> str | None:
 
 
 def _document(resource: Resource) -> str | None:
-    kinds = [one for one in resource.get("type", {}).get("coding", ()) if one.get("system") == _LOINC]
+    kinds = [one for one in resource.get("type", {}).get("coding", ()) if one.get("system") == LOINC]
     return "us-core-documentreference" if kinds and "clinical-note" in _codes(resource["category"]) else None
 
 

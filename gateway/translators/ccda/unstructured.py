@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from .context import Context, Reference
 from .node import V3, Element, Node, children
 from .people import fits
-from .values import Value, absent_concept, codeable, concept, identifier, kept
+from .values import CONFIDENTIALITY, Value, absent_concept, codeable, concept, identifier, kept
 
 CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category"
-CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _URL_SAFE = str.maketrans("-_", "+/")

@@ -22,6 +22,7 @@ from gateway.translators.ccda.statement import (
     value_code,
 )
 from gateway.translators.ccda.values import (
+    SNOMED,
     Value,
     absent,
     absent_concept,
@@ -36,7 +37,6 @@ from gateway.translators.ccda.values import (
 
 CLINICAL = "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical"
 VERIFICATION = "http://terminology.hl7.org/CodeSystem/allergyintolerance-verification"
-SNOMED = "http://snomed.info/sct"
 ABATEMENT = "http://hl7.org/fhir/StructureDefinition/allergyintolerance-abatement"
 EXPOSURE_RISK = "http://hl7.org/fhir/StructureDefinition/allergyintolerance-substanceExposureRisk"
 RISK_CODES = "http://terminology.hl7.org/CodeSystem/allerg-intol-substance-exp-risk"

@@ -11,6 +11,7 @@ from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.related import associate
 from gateway.translators.ccda.statement import ROOT, components, mapped, related
 from gateway.translators.ccda.values import (
+    PARTICIPATION,
     Value,
     absent,
     absent_concept,
@@ -23,7 +24,6 @@ from gateway.translators.ccda.values import (
     typed,
 )
 
-PARTICIPATIONS = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
 SCOPES = "http://terminology.hl7.org/CodeSystem/consentscope"
 _DIRECTIVE = ("2.16.840.1.113883.10.20.1.17", "1.3.6.1.4.1.19376.1.5.3.1.4.13.7")
 _STATUS = frozenset(["310305009", "2.16.840.1.113883.10.20.1.37"])
@@ -107,7 +107,7 @@ def _agents(observation: Node, ctx: Context) -> Iterator[Value]:
     for one in observation.nodes("participant"):
         role = one.get("participantRole") if one.element.get("typeCode") == "CST" else None
         if who := fits(associate(role, ctx, one), *_PERSONS):
-            yield {"role": concept("CST", PARTICIPATIONS, "custodian"), "reference": who}
+            yield {"role": concept("CST", PARTICIPATION, "custodian"), "reference": who}
 
 
 def _verified(observation: Node, ctx: Context) -> Iterator[Value]:

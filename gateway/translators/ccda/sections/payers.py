@@ -20,6 +20,7 @@ from gateway.translators.ccda.values import (
     absent_concept,
     codeable,
     concept,
+    count,
     distinct,
     identifier,
     identifiers,
@@ -114,7 +115,7 @@ def _relationship(covered: Node | None, ctx: Context) -> Value:
 def _place(order: Element | None, policy: Node) -> int | None:
     """Which is to pay first: the sequenceNumber of a Coverage Activity, else the priority of the policy."""
     told = policy.attribute("priorityCode", "code") if order is None else order.get("value")
-    return int(told) if told and told.isascii() and told.isdigit() and 0 < int(told) < 1000 else None
+    return count(told)
 
 
 def _guaranteed(policy: Node, made: Reference, ctx: Context) -> None:

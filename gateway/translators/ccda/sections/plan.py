@@ -28,6 +28,7 @@ from gateway.translators.ccda.statement import (
     related,
 )
 from gateway.translators.ccda.values import (
+    LOINC,
     Value,
     absent,
     absent_concept,
@@ -43,7 +44,6 @@ from gateway.translators.ccda.values import (
 
 PLANNED = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT"])
 SECTION = "18776-5"
-LOINC = "http://loinc.org"
 _READ = PARTS - PRIORITY
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "CareTeam", "Patient", "Device", "RelatedPerson")
 _REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")

@@ -27,6 +27,7 @@ from gateway.translators.ccda.statement import (
 )
 from gateway.translators.ccda.times import Interval
 from gateway.translators.ccda.values import (
+    SNOMED,
     Value,
     absent,
     absent_concept,
@@ -43,7 +44,6 @@ VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/condition-category"
 CORE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/condition-category"
 ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
-SNOMED = "http://snomed.info/sct"
 
 _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113883.10.20.1.50"])
 _SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])

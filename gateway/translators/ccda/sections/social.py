@@ -12,11 +12,9 @@ from gateway.translators.ccda.patient import CORE, NULLS
 from gateway.translators.ccda.people import recording
 from gateway.translators.ccda.registry import entry
 from gateway.translators.ccda.statement import ROOT, denied, related, value_code
-from gateway.translators.ccda.values import Value, codeable, concept, interval, kept
+from gateway.translators.ccda.values import LOINC, SNOMED, Value, codeable, concept, interval, kept
 
-LOINC = "http://loinc.org"
 BIRTH_SEX = f"{CORE}us-core-birthsex"
-SNOMED = "http://snomed.info/sct"
 _PREGNANT, _NOT_PREGNANT = "77386006", "60001007"
 _DEAD = "419099009"
 _DELIVERY = "11778-8"
@@ -64,10 +62,10 @@ def intention(observation: Node, ctx: Context) -> Iterator[Reference | None]:
 
 def _of_pregnancy(observation: Node, ctx: Context) -> Value | None:
     """That she is not pregnant is a value of its own in the value set of the code (US Core Pregnancy Status)."""
-    denied = observation.negated and value_code(observation) == _PREGNANT
+    is_denied = observation.negated and value_code(observation) == _PREGNANT
     kinds = category("social-history", "Social History")
-    body = observation_body(observation, ctx, categories=kinds, is_denial_told=denied)
-    if body and denied:
+    body = observation_body(observation, ctx, categories=kinds, is_denial_told=is_denied)
+    if body and is_denied:
         body["valueCodeableConcept"] = concept(_NOT_PREGNANT, SNOMED, "Not pregnant")
     return None if body is None else _known(_at_one_time(body, observation, ctx), observation)
 
