@@ -282,8 +282,16 @@ def next_link(query: Query, base: str, cursor: str) -> str:
 
 def _link(query: Query, base: str, pairs: Iterable[tuple[str, str]]) -> str:
     """The names are those that we know, so only the values need escaping."""
-    asked = "&".join([f"{name}={quote(value, safe='')}" for name, value in pairs])
+    asked = "&".join([f"{name}={_quoted(value)}" for name, value in pairs])
     return f"{base}/{query.type}?{asked}" if asked else f"{base}/{query.type}"
+
+
+def _quoted(text: str) -> str:
+    """Percent-encoded (RFC 3986 §2.1); what is plain ASCII, nearly everything, by one table."""
+    return text.translate(_PERCENT) if text.isascii() else quote(text, safe="")
+
+
+_PERCENT = {code: quote(chr(code), safe="") for code in range(128)}
 
 
 def searchset(

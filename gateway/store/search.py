@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, bindparam, func, literal_column, or_, select
 
@@ -21,7 +21,7 @@ class Shape(NamedTuple):
     """Which filters a search has: one compiled statement per shape."""
 
     ids: bool
-    identifiers: bool
+    identifiers: Literal["one", "several"] | None
     patients: bool
     at: tuple[str, ...]
     counting: bool
@@ -60,7 +60,7 @@ def _filters(shape: Shape, flavour: Flavour) -> Iterable[ColumnElement[bool]]:
     if shape.patients:
         yield resource.c.patient.in_(select(flavour.given("patients", rid=BigInteger()).c.rid))
     if shape.identifiers:
-        yield resource.c.rid.in_(_identified(flavour))
+        yield resource.c.rid.in_(_identified(flavour) if shape.identifiers == "several" else _identified_by_one())
     for place, comparison in enumerate(shape.at):
         yield _COMPARE[comparison](resource.c.at, bindparam(f"at_{place}"))
 
@@ -78,6 +78,13 @@ def _identified(flavour: Flavour) -> Select[Any]:
         or_(given.c.system.is_(None), identifier.c.system == given.c.system),
     )
     return select(identifier.c.rid).select_from(given.join(identifier, same))
+
+
+def _identified_by_one() -> Select[Any]:
+    """The question that is nearly always asked: one identifier with its system."""
+    names = ("type", "system", "value")
+    same = [identifier.c[name] == bindparam(f"identifier_{name}") for name in names]
+    return select(identifier.c.rid).where(*same)
 
 
 class Search(Source):
@@ -126,11 +133,25 @@ def _question(
 ) -> tuple[Shape, dict[str, Any]]:
     patients = [patient] if isinstance(patient, int) else patient
     comparisons = tuple(comparison for comparison, _ in at)
-    shape = Shape(ids is not None, identifiers is not None, patients is not None, comparisons, counting)
-    values: dict[str, Any] = {
-        "type": kind,
-        "ids": [(one,) for one in ids or ()],
-        "identifiers": [(kind, *pair) for pair in identifiers or ()],
-        "patients": [(rid,) for rid in patients or ()],
-    }
-    return shape, values | {f"at_{place}": to_micros(moment) for place, (_, moment) in enumerate(at)}
+    asked, named = _named(kind, identifiers)
+    shape = Shape(ids is not None, asked, patients is not None, comparisons, counting)
+    values: dict[str, Any] = {"type": kind, **named}
+    if ids is not None:
+        values["ids"] = [(one,) for one in ids]
+    if patients is not None:
+        values["patients"] = [(rid,) for rid in patients]
+    for place, (_, moment) in enumerate(at):
+        values[f"at_{place}"] = to_micros(moment)
+    return shape, values
+
+
+def _named(
+    kind: str, identifiers: Sequence[tuple[str | None, str]] | None
+) -> tuple[Literal["one", "several"] | None, dict[str, Any]]:
+    """How many identifiers are asked for, and the values of that question."""
+    if identifiers is None:
+        return None, {}
+    if len(identifiers) == 1 and identifiers[0][0] is not None:
+        [(system, value)] = identifiers
+        return "one", {"identifier_type": kind, "identifier_system": system, "identifier_value": value}
+    return "several", {"identifiers": [(kind, *pair) for pair in identifiers]}
