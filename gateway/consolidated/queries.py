@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal, get_args
@@ -147,10 +147,12 @@ def get(reader: Reader, caller: Caller, patient_id: str, request_id: str) -> Res
     return described(row, _status(reader, caller, row))
 
 
-def newest(reader: Reader, caller: Caller, patient_id: str, form: str) -> Request | None:
-    """The last query that made a summary of that form."""
+def newest(
+    reader: Reader, caller: Caller, patient_id: str, form: str, open_to: Callable[[Request], bool]
+) -> Request | None:
+    """The last query that made a summary of that form, of those whose whole result is open to the caller."""
     found = requests_of(reader, KIND, caller.connector, patient_id)
-    return next((row for row in found if _asked(row).form == form), None)
+    return next((row for row in found if _asked(row).form == form and open_to(row)), None)
 
 
 def described(row: Request, status: str) -> Resource:

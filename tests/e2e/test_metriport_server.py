@@ -221,6 +221,21 @@ async def test_a_summary_to_read_shows_what_is_known_and_nothing_as_markup(desk:
     assert set(status) == {"htmlCreatedAt", "pdfCreatedAt"}
 
 
+async def test_a_summary_is_handed_to_nobody_who_may_not_read_all_of_it(desk: Desk) -> None:
+    """Two keys of one connector: what the wider one asked for is not the narrower one's to fetch."""
+    base = f"/medical/v1/patient/{await ada(desk)}"
+    narrow = desk.add_key("narrow", "clinic", "system/Patient.r system/Observation.r")
+    path = f"{base}/medical-record?conversionType=html"
+    await medical(desk, "POST", f"{base}/consolidated/query?conversionType=html")
+    assert (await medical(desk, "GET", path)).status_code == 200
+    assert (await medical(desk, "GET", path, key=narrow)).status_code == 404
+    assert (await medical(desk, "GET", f"{base}/medical-record-status", key=narrow)).json() == {}
+    await medical(desk, "POST", f"{base}/consolidated/query?conversionType=html", key=narrow)
+    url = (await medical(desk, "GET", path, key=narrow)).json()["url"].removeprefix(PUBLIC)
+    page = (await desk.client.get(url)).text
+    assert "70.5 kg" in page and "Hypertension" not in page
+
+
 async def test_an_address_is_over_after_three_minutes_and_cannot_be_made_up(desk: Desk) -> None:
     id_ = await ada(desk)
     base = f"/medical/v1/patient/{id_}"

@@ -12,12 +12,13 @@ from gateway.auth import Principal
 from gateway.consolidated import adt, demographics, gather, queries
 from gateway.consolidated.queries import Asked, Caller
 from gateway.errors import InvalidInput, Missing
-from gateway.fhir import json, times
+from gateway.fhir import gate, json, times
 from gateway.fhir.json import Resource
 from gateway.routes.context import Context, context_of
 from gateway.routes.http import JSON_TYPES, media_type, plain_json, read_body
 from gateway.routes.metriport.errors import Route
 from gateway.store import Reader
+from gateway.store.requests import Request as StoredRequest
 from gateway.store.requests import find_request
 from gateway.store.subscribers import Subscriber
 from gateway.telling import settings
@@ -132,7 +133,7 @@ async def summary(request: Request, patient_id: str) -> Response:
     """The address of the last summary that was asked for, for 180 s."""
     context, principal = await _reader(request)
     form = queries.form_of(request.query_params.get("conversionType")) or "pdf"
-    row = await context.store.query(lambda reader: queries.newest(reader, _caller(reader, principal), patient_id, form))
+    row = await context.store.query(lambda reader: _newest(reader, principal, patient_id, form))
     if row is None:
         raise Missing("Could not find a medical record summary: ask for one by a consolidated query first")
     return plain_json({"url": context.tickets.url(row.request_id, form, datetime.now(UTC))})
@@ -143,9 +144,8 @@ async def summary_status(request: Request, patient_id: str) -> Response:
     context, principal = await _reader(request)
 
     def ask(reader: Reader) -> Resource:
-        caller = _caller(reader, principal)
         gather.patient_rid(reader, patient_id)
-        found = {form: queries.newest(reader, caller, patient_id, form) for form in ("html", "pdf")}
+        found = {form: _newest(reader, principal, patient_id, form) for form in ("html", "pdf")}
         return {f"{form}CreatedAt": times.to_millis(row.at) for form, row in found.items() if row is not None}
 
     return plain_json(await context.store.query(ask))
@@ -197,6 +197,17 @@ async def _reader(request: Request) -> tuple[Context, Principal]:
 def _caller(reader: Reader, principal: Principal, subscriber: Subscriber | None = None) -> Caller:
     told = subscriber or settings.find(reader, principal.connector)
     return Caller(principal.connector, principal.scopes, told)
+
+
+def _newest(reader: Reader, principal: Principal, patient_id: str, form: str) -> StoredRequest | None:
+    """Of a connector with several keys: what one asked for is another's only if that may read all that it shows."""
+    may = _may(principal)
+
+    def open_to(row: StoredRequest) -> bool:
+        shown = _may(Principal("ticket", row.principal, queries.scopes_of(row)))
+        return all(may(type_) for type_ in gate.TYPES if shown(type_))
+
+    return queries.newest(reader, _caller(reader, principal), patient_id, form, open_to)
 
 
 def _may(principal: Principal) -> Callable[[str], bool]:
