@@ -174,14 +174,14 @@ def to_instant(text: Any) -> str | None:
 
 
 def _episode(registration: Mapping[str, Any], systems: Systems) -> Resource:
-    ended = to_instant(registration.get("deactivated"))
-    status = "cancelled" if ended else "waitlist" if registration.get("waitlisted") else "active"
+    waits = registration.get("waitlisted")
+    status = "cancelled" if registration.get("deactivated") else "waitlist" if waits else "active"
     episode: Resource = {
         "resourceType": "EpisodeOfCare",
         "identifier": [_registration_id(registration, systems)],
         "status": status,
         "patient": {"reference": f"Patient/{registration['profileID']}"},
-        "managingOrganization": {"reference": f"Organization/{registration['groupID']}"},
+        **_group("managingOrganization", registration),
         **_period(registration),
     }
     if name := _text(registration.get("groupName")):
@@ -197,9 +197,14 @@ def _role(registration: Mapping[str, Any], systems: Systems) -> Resource:
         "identifier": [_registration_id(registration, systems)],
         "active": not registration.get("deactivated"),
         "practitioner": {"identifier": profile},
-        "organization": {"reference": f"Organization/{registration['groupID']}"},
+        **_group("organization", registration),
         **_period(registration),
     }
+
+
+def _group(element: str, registration: Mapping[str, Any]) -> Resource:
+    group = registration.get("groupID")
+    return {element: {"reference": f"Organization/{group}"}} if group is not None else {}
 
 
 def _registration_id(registration: Mapping[str, Any], systems: Systems) -> Resource:

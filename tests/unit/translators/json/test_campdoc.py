@@ -220,3 +220,21 @@ def test_a_review_is_an_observation(provider: Any, timestamp: Any) -> None:
 )
 def test_times_without_a_zone_are_utc(text: Any, instant: str | None) -> None:
     assert to_instant(text) == instant
+
+
+@pytest.mark.parametrize("at", [True, "2026-02-03", "last week"])
+@pytest.mark.parametrize("waitlisted", [True, False])
+def test_who_is_deactivated_is_not_active_whenever_that_was(at: Any, waitlisted: bool) -> None:
+    made = from_registration({**REGISTRATION, "deactivated": at, "waitlisted": waitlisted}, SYSTEMS)
+    gate.require(made)
+    assert made["status"] == "cancelled" and made["period"] == {"start": "2026-01-02T03:04:05.678Z"}
+
+
+@pytest.mark.parametrize("kind", ["patient", "provider"])
+def test_a_registration_in_no_group_names_none(kind: str) -> None:
+    """One odd row of a list costs none of the others."""
+    without = {name: value for name, value in REGISTRATION.items() if name != "groupID"}
+    for row in (without, {**without, "groupID": None}):
+        made = from_registration({**row, "type": kind}, SYSTEMS)
+        gate.require(made)
+        assert not {"managingOrganization", "organization"} & made.keys()
