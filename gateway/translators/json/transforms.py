@@ -71,6 +71,7 @@ _BY_KIND = {"date": "date", "dateTime": "instant", "instant": "instant", "boolea
 )
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
+_WHOLE = 2**31
 
 
 def _text(_: Mapping[str, Any], element: Element) -> Transform:
@@ -91,11 +92,13 @@ def _number(_: Mapping[str, Any], element: Element) -> Transform:
             value = Decimal(value.strip())
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             raise Untransformable("is no number")
-        if element.kind != "decimal":
-            if value != int(value):
-                raise Untransformable("is no whole number")
-            return int(value)
-        return value
+        if element.kind == "decimal":
+            return value
+        if not -_WHOLE < value < _WHOLE:  # asked first, as 1e999999999 in digits is a thousand million of them
+            raise Untransformable("is no whole number of 32 bits")
+        if value != int(value):
+            raise Untransformable("is no whole number")
+        return int(value)
 
     return Transform(inward, _same)
 

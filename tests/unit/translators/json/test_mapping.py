@@ -213,6 +213,8 @@ VALUES: list[tuple[str, Any, Any, str]] = [
     ),
     ("multipleBirthInteger", "dob", "two", "is no number"),
     ("multipleBirthInteger", "dob", Decimal("1.5"), "no whole number"),
+    ("multipleBirthInteger", "dob", Decimal("1e999999999"), "no whole number"),
+    ("multipleBirthInteger", "dob", 2**31, "no whole number"),
     ("active", "dob", "yes", "neither true nor false"),
     ("name", {"path": "dob", "transform": "name", "form": "family, given"}, "Ada Lovelace", "family, given"),
     ("name.family", "dob", {"x": 1}, "is no text"),
