@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.connectors import event as events
 from gateway.connectors import rest_calls as calls
 from gateway.connectors.call import Call, Found, Page, Reply, Scan, refused
 from gateway.connectors.protocol import Side
@@ -39,10 +40,21 @@ def look(shapes: Sequence[Shape], cursor: str | None, side: Side, translate: Tra
     listed = calls.items(shape, reply, side)
     if listed is None:
         raise refused(f"listing {shape.type}", reply)
-    found = tuple(translate(shape, one) for one in listed)
+    found = tuple(one for raw in listed if (one := _told(shape, raw, translate)) is not None)
     times = [one.at for one in found if one.at is not None]
     seen = at.seen | ({shape.type: max([at.seen.get(shape.type, ""), *times])} if times else {})
     return _page(shapes, at, seen, found, _following(shape, at, reply, len(listed), side))
+
+
+def _told(shape: Shape, raw: dict[str, Any], translate: Translate) -> Found | None:
+    """One of a list: what has no id is none, and what cannot be read is for a person to look at."""
+    remote_id = events.text(shape.id.get(raw))
+    if remote_id is None:
+        return None
+    try:
+        return translate(shape, raw)
+    except InvalidInput as error:
+        return Found(shape.type, remote_id, {"resourceType": shape.type}, doubt=error.message)
 
 
 def _page(

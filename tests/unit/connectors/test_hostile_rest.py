@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.connectors import impilo, rest
-from gateway.connectors.call import Reply
+from gateway.connectors.call import Page, Reply
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.fhir import json
@@ -65,3 +65,20 @@ def answers() -> Iterator[list[Reply]]:
 def test_no_answer_breaks_it(name: str) -> None:
     for replies in answers():
         play(CALLS[name](), list(replies))
+
+
+def test_one_odd_row_of_a_list_costs_none_of_the_others() -> None:
+    """One without an id is none; one that cannot be read is for a person to look at."""
+    path = "marks.where(kind = 'legal').text.substring(0, 20)"
+    fields = {"name.family": "last", "name.given": "first", "maritalStatus.text": {"path": path, "direction": "in"}}
+    side = Side(
+        "https://gateway.example/fhir", "https://ehr.example", name="ehr", mapping={"Patient": {"fields": fields}}
+    )
+    rows = [
+        {"last": "Bell", "first": "Ann"},
+        {"id": "2", "last": "Cole", "first": "Bob", "marks": [{"kind": "legal", "text": 5}]},
+        {"id": "3", "last": "Dunn", "first": "Cay"},
+    ]
+    page = play(rest.scan(None, side), [Reply(200, {}, json.encode(rows))])
+    assert isinstance(page, Page)
+    assert [(one.remote_id, one.doubt is not None) for one in page.found] == [("2", True), ("3", False)]
