@@ -164,7 +164,7 @@ def event(payload: Any) -> Event:
     data = payload.get("payload", payload.get("data"))
     if not isinstance(kind, str):
         raise InvalidInput("a webhook must say its type")
-    told = event_id(payload)
+    told = events.text(payload.get("id")) if "type" in payload else None
     reading = kind.removeprefix("reading.")
     if kind not in _PATIENT_EVENTS and not (kind.startswith("reading.") and reading in readings.KINDS):
         return Event("ignored", id=told)
@@ -177,8 +177,9 @@ def event(payload: Any) -> Event:
 
 
 def event_id(payload: Any) -> str | None:
-    """The id of the event, which the tutorial's envelope has none of."""
-    return events.text(payload.get("id")) if isinstance(payload, dict) and "type" in payload else None
+    """The id of the event, which the tutorial's envelope has none of, and its type: what comes again has both."""
+    told = events.text(payload.get("id")) if isinstance(payload, dict) and "type" in payload else None
+    return f"{told} {events.text(payload['type']) or ''}".strip() if told else None
 
 
 def translate(data: Mapping[str, Any], target: Target, side: Side) -> Seen:

@@ -101,9 +101,10 @@ def answer(payload: Any) -> Any | None:
 
 
 def event_id(payload: Any) -> str | None:
-    """The messageId, which a retry repeats: the signature has no time, so this alone stops a replay."""
+    """The messageId and the type, which a retry repeats: the signature has no time, so these alone stop a replay."""
     meta = payload.get("meta") if isinstance(payload, dict) else None
-    return events.text(meta.get("messageId")) if isinstance(meta, dict) else None
+    name = events.text(meta.get("messageId")) if isinstance(meta, dict) else None
+    return f"{name} {told.kind_of(payload)}".strip() if name else None
 
 
 def scan(cursor: str | None, side: Side) -> Scan:

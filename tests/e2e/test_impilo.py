@@ -225,6 +225,15 @@ async def test_the_same_event_twice_is_one_message(clinic: Clinic) -> None:
     assert len(clinic.desk.messages()) == 1 and clinic.desk.counts()["Observation"] == 1
 
 
+async def test_an_event_of_another_type_is_another_event_whatever_its_id(clinic: Clinic) -> None:
+    """Their pages print one id for events of several types."""
+    reading = {"id": 3, "weight": 70, "patient": {"id": 101}}
+    for kind, payload in (("patient.updated", {"id": 101}), ("reading.weight", reading)):
+        assert await clinic.tell(json.encode({"id": 7, "type": kind, "payload": payload})) == 200
+    await clinic.settled()
+    assert clinic.desk.counts()["Observation"] == 1
+
+
 @pytest.mark.parametrize("secret", ["", "guessed", SECRET + " "])
 async def test_an_event_without_the_secret_is_refused_and_not_kept(clinic: Clinic, secret: str) -> None:
     await clinic.control("/_edit/101", {"set": {"phoneNumber": "555-010-6666"}})

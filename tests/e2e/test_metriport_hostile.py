@@ -75,6 +75,8 @@ async def test_a_replay_counts_once(meeting: Meeting) -> None:
     again = await tell(meeting, event("something.new", "m-7"))
     assert (first.json()["duplicate"], again.json()["duplicate"]) == (False, True)
     assert len(webhooks(meeting)) == 1
+    other = await tell(meeting, event("something.else", "m-7"))
+    assert other.json()["duplicate"] is False, "their pages print one id for messages of several types"
 
 
 async def test_what_brings_nothing_is_taken_and_changes_nothing(meeting: Meeting) -> None:

@@ -64,7 +64,7 @@ def test_both_envelopes_mean_the_same_patient() -> None:
     told = [impilo.event(GUIDE), impilo.event(SEED)]
     assert [(one.kind, one.type, one.remote_id) for one in told] == [("changed", "Patient", "12345")] * 2
     assert (told[0].id, told[1].at) == ("57638473", "2024-05-21T16:00:00Z")
-    assert impilo.event_id(GUIDE) == "57638473" and impilo.event_id(SEED) is None
+    assert impilo.event_id(GUIDE) == "57638473 patient.updated" and impilo.event_id(SEED) is None
 
 
 @pytest.mark.parametrize("kind", ["order.status", "reading.ecg", "reading.peakFlow", "patient", "x"])

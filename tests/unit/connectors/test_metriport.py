@@ -61,7 +61,7 @@ def test_the_signature_of_the_contract() -> None:
     with pytest.raises(BadSignature):
         signature.verify("metriport", "test-webhook-key", headers, body + b" ", now=now)
     payload = json.decode(body)
-    assert metriport.answer(payload) == {"pong": "abc123"} and metriport.event_id(payload) == "m-1"
+    assert metriport.answer(payload) == {"pong": "abc123"} and metriport.event_id(payload) == "m-1 ping"
 
 
 @pytest.mark.parametrize(
