@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from gateway.errors import PartnerRejected
@@ -239,9 +239,16 @@ def _names(profile: Mapping[str, Any]) -> Resource:
 
 def _read_birth_date(profile: Mapping[str, Any], patient: Resource, covered: set[str]) -> None:
     born = profile.get("dob")
-    if "dob" in profile and (born is None or (isinstance(born, str) and _DAY.fullmatch(born))):
+    if "dob" in profile and (born is None or _is_day(born)):
         covered.add("birthDate")
         patient |= {"birthDate": born} if born else {}
+
+
+def _is_day(born: Any) -> bool:
+    try:
+        return isinstance(born, str) and bool(_DAY.fullmatch(born) and date.fromisoformat(born))
+    except ValueError:
+        return False
 
 
 def _one_name(patient: Resource) -> dict[str, Any]:

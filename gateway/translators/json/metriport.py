@@ -7,7 +7,7 @@ id (`externalId`). The model has lists of addresses and contacts; the first of e
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -86,13 +86,14 @@ def from_partner(body: Mapping[str, Any], *, ours: str, theirs: str) -> Model:
     for element, found in (("identifier", identifiers), ("name", name), ("telecom", telecom)):
         if found:
             patient[element] = found
-    if body.get("genderAtBirth") in _GENDER:
-        patient["gender"] = _GENDER[body["genderAtBirth"]]
+    if gender := _GENDER.get(_text(body.get("genderAtBirth")) or ""):
+        patient["gender"] = gender
     if is_day(body.get("dob")):
         patient["birthDate"] = body["dob"]
     if address:
         patient["address"] = [address]
-    return Model(patient, Coverage(READS | {f"identifier[{ours}/Patient]", f"identifier[{external}]"}))
+    elements = READS | {f"identifier[{ours}/Patient]", f"identifier[{external}]"}
+    return Model(patient, Coverage(elements - set(_unread(body, patient))))
 
 
 def to_partner(patient: Resource, *, our_id: str) -> Demographics:
@@ -117,8 +118,12 @@ def to_partner(patient: Resource, *, our_id: str) -> Demographics:
 
 
 def merge(held: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a full replace has to hold so that only the first address and contact change: theirs beyond stay."""
+    """What a full replace has to hold so that only the first address and contact change: theirs beyond stay, and so do
+    the identifiers that have no place here."""
     merged = dict(body)
+    odd = [one for one in _objects(held.get("personalIdentifiers")) if _system(one) is None]
+    if odd:
+        merged["personalIdentifiers"] = [*(body.get("personalIdentifiers") or []), *odd]
     for name in ("address", "contact"):
         first, others = body.get(name) or [], held.get(name) or []
         rest = others[1:] if isinstance(others, list) else []
@@ -206,6 +211,13 @@ def _identifiers(patient: Resource) -> list[dict[str, str]]:
     return found
 
 
+def _unread(body: Mapping[str, Any], patient: Resource) -> Iterator[str]:
+    """What they say in a way that cannot be read: that is not "there is none"."""
+    for name, element in (("dob", "birthDate"), ("genderAtBirth", "gender")):
+        if body.get(name) not in (None, "") and element not in patient:
+            yield element
+
+
 def _read_identifiers(body: Mapping[str, Any], ours: str, external: str) -> list[Resource]:
     listed = body.get("personalIdentifiers")
     systems = [(_system(one), one.get("value")) for one in _objects(listed)]
@@ -217,7 +229,10 @@ def _read_identifiers(body: Mapping[str, Any], ours: str, external: str) -> list
 
 
 def _system(one: Mapping[str, Any]) -> str | None:
-    return SSN if one.get("type") == "ssn" else LICENSE_SYSTEMS.get(str(one.get("state")))
+    if one.get("type") == "ssn":
+        return SSN
+    licensed = one.get("type") == "driversLicense"
+    return LICENSE_SYSTEMS.get(find_state(str(one.get("state"))) or "") if licensed else None
 
 
 def _read_name(body: Mapping[str, Any]) -> list[Resource]:

@@ -69,6 +69,28 @@ def test_what_is_no_patient_says_nothing(body: dict[str, Any]) -> None:
     assert model.from_partner(body, ours=OURS, theirs=THEIRS).patient == {"resourceType": "Patient"}
 
 
+@pytest.mark.parametrize("dob", ["1949-06", "1949-06-09T00:00:00.000Z", "06/09/1949", "1949-02-30", 1949, [], {}])
+def test_a_birth_date_that_cannot_be_read_says_nothing(dob: Any) -> None:
+    """Least of all that there is none: what is known here would be taken away."""
+    read = model.from_partner({**HELD, "dob": dob}, ours=OURS, theirs=THEIRS)
+    assert "birthDate" not in read.patient and not read.coverage.covers("birthDate")
+    assert read.coverage.covers("gender")
+
+
+@pytest.mark.parametrize("sex", ["X", "female", 7, [], {}, [{}]])
+def test_a_sex_that_cannot_be_read_says_nothing(sex: Any) -> None:
+    read = model.from_partner({**HELD, "genderAtBirth": sex}, ours=OURS, theirs=THEIRS)
+    assert "gender" not in read.patient and not read.coverage.covers("gender")
+    assert read.coverage.covers("birthDate")
+
+
+@pytest.mark.parametrize("name", ["dob", "genderAtBirth"])
+def test_what_a_whole_patient_lacks_there_is_none_of(name: str) -> None:
+    for body in ({key: value for key, value in HELD.items() if key != name}, {**HELD, name: None}):
+        read = model.from_partner(body, ours=OURS, theirs=THEIRS)
+        assert read.coverage.covers("birthDate") and read.coverage.covers("gender")
+
+
 def test_an_external_id_of_somebody_else_is_theirs() -> None:
     read = model.from_partner({"externalId": "chart-7"}, ours=OURS, theirs=THEIRS)
     assert read.patient["identifier"] == [{"system": f"{THEIRS}/external-id", "value": "chart-7"}]
@@ -87,6 +109,15 @@ def test_a_full_replace_keeps_what_is_beyond_the_first() -> None:
     merged = model.merge(HELD, written.body)
     assert merged["address"][1] == HELD["address"][1]
     assert merged["contact"] == [{"phone": "2025550123", "email": "j@mail.example"}, {"phone": "2025550123"}]
+
+
+def test_a_full_replace_keeps_the_identifiers_that_cannot_be_read() -> None:
+    odd = [{"type": "passport", "value": "P1"}, {"type": "driversLicense", "state": "ZZ", "value": "D2"}]
+    known = HELD["personalIdentifiers"]
+    held = {**HELD, "personalIdentifiers": [odd[0], *known, odd[1]]}
+    assert model.merge(held, {"personalIdentifiers": known})["personalIdentifiers"] == [*known, *odd]
+    assert model.merge(held, {})["personalIdentifiers"] == odd
+    assert "personalIdentifiers" not in model.merge(HELD, {})
 
 
 BORN = {"url": model.BIRTH_SEX, "valueCode": "F"}
