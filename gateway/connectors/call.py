@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -17,6 +19,9 @@ from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 
 T = TypeVar("T")
+
+OVERLAP = timedelta(seconds=2)
+"""How far before the last look the next one starts: systems list a change a little after they date it."""
 
 KEYED = "KEYED"
 """The method of a call that never leaves (see `keyed`)."""
@@ -61,6 +66,14 @@ class Reply:
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
+
+    @property
+    def at(self) -> datetime | None:
+        """When they answered, by their own clock; None where they do not say."""
+        try:
+            return parsedate_to_datetime(self.headers.get("date", ""))
+        except (ValueError, TypeError):
+            return None
 
     def find(self, shape: type[T]) -> T | None:
         """The body as `shape` (a msgspec type); None when it is HTML, empty, or anything else a partner may answer."""

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
 from gateway.connectors import event as events
-from gateway.connectors.call import Call, Found, Page, Reply, Scan, refused, segment
+from gateway.connectors.call import OVERLAP, Call, Found, Page, Reply, Scan, refused, segment
 from gateway.connectors.fhir_answers import FHIR_JSON, Searchset
 from gateway.connectors.fhir_body import as_ours
 from gateway.connectors.protocol import Hook, Side
 from gateway.errors import InvalidInput
 from gateway.fhir import json, times
 from gateway.fhir.json import Resource
-
-OVERLAP = timedelta(seconds=2)
-"""How far before the last look the next one starts: servers index a resource a little after they date it."""
 
 
 class Place(msgspec.Struct, omit_defaults=True):
@@ -113,10 +108,7 @@ def _their_time(bundle: Searchset, reply: Reply) -> str | None:
     said = events.instant(bundle.meta.last_updated)
     if said:
         return times.to_instant(times.from_instant(said) - OVERLAP)
-    try:
-        return times.to_instant(parsedate_to_datetime(reply.headers.get("date", "")) - OVERLAP)
-    except (ValueError, TypeError):
-        return None
+    return times.to_instant(reply.at - OVERLAP) if reply.at else None
 
 
 def _registered(hook: Hook) -> Generator[Call, Reply, dict[str, Resource]]:

@@ -10,9 +10,10 @@ import msgspec
 
 from gateway.connectors import event as events
 from gateway.connectors import rest_calls as calls
-from gateway.connectors.call import Call, Found, Page, Reply, Scan, refused
+from gateway.connectors.call import OVERLAP, Call, Found, Page, Reply, Scan, refused
 from gateway.connectors.protocol import Side
 from gateway.errors import InvalidInput
+from gateway.fhir import times
 from gateway.translators.json.mapping import Shape
 
 _NEXT = re.compile(r'<([^>]+)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
@@ -22,12 +23,14 @@ Translate = Callable[[Shape, dict[str, Any]], Found]
 
 class Cursor(msgspec.Struct, frozen=True):
     """`type`: of which the next page is; `next`: an address, a value or a number; `since`: what the look asks for,
-    `seen`: the newest time met, which the next look asks for."""
+    `seen`: the newest time met, which the next look asks for, but nothing later than what this one `began` at by their
+    clock: what changed after that may stand on a page that was read already."""
 
     type: int = 0
     next: str | None = None
     since: dict[str, str] = {}
     seen: dict[str, str] = {}
+    began: str | None = None
 
 
 def look(shapes: Sequence[Shape], cursor: str | None, side: Side, translate: Translate) -> Scan:
@@ -41,8 +44,9 @@ def look(shapes: Sequence[Shape], cursor: str | None, side: Side, translate: Tra
     if listed is None:
         raise refused(f"listing {shape.type}", reply)
     found = tuple(one for raw in listed if (one := _told(shape, raw, translate)) is not None)
-    times = [one.at for one in found if one.at is not None]
-    seen = at.seen | ({shape.type: max([at.seen.get(shape.type, ""), *times])} if times else {})
+    changed = [one.at for one in found if one.at is not None]
+    seen = at.seen | ({shape.type: max([at.seen.get(shape.type, ""), *changed])} if changed else {})
+    at = msgspec.structs.replace(at, began=at.began or _their_time(reply))
     return _page(shapes, at, seen, found, _following(shape, at, reply, len(listed), side))
 
 
@@ -61,10 +65,22 @@ def _page(
     shapes: Sequence[Shape], at: Cursor, seen: dict[str, str], found: tuple[Found, ...], following: str | None
 ) -> Page:
     if following is not None:
-        return Page(found, _written(Cursor(at.type, following, at.since, seen)), more=True)
+        return Page(found, _written(Cursor(at.type, following, at.since, seen, at.began)), more=True)
     if at.type + 1 < len(shapes):
-        return Page(found, _written(Cursor(at.type + 1, None, at.since, seen)), more=True)
-    return Page(found, _written(Cursor(0, None, at.since | seen, at.since | seen)) if seen or at.since else None)
+        return Page(found, _written(Cursor(at.type + 1, None, at.since, seen, at.began)), more=True)
+    since = at.since | {type_: _no_later(newest, at.began) for type_, newest in seen.items()}
+    return Page(found, _written(Cursor(0, None, since, since)) if since else None)
+
+
+def _their_time(reply: Reply) -> str | None:
+    return times.to_instant(reply.at - OVERLAP) if reply.at else None
+
+
+def _no_later(newest: str, began: str | None) -> str:
+    """As they write it, unless the look began before that."""
+    if began is None or times.from_instant(newest) <= times.from_instant(began):
+        return newest
+    return began
 
 
 def _call(shape: Shape, at: Cursor, side: Side) -> Call:
