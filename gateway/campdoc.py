@@ -7,6 +7,7 @@ in the links and, where there is none yet, stands in the profile's identifier.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,6 +30,8 @@ By = Literal["id", "identifier", "patient"]
 
 _LEASE = timedelta(seconds=60)
 _LOOK_AGAIN = 0.05
+_ENUM_VALUE = re.compile(r"Invalid enum value .*(?= - at )", re.DOTALL)
+"""How msgspec repeats a value that is none of those allowed."""
 _PATIENCE = 30.0
 
 
@@ -70,11 +73,11 @@ class Registration(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read(body: Any, shape: type[T]) -> T:
-    """One of the above of what a caller sent. Raises InvalidInput naming the field."""
+    """One of the above of what a caller sent. Raises InvalidInput naming the field, never what stands in it."""
     try:
         return msgspec.convert(body, shape)
     except msgspec.ValidationError as error:
-        raise InvalidInput(f"the body: {error}") from None
+        raise InvalidInput(f"the body: {_ENUM_VALUE.sub(r'Invalid value', str(error))}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway import campdoc as operations
 from gateway.connectors import campdoc, campdoc_calls
 from gateway.connectors.call import Reply
 from gateway.connectors.campdoc_calls import Named
@@ -102,6 +103,13 @@ def test_a_refusal_names_their_request_and_never_their_words(status: int, kind: 
     with pytest.raises(kind, match="req-5") as refused:
         answer(campdoc_calls.get_profile(SIDE, Named("1")), reply)
     assert "Rask" not in str(refused.value)
+
+
+@pytest.mark.parametrize("sex", ["Ida Rask", "Ida's", "a\nb", "male"])
+def test_a_value_that_is_none_is_not_repeated(sex: str) -> None:
+    with pytest.raises(InvalidInput, match=r"\$\.sex") as refused:
+        operations.read({"givenName": "Ida", "sex": sex}, operations.Profile)
+    assert sex not in str(refused.value)
 
 
 def test_no_webhook_is_theirs() -> None:
