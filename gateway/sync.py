@@ -189,7 +189,8 @@ class Sync:
             async with turn:
                 target = Target("Patient", "", remote_id)
                 seen: Seen = await self.ask(config, config.connector.read(target, config.side(self.flow.ours)))
-            return Found("Patient", seen.remote_id or remote_id, seen.body, seen.at, seen.version, seen.coverage)
+            told = (seen.body, seen.at, seen.version, seen.coverage, seen.issues)
+            return Found("Patient", seen.remote_id or remote_id, *told)
 
         return await asyncio.gather(*[one(remote_id) for remote_id in ids])
 

@@ -201,7 +201,8 @@ def _found(
     found = [Found("Organization", id_of(group), model.from_group(group, there)) for group in groups]
     for profile in profiles:
         translated = model.from_profile(profile, there)
-        found.append(Found("Patient", id_of(profile), translated.patient, coverage=translated.coverage))
+        patient, coverage, issues = translated.patient, translated.coverage, translated.issues
+        found.append(Found("Patient", id_of(profile), patient, coverage=coverage, issues=issues))
     for row in registrations:
         if str(row.get("profileID")) in listed:
             body = model.from_registration(row, there)
@@ -212,7 +213,8 @@ def _found(
 def _seen(profile: dict[str, Any], side: Side) -> Seen:
     translated = model.from_profile(profile, systems(side))
     key = {"identifier": profile["identifier"]} if "identifier" in profile else None
-    return Seen(id_of(profile), translated.patient, coverage=translated.coverage, raw=key)
+    patient, coverage, issues = translated.patient, translated.coverage, translated.issues
+    return Seen(id_of(profile), patient, coverage=coverage, raw=key, issues=issues)
 
 
 def _depth(group: Mapping[str, Any]) -> int:

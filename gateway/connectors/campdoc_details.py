@@ -45,8 +45,9 @@ def _reviews(told: list[dict[str, Any]], profile_id: str) -> Iterator[Found]:
     """There is one of each label."""
     for review in told:
         if isinstance(label := review.get("label"), str):
-            at = model.to_instant(review.get("timestamp"))
-            yield Found("Observation", f"{profile_id}.{label}", model.from_review(review, profile_id), at=at)
+            at, issues = model.to_instant(review.get("timestamp")), model.left_out_of_review(review)
+            body = model.from_review(review, profile_id)
+            yield Found("Observation", f"{profile_id}.{label}", body, at=at, issues=issues)
 
 
 _KINDS: Mapping[str, Callable[[list[dict[str, Any]], str], Iterator[Found]]] = {"users": _users, "reviews": _reviews}

@@ -186,7 +186,8 @@ def translate(data: Mapping[str, Any], target: Target, side: Side) -> Seen:
     """An event's own model: only what it names is covered, and nothing by absence."""
     found = model.from_impilo(data, _systems(side), whole=False, known=target.known)
     coverage = Coverage(found.coverage.elements, absence=False)
-    return Seen(target.remote_id, found.patient, events.instant(data.get("updatedAt")), coverage=coverage)
+    at = events.instant(data.get("updatedAt"))
+    return Seen(target.remote_id, found.patient, at, coverage=coverage, issues=found.issues)
 
 
 def gather(told: Event, side: Side) -> Gather:
@@ -199,8 +200,9 @@ def gather(told: Event, side: Side) -> Gather:
     units = _options(side).units
     observation = readings.to_observation(told.data["kind"], reading, patient=patient_id, units=units)
     seen = yield from _get(patient_id, side)
-    owner = Found("Patient", patient_id, seen.body, seen.at, coverage=seen.coverage)
-    return [owner, Found("Observation", told.remote_id, observation)]
+    owner = Found("Patient", patient_id, seen.body, seen.at, coverage=seen.coverage, issues=seen.issues)
+    left_out = readings.left_out(told.data["kind"], reading)
+    return [owner, Found("Observation", told.remote_id, observation, issues=left_out)]
 
 
 def scan(cursor: str | None, side: Side) -> Scan:
@@ -344,7 +346,8 @@ def _content(reply: Reply, what: str) -> list[dict[str, Any]]:
 
 def _seen(found: Mapping[str, Any], side: Side) -> Seen:
     read_ = model.from_impilo(found, _systems(side), whole=True)
-    return Seen(_id_of(found), read_.patient, events.instant(found.get("updatedAt")), coverage=read_.coverage)
+    at = events.instant(found.get("updatedAt"))
+    return Seen(_id_of(found), read_.patient, at, coverage=read_.coverage, issues=read_.issues)
 
 
 def _accepted(found: Mapping[str, Any], side: Side) -> Accepted:
@@ -354,7 +357,7 @@ def _accepted(found: Mapping[str, Any], side: Side) -> Accepted:
 
 def _found(one: Mapping[str, Any], side: Side) -> Found:
     seen = _seen(one, side)
-    return Found("Patient", seen.remote_id or "", seen.body, seen.at, coverage=seen.coverage)
+    return Found("Patient", seen.remote_id or "", seen.body, seen.at, coverage=seen.coverage, issues=seen.issues)
 
 
 def _id_of(found: Mapping[str, Any]) -> str | None:

@@ -182,12 +182,13 @@ def _facility(side: Side) -> tuple[tuple[str, str], ...]:
 
 def _seen(held: Mapping[str, Any], side: Side) -> Seen:
     read = model.from_partner(held, ours=side.ours, theirs=side.id_system)
-    return Seen(events.text(held.get("id")), read.patient, None, events.text(held.get("eTag")), read.coverage)
+    version = events.text(held.get("eTag"))
+    return Seen(events.text(held.get("id")), read.patient, None, version, read.coverage, issues=read.issues)
 
 
 def _found(seen: Seen) -> Found:
     body: Resource | None = seen.body
-    return Found("Patient", seen.remote_id or "", body, seen.at, seen.version, seen.coverage)
+    return Found("Patient", seen.remote_id or "", body, seen.at, seen.version, seen.coverage, seen.issues)
 
 
 def _next(meta: Mapping[str, Any]) -> str | None:

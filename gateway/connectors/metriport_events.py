@@ -101,7 +101,7 @@ def _patient(patient_id: str, side: Side) -> Generator[Call, Reply, Found]:
     if held is None or events.text(held.get("id")) != patient_id:
         raise refused("reading a patient", reply)
     read = model.from_partner(held, ours=side.ours, theirs=side.id_system)
-    return Found("Patient", patient_id, read.patient, None, events.text(held.get("eTag")), read.coverage)
+    return Found("Patient", patient_id, read.patient, None, events.text(held.get("eTag")), read.coverage, read.issues)
 
 
 # --- by type ----------------------------------------------------------------------------------------------------------

@@ -46,10 +46,10 @@ class Camp:
     operator: str
     browser: httpx.AsyncClient
 
-    def connect(self, sync: dict[str, Any]) -> None:
+    def connect(self, sync: dict[str, Any], **more: Any) -> None:
         auth = {"scheme": "OAuth2", "clientId": campdoc.CLIENT_ID, "clientSecret": campdoc.CLIENT_SECRET}
         body = {"name": "camp", "profile": "campdoc", "endpoint": f"{self.url}/public/v2", "options": {"orgID": ORG}}
-        self.desk.connect({**body, "auth": auth, "sync": sync, "allow_networks": ["127.0.0.0/8"]})
+        self.desk.connect({**body, "auth": auth, "sync": sync, "allow_networks": ["127.0.0.0/8"], **more})
 
     @property
     def state(self) -> str:
@@ -130,6 +130,7 @@ async def test_a_patient_becomes_a_profile_and_an_edit_there_comes_back(camp: Ca
 
 
 async def test_their_profiles_registrations_and_groups_come_in(camp: Camp) -> None:
+    camp.connect({"mode": "manual"}, push=False)  # our key on their profiles would be a change of its own
     await camp.authorised()
     nora = next(iter(camp.sandbox.camp.profiles.values()))
     camp.sandbox.camp.register(nora, {"groupID": 502, "type": "patient"})

@@ -13,8 +13,10 @@ from datetime import date, datetime
 from typing import Any
 
 from gateway.errors import PartnerRejected
+from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
+from gateway.translators.json.left_out import odd, unplaced, unread
 
 HOST = "https://app.campdoc.com"
 CARRIED = frozenset({"name", "birthDate", "gender", "active"})
@@ -26,6 +28,8 @@ _UNSAYABLE = ("other", "unknown")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ZONELESS = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{2}:\d{2}:\d{2}(?:\.\d+)?)")
 _OUR_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_KINDS: Mapping[str, type] = dict.fromkeys(("identifier", "givenName", "middleName", "familyName", "dob", "sex"), str)
+_KNOWN = (*_KINDS, "id", "deactivated")
 _NAME_ORDER = {"official": 0, "usual": 1}
 
 
@@ -43,28 +47,32 @@ class Systems:
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A profile as Patient; `coverage` = what it speaks about."""
+    """A profile as Patient; `coverage` = what it speaks about, `issues` = what of it is not here."""
 
     patient: Resource
     coverage: Coverage
+    issues: tuple[Issue, ...] = ()
 
 
 def from_profile(profile: Mapping[str, Any], systems: Systems) -> Translated:
-    """A key that is absent is not covered. A sex of null says nothing: it also stands for what CampDoc has no word
-    for, and that is kept here."""
+    """A key that is absent, or cannot be read, is not covered. A sex of null says nothing: it also stands for what
+    CampDoc has no word for, and that is kept here."""
+    left = odd(profile, _KINDS)
+    read = {name: value for name, value in profile.items() if name not in left}
     patient: Resource = {"resourceType": "Patient"}
     covered = {"active"}
     if profile.get("deactivated"):
         patient["active"] = False
-    _read_identifier(profile, systems, patient, covered)
-    if {"givenName", "familyName"} <= profile.keys():
+    _read_identifier(read, systems, patient, covered)
+    if {"givenName", "familyName"} <= read.keys() and "middleName" not in left:
         covered.add("name")
-        patient |= _names(profile)
-    if gender := _GENDERS.get(_text(profile.get("sex")) or ""):
+        patient |= _names(read)
+    if gender := _GENDERS.get(_text(read.get("sex")) or ""):
         covered.add("gender")
         patient["gender"] = gender
-    _read_birth_date(profile, patient, covered)
-    return Translated(patient, Coverage(frozenset(covered)))
+    _read_birth_date(read, patient, covered)
+    left |= {name for name, slot in (("sex", "gender"), ("dob", "birthDate")) if read.get(name) and slot not in covered}
+    return Translated(patient, Coverage(frozenset(covered)), (*unread(left), *unplaced(profile, _KNOWN)))
 
 
 def to_profile(patient: Resource) -> dict[str, Any]:
@@ -110,7 +118,7 @@ def from_answer(profile: Mapping[str, Any], sent: Resource, systems: Systems) ->
     if profile.get("sex") is None and "sex" in profile:
         kept = {"gender": sent["gender"]} if sent.get("gender") in _UNSAYABLE else {}
         elements = (translated.coverage.elements or frozenset()) | {"gender"}
-        return Translated({**translated.patient, **kept}, Coverage(elements))
+        return Translated({**translated.patient, **kept}, Coverage(elements), translated.issues)
     return translated
 
 
@@ -158,6 +166,12 @@ def from_review(review: Mapping[str, Any], profile_id: str) -> Resource:
         **({"performer": [{"display": name}]} if name else {}),
         **({"valueString": status} if status else {}),
     }
+
+
+def left_out_of_review(review: Mapping[str, Any]) -> tuple[Issue, ...]:
+    """What of a review the Observation does not hold."""
+    provider = unplaced(review.get("provider"), ("name",), "provider.")
+    return (*unplaced(review, ("label", "status", "timestamp", "provider")), *provider)
 
 
 def to_instant(text: Any) -> str | None:

@@ -17,6 +17,7 @@ from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 from gateway.fhir.spelling import fold
+from gateway.translators.json.left_out import odd
 
 CARRIED = frozenset({"name", "birthDate"})
 NAME_PARTS = frozenset({"family", "given"})
@@ -247,7 +248,7 @@ def _read_sex(body: Mapping[str, Any], patient: Resource, elements: set[str]) ->
 
 
 def _read_external_id(body: Mapping[str, Any], patient: Resource, elements: set[str], *, system: str) -> None:
-    if "externalId" not in body:
+    if "externalId" not in body or odd(body, {"externalId": str}):
         return
     elements.add(f"identifier[{system}]")
     value = _text(body["externalId"])
@@ -257,7 +258,7 @@ def _read_external_id(body: Mapping[str, Any], patient: Resource, elements: set[
 
 def _read_name(body: Mapping[str, Any], patient: Resource, elements: set[str], known: Resource | None) -> None:
     """Half a name is completed with the other half that they show; without that it says nothing."""
-    present = {"firstName", "lastName"} & body.keys()
+    present = ({"firstName", "lastName"} & body.keys()) - odd(body, {"firstName": str, "lastName": str})
     shown = one_name(known or {})
     if not present or (len(present) == 1 and not shown):
         return
@@ -269,7 +270,7 @@ def _read_name(body: Mapping[str, Any], patient: Resource, elements: set[str], k
 
 
 def _read_birth_date(body: Mapping[str, Any], patient: Resource, elements: set[str]) -> None:
-    if "dateOfBirth" not in body:
+    if "dateOfBirth" not in body or odd(body, {"dateOfBirth": str}):
         return
     value = _text(body["dateOfBirth"])
     found = to_date(value) if value else None

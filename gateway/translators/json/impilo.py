@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 from gateway.translators.json.canvas import one_name, to_date
+from gateway.translators.json.left_out import odd, unplaced, unread
 
 __all__ = ["Model", "Systems", "from_impilo", "one_name", "to_impilo"]
 
@@ -29,6 +31,14 @@ CARRIED = frozenset({"name", "birthDate", "gender", "telecom[phone]", "telecom[e
 _SEXES = frozenset({"male", "female", "other", "unknown"})
 _LINES = ("lineOne", "lineTwo", "lineThree")
 _ADDRESS = {"city": "city", "state": "state", "zipCode": "postalCode", "country": "country"}
+_KINDS: Mapping[str, type] = {
+    **dict.fromkeys(("externalIdentifier", "firstName", "lastName", "name", "dateOfBirth"), str),
+    **dict.fromkeys(("email", "phoneNumber", "sex"), str),
+    **dict.fromkeys(("address", "site"), dict),
+    **dict.fromkeys(("archived", "enrolled"), bool),
+}
+_KNOWN = (*_KINDS, "id", "gender", "updatedAt")
+_SITE = ("name", "active", "phoneNumber")
 _OUR_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 
@@ -42,23 +52,33 @@ class Systems:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Their model as FHIR. `coverage` = what it speaks about."""
+    """Their model as FHIR. `coverage` = what it speaks about, `issues` = what of it is not here."""
 
     patient: Resource
     coverage: Coverage
+    issues: tuple[Issue, ...] = ()
 
 
 def from_impilo(data: Mapping[str, Any], systems: Systems, *, whole: bool, known: Resource | None = None) -> Model:
     """Their model -> Patient. `whole`: a read, where a missing field says "there is none"; of an event it says nothing.
     `name` and `gender`, as one page of theirs has them, are taken for what they mean. `known` completes half a name.
 
-    A value that is none of the model's (a sex that FHIR does not know, a date that is no date) is not covered.
+    A value that is none of the model's (a sex that FHIR does not know, a date that is no date, a number for a text) is
+    not covered.
     """
     named = data if "gender" not in data or "sex" in data else {**data, "sex": data["gender"]}
-    reading = _Reading(named, systems, whole, known or {})
+    reading = _Reading(named, systems, whole, known or {}, unread=set(_odd(named)))
     for read in _READERS:
         read(reading)
-    return Model(reading.patient, Coverage(frozenset(reading.elements)))
+    issues = (*unread(reading.unread), *unplaced(data, _KNOWN), *unplaced(data.get("site"), _SITE, "site."))
+    return Model(reading.patient, Coverage(frozenset(reading.elements)), issues)
+
+
+def _odd(data: Mapping[str, Any]) -> frozenset[str]:
+    """An address is read as a whole, so one odd part of it is enough."""
+    address = data.get("address")
+    parts = odd(address, dict.fromkeys((*_LINES, *_ADDRESS, "note"), str)) if isinstance(address, dict) else ()
+    return odd(data, _KINDS) | ({"address"} if parts else frozenset())
 
 
 def to_impilo(patient: Resource) -> dict[str, Any]:
@@ -111,17 +131,18 @@ _FIELDS = (
 
 @dataclass(slots=True)
 class _Reading:
-    """One translation: what is read, and what came of it so far."""
+    """One translation: what is read, and what came of it so far. `unread`: fields of which nothing is said."""
 
     data: Mapping[str, Any]
     systems: Systems
     whole: bool
     known: Resource
+    unread: set[str]
     patient: Resource = field(default_factory=lambda: {"resourceType": "Patient"})
     elements: set[str] = field(default_factory=set)
 
     def speaks_of(self, name: str) -> bool:
-        return self.whole or name in self.data
+        return name not in self.unread and (self.whole or name in self.data)
 
     def text(self, name: str) -> str | None:
         return _text(self.data.get(name))
@@ -141,8 +162,8 @@ class _Reading:
 
 def _read_name(reading: _Reading) -> None:
     """Half a name says nothing unless the other half is known."""
-    halves = {"firstName", "lastName"} & reading.data.keys()
-    if "name" in reading.data and not halves:
+    halves = ({"firstName", "lastName"} & reading.data.keys()) - reading.unread
+    if "name" in reading.data.keys() - reading.unread and not halves:
         text = reading.text("name")
         return reading.add("name", "name", *([{"text": text}] if text else []))
     shown = one_name(reading.known)
@@ -157,13 +178,17 @@ def _read_name(reading: _Reading) -> None:
 def _read_birth_date(reading: _Reading) -> None:
     given = reading.text("dateOfBirth")
     found = to_date(given) if given else None
-    if reading.speaks_of("dateOfBirth") and (found or not given):
+    if given and not found:
+        reading.unread.add("dateOfBirth")
+    if reading.speaks_of("dateOfBirth"):
         reading.put("birthDate", found)
 
 
 def _read_sex(reading: _Reading) -> None:
     given = (reading.text("sex") or "").lower()
-    if reading.speaks_of("sex") and (not given or given in _SEXES):
+    if given and given not in _SEXES:
+        reading.unread.add("sex")
+    if reading.speaks_of("sex"):
         reading.put("gender", given or None)
 
 
@@ -192,8 +217,7 @@ def _read_flags(reading: _Reading) -> None:
     if isinstance(archived, bool):
         reading.put("active", not archived)
     if reading.speaks_of("enrolled"):
-        said = enrolled if isinstance(enrolled, bool) else None
-        reading.add(f"extension[{ENROLLED}]", "extension", *_extension(ENROLLED, "valueBoolean", said))
+        reading.add(f"extension[{ENROLLED}]", "extension", *_extension(ENROLLED, "valueBoolean", enrolled))
 
 
 def _read_site(reading: _Reading) -> None:

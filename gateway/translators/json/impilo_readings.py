@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from gateway.errors import InvalidInput
 from gateway.fhir import times
+from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
+from gateway.translators.json.left_out import unplaced, unread
 
 MANUAL = "https://app.impiloplatform.com/reading/manual"
 DEVICES = "https://app.impiloplatform.com/device"
@@ -102,6 +104,16 @@ def to_observation(kind: str, reading: Mapping[str, Any], *, patient: str, units
     if not {"valueQuantity", "component"} & observation.keys():
         raise InvalidInput(f"a reading of the kind {kind} holds no number that we know the place of")
     return observation
+
+
+def left_out(kind: str, reading: Mapping[str, Any]) -> tuple[Issue, ...]:
+    """What of a reading the Observation does not hold. Of its patient nothing: she is read again."""
+    known = KINDS[kind]
+    values = (*known.names, *(name for part in known.parts for name in part.names))
+    at = reading.get("readingTimestamp")
+    untimed = ["readingTimestamp"] if at not in (None, "") and not _effective(reading) else []
+    others = unplaced(reading, ("id", "readingTimestamp", "manual", "patient", "device", *values))
+    return (*unread(untimed), *others, *unplaced(reading.get("device"), ("id",), "device."))
 
 
 def _value(kind: Kind, unit: str | None, reading: Mapping[str, Any]) -> Resource:

@@ -13,10 +13,12 @@ from datetime import date
 from typing import Any
 
 from gateway.fhir.form import ONE_NAME, Field, Form, choose
+from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage, Record
 from gateway.fhir.slots import split, unwrap
 
+from .left_out import odd, unplaced, unread, without_place
 from .us_states import LICENSE_SYSTEMS, find_state
 
 SSN = "http://hl7.org/fhir/sid/us-ssn"
@@ -57,15 +59,26 @@ _PLACES = {
     "zip": "Patient.address.postalCode (5 digits)",
     "country": "Patient.address.country (USA)",
 }
+_SLOTS: Mapping[str, frozenset[str]] = {
+    "firstName": frozenset({"name"}),
+    "lastName": frozenset({"name"}),
+    "dob": frozenset({"birthDate"}),
+    "genderAtBirth": frozenset({"gender"}),
+    "address": frozenset({"address"}),
+    "contact": frozenset({"telecom[phone]", "telecom[email]"}),
+    "personalIdentifiers": _IDENTIFIERS,
+}
+"""Field -> where it is read."""
 _FIELDS = {"firstName": "Patient.name.given", "lastName": "Patient.name.family"}
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """Their patient as FHIR. `coverage` = what this very body speaks about."""
+    """Their patient as FHIR. `coverage` = what this very body speaks about, `issues` = what of it is not here."""
 
     patient: Resource
     coverage: Coverage
+    issues: tuple[Issue, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +105,10 @@ def from_partner(body: Mapping[str, Any], *, ours: str, theirs: str) -> Model:
         patient["birthDate"] = body["dob"]
     if address:
         patient["address"] = [address]
-    elements = READS | {f"identifier[{ours}/Patient]", f"identifier[{external}]"}
-    return Model(patient, Coverage(elements - set(_unread(body, patient))))
+    own = frozenset({f"identifier[{ours}/Patient]", f"identifier[{external}]"})
+    left = set(_unread(body, patient))
+    silent = {slot for name in left for slot in (own if name == "externalId" else _SLOTS[name])}
+    return Model(patient, Coverage((READS | own) - silent), (*unread(left), *_unplaced(body)))
 
 
 def to_partner(patient: Resource, *, our_id: str) -> Demographics:
@@ -212,10 +227,28 @@ def _identifiers(patient: Resource) -> list[dict[str, str]]:
 
 
 def _unread(body: Mapping[str, Any], patient: Resource) -> Iterator[str]:
-    """What they say in a way that cannot be read: that is not "there is none"."""
+    """The fields that say something in a way that cannot be read: that is not "there is none"."""
+    yield from odd(body, dict.fromkeys(("firstName", "lastName", "externalId"), str))
     for name, element in (("dob", "birthDate"), ("genderAtBirth", "gender")):
         if body.get(name) not in (None, "") and element not in patient:
-            yield element
+            yield name
+    for name in ("address", "contact", "personalIdentifiers"):
+        if not isinstance(body.get(name), list | dict | None):
+            yield name
+
+
+def _unplaced(body: Mapping[str, Any]) -> Iterator[Issue]:
+    """What else they tell of her. Of addresses and contacts only the first are read."""
+    yield from unplaced(body, (*_SLOTS, "externalId", "id", "eTag", "dateCreated"))
+    for at, one in enumerate(_objects(body.get("personalIdentifiers"))):
+        if _system(one) is None:
+            yield without_place(f"personalIdentifiers[{at}]")
+    for at, _ in enumerate(_objects(body.get("address"))[1:], 1):
+        yield without_place(f"address[{at}]")
+    contacts = _objects(body.get("contact"))
+    for system in ("phone", "email"):
+        for at in [at for at, one in enumerate(contacts) if _text(one.get(system))][1:]:
+            yield without_place(f"contact[{at}].{system}")
 
 
 def _read_identifiers(body: Mapping[str, Any], ours: str, external: str) -> list[Resource]:

@@ -16,6 +16,7 @@ from gateway.translators.json.campdoc import (
     from_registration,
     from_review,
     from_user,
+    left_out_of_review,
     to_instant,
     to_profile,
 )
@@ -74,6 +75,26 @@ def test_a_sex_that_is_none_of_theirs_says_nothing(sex: Any) -> None:
     made = from_profile({**NORA, "sex": sex}, SYSTEMS)
     assert "gender" not in made.patient
     assert made.coverage.elements is not None and "gender" not in made.coverage.elements
+
+
+@pytest.mark.parametrize("field", ["givenName", "middleName", "familyName", "dob", "identifier", "sex"])
+@pytest.mark.parametrize("value", [7, ["x"], {}])
+def test_what_is_of_another_kind_than_theirs_takes_nothing_away(field: str, value: Any) -> None:
+    made = from_profile({**NORA, field: value}, SYSTEMS)
+    gate.require(made.patient)
+    slot = {"dob": "birthDate", "identifier": f"identifier[{OWN}]", "sex": "gender"}.get(field, "name")
+    assert not made.coverage.covers(slot)
+    assert [one.expression for one in made.issues] == [field, "phase", "completeness"]
+
+
+def test_what_has_no_place_is_named() -> None:
+    assert [one.expression for one in from_profile(NORA, SYSTEMS).issues] == ["phase", "completeness"]
+    bare = {name: value for name, value in NORA.items() if name not in ("phase", "completeness")}
+    assert from_profile({**bare, "deactivated": None}, SYSTEMS).issues == ()
+    review = {"label": "Medical", "status": "Yes", "timestamp": None, "provider": {"name": "Jo"}, "sticky": None}
+    assert left_out_of_review(review) == ()
+    more = left_out_of_review({**review, "sticky": False, "provider": {"name": "Jo", "email": "jo@camp.example"}})
+    assert [one.expression for one in more] == ["sticky", "provider.email"]
 
 
 @pytest.mark.parametrize("field", ["givenName", "familyName", "dob", "identifier"])

@@ -25,6 +25,14 @@ def seed(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in (SEED | changes).items() if value is not ...}
 
 
+@pytest.mark.parametrize("field", ["firstName", "lastName", "dateOfBirth", "externalId"])
+def test_what_a_partner_shows_in_another_kind_than_theirs_takes_nothing_away(field: str) -> None:
+    body = {"id": "pat_1", "externalId": "p", "firstName": "Ann", "lastName": "Bell", "dateOfBirth": "1990-01-01"}
+    read = from_partner({**body, field: 7}, ours=OURS)
+    slots = {"dateOfBirth": "birthDate", "externalId": f"identifier[{OURS}/Patient]"}
+    assert not read.coverage.covers(slots.get(field, "name"))
+
+
 def test_the_seed_request_is_a_patient() -> None:
     read = from_seed(SEED)
     assert read.patient == {

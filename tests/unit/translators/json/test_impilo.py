@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import InvalidInput
 from gateway.fhir import gate
 from gateway.translators.json import impilo as model
-from gateway.translators.json.impilo_readings import KINDS, to_observation
+from gateway.translators.json.impilo_readings import KINDS, left_out, to_observation
 
 SYSTEMS = model.Systems("https://gateway.example/fhir/Patient", model.EXTERNAL_SYSTEM)
 FULL: dict[str, Any] = {
@@ -55,6 +55,51 @@ def test_the_seeds_model_with_name_and_gender() -> None:
 def test_what_is_not_understood_or_half_is_not_spoken_about(data: dict[str, Any], slot: str) -> None:
     found = model.from_impilo(data, SYSTEMS, whole=False)
     assert found.patient == {"resourceType": "Patient"} and not found.coverage.covers(slot)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "slot"),
+    [
+        ("phoneNumber", 5551234567, "telecom[phone]"),
+        ("email", ["jo@example.com"], "telecom[email]"),
+        ("firstName", 7, "name"),
+        ("lastName", {}, "name"),
+        ("dateOfBirth", 19870913, "birthDate"),
+        ("sex", 1, "gender"),
+        ("address", "12 Market Street", "address"),
+        ("address", {"lineOne": "12 Market Street", "zipCode": 19137}, "address"),
+        ("site", "North Clinic", "managingOrganization"),
+        ("archived", "false", "active"),
+        ("enrolled", "yes", f"extension[{model.ENROLLED}]"),
+        ("externalIdentifier", 9, f"identifier[{model.EXTERNAL_SYSTEM}]"),
+    ],
+)
+def test_what_is_of_another_kind_than_theirs_takes_nothing_away(field: str, value: Any, slot: str) -> None:
+    """A read says that there is none by null, or by leaving it out."""
+    found = model.from_impilo({**FULL, field: value}, SYSTEMS, whole=True)
+    gate.require(found.patient)
+    assert not found.coverage.covers(slot) and [one.expression for one in found.issues] == [field]
+    assert "1" not in found.issues[0].diagnostics, "the value is not repeated"
+    none = model.from_impilo({**FULL, field: None}, SYSTEMS, whole=True)
+    assert none.issues == () and (field == "archived" or field.endswith("Name") or none.coverage.covers(slot))
+
+
+def test_what_has_no_place_is_named() -> None:
+    site = {"name": "North", "active": True, "address": {"city": "Alder"}}
+    more = {"site": site, "nickname": "Jo", "updatedAt": "2026-01-01T00:00:00Z", "gender": "unknown", "tags": []}
+    found = model.from_impilo({**FULL, **more}, SYSTEMS, whole=True)
+    assert [one.expression for one in found.issues] == ["nickname", "site.address"]
+    assert model.from_impilo(FULL, SYSTEMS, whole=True).issues == ()
+    unknown = model.from_impilo({**FULL, "sex": "X", "dateOfBirth": "soon"}, SYSTEMS, whole=True)
+    assert [one.expression for one in unknown.issues] == ["dateOfBirth", "sex"]
+
+
+def test_what_a_reading_holds_beyond_its_observation_is_named() -> None:
+    reading = {"id": 1, "readingTimestamp": "2026-01-01T00:00:00Z", "weight": 70, "manual": True, "patient": {"id": 5}}
+    assert left_out("weight", {**reading, "item": {}, "device": {"id": 3}, "site": {}}) == ()
+    device = {"id": 3, "serialNumber": "S-3"}
+    found = left_out("weight", {**reading, "readingTimestamp": "soon", "item": {"sku": "x"}, "device": device})
+    assert [one.expression for one in found] == ["readingTimestamp", "item", "device.serialNumber"]
 
 
 def test_half_a_name_is_completed_by_what_is_known() -> None:

@@ -84,6 +84,38 @@ def test_a_sex_that_cannot_be_read_says_nothing(sex: Any) -> None:
     assert read.coverage.covers("birthDate")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "slot"),
+    [
+        ("firstName", 7, "name"),
+        ("lastName", ["Juarez"], "name"),
+        ("address", "1 Mill Lane", "address"),
+        ("contact", 2025550123, "telecom[phone]"),
+        ("personalIdentifiers", "D1", f"identifier[{model.SSN}]"),
+        ("externalId", 7, f"identifier[{OURS}/Patient]"),
+    ],
+)
+def test_what_is_of_another_kind_than_theirs_takes_nothing_away(field: str, value: Any, slot: str) -> None:
+    read = model.from_partner({**HELD, field: value}, ours=OURS, theirs=THEIRS)
+    assert gate.check(read.patient) == [] and not read.coverage.covers(slot)
+    assert [one.expression for one in read.issues if one.severity == "warning"] == [field]
+    assert not any(str(value) in one.diagnostics for one in read.issues)
+    assert read.coverage.covers("birthDate") and read.coverage.covers("gender")
+
+
+def test_what_has_no_place_is_named_and_nothing_else() -> None:
+    def named(**more: Any) -> list[str | None]:
+        return [one.expression for one in model.from_partner({**HELD, **more}, ours=OURS, theirs=THEIRS).issues]
+
+    assert named() == ["address[1]"], "of what they hold the second address alone"
+    contact = [{"phone": "2025550123"}, {"phone": "2025550124", "email": "j@mail.example"}]
+    assert named(contact=contact) == ["address[1]", "contact[1].phone"]
+    more = {"additionalIds": {"canvas": ["c-1"]}, "facilityIds": ["f-1"], "dateCreated": "2026-01-01", "note": ""}
+    assert named(**more) == ["additionalIds", "facilityIds", "address[1]"]
+    assert named(personalIdentifiers=[{"type": "passport", "value": "P1"}]) == ["personalIdentifiers[0]", "address[1]"]
+    assert named(**{"Ada Juarez": "x"}) == ["(a field)", "address[1]"], "a name in the place of a field is not repeated"
+
+
 @pytest.mark.parametrize("name", ["dob", "genderAtBirth"])
 def test_what_a_whole_patient_lacks_there_is_none_of(name: str) -> None:
     for body in ({key: value for key, value in HELD.items() if key != name}, {**HELD, name: None}):
