@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import re
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +21,8 @@ from gateway.errors import Unparsable
 from gateway.fhir import json
 from gateway.sandbox.canvas_chart import BIRTH_SEX, Chart
 from gateway.sandbox.faults import Relay, at_once
+from gateway.translators.json.canvas import to_date
+from gateway.translators.json.canvas_entries import whole_date
 
 PATH = "/plugin-io/api/example_patient_sync/patients"
 KEY = "canvas-plugin-key"
@@ -31,7 +32,6 @@ TIMEOUT = 30.0
 
 _SEX = {"F": "F", "FEMALE": "F", "M": "M", "MALE": "M", "O": "OTH", "OTHER": "OTH", "U": "UNK", "UNKNOWN": "UNK"}
 _GENDER = {"F": "female", "M": "male", "OTH": "other", "UNK": "unknown"}
-_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 
 
 @dataclass
@@ -184,12 +184,13 @@ def _asked(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _date(value: Any) -> str | None:
+    """A part of a date is the first of it, as arrow reads it."""
     if not value:
         return None
-    match = _DATE.match(str(value))
-    if match is None:
+    found = to_date(str(value))
+    if found is None:
         raise ValueError("not a date")
-    return date(*(int(part) for part in match.groups())).isoformat()
+    return str(whole_date(found))
 
 
 def _json(answer: httpx.Response) -> Any:

@@ -325,6 +325,26 @@ async def test_the_plugin_checks_little(client: httpx.AsyncClient) -> None:
     assert held[0]["extension"][0]["valueCode"] == "UNK"
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ("1980-02-22T23:00:00-05:00", "1980-02-22"),
+        ("19800222", "1980-02-22"),
+        ("1980/2/22", "1980-02-22"),
+        ("1980-02", "1980-02-01"),
+        ("1980", "1980-01-01"),
+    ],
+)
+async def test_the_plugin_reads_dates_as_arrow_does(client: httpx.AsyncClient, told: str, kept: str) -> None:
+    await client.post("/_knobs", json={"delay": 0})
+    assert (await plugin(client, {**SEED, "dateOfBirth": told})).status_code == 202
+    await asyncio.sleep(0.05)
+    [alice] = (await client.get("/_patients")).json()
+    assert alice["birthDate"] == kept
+    for none in ("1980-02-22th", "1980-02-30", "22-02-1980"):
+        assert (await plugin(client, {**SEED, "dateOfBirth": none})).status_code == 500
+
+
 class Partner:
     """Answers what Canvas calls with what the test says."""
 
