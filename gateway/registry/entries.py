@@ -9,7 +9,19 @@ from typing import Any
 
 import msgspec
 
-from gateway.connectors.config import BROKER_PASSWORD, WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Config, from_json
+from gateway.connectors.config import (
+    API_KEY,
+    BROKER_PASSWORD,
+    CLIENT_SECRET,
+    IDENTIFIER_KEY,
+    OTHER_KEY,
+    PASSWORD,
+    PRIVATE_KEY,
+    WEBHOOK_SECRET,
+    WEBHOOK_SECRET_BEFORE,
+    Config,
+    from_json,
+)
 from gateway.connectors.config_file import Secrets, parse_one
 from gateway.errors import Conflict, Gone, InvalidInput, Missing, NotConformant
 from gateway.fhir import json
@@ -196,10 +208,7 @@ def refuse_shared_path(rows: Iterable[ConnectorRow], configs: Iterable[Config]) 
 def shown(row: ConnectorRow, secrets: Iterable[str], health: HealthRow | None = None) -> dict[str, Any]:
     """As the API and `gateway connectors` tell it: never a secret, only whether there is one."""
     config = json.decode(row.config)
-    named = {
-        "auth": [name for name in secrets if name not in _OF_SYNC],
-        "sync": [name for name in secrets if name in _OF_SYNC],
-    }
+    named = {section: set(secrets).intersection(names) for section, names in _CONFIGURED.items()}
     for section, held in named.items():
         if held:
             config[section] = {**config.get(section, {}), "secretSet": True}
@@ -224,4 +233,9 @@ def last_error(health: HealthRow | None) -> Json:
 
 
 _SHOWN_ONLY = ("connectorId", "status", "secretSet", "lastError")
-_OF_SYNC = (WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, BROKER_PASSWORD)
+_CONFIGURED = {
+    "auth": (API_KEY, CLIENT_SECRET, PRIVATE_KEY, PASSWORD, OTHER_KEY),
+    "sync": (WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, BROKER_PASSWORD),
+    "options": (IDENTIFIER_KEY,),
+}
+"""Section -> its secrets. What else is kept, tokens and its subscribers' keys, nobody configured."""

@@ -108,3 +108,12 @@ def test_what_is_shown_has_no_secret(store: Store) -> None:
     assert shown["auth"]["secretSet"] and shown["sync"]["secretSet"] and shown["secretSet"] is True
     assert (shown["status"], shown["lastError"]["code"]) == ("error", "transient")
     assert "key" not in shown["auth"] and "secret" not in shown["sync"]
+
+
+def test_what_nobody_configured_is_no_secret_of_theirs(store: Store) -> None:
+    """The keys of our own webhooks to a partner, and tokens, are kept under the connector's name too."""
+    shown = entries.shown(made(store, auth={"scheme": "none"}), ["subscriber:7", "tokens", "authorizing"], None)
+    assert shown["secretSet"] is False
+    assert not any("secretSet" in shown.get(section, {}) for section in ("auth", "sync", "options"))
+    hashed = entries.shown(made(store, name="other", sync={"mode": "manual"}), ["identifier_key"], None)
+    assert hashed["options"] == {"secretSet": True} and "secretSet" not in hashed["auth"]
