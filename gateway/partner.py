@@ -82,7 +82,7 @@ class Partner:
             resource = {**told.patient, "identifier": [ours]}
             # Of a chart that is hers already a new family name alone says nothing against her: it is judged with the
             # rest that the chart shows. Another chart has to say itself who it is.
-            whole = {**shown, **resource} if canvas_id in known.canvas_ids else None
+            whole = {**shown, **resource} if canvas_id in known.canvas_ids else {**told.identity, "identifier": [ours]}
             item = Item("Patient", "update", "Patient", resource, remote_id=canvas_id, identity=whole)
             return await self._apply(received, item, told, canvas_id, 200, known)
 

@@ -106,6 +106,27 @@ async def test_a_new_family_name_alone_is_told_of_her_own_chart(desk: Desk, key:
     assert (await call(desk, key, "PATCH", f"/{CANVAS_ID}", other)).status_code == 409
 
 
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        ({"firstName": "Zoe"}, 409),
+        ({"lastName": "Other"}, 409),
+        ({"firstName": "Ida"}, 200),
+        ({"lastName": "Voss"}, 200),
+        ({"firstName": "Zoe", "dateOfBirth": "1980-02-22"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_half_a_name_speaks_against_a_chart_too(desk: Desk, key: str, told: dict[str, Any], status: int) -> None:
+    """Of a chart that nothing is known of half a name is not taken over, but whoever has another one is another."""
+    name = [{"family": "Voss", "given": ["Ida"]}]
+    ours = await desk.made_id({"resourceType": "Patient", "name": name, "birthDate": "1980-02-22"})
+    answer = await call(desk, key, "POST", f"/{ours}", {"externalId": OTHER_ID, **told})
+    assert answer.status_code == status, answer.text
+    assert (await call(desk, key, "GET", f"/{OTHER_ID}")).status_code == (200 if status == 200 else 404)
+    assert (await desk.read(f"/Patient/{ours}"))["name"] == name
+
+
 async def test_what_a_call_leaves_out_stays(desk: Desk, key: str) -> None:
     ours = await made(desk, key)
     answer = await call(desk, key, "POST", f"/{ours}", {"externalId": CANVAS_ID})

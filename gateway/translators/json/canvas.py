@@ -56,11 +56,13 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What Canvas tells its partner: part of a patient, nothing by what it leaves out, and Canvas' own id."""
+    """What Canvas tells its partner: part of a patient, nothing by what it leaves out, and Canvas' own id. `identity`:
+    who that is as far as it is said, half a name too."""
 
     patient: Resource
     coverage: Coverage
     canvas_id: str | None
+    identity: Resource
 
 
 def from_seed(body: Any, *, stated: str | None = None) -> Seed:
@@ -122,7 +124,15 @@ def from_call(body: Any, *, ours: str, known: Resource | None = None) -> Told:
     if "firstName" in given and told.patient.get("name"):
         told.patient["name"][0]["given"] = _all_given(given["firstName"], one_name(known or {}).get("given") or [])
     elements = (told.coverage.elements or frozenset()) | {f"identifier[{ours}/Patient]"}
-    return Told(told.patient, Coverage(elements, absence=False), canvas_id)
+    half = {} if "name" in told.patient else _read_half(given)
+    return Told(told.patient, Coverage(elements, absence=False), canvas_id, {**told.patient, **half})
+
+
+def _read_half(given: Mapping[str, str]) -> Resource:
+    """The one half of a name that there is."""
+    family, first = given.get("lastName"), given.get("firstName")
+    name = ({"family": family} if family else {}) | ({"given": [first]} if first else {})
+    return {"name": [name]} if name else {}
 
 
 def _given_text(body: Mapping[str, Any], name: str) -> str | None:
