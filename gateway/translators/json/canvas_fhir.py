@@ -93,10 +93,10 @@ class Model:
 def from_canvas(body: Mapping[str, Any], systems: Systems) -> Model:
     """Canvas' Patient -> ours. Raises NotConformant when it is none."""
     raw = {name: filled(body[name]) for name in _READ if name in body}
-    raw["identifier"] = _mended(raw.get("identifier", []))
     if raw.get("resourceType") != "Patient" or not isinstance(raw.get("id"), str) or not raw["id"]:
         raise NotConformant("not a Patient with an id")
-    gate.require({name: value for name, value in raw.items() if value != []})
+    mended = {**raw, "identifier": _mended(raw.get("identifier", []))}
+    gate.require({name: value for name, value in mended.items() if value != []})
     patient: Resource = {"resourceType": "Patient", **_plain(raw), **{name: _LISTED[name](raw) for name in _LISTED}}
     patient["identifier"] = _identifiers_of_ours(patient["identifier"], systems)
     elements = ELEMENTS | EXTENSIONS | {"deceased"}
@@ -140,7 +140,7 @@ def merged(element: str, theirs: list[Resource], wanted: list[Resource]) -> list
             entries[at] = found
     for at, one in enumerate(wanted):
         if at not in entries and (found := _taken(left, element, one, _is_meant)):
-            entries[at] = {"id": found["id"], **one}
+            entries[at] = {"id": found["id"], **one, **only(found, "system")}
     return [*(entries.get(at, one) for at, one in enumerate(wanted)), *_unspoken(element, left)]
 
 
@@ -201,7 +201,7 @@ def _extensions_of(raw: Resource) -> list[Resource]:
 
 
 def _identifiers_of(raw: Resource) -> list[Resource]:
-    return [without(one, "id", *unbounded(one)) for one in raw.get("identifier", [])]
+    return [without(one, "id", *unbounded(one)) for one in _mended(raw.get("identifier", []))]
 
 
 def _identifiers_of_ours(listed: list[Resource], systems: Systems) -> list[Resource]:
@@ -304,4 +304,4 @@ def _is_meant(element: str, theirs: Resource, wanted: Resource) -> bool:
     keys = {"identifier": ("system",), "telecom": ("system", "use"), "address": ("use",)}.get(element)
     if keys is None:
         return bool(name_text(theirs.get("name", {})) == name_text(wanted.get("name", {})))
-    return all(theirs.get(key) == wanted.get(key) for key in keys)
+    return all(_with_uri(theirs).get(key) == wanted.get(key) for key in keys)

@@ -316,6 +316,15 @@ def test_two_entries_of_one_place_each_keep_theirs() -> None:
     assert payload["telecom"] == [{"id": "t-1", **third}, two[1]]
 
 
+def test_free_text_as_a_system_stays_as_they_wrote_it() -> None:
+    """An update of anything else must not rename the systems of their identifiers."""
+    held = {"id": "i-9", "use": "usual", "system": "Health Co, East", "value": "s1"}
+    read = model.from_canvas(theirs(identifier=[held]), SAME)
+    assert model.to_canvas(read.patient, SAME, raw=read.raw)["identifier"] == [held]
+    changed = {**read.patient, "identifier": [{**read.patient["identifier"][0], "value": "s2"}]}
+    assert model.to_canvas(changed, SAME, raw=read.raw)["identifier"] == [{**held, "value": "s2"}]
+
+
 def test_what_we_do_not_know_stays_as_they_have_it() -> None:
     raw = model.from_canvas(theirs(), SAME).raw
     payload = model.to_canvas(ours(extension=None, gender=None), SAME, raw=raw)
