@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx
@@ -21,8 +22,6 @@ from gateway.errors import Unparsable
 from gateway.fhir import json
 from gateway.sandbox.canvas_chart import BIRTH_SEX, Chart
 from gateway.sandbox.faults import Relay, at_once
-from gateway.translators.json.canvas import to_date
-from gateway.translators.json.canvas_entries import whole_date
 
 PATH = "/plugin-io/api/example_patient_sync/patients"
 KEY = "canvas-plugin-key"
@@ -184,13 +183,25 @@ def _asked(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _date(value: Any) -> str | None:
-    """A part of a date is the first of it, as arrow reads it."""
+    """A part of a date is the first of it, and a time after it is dropped, as arrow reads it."""
     if not value:
         return None
-    found = to_date(str(value))
-    if found is None:
+    day, _, time = re.sub(r"[ T]", "T", str(value), count=1).partition("T")
+    form = next((form for shape, form in _DATES if re.fullmatch(shape, day, re.ASCII)), None)
+    if form is None or (time and not _TIME.fullmatch(time)):
         raise ValueError("not a date")
-    return str(whole_date(found))
+    return datetime.strptime(re.sub(r"[/.]", "-", day), form).replace(tzinfo=UTC).date().isoformat()
+
+
+_DATES = (
+    (r"\d{4}([-/.])\d\d?\1\d\d?", "%Y-%m-%d"),
+    (r"\d{4}[-/.]\d\d", "%Y-%m"),
+    (r"\d{4}-\d{3}", "%Y-%j"),
+    (r"\d{8}", "%Y%m%d"),
+    (r"\d{7}", "%Y%j"),
+    (r"\d{4}", "%Y"),
+)
+_TIME = re.compile(r"\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?(Z|[+-]\d\d(:?\d\d)?)?", re.ASCII)
 
 
 def _json(answer: httpx.Response) -> Any:
