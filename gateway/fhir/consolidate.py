@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from gateway.fhir.form import name_parts
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Own, Record, Slots, Value
-from gateway.fhir.slots import element_of, join, split
+from gateway.fhir.slots import attach, element_of, join, split, unwrap, wrap
 from gateway.fhir.spelling import canonical, exact, same
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -148,7 +148,7 @@ def _united(claims: list[_Claim]) -> list[_Claim]:
     fresh = [claim for claim in claims if claim.own.base is None]
     base = informed[0].own.base if informed else None
     members = informed[:1] + [claim for claim in fresh if base is None or _known_at(claim) > base]
-    lists = [claim.own.value for claim in members if isinstance(claim.own.value, list)]
+    lists = [claim.own.value for claim in members if isinstance(unwrap(claim.own.value)[0], list)]
     if not lists or len(members) < 2:
         return informed[:1] + informed[1:] or fresh[:1]
     stamp = max(_known_at(claim) for claim in members)
@@ -162,12 +162,17 @@ def _known_at(claim: _Claim) -> datetime:
     return max(own.at or _NEVER, own.seen or _NEVER)
 
 
-def _union(lists: Iterable[list[Any]]) -> list[Any]:
+def _union(lists: Iterable[Value]) -> Value:
+    """Every element once, together with the contained resources that the elements refer to."""
     union: dict[bytes, Any] = {}
-    for items in lists:
+    contained: list[Any] = []
+    for value in lists:
+        items, _, attached = unwrap(value)
+        if attached:
+            items, _ = attach(contained, attached, items, None)
         for item in items:
             union.setdefault(canonical("", [item]), item)
-    return list(union.values())
+    return wrap(list(union.values()), contained=contained)
 
 
 def _one_name_each(slots: dict[str, Value]) -> dict[str, Value]:

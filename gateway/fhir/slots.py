@@ -70,7 +70,7 @@ def join(type_: str, slots: Slots) -> Resource:
     for slot in sorted((s for s, value in slots.items() if value is not None), key=order):
         value, twin, attached = unwrap(slots[slot])
         if attached:
-            value, twin = _attach(contained, attached, value, twin)
+            value, twin = attach(contained, attached, value, twin)
         _put(resource, slot, value, twin)
     if contained:
         resource["contained"] = contained + resource.get("contained", [])
@@ -255,7 +255,7 @@ def renamed(value: Value, names: Mapping[str, str]) -> Value:
     return value
 
 
-def _attach(contained: list[Any], attached: list[Any], value: Value, twin: Value) -> tuple[Value, Value]:
+def attach(contained: list[Any], attached: list[Any], value: Value, twin: Value) -> tuple[Value, Value]:
     """Add a slot's contained resources; one whose id another slot's different resource has gets a new id."""
     names: dict[str, str] = {}
     present = {item["id"]: item for item in contained}

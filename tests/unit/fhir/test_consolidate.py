@@ -8,6 +8,7 @@ import pytest
 
 from gateway.fhir.consolidate import Conflict, Policy, changed, consolidate
 from gateway.fhir.record import Own, Record
+from gateway.fhir.slots import wrap
 
 PLAIN = Policy()
 
@@ -108,6 +109,28 @@ class TestLists:
         assert self.held(one, other) == ["2", "3", "1"]
         assert found.conflicts == ()
         assert found.stamps["identifier[urn:s]"] == at(5)
+
+    def test_first_contact_unites_what_refers_to_contained_resources(self):
+        def doctor(name):
+            return {"resourceType": "Practitioner", "id": "doctor", "name": [{"family": name}]}
+
+        def record_of(connector, reference, *contained):
+            value = wrap([{"reference": reference}], contained=list(contained))
+            return Record(connector, "Patient", connector, {"generalPractitioner": said(value, 3, seen=3)})
+
+        plain, one = record_of("c", "Practitioner/1"), record_of("b", "#doctor", doctor("One"))
+        same, other = record_of("d", "#doctor", doctor("One")), record_of("a", "#doctor", doctor("Other"))
+        found = consolidate([plain, one, same, other], PLAIN)
+        assert found.resource == {
+            "resourceType": "Patient",
+            "generalPractitioner": [
+                {"reference": "#doctor"},
+                {"reference": "Practitioner/1"},
+                {"reference": "#doctorx"},
+            ],
+            "contained": [doctor("One"), {**doctor("Other"), "id": "doctorx"}],
+        }
+        assert found == consolidate([other, same, one, plain], PLAIN)
 
     def test_who_edits_the_united_list_edits_all_of_it(self):
         one, other = self.identifiers("a", ["1"], 3, seen=3), self.identifiers("b", ["2"], 5, seen=5)
