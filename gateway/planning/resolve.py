@@ -51,7 +51,7 @@ class Resolver:
         self._heads = self._find_heads(items)
         self._remote = self._find_remote(items)
         people = [item for item in items if _identified(item)]
-        self._keys = {item.path: self._keys_of(item) for item in people}
+        self._keys = {item.path: self._keys_of(item) for item in items if _is_person(item)}
         self._others = {item.path: other_identifiers(item.resource or {}, world.directory.keys) for item in people}
         names = [(*_KEY, *key) for keys in self._keys.values() for key in keys]
         marks = [("Patient", *other) for others in self._others.values() for other in others]
@@ -92,8 +92,8 @@ class Resolver:
             found[rid].append(Via("condition", *item.condition.row))
         keys = dict.fromkeys(self._keys[item.path])
         for key in keys:
-            if (holder := self._found.holders.get((*_KEY, *key))) is not None:
-                found[holder].append(Via("key", *key))
+            for rid in self._holder(key):
+                found[rid].append(Via("key", *key))
         for rid in self._ours(keys):
             found[rid].append(Via("key", self._world.directory.keys.ours))
         for system, value in self._others[item.path]:
@@ -111,6 +111,11 @@ class Resolver:
             return []
         own = {"system": system, "value": item.remote_id}
         return key_identifiers({"identifier": [own]}, self._world.directory.keys)
+
+    def _holder(self, key: Pair) -> Sequence[int]:
+        """Who has the unique row of a key; nobody when it is free."""
+        holder = self._found.holders.get((*_KEY, *key))
+        return () if holder is None else (holder,)
 
     def _ours(self, keys: Iterable[Pair]) -> Iterable[int]:
         """Our own identifier names a resource by its id: it needs no row."""
@@ -133,6 +138,7 @@ class Resolver:
     def _by_id(self, item: Item, public_id: str) -> Meant:
         rid = self._heads.get((item.type, public_id))
         if rid is not None:
+            self._check_taken(item, rid)
             return Meant(item, self._world.states[rid], {"rule": "id"})
         if item.action == "delete":
             return Meant(item, None, None)
@@ -173,6 +179,16 @@ class Resolver:
     def _check_keys(self, item: Item, rid: int, named: dict[int, list[Via]]) -> None:
         """Record or condition decided; a key in the body that names somebody else is a contradiction all the same."""
         others = {other for other, via in named.items() if other != rid and any(way.rule == "key" for way in via)}
+        if others:
+            raise self._ambiguous(item, [rid, *others])
+
+    def _check_taken(self, item: Item, rid: int) -> None:
+        """An edit by id gives nobody the key of somebody else: two Patients would go by one identity."""
+        if item.path not in self._keys:
+            return
+        had = key_identifiers(self._world.states[rid].body, self._world.directory.keys)
+        keys = [key for key in self._keys[item.path] if key not in had]
+        others = {*self._ours(keys), *(holder for key in keys for holder in self._holder(key))} - {rid}
         if others:
             raise self._ambiguous(item, [rid, *others])
 
@@ -240,8 +256,13 @@ def check_reference(rids: set[int], path: str) -> int:
     return next(iter(rids))
 
 
+def _is_person(item: Item) -> bool:
+    return item.type == "Patient" and item.resource is not None
+
+
 def _identified(item: Item) -> bool:
-    return item.type == "Patient" and item.id is None and item.resource is not None
+    """Whether what it says of itself decides who is meant."""
+    return _is_person(item) and item.id is None
 
 
 def _parse(body: bytes | None) -> Resource:

@@ -103,6 +103,18 @@ async def test_several_patients_are_412_naming_them(desk: Desk) -> None:
     assert desk.sequence() == before and desk.messages("held") == []
 
 
+async def test_an_edit_by_id_takes_nobodys_key(desk: Desk) -> None:
+    one, two = await desk.made_id(patient("One", (MRN, "1"))), await desk.made_id(patient("Two", (MRN, "2")))
+    before = desk.sequence()
+    for taken in ((MRN, "1"), (OURS, one)):
+        answer = await desk.fhir("PUT", f"/Patient/{two}", {**patient("Two", (MRN, "2"), taken), "id": two})
+        assert answer.status_code == 412 and issue(answer)["code"] == "multiple-matches"
+        assert all(f"Patient/{made}" in issue(answer)["diagnostics"] for made in (one, two))
+    assert desk.sequence() == before
+    own = {**patient("Two", (MRN, "2"), (CLINIC_MRN, "2"), (OURS, two), gender="female"), "id": two}
+    assert (await desk.fhir("PUT", f"/Patient/{two}", own)).status_code == 200
+
+
 SHARED: list[Resource] = [
     {"system": SSN, "value": "123-45-6789"},
     {"system": "urn:oid:2.16.840.1.113883.4.1", "value": "123-45-6789"},
