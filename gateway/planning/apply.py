@@ -10,7 +10,7 @@ from gateway.fhir.json import Resource
 from gateway.planning import clinical, patients, provenance
 from gateway.planning.clinical import Said
 from gateway.planning.linkup import LinkUp
-from gateway.planning.resolve import Meant, Resolver
+from gateway.planning.resolve import Meant, Resolver, check_people
 from gateway.planning.world import Item, Speaker, State, World
 from gateway.store import Key
 
@@ -38,6 +38,7 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
     resolver = Resolver(world, items, speaker)
     meant = [resolver.resolve(item) for item in items]
     _check_once(meant)
+    check_people(world, meant)
     before = [one.state.number if one.state else 0 for one in meant]
     linkup = LinkUp(world, meant)
     resources = linkup.run()

@@ -13,7 +13,7 @@ from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, NotAllowed
 from gateway.fhir import json
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
-from gateway.identity.agree import may_be_relatives
+from gateway.identity.agree import agrees, may_be_relatives
 from gateway.identity.keys import Key, key_identifiers, normal_system, other_identifiers
 from gateway.identity.resolve import Ambiguous, Candidate, Held, Matched, Via, decide
 from gateway.planning.uuid7 import new_id
@@ -245,6 +245,30 @@ def _add_ours(world: World, found: dict[Condition, set[int]]) -> None:
         head = heads.get((condition.type, condition.value))
         if head is not None and not head.deleted:
             found[condition].add(head.rid)
+
+
+def check_people(world: World, meant: Sequence[Meant]) -> None:
+    """Two Patients of one message, one of them new, whom an unlisted identifier would have joined had they come one
+    after the other. Raises InvalidInput: both made, every later message about them would fit two. Where a system has
+    two charts, its own ids tell them apart."""
+    people = [one for one in meant if _identified(one.item) and one.item.remote_id is None]
+    if len(people) < 2:
+        return
+    seen: dict[Pair, list[Meant]] = defaultdict(list)
+    for one in people:
+        for pair in other_identifiers(one.item.resource or {}, world.directory.keys):
+            if any(_are_one(other, one) for other in seen[pair][:_MOST_ALIKE]):
+                raise InvalidInput("two Patients of one message are one person", expression=one.item.path)
+            seen[pair].append(one)
+
+
+def _are_one(a: Meant, b: Meant) -> bool:
+    is_new = any(one.state is not None and one.state.number == 0 for one in (a, b))
+    return is_new and agrees(a.item.resource or {}, b.item.resource or {}).full
+
+
+_MOST_ALIKE = 50
+"""Of very many Patients with one identifier the first are compared, as each is compared with each."""
 
 
 def check_reference(rids: set[int], path: str) -> int:

@@ -157,6 +157,17 @@ async def test_an_unlisted_system_decides_only_with_name_and_birth_date(desk: De
         assert answer.status_code == 201, answer.text
 
 
+async def test_a_transaction_does_not_make_two_of_one_whom_an_unlisted_identifier_would_have_joined(desk: Desk) -> None:
+    one = entry("POST", "Patient", patient("Guest", (UNLISTED, "7")))
+    twin = entry("POST", "Patient", patient("Guest", (UNLISTED, "7"), name=[{"family": "Guest", "given": ["Bea"]}]))
+    answer = await desk.transact(one, twin, one)
+    assert answer.status_code == 400 and issue(answer)["expression"] == ["Bundle.entry[2].resource"]
+    assert desk.counts() == {}
+    assert (await desk.transact(one, twin)).status_code == 200
+    assert (await desk.batch(one, twin)).status_code == 200
+    assert desk.counts()["Patient"] == 2
+
+
 async def test_demographics_alone_link_nobody(desk: Desk) -> None:
     for _ in range(2):
         assert (await desk.post(patient("Alone"))).status_code == 201
