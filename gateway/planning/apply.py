@@ -81,18 +81,11 @@ def _apply_one(
     if resource is None:
         (patients if meant.item.type == "Patient" else clinical).delete(world, meant, speaker)
         return None
-    if _is_ignored(meant):
+    if meant.is_ignored:
         return meant.state.raw if meant.state else None
     if said is None:
         return patients.apply(world, meant, resource, speaker)
     return clinical.apply(world, said, linkup.patient_of(said.resource), speaker)
-
-
-def _is_ignored(meant: Meant) -> bool:
-    """A conditional create that found its resource is ignored (FHIR R4 §3.1.0.8.1); of a Patient it still states the
-    caller's own record."""
-    found = meant.state is not None and meant.state.number > 0
-    return meant.item.action == "create" and meant.item.type != "Patient" and meant.item.condition is not None and found
 
 
 def _check_once(meant: Sequence[Meant]) -> None:

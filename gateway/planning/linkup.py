@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 
 from gateway.errors import InvalidInput
 from gateway.fhir import condition as conditions
-from gateway.fhir import references
+from gateway.fhir import references, search
 from gateway.fhir.condition import Condition
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
@@ -92,12 +93,33 @@ class LinkUp:
         if not asked:
             return
         found = look_up(self._world, list(asked), (), ()).conditions
-        rids = {condition: check_reference(found[condition], where) for condition, (_, where) in asked.items()}
-        for rid, head in self._world.tx.heads_by_rid(rids.values()).items():
+        stated, gone = self._stated(), {one.state.rid for one in self._meant if one.state and not one.item.resource}
+        rids = {
+            condition: check_reference((found[condition] | stated[condition.type, *condition.row]) - gone, where)
+            for condition, (_, where) in asked.items()
+        }
+        for rid, location in self._locations(rids.values()).items():
             values = [asked[condition][0] for condition, one in rids.items() if one == rid]
-            self._found |= dict.fromkeys(values, f"{head.type}/{head.id}")
-            if head.type == "Patient":
-                self._patients[f"Patient/{head.id}"] = rid
+            self._found |= dict.fromkeys(values, location)
+            if location.startswith("Patient/"):
+                self._patients[location] = rid
+
+    def _stated(self) -> dict[tuple[str, str, str], set[int]]:
+        """By type, system and value: who has an identifier once this message is done, as conditional references are
+        resolved last (FHIR R4 §3.1.0.11.2)."""
+        stated: dict[tuple[str, str, str], set[int]] = defaultdict(set)
+        for one in self._meant:
+            if one.state is not None and one.item.resource is not None and not one.is_ignored:
+                for row in conditions.rows(search.identifiers_of(one.item.resource)):
+                    stated[one.item.type, *row].add(one.state.rid)
+        return stated
+
+    def _locations(self, rids: Collection[int]) -> dict[int, str]:
+        """Their `Type/id`, whether they are there already or are made by this message."""
+        here = {one.state.rid: one.state.location for one in self._meant if one.state is not None}
+        heads = self._world.tx.heads_by_rid([rid for rid in rids if rid not in here])
+        there = {rid: f"{head.type}/{head.id}" for rid, head in heads.items()}
+        return there | {rid: here[rid] for rid in rids if rid in here}
 
     def _condition(self, type_: str, query: str, at: int, ref: Ref) -> Condition:
         try:

@@ -32,6 +32,14 @@ class Meant(NamedTuple):
     state: State | None
     reason: Json
 
+    @property
+    def is_ignored(self) -> bool:
+        """A conditional create that found its resource is ignored (FHIR R4 §3.1.0.8.1); of a Patient it still states
+        the caller's own record."""
+        found = self.state is not None and self.state.number > 0
+        conditional = self.item.action == "create" and self.item.condition is not None
+        return conditional and found and self.item.type != "Patient"
+
 
 class Found(NamedTuple):
     """Who is named by what a message says: the resources of each condition, whoever holds a unique row (type, kind,
@@ -258,7 +266,9 @@ def check_people(world: World, meant: Sequence[Meant]) -> None:
     for one in people:
         for pair in other_identifiers(one.item.resource or {}, world.directory.keys):
             if any(_are_one(other, one) for other in seen[pair][:_MOST_ALIKE]):
-                raise InvalidInput("two Patients of one message are one person", expression=one.item.path)
+                raise InvalidInput(
+                    "two Patients of one message are one person; nothing was written", expression=one.item.path
+                )
             seen[pair].append(one)
 
 

@@ -100,6 +100,35 @@ async def test_a_reference_to_nothing_is_refused_with_its_place_and_nothing_is_s
     assert 400 <= alone.status_code < 500 and issue(alone)["expression"] == ["Observation.subject.reference"]
 
 
+async def test_a_conditional_reference_sees_what_its_transaction_wrote(desk: Desk) -> None:
+    """FHIR R4 §3.1.0.11.2: deletes, creates and updates come first, conditional references are resolved last."""
+    visits, gone = "https://x.example/visits", await desk.made_id(observation(None, (MRN, "gone")))
+    wanted = {"reference": f"Observation?identifier={visits}|1"}
+    answer = await desk.transact(
+        entry("POST", "Observation", observation(f"Patient?identifier={MRN}|new", hasMember=[wanted])),
+        entry("POST", "Patient", patient("New", (MRN, "new"))),
+        entry("PUT", f"Observation?identifier={visits}|1", observation(None, (visits, "1"))),
+    )
+    assert statuses(answer) == ["201", "201", "201"], answer.text
+    made, new, member = [one.partition("/_history/")[0] for one in locations(answer)]
+    now = await stored(desk, made)
+    assert now["subject"] == {"reference": new} and now["hasMember"] == [{"reference": member}]
+    assert [one["id"] for one in await desk.found(f"/Observation?patient={new}")] == [now["id"]]
+
+    member = {"reference": f"Observation?identifier={MRN}|gone"}
+    answer = await desk.transact(
+        entry("POST", "Observation", observation(hasMember=[member])), entry("DELETE", f"Observation/{gone}")
+    )
+    assert answer.status_code == 400 and issue(answer)["expression"] == [
+        "Bundle.entry[0].resource.hasMember[0].reference"
+    ]
+    answer = await desk.transact(
+        entry("POST", "Observation", observation(None, (MRN, "gone"))),
+        entry("POST", "Observation", observation(hasMember=[member])),
+    )
+    assert answer.status_code == 412 and issue(answer)["code"] == "multiple-matches"
+
+
 async def test_several_that_fit_a_conditional_reference_are_412(desk: Desk) -> None:
     for family in ("One", "Two"):
         await desk.made_id(patient(family, ("https://shared.example", "1")))
