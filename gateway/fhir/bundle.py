@@ -79,10 +79,10 @@ def read(bundle: Resource, *, base: str = "", limit: int = MOST) -> list[Entry]:
     """
     listed = _listed(bundle, limit)
     entries = [_read(index, raw, base) for index, raw in enumerate(listed)]
-    entries = _once(entries, _full_url, "fullUrl", _SAME_URL)
+    entries = _once(entries, _full_url, lambda _: "fullUrl", _SAME_URL)
     if bundle["type"] == "batch":
         return entries
-    entries = _once(entries, _identity, "request.url", _SAME_RESOURCE)
+    entries = _once(entries, _identity, _named_at, _SAME_RESOURCE)
     _refuse([entry.error for entry in entries if entry.error])
     return entries
 
@@ -214,14 +214,16 @@ _SAME_URL = "another entry has the same fullUrl (bdl-7)"
 _SAME_RESOURCE = "another entry of the transaction writes the same resource"
 
 
-def _once(entries: list[Entry], key: Callable[[Entry], Hashable], where: str, sentence: str) -> list[Entry]:
-    """The entries, with an error where what `key` says of one was said of another before."""
+def _once(
+    entries: list[Entry], key: Callable[[Entry], Hashable], where: Callable[[Entry], str], sentence: str
+) -> list[Entry]:
+    """The entries, with an error `where` what `key` says of one was said of another before."""
     keys = [None if entry.error else key(entry) for entry in entries]
     first: dict[Hashable, int] = {}
     return [
         entry
         if one is None or first.setdefault(one, at) == at
-        else replace(entry, error=InvalidInput(sentence, expression=f"{entry.path}.{where}"))
+        else replace(entry, error=InvalidInput(sentence, expression=f"{entry.path}.{where(entry)}"))
         for at, (entry, one) in enumerate(zip(entries, keys, strict=True))
     ]
 
@@ -237,9 +239,13 @@ def _full_url(entry: Entry) -> Hashable:
 
 def _identity(entry: Entry) -> Hashable:
     """A resource is written once in a transaction (FHIR R4 §3.1.0.11.2)."""
-    if entry.method not in ("PUT", "DELETE"):
-        return None
-    return entry.condition or (entry.type, entry.id)
+    if entry.method in ("PUT", "DELETE"):
+        return entry.condition or (entry.type, entry.id)
+    return entry.if_none_exist
+
+
+def _named_at(entry: Entry) -> str:
+    return "request.url" if entry.if_none_exist is None else "request.ifNoneExist"
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:

@@ -179,6 +179,15 @@ def test_a_resource_is_written_once_in_a_transaction(twice: list[dict[str, Any]]
     assert not any(read.error for read in bundle.read(of(*twice, kind="batch"), base=BASE))
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_condition_means_one_resource_in_a_transaction(method: str) -> None:
+    made = entry("POST", "Patient", PATIENT, ifNoneExist="identifier=a|b")
+    other = made if method == "POST" else entry(method, "Patient?identifier=a%7Cb", PATIENT)
+    with pytest.raises(InvalidInput) as refused:
+        bundle.read(of(other, made))
+    assert refused.value.expression == "Bundle.entry[1].request.ifNoneExist"
+
+
 def test_reading_and_writing_the_same_resource_is_no_overlap() -> None:
     assert len(bundle.read(of(entry("PUT", "Patient/p1", PATIENT), entry("GET", "Patient/p1")))) == 2
 
