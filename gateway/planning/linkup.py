@@ -69,8 +69,13 @@ class LinkUp:
         if asked not in self._inner:
             target = self._targets.find(ref, full_url)
             state = self._meant[target].state if target is not None else None
-            self._inner[asked] = state.location if state is not None else None
+            self._inner[asked] = self._told(ref, state.location) if state is not None else None
         return self._inner[asked]
+
+    def _told(self, ref: Ref, location: str) -> str:
+        """A version stays where it is one of ours; that of a copy elsewhere is none of what is made here."""
+        local = references.local(ref.value, self._base)
+        return str(local) if local and f"{local.type}/{local.id}" == location else location
 
     def _look_up(self, refs: Sequence[Ref]) -> None:
         """Which of the others name something that is here."""

@@ -100,6 +100,27 @@ async def test_a_reference_to_nothing_is_refused_with_its_place_and_nothing_is_s
     assert 400 <= alone.status_code < 500 and issue(alone)["expression"] == ["Observation.subject.reference"]
 
 
+@pytest.mark.parametrize("base", ["", f"{PUBLIC}/fhir/"])
+async def test_a_reference_to_a_version_keeps_it_beside_an_update_of_the_same_resource(desk: Desk, base: str) -> None:
+    made = await desk.made_id(patient("Versioned", (MRN, "versions")))
+    now = {**patient("Versioned", (MRN, "versions"), gender="female"), "id": made}
+    there = "https://there.example/fhir/Observation/1"
+    for update in (f"Patient/{made}", f"Patient?identifier={MRN}|versions"):
+        answer = await desk.transact(
+            entry("PUT", update, now, full_url=f"{PUBLIC}/fhir/Patient/{made}"),
+            entry("POST", "Observation", observation(), full_url=there),
+            entry(
+                "POST",
+                "Observation",
+                observation(f"{base}Patient/{made}/_history/1", hasMember=[{"reference": f"{there}/_history/4"}]),
+            ),
+        )
+        _, member, one = [one.partition("/_history/")[0] for one in locations(answer)]
+        kept = await stored(desk, one)
+        assert kept["subject"] == {"reference": f"Patient/{made}/_history/1"}
+        assert kept["hasMember"] == [{"reference": member}], "their version is none of ours"
+
+
 async def test_a_conditional_reference_sees_what_its_transaction_wrote(desk: Desk) -> None:
     """FHIR R4 §3.1.0.11.2: deletes, creates and updates come first, conditional references are resolved last."""
     visits, gone = "https://x.example/visits", await desk.made_id(observation(None, (MRN, "gone")))
