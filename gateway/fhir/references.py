@@ -21,6 +21,7 @@ Trail = tuple[str | int, ...]
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII)
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?(.+)", re.ASCII)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:", re.ASCII)
+_BINARY = re.compile(r"(?:https?://\S+/)?Binary/[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _HREF = re.compile(r"""((?:href|src)\s*=\s*["'])(urn:[^"']+)(?=["'])""")
 _SPEAKING = frozenset({"reference", "div", "url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
 _SILENT = frozenset(
@@ -90,6 +91,25 @@ def _read(key: str, value: str, trail: Trail, found: list[Ref]) -> None:
         found.extend(Ref((*trail, key), "narrative", urn) for urn in urns)
     elif trail and value.startswith("urn:"):  # a resource's own url is its name, not a pointer
         found.append(Ref((*trail, key), "link", value))
+
+
+def attachments(resource: Resource) -> tuple[Ref, ...]:
+    """Every address of a Binary in an attachment (`Binary/1`, `https://x.example/fhir/Binary/1`), which `collect` takes
+    for a name like any other: asked only where a message brings such a Binary."""
+    found: list[Ref] = []
+    _walk_attachments(resource, (), found)
+    return tuple(found)
+
+
+def _walk_attachments(node: Json, trail: Trail, found: list[Ref]) -> None:
+    if isinstance(node, dict):
+        url = node.get("url")
+        if isinstance(url, str) and _BINARY.fullmatch(url):
+            found.append(Ref((*trail, "url"), "link", url))
+    steps = node.items() if isinstance(node, dict) else enumerate(node)
+    for step, part in steps:
+        if isinstance(part, dict | list):
+            _walk_attachments(part, (*trail, step), found)
 
 
 def kind_of(value: str) -> Kind:

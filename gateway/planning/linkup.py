@@ -23,7 +23,8 @@ class LinkUp:
         self._world = world
         self._base = world.directory.ours
         self._meant = meant
-        self._refs = [references.collect(one.item.resource) if one.item.resource else () for one in meant]
+        find = _with_attachments if any(one.item.type == "Binary" for one in meant) else references.collect
+        self._refs = [find(one.item.resource) if one.item.resource else () for one in meant]
         named = ((at, one.item.full_url, one.item.names) for at, one in enumerate(meant) if one.item.resource)
         self._targets = references.targets(named, self._base)
         self._found: dict[str, str] = {}
@@ -151,6 +152,10 @@ class LinkUp:
         resource = self._meant[at].item.resource
         known = self._found | mapping if self._found else mapping
         return references.rewrite(resource, known, self._refs[at]) if resource else None
+
+
+def _with_attachments(resource: Resource) -> tuple[Ref, ...]:
+    return references.collect(resource) + references.attachments(resource)
 
 
 _NAMING = frozenset({"urn", "absolute", "relative", "link", "narrative"})

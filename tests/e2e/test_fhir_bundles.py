@@ -121,6 +121,22 @@ async def test_a_reference_to_a_version_keeps_it_beside_an_update_of_the_same_re
         assert kept["hasMember"] == [{"reference": member}], "their version is none of ours"
 
 
+@pytest.mark.parametrize("url", ["Binary/b1", "https://there.example/fhir/Binary/b1"])
+async def test_an_attachment_follows_the_binary_of_its_transaction(desk: Desk, url: str) -> None:
+    """FHIR R4 §3.1.0.11.2: elements of type url are links as references are."""
+    there = "https://there.example/fhir"
+    binary = {"resourceType": "Binary", "id": "b1", "contentType": "text/plain", "data": "SGk="}
+    elsewhere = [{"attachment": {"url": "Binary/b2"}}, {"attachment": {"url": "https://other.example/Binary/b1"}}]
+    document = {"resourceType": "DocumentReference", "status": "current", "content": [{"attachment": {"url": url}}]}
+    document["content"] += elsewhere
+    answer = await desk.transact(
+        entry("POST", "DocumentReference", document, full_url=f"{there}/DocumentReference/d1"),
+        entry("POST", "Binary", binary, full_url=f"{there}/Binary/b1"),
+    )
+    made, kept = [one.partition("/_history/")[0] for one in locations(answer)]
+    assert (await stored(desk, made))["content"] == [{"attachment": {"url": kept}}, *elsewhere]
+
+
 async def test_a_conditional_reference_sees_what_its_transaction_wrote(desk: Desk) -> None:
     """FHIR R4 §3.1.0.11.2: deletes, creates and updates come first, conditional references are resolved last."""
     visits, gone = "https://x.example/visits", await desk.made_id(observation(None, (MRN, "gone")))
