@@ -52,7 +52,7 @@ async def create(request: Request) -> Response:
     context, principal = await _called(request, type_)
     principal.require("c", type_)
     asked = request.headers.get("if-none-exist")
-    named = condition.parse(type_, asked) if asked else None
+    named = condition.parse(type_, asked) if asked is not None else None
     return await _write(request, context, principal, type_, "create", named=named)
 
 
@@ -77,7 +77,7 @@ async def conditional_delete(request: Request) -> Response:
     type_ = request.path_params["type_"]
     context, principal = await _called(request, type_)
     principal.require("d", type_)
-    item = Item(type_, "delete", type_, condition=_condition(request, type_))
+    item = Item(type_, "delete", type_, condition=_condition(request, type_), if_match=_if_match(request))
     return await _delete(request, context, principal, item)
 
 
@@ -235,7 +235,7 @@ def _query(request: Request) -> str:
 
 def _if_match(request: Request) -> str | None:
     given = request.headers.get("if-match")
-    return bundle.version_of(given) if given else None
+    return bundle.version_of(given) if given is not None else None
 
 
 def _number(request: Request, name: str, *, most: int = bodies.LARGEST) -> int | None:

@@ -206,6 +206,15 @@ async def test_a_condition_that_several_fit_is_412(desk: Desk) -> None:
     assert desk.sequence() == before
 
 
+async def test_a_conditional_delete_heeds_if_match(desk: Desk) -> None:
+    for resource in (observation(None, (UNLISTED, "1")), patient("Match", (UNLISTED, "1"))):
+        made = await desk.made_id(resource)
+        path = f"/{resource['resourceType']}?identifier={UNLISTED}|1"
+        assert (await desk.fhir("DELETE", path, headers={"if-match": 'W/"7"'})).status_code == 412
+        assert (await desk.read(f"/{resource['resourceType']}/{made}"))["id"] == made
+        assert (await desk.fhir("DELETE", path, headers={"if-match": 'W/"1"'})).status_code == 204
+
+
 async def test_conditional_delete_deletes_the_one(desk: Desk) -> None:
     made = await desk.made_id(observation(None, (UNLISTED, "1")))
     kept = await desk.made_id(observation(None, (UNLISTED, "2")))
@@ -223,6 +232,7 @@ async def test_conditional_delete_deletes_the_one(desk: Desk) -> None:
 async def test_a_condition_that_cannot_be_unique_is_refused(desk: Desk, query: str) -> None:
     assert (await desk.fhir("PUT", f"/Patient?{query}", patient("No"))).status_code == 400
     assert (await desk.post(patient("No"), if_none_exist=query)).status_code == 400
+    assert (await desk.post(patient("No"), if_none_exist="")).status_code == 400
     assert desk.counts() == {}
 
 
