@@ -24,7 +24,7 @@ class LinkUp:
         self._base = world.directory.ours
         self._meant = meant
         find = _with_attachments if any(one.item.type == "Binary" for one in meant) else references.collect
-        self._refs = [find(one.item.resource) if one.item.resource else () for one in meant]
+        self._refs = [find(_open_part(one.item.resource)) if one.item.resource else () for one in meant]
         named = ((at, one.item.full_url, one.item.names) for at, one in enumerate(meant) if one.item.resource)
         self._targets = references.targets(named, self._base)
         self._found: dict[str, str] = {}
@@ -152,6 +152,14 @@ class LinkUp:
         resource = self._meant[at].item.resource
         known = self._found | mapping if self._found else mapping
         return references.rewrite(resource, known, self._refs[at]) if resource else None
+
+
+def _open_part(resource: Resource) -> Resource:
+    """What of it refers to others. The entries of a Bundle that is kept as one refer to each other (FHIR R4 §2.36.4.1),
+    and it may be signed."""
+    if resource["resourceType"] != "Bundle":
+        return resource
+    return {name: value for name, value in resource.items() if name != "entry"}
 
 
 def _with_attachments(resource: Resource) -> tuple[Ref, ...]:

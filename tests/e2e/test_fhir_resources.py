@@ -6,7 +6,7 @@ import pytest
 
 from gateway.fhir import json
 
-from .desk import FHIR, MRN, PUBLIC, Desk, decoded, issue, link, observation, patient, resources
+from .desk import FHIR, MRN, PUBLIC, Desk, decoded, entry, issue, link, observation, patient, resources
 
 pytestmark = pytest.mark.anyio
 
@@ -25,6 +25,26 @@ async def test_create_answers_with_the_stored_form_and_where_it_is(desk: Desk) -
     assert answer.headers["location"] == f"{PUBLIC}/fhir/Observation/{stored['id']}/_history/1"
     assert b'"value":1.50' in answer.content, "precision is kept"
     assert (await desk.fhir("GET", f"/Observation/{stored['id']}")).content == answer.content
+
+
+async def test_a_bundle_that_is_kept_as_a_resource_is_whole_in_itself(desk: Desk) -> None:
+    made, urn = await desk.made_id(patient("Here")), "urn:uuid:7e1f6f0c-52c1-4cf5-9d0b-1a5d3c1f0a01"
+    inside = [
+        {"fullUrl": urn, "resource": patient("Inside")},
+        {"fullUrl": "https://x.example/fhir/Patient/1", "resource": {**patient("Inside"), "id": "1"}},
+        {"fullUrl": "https://x.example/fhir/Observation/2", "resource": observation("Patient/1")},
+        {"fullUrl": "https://x.example/fhir/Observation/3", "resource": observation(urn)},
+        {"fullUrl": "https://x.example/fhir/Observation/4", "resource": observation(f"{PUBLIC}/fhir/Patient/{made}")},
+    ]
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": inside}
+    answer = await desk.post(bundle)
+    assert answer.status_code == 201, answer.text
+    assert decoded(answer)["entry"] == inside, "it may be signed"
+    answer = await desk.transact(
+        entry("POST", "Bundle", bundle), entry("POST", "Patient", {**patient("Beside"), "id": "1"}, full_url=urn)
+    )
+    kept = await desk.found("/Bundle")
+    assert [one["entry"] for one in kept] == [inside, inside]
 
 
 async def test_an_id_of_the_caller_is_not_taken_on_create(desk: Desk) -> None:
