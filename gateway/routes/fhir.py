@@ -38,7 +38,7 @@ async def post_bundle(request: Request) -> Response:
     context, principal = await _called(request)
     raw, body = await read_json(request, context.settings.max_bytes)
     received = context.received(request, principal, "fhir-bundle", raw)
-    full = "return=representation" in request.headers.get("prefer", "")
+    full = _prefers(request, "return=representation")
     async with context.flow.accepted(received):
         entries = [_permitted(principal, entry) for entry in context.flow.entries(_object(body), raw)]
         kind = context.flow.transaction if body["type"] == "transaction" else context.flow.batch
@@ -121,7 +121,7 @@ async def history(request: Request) -> Response:
     type_, id_ = request.path_params["type_"], request.path_params["id_"]
     context, principal = await _called(request, type_)
     principal.require("r", type_)
-    count, before = _number(request, "_count", most=_MOST) or _HISTORY_PAGE, _number(request, "before")
+    count, before = min(_number(request, "_count") or _HISTORY_PAGE, _MOST), _number(request, "before")
     base = context.flow.ours
     found = await context.store.query(
         lambda reader: reading.history(reader, type_, id_, base=base, count=count, before=before)
@@ -140,10 +140,8 @@ async def vread(request: Request) -> Response:
     return _read_answer(request, found)
 
 
-async def unknown(request: Request) -> Response:
+async def unknown(_request: Request) -> Response:
     """Everything that is no interaction of ours."""
-    if request.method == "PATCH":
-        raise NotAllowed("PATCH is not done here yet: read it, change it, and PUT it with If-Match")
     raise Missing("the FHIR API has nothing at this address: see /fhir/metadata")
 
 
@@ -168,7 +166,7 @@ async def _write(
 ) -> Response:
     raw, body = await read_json(request, context.settings.max_bytes)
     received = context.received(request, principal, f"fhir-{action}", raw)
-    full = "return=minimal" not in request.headers.get("prefer", "")
+    full = not _prefers(request, "return=minimal")
     async with context.flow.accepted(received):
         resource = _object(body)
         gate.require(resource)
@@ -188,7 +186,7 @@ async def _delete(request: Request, context: Context, principal: Principal, item
 async def _search(request: Request, type_: str, query: str) -> Response:
     context, principal = await _called(request, type_)
     principal.require("s", type_)
-    strict = "handling=strict" in request.headers.get("prefer", "")
+    strict = _prefers(request, "handling=strict")
     asked = search.parse(type_, query, base=context.flow.ours, strict=strict)
     flow = context.flow
     page = await context.store.query(lambda reader: reading.find(reader, flow.directory, asked, flow.ours))
@@ -233,18 +231,23 @@ def _query(request: Request) -> str:
     return sent.decode("utf-8", "surrogateescape")
 
 
+def _prefers(request: Request, what: str) -> bool:
+    """Whether one of its Prefer headers says so; there may be several (RFC 7240 §2)."""
+    return any(what in given.lower() for given in request.headers.getlist("prefer"))
+
+
 def _if_match(request: Request) -> str | None:
     given = request.headers.get("if-match")
     return bundle.version_of(given) if given is not None else None
 
 
-def _number(request: Request, name: str, *, most: int = bodies.LARGEST) -> int | None:
+def _number(request: Request, name: str) -> int | None:
     text = request.query_params.get(name)
     if text is None:
         return None
     number = bodies.version_number(text)
-    if number is None or not 0 < number <= most:
-        raise InvalidInput(f"{name} is a whole number from 1 to {most}")
+    if number is None or not 0 < number <= bodies.LARGEST:
+        raise InvalidInput(f"{name} is a whole number from 1 to {bodies.LARGEST}")
     return number
 
 

@@ -58,10 +58,18 @@ async def test_ids_are_uuid_7(desk: Desk) -> None:
     assert made[14] == "7" and made[19] in "89ab"
 
 
-@pytest.mark.parametrize("prefer", ["return=minimal", "return=minimal; handling=strict"])
+@pytest.mark.parametrize("prefer", ["return=minimal", "return=minimal; handling=strict", "Return=Minimal"])
 async def test_prefer_minimal_answers_without_a_body(desk: Desk, prefer: str) -> None:
     answer = await desk.post(observation(), prefer=prefer)
     assert answer.status_code == 201 and answer.content == b"" and answer.headers["location"]
+
+
+async def test_a_preference_may_stand_in_a_header_of_its_own(desk: Desk) -> None:
+    """RFC 7240 §2: several Prefer headers are one list."""
+    sent = [("authorization", f"Bearer {desk.key}"), ("content-type", FHIR)]
+    sent += [("prefer", "handling=lenient"), ("prefer", "return=minimal")]
+    answer = await desk.client.post("/fhir/Observation", content=json.encode(observation()), headers=sent)
+    assert answer.status_code == 201 and answer.content == b""
 
 
 async def test_update_makes_the_next_version_and_the_same_again_none(desk: Desk) -> None:
@@ -193,6 +201,8 @@ async def test_a_history_page_may_begin_at_any_version(desk: Desk) -> None:
     for before in ("1001", "123456789"):
         page = await desk.fhir("GET", f"/Observation/{made}/_history?before={before}")
         assert page.status_code == 200 and len(resources(decoded(page))) == 1
+    page = await desk.fhir("GET", f"/Observation/{made}/_history?_count=5000")
+    assert page.status_code == 200, "a page may hold less than was asked for"
     for odd in ("0", "x", "-1", "9" * 40):
         assert (await desk.fhir("GET", f"/Observation/{made}/_history?before={odd}")).status_code == 400
 
@@ -268,6 +278,13 @@ async def test_head_is_answered_like_get(desk: Desk) -> None:
     for path in ("/metadata", "/Observation", f"/Observation/{made}/_history", f"/Observation/{made}/_history/1"):
         assert (await desk.fhir("HEAD", path)).status_code == 200, path
     assert (await desk.fhir("HEAD", "/Observation/nothing")).status_code == 404
+
+
+async def test_what_an_address_does_not_do_is_405_with_what_it_does(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    answer = await desk.fhir("PATCH", f"/Observation/{made}", {**observation(), "id": made})
+    assert answer.status_code == 405 and issue(answer)["code"] == "not-supported"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, PUT"
 
 
 async def test_what_is_not_conformant_is_refused_with_its_place(desk: Desk) -> None:
