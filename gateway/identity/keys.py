@@ -151,6 +151,13 @@ def other_identifiers(resource: Resource, systems: KeySystems) -> list[tuple[str
     return list(dict.fromkeys(found))
 
 
+def contradict(a: Iterable[Key], b: Iterable[Key]) -> bool:
+    """Whether a key system gave both a number, and none that both have: two people, or one who was registered twice."""
+    ours, theirs = set(a), set(b)
+    shared = {key.system for key in ours} & {key.system for key in theirs}
+    return not shared <= {key.system for key in ours & theirs}
+
+
 def _usable(resource: Resource) -> Iterator[dict[str, Json]]:
     found = resource.get("identifier")
     for one in found if isinstance(found, list) else ():

@@ -14,7 +14,7 @@ from gateway.fhir import json
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
 from gateway.identity.agree import agrees, may_be_relatives
-from gateway.identity.keys import Key, key_identifiers, normal_system, other_identifiers
+from gateway.identity.keys import Key, contradict, key_identifiers, normal_system, other_identifiers
 from gateway.identity.resolve import Ambiguous, Candidate, Held, Matched, Via, decide
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, State, World
@@ -164,7 +164,7 @@ class Resolver:
 
     def _patient(self, item: Item, resource: Resource) -> Meant:
         named = self._candidates[item.path]
-        candidates = {rid: Candidate(self._known_body(rid), tuple(via)) for rid, via in named.items()}
+        candidates = {rid: self._candidate(item, rid, via) for rid, via in named.items()}
         decision = decide(candidates, item.identity or resource)
         if isinstance(decision, Ambiguous):
             raise self._ambiguous(item, decision.rids)
@@ -175,6 +175,12 @@ class Resolver:
             self._check_shared(item, decision.rid, named[decision.rid])
             return Meant(item, self._live(item, decision.rid), decision.reason.to_json())
         return self._none(item)
+
+    def _candidate(self, item: Item, rid: int, via: Sequence[Via]) -> Candidate:
+        """An unlisted identifier joins nobody where a key system tells the two apart."""
+        body = self._known_body(rid)
+        apart = contradict(self._keys[item.path], key_identifiers(body, self._world.directory.keys))
+        return Candidate(body, tuple(way for way in via if not (apart and way.rule == "unlisted")))
 
     def _known_body(self, rid: int) -> Resource:
         """A deleted patient is compared by the last version that said something."""
@@ -265,16 +271,18 @@ def check_people(world: World, meant: Sequence[Meant]) -> None:
     seen: dict[Pair, list[Meant]] = defaultdict(list)
     for one in people:
         for pair in other_identifiers(one.item.resource or {}, world.directory.keys):
-            if any(_are_one(other, one) for other in seen[pair][:_MOST_ALIKE]):
+            if any(_are_one(world, other, one) for other in seen[pair][:_MOST_ALIKE]):
                 raise InvalidInput(
                     "two Patients of one message are one person; nothing was written", expression=one.item.path
                 )
             seen[pair].append(one)
 
 
-def _are_one(a: Meant, b: Meant) -> bool:
-    is_new = any(one.state is not None and one.state.number == 0 for one in (a, b))
-    return is_new and agrees(a.item.resource or {}, b.item.resource or {}).full
+def _are_one(world: World, *pair: Meant) -> bool:
+    a, b = (one.item.resource or {} for one in pair)
+    is_new = any(one.state is not None and one.state.number == 0 for one in pair)
+    systems = world.directory.keys
+    return is_new and agrees(a, b).full and not contradict(key_identifiers(a, systems), key_identifiers(b, systems))
 
 
 _MOST_ALIKE = 50

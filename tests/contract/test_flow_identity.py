@@ -157,6 +157,20 @@ async def test_an_unlisted_system_decides_only_with_name_and_birth_date(desk: De
         assert answer.status_code == 201, answer.text
 
 
+async def test_an_unlisted_system_joins_nobody_whom_a_key_system_tells_apart(desk: Desk) -> None:
+    """Twins of like names with one insurance number: a key system that gave each a number of their own knows better."""
+    ann = patient("Twin", (MRN, "1"), (UNLISTED, "insured"), name=[{"family": "Twin", "given": ["Ann"]}])
+    anna = patient("Twin", (MRN, "2"), (UNLISTED, "insured"), name=[{"family": "Twin", "given": ["Anna"]}])
+    made, other = await desk.made_id(ann), await desk.made_id(anna)
+    assert [decoded(await desk.post(one))["id"] for one in (ann, anna)] == [made, other]
+    pair = [
+        {**one, "identifier": [{**one["identifier"][0], "system": CLINIC_MRN}, {"system": UNLISTED, "value": "2"}]}
+        for one in (ann, anna)
+    ]
+    answer = await desk.transact(*[entry("POST", "Patient", one) for one in pair])
+    assert answer.status_code == 200 and desk.counts()["Patient"] == 4
+
+
 async def test_a_transaction_does_not_make_two_of_one_whom_an_unlisted_identifier_would_have_joined(desk: Desk) -> None:
     one = entry("POST", "Patient", patient("Guest", (UNLISTED, "7")))
     twin = entry("POST", "Patient", patient("Guest", (UNLISTED, "7"), name=[{"family": "Guest", "given": ["Bea"]}]))

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from gateway.identity.keys import (
+    Key,
+    contradict,
     is_placeholder,
     key_identifiers,
     key_systems,
@@ -173,3 +175,20 @@ def test_an_incomplete_identifier_is_no_key(identifier: Any) -> None:
 def test_others_are_told_as_the_index_has_them() -> None:
     body = patient(ident("URN:OID:1.2.3", "a  1"), ident("URN:OID:1.2.3", "a  1"))
     assert other_identifiers(body, SYSTEMS) == [("URN:OID:1.2.3", "a  1")]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "apart"),
+    [
+        ({"s": "1"}, {"s": "2"}, True),
+        ({"s": "1"}, {"s": "1"}, False),
+        ({"s": "1"}, {"t": "2"}, False),
+        ({"s": "12"}, {"s": "23"}, False),
+        ({"s": "1", "t": "1"}, {"s": "1", "t": "2"}, True),
+        ({}, {"s": "1"}, False),
+    ],
+)
+def test_a_key_system_tells_two_apart(a: dict[str, str], b: dict[str, str], *, apart: bool) -> None:
+    """Each digit is a number of that system."""
+    ours, theirs = ([Key(system, value) for system in one for value in one[system]] for one in (a, b))
+    assert contradict(ours, theirs) is contradict(theirs, ours) is apart
