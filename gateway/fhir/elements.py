@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gateway.fhir.gate_schemas import schema
@@ -42,8 +44,23 @@ def find(resource_type: str, kind: str, name: str) -> Element | None:
     return _element(found["items"], many=True) if found.get("type") == "array" else _element(found, many=False)
 
 
+@lru_cache(maxsize=4096)  # the same few places come again and again
+def targets(resource_type: str, trail: Sequence[str | int]) -> tuple[str, ...]:
+    """The types that the reference at a trail may name (`("performer", 0, "reference")`); none where there is none."""
+    definitions = schema(resource_type, local=False)["$defs"]
+    kind, found = resource_type, {}
+    for step in trail:
+        if isinstance(step, str):
+            found = definitions.get(kind, {}).get("properties", {}).get(step, {})
+            kind = _kind(found.get("items", found))
+    return tuple(found.get("targets", ()))
+
+
 def _element(found: dict[str, Any], *, many: bool) -> Element:
     if "enum" in found:
         return Element("code", many, tuple(code for code in found["enum"] if isinstance(code, str)))
-    kind = found.get("$ref", "").removeprefix(_PREFIX).rstrip("?")
-    return Element(kind or "Resource", many)
+    return Element(_kind(found) or "Resource", many)
+
+
+def _kind(found: dict[str, Any]) -> str:
+    return str(found.get("$ref", "")).removeprefix(_PREFIX).rstrip("?")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from gateway.errors import InvalidInput
+from gateway.errors import InvalidInput, NotConformant
 from gateway.fhir import condition as conditions
-from gateway.fhir import references, search
+from gateway.fhir import elements, references, search
 from gateway.fhir.condition import Condition
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
@@ -34,7 +34,8 @@ class LinkUp:
         }
 
     def run(self) -> list[Resource | None]:
-        """The resources of the items, rewritten, in their order. Raises InvalidInput for references to nothing."""
+        """The resources of the items, rewritten, in their order. Raises InvalidInput for references to nothing,
+        NotConformant for those to what may not stand there."""
         mappings = [self._inside(at) for at in range(len(self._meant))]
         others = [
             ref for refs, mapping in zip(self._refs, mappings, strict=True) for ref in refs if ref.value not in mapping
@@ -47,6 +48,8 @@ class LinkUp:
         )
         if issues:
             raise InvalidInput(issues[0].diagnostics, expression=issues[0].expression, issues=issues)
+        if wrong := [issue for at, mapping in enumerate(mappings) for issue in self._misdirected(at, mapping)]:
+            raise NotConformant(wrong[0].diagnostics, expression=wrong[0].expression, issues=wrong)
         return [self._rewritten(at, mapping) for at, mapping in enumerate(mappings)]
 
     def patient_of(self, resource: Resource) -> int | None:
@@ -145,6 +148,17 @@ class LinkUp:
             if ref.value not in mapping and ref.value not in found and (ref.kind in _MUST or self._is_ours(ref))
         ]
 
+    def _misdirected(self, at: int, mapping: dict[str, str]) -> Iterator[Issue]:
+        """What a urn or an absolute URL turns out to name and may not: of other forms the gate has seen the type."""
+        resource, path = self._meant[at].item.resource, self._meant[at].item.path
+        for ref in self._refs[at]:
+            location = mapping.get(ref.value) or self._found.get(ref.value)
+            if resource is not None and location is not None and ref.kind in _BLIND:
+                named, allowed = location.partition("/")[0], _targets(resource, ref)
+                if allowed and named not in allowed:
+                    text = f"the reference must name {' or '.join(allowed)}, and names a {named}"
+                    yield Issue("error", "value", text, f"{path}.{ref.path}")
+
     def _is_ours(self, ref: Ref) -> bool:
         return ref.kind == "absolute" and references.local(ref.value, self._base) is not None
 
@@ -152,6 +166,13 @@ class LinkUp:
         resource = self._meant[at].item.resource
         known = self._found | mapping if self._found else mapping
         return references.rewrite(resource, known, self._refs[at]) if resource else None
+
+
+def _targets(resource: Resource, ref: Ref) -> tuple[str, ...]:
+    """The types that a reference may name where it stands, perhaps in a contained resource."""
+    if ref.trail[0] != "contained":
+        return elements.targets(resource["resourceType"], ref.trail)
+    return elements.targets(resource["contained"][ref.trail[1]]["resourceType"], ref.trail[2:])
 
 
 def _open_part(resource: Resource) -> Resource:
@@ -168,4 +189,5 @@ def _with_attachments(resource: Resource) -> tuple[Ref, ...]:
 
 _NAMING = frozenset({"urn", "absolute", "relative", "link", "narrative"})
 _HERE = ("relative", "absolute")
+_BLIND = ("urn", "absolute")
 _MUST = ("relative", "urn", "conditional", "unreadable")

@@ -166,6 +166,29 @@ async def test_a_conditional_reference_sees_what_its_transaction_wrote(desk: Des
     assert answer.status_code == 412 and issue(answer)["code"] == "multiple-matches"
 
 
+async def test_a_reference_to_what_may_not_stand_there_is_refused_whatever_its_form(desk: Desk) -> None:
+    """The stored form names the type, and would not pass the gate when it is put back."""
+    organization = {"resourceType": "Organization", "name": "Clinic"}
+    made, there = await desk.made_id(organization), "https://there.example/fhir/Organization/1"
+    before = desk.sequence()
+    for full_url in (A, there):
+        answer = await desk.transact(
+            entry("POST", "Organization", organization, full_url=full_url),
+            entry("POST", "Observation", observation(full_url)),
+        )
+        assert answer.status_code == 422 and issue(answer)["code"] == "value"
+        assert issue(answer)["expression"] == ["Bundle.entry[1].resource.subject.reference"]
+    for wrong in (f"{PUBLIC}/fhir/Organization/{made}", f"Organization/{made}"):
+        answer = await desk.post(observation(wrong))
+        assert answer.status_code == 422 and issue(answer)["expression"] == ["Observation.subject.reference"]
+    inside = {**observation(f"{PUBLIC}/fhir/Organization/{made}"), "id": "o"}
+    answer = await desk.post(observation(contained=[inside], hasMember=[{"reference": "#o"}]))
+    assert issue(answer)["expression"] == ["Observation.contained[0].subject.reference"]
+    assert desk.sequence() == before
+    right = observation(performer=[{"reference": f"{PUBLIC}/fhir/Organization/{made}"}])
+    assert (await desk.post(right)).status_code == 201
+
+
 async def test_several_that_fit_a_conditional_reference_are_412(desk: Desk) -> None:
     for family in ("One", "Two"):
         await desk.made_id(patient(family, ("https://shared.example", "1")))
