@@ -285,7 +285,7 @@ def _are_one(world: World, *pair: Meant) -> bool:
     return is_new and agrees(a, b).full and not contradict(key_identifiers(a, systems), key_identifiers(b, systems))
 
 
-_MOST_ALIKE = 50
+_MOST_ALIKE = 20
 """Of very many Patients with one identifier the first are compared, as each is compared with each."""
 
 
