@@ -273,7 +273,8 @@ class Answer(NamedTuple):
 
 def response(kind: str, answers: Iterable[Answer]) -> Resource:
     """The transaction-response or batch-response, one entry per request in the order of the request."""
-    return {"resourceType": "Bundle", "type": f"{kind}-response", "entry": [_answer(answer) for answer in answers]}
+    entries = [_answer(answer) for answer in answers]
+    return {"resourceType": "Bundle", "type": f"{kind}-response", **({"entry": entries} if entries else {})}
 
 
 def _answer(answer: Answer) -> Resource:
