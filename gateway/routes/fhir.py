@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 
@@ -38,9 +39,9 @@ async def post_bundle(request: Request) -> Response:
     context, principal = await _called(request)
     raw, body = await read_json(request, context.settings.max_bytes)
     received = context.received(request, principal, "fhir-bundle", raw)
-    full = _prefers(request, "return=representation")
     async with context.flow.accepted(received):
         entries = [_permitted(principal, entry) for entry in context.flow.entries(_object(body), raw)]
+        full = _prefers(request, "return=representation") and _may_see(principal, entries)
         kind = context.flow.transaction if body["type"] == "transaction" else context.flow.batch
         outcome = await kind(received, entries, full=full)
     return _answer(outcome)
@@ -166,7 +167,7 @@ async def _write(
 ) -> Response:
     raw, body = await read_json(request, context.settings.max_bytes)
     received = context.received(request, principal, f"fhir-{action}", raw)
-    full = not _prefers(request, "return=minimal")
+    full = not _prefers(request, "return=minimal") and principal.may("r", type_)
     async with context.flow.accepted(received):
         resource = _object(body)
         gate.require(resource)
@@ -204,6 +205,11 @@ def _permitted(principal: Principal, entry: Entry) -> Entry:
         error.expression = entry.path
         return replace(entry, error=error)
     return entry
+
+
+def _may_see(principal: Principal, entries: Sequence[Entry]) -> bool:
+    """Whether it may read what it writes: the stored form may tell what others said."""
+    return all(principal.may("r", entry.type) for entry in entries if entry.writes and entry.error is None)
 
 
 def _object(body: Json) -> Resource:

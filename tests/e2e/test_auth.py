@@ -73,6 +73,24 @@ async def test_every_interaction_needs_a_key_and_its_own_scope(desk: Desk) -> No
         assert (await desk.call(method, path, body, key=exact, kind=kind)).status_code < 300, name
 
 
+async def test_who_may_not_read_is_not_shown_what_others_said(desk: Desk) -> None:
+    """The stored form of a Patient holds more than its writer sent."""
+    await desk.made_id(patient("Private", (MRN, "p"), telecom=[{"system": "phone", "value": "+1 555 0199"}]))
+    writer = desk.add_key("writer", "other", "system/Patient.cu")
+    reader = desk.add_key("reader", "other", "system/Patient.cru")
+    body, full = patient("Private", (MRN, "p")), {"prefer": "return=representation"}
+    transaction = bundle("transaction", entry("POST", "Patient", body))
+    for method, path, sent in (
+        ("POST", "/Patient", body),
+        ("PUT", f"/Patient?identifier={MRN}|p", body),
+        ("POST", "", transaction),
+        ("POST", "", {**transaction, "type": "batch"}),
+    ):
+        answer = await desk.fhir(method, path, sent, key=writer, headers=full)
+        assert answer.status_code == 200 and "0199" not in answer.text, path
+        assert "0199" in (await desk.fhir(method, path, sent, key=reader, headers=full)).text
+
+
 async def test_what_needs_no_key(desk: Desk) -> None:
     for path in ("/health", "/fhir/metadata"):
         assert (await desk.call("GET", path, key="")).status_code == 200
