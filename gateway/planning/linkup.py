@@ -93,25 +93,22 @@ class LinkUp:
                     self._patients[f"Patient/{local.id}"] = heads["Patient", local.id].rid
 
     def _look_up_conditions(self) -> None:
-        asked: dict[Condition, tuple[str, str]] = {}
+        asked: dict[Condition, dict[str, str]] = defaultdict(dict)
         for at, refs in enumerate(self._refs):
             for ref in refs:
                 query = references.condition(ref.value) if ref.kind == "conditional" else None
                 if query is not None:
-                    asked[self._condition(*query, at, ref)] = (ref.value, self._where(at, ref))
+                    asked[self._condition(*query, at, ref)].setdefault(ref.value, self._where(at, ref))
         if not asked:
             return
-        found = look_up(self._world, list(asked), (), ()).conditions
-        stated, gone = self._stated(), {one.state.rid for one in self._meant if one.state and not one.item.resource}
-        rids = {
-            condition: check_reference((found[condition] | stated[condition.type, *condition.row]) - gone, where)
-            for condition, (_, where) in asked.items()
-        }
-        for rid, location in self._locations(rids.values()).items():
-            values = [asked[condition][0] for condition, one in rids.items() if one == rid]
-            self._found |= dict.fromkeys(values, location)
-            if location.startswith("Patient/"):
-                self._patients[location] = rid
+        found, stated = look_up(self._world, list(asked), (), ()).conditions, self._stated()
+        fitting = {condition: rids | stated[condition.type, *condition.row] for condition, rids in found.items()}
+        live = self._live({rid for rids in fitting.values() for rid in rids})
+        for condition, places in asked.items():
+            rid = check_reference(fitting[condition] & live.keys(), next(iter(places.values())))
+            self._found |= dict.fromkeys(places, live[rid])
+            if condition.type == "Patient":
+                self._patients[live[rid]] = rid
 
     def _stated(self) -> dict[tuple[str, str, str], set[int]]:
         """By type, system and value: who has an identifier once this message is done, as conditional references are
@@ -123,12 +120,12 @@ class LinkUp:
                     stated[one.item.type, *row].add(one.state.rid)
         return stated
 
-    def _locations(self, rids: Collection[int]) -> dict[int, str]:
-        """Their `Type/id`, whether they are there already or are made by this message."""
-        here = {one.state.rid: one.state.location for one in self._meant if one.state is not None}
-        heads = self._world.tx.heads_by_rid([rid for rid in rids if rid not in here])
-        there = {rid: f"{head.type}/{head.id}" for rid, head in heads.items()}
-        return there | {rid: here[rid] for rid in rids if rid in here}
+    def _live(self, rids: Collection[int]) -> dict[int, str]:
+        """The `Type/id` of those that are there once this message is done."""
+        here = {one.state.rid: one.state.location for one in self._meant if one.state and one.item.resource}
+        gone = {one.state.rid for one in self._meant if one.state and one.item.resource is None}
+        heads = self._world.tx.heads_by_rid([rid for rid in rids if rid not in here and rid not in gone])
+        return here | {rid: f"{head.type}/{head.id}" for rid, head in heads.items() if not head.deleted}
 
     def _condition(self, type_: str, query: str, at: int, ref: Ref) -> Condition:
         try:

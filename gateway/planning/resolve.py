@@ -18,6 +18,7 @@ from gateway.identity.keys import Key, contradict, key_identifiers, normal_syste
 from gateway.identity.resolve import Ambiguous, Candidate, Held, Matched, Via, decide
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, State, World
+from gateway.store import Key as StoredKey
 from gateway.store import Mark, Name
 
 Pair = tuple[str, str]
@@ -73,7 +74,7 @@ class Resolver:
             return self._by_id(item, item.id)
         if item.type == "Patient" and item.resource is not None:
             return self._patient(item, item.resource)
-        if rids := self._by_condition(item):
+        if rids := self._by_condition(item) - self._stale(item):
             return self._one(item, "condition", sorted(rids))
         if rids := self._by_record(item):
             return self._one(item, "record", sorted(rids))
@@ -139,6 +140,11 @@ class Resolver:
     def _by_condition(self, item: Item) -> set[int]:
         return self._found.conditions[item.condition] if item.condition else set()
 
+    def _stale(self, item: Item) -> set[int]:
+        """Whom only the row of its condition names, and who was deleted since: a condition names live resources."""
+        indexed = self._found.marked[item.condition] if item.condition else set()
+        return {rid for rid in self._by_condition(item) - indexed if self._world.states[rid].deleted}
+
     def _by_record(self, item: Item) -> set[int]:
         rid = self._remote.get((item.type, item.remote_id)) if item.remote_id is not None else None
         return set() if rid is None else {rid}
@@ -160,6 +166,9 @@ class Resolver:
     def _none(self, item: Item) -> Meant:
         if item.action == "delete":
             return Meant(item, None, None)
+        if item.condition is not None:
+            row = (item.type, "condition", *item.condition.row)
+            self._world.changes.keys_removed += [StoredKey(*row, rid) for rid in self._stale(item)]
         return Meant(item, self._world.create(item.type, new_id(self._world.now)), {"rule": "new"})
 
     def _patient(self, item: Item, resource: Resource) -> Meant:
@@ -179,8 +188,10 @@ class Resolver:
     def _candidate(self, item: Item, rid: int, via: Sequence[Via]) -> Candidate:
         """An unlisted identifier joins nobody where a key system tells the two apart."""
         body = self._known_body(rid)
-        apart = contradict(self._keys[item.path], key_identifiers(body, self._world.directory.keys))
-        return Candidate(body, tuple(way for way in via if not (apart and way.rule == "unlisted")))
+        void = {"condition"} if rid in self._stale(item) else set()
+        if contradict(self._keys[item.path], key_identifiers(body, self._world.directory.keys)):
+            void.add("unlisted")
+        return Candidate(body, tuple(way for way in via if way.rule not in void))
 
     def _known_body(self, rid: int) -> Resource:
         """A deleted patient is compared by the last version that said something."""

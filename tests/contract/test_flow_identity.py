@@ -252,13 +252,17 @@ async def test_a_condition_that_cannot_be_unique_is_refused(desk: Desk, query: s
 
 async def test_after_a_delete_the_same_condition_makes_a_new_resource(desk: Desk) -> None:
     condition = f"identifier={UNLISTED}|x"
-    for body in (observation(None, (UNLISTED, "x")), observation()):
+    for body in (observation(None, (UNLISTED, "x")), observation(), patient("X", (UNLISTED, "x")), patient("X")):
+        path = f"/{body['resourceType']}"
         first = await desk.made_id(body, if_none_exist=condition)
-        assert (await desk.fhir("DELETE", f"/Observation/{first}")).status_code == 204
+        assert (await desk.fhir("DELETE", f"{path}/{first}")).status_code == 204
+        nobody = {"hasMember": [{"reference": f"{path[1:]}?{condition}"}]}
+        assert (await desk.post(observation(**nobody))).status_code in (400, 422), "it is gone"
         second = await desk.post(body, if_none_exist=condition)
-        if body.get("identifier"):
-            assert second.status_code == 201 and decoded(second)["id"] != first
-            await desk.fhir("DELETE", f"/Observation/{decoded(second)['id']}")
+        assert second.status_code == 201 and decoded(second)["id"] != first, body
+        again = await desk.fhir("PUT", f"{path}?{condition}", body)
+        assert again.status_code == 200 and decoded(again)["id"] == decoded(second)["id"]
+        await desk.fhir("DELETE", f"{path}/{decoded(second)['id']}")
 
 
 async def test_a_deleted_patient_is_not_made_again_by_a_key(desk: Desk) -> None:

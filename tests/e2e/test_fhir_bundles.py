@@ -189,6 +189,14 @@ async def test_a_reference_to_what_may_not_stand_there_is_refused_whatever_its_f
     assert (await desk.post(right)).status_code == 201
 
 
+async def test_one_conditional_reference_in_two_spellings(desk: Desk) -> None:
+    made = await desk.made_id(patient("Known", (MRN, "known")))
+    plain, escaped = f"Patient?identifier={MRN}|known", f"Patient?identifier={MRN.replace(':', '%3A')}%7Cknown"
+    one = observation(plain, performer=[{"reference": escaped}, {"reference": plain}])
+    now = decoded(await desk.post(one))
+    assert [one["reference"] for one in (now["subject"], *now["performer"])] == [f"Patient/{made}"] * 3
+
+
 async def test_several_that_fit_a_conditional_reference_are_412(desk: Desk) -> None:
     for family in ("One", "Two"):
         await desk.made_id(patient(family, ("https://shared.example", "1")))
