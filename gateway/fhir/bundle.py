@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from gateway.errors import GatewayError, InvalidInput, NotAllowed, NotConformant, TooLarge
 from gateway.fhir import condition, references, times
 from gateway.fhir.condition import Condition
+from gateway.fhir.gate_types import is_r4_type
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Json, Resource
 
@@ -28,6 +29,7 @@ _URL = re.compile(
 )
 _ETAG = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"', re.ASCII)
 _SCHEME = re.compile(r"(?:https?://|urn:)\S+", re.ASCII)
+_NAMED = re.compile(r"https?://\S+/([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})", re.ASCII)
 
 
 @dataclass(slots=True)  # not frozen: that costs three times as much, for every entry that comes in
@@ -126,7 +128,7 @@ def _parse(index: int, raw: Json, base: str) -> Entry:
         _check_resource(resource, type_, id_ if method == "PUT" else None)
     return Entry(
         index,
-        _checked_full_url(raw.get("fullUrl")),
+        _checked_full_url(raw.get("fullUrl"), resource),
         method,
         type_,
         id_,
@@ -204,9 +206,16 @@ def version_of(etag: Json, *, expression: str | None = None) -> str:
     return match[1]
 
 
-def _checked_full_url(value: Json) -> str | None:
-    if value is not None and not (isinstance(value, str) and _SCHEME.fullmatch(value)):
+def _checked_full_url(value: Json, resource: Json) -> str | None:
+    if value is None:
+        return None
+    if not (isinstance(value, str) and _SCHEME.fullmatch(value)):
         raise InvalidInput("fullUrl is an absolute URL or a urn", expression=".fullUrl")
+    named, own = _NAMED.fullmatch(value), resource.get("id") if isinstance(resource, dict) else None
+    if own is None or named is None or not is_r4_type(named[1]):
+        return value
+    if (named[1], named[2]) != (resource.get("resourceType"), own):
+        raise InvalidInput("fullUrl names another resource than the entry carries", expression=".fullUrl")
     return value
 
 

@@ -192,6 +192,17 @@ def test_reading_and_writing_the_same_resource_is_no_overlap() -> None:
     assert len(bundle.read(of(entry("PUT", "Patient/p1", PATIENT), entry("GET", "Patient/p1")))) == 2
 
 
+@pytest.mark.parametrize("url", [f"{BASE}/Patient/p2", f"{BASE}/Person/p1", "http://x.example/fhir/Patient/p2"])
+def test_a_full_url_names_the_resource_of_its_entry(url: str) -> None:
+    """FHIR R4 §2.36.4: it may not disagree with the id, or references to another would mean this one."""
+    with pytest.raises(InvalidInput) as refused:
+        one(entry("PUT", "Patient/p1", PATIENT, url))
+    assert refused.value.expression == "Bundle.entry[0].fullUrl"
+    for fine in (f"{BASE}/Patient/p1", "http://x.example/fhir/Patient/p1", "http://x.example/Files/p2", "urn:uuid:p2"):
+        assert one(entry("PUT", "Patient/p1", PATIENT, fine)).full_url == fine
+    assert one(entry("PUT", "Patient?identifier=a|b", {"resourceType": "Patient"}, url)).full_url == url
+
+
 def test_a_full_url_is_unique_unless_the_versions_differ() -> None:
     versions = [{"resourceType": "Patient", "meta": {"versionId": number}} for number in "12"]
     fine = [entry("POST", "Patient", version, "urn:uuid:1") for version in versions]
