@@ -63,9 +63,17 @@ class Received:
         who = (self.message_id, self.connector, self.principal, self.kind, self.media_type, at, self.dedupe)
         return MessageRow(*who, state, self.body, result, error)
 
-    def audit(self, at: datetime, status: int, type_: str | None = None, id_: str | None = None) -> AuditRow:
+    def audit(self, at: datetime, status: int) -> AuditRow:
         """A write of patient data, tried or done."""
-        return AuditRow(at, self.principal, self.connector, "U", type_, id_, status, self.message_id)
+        return AuditRow(at, self.principal, self.connector, "U", None, None, status, self.message_id)
+
+    def audit_of(self, applied: Applied, at: datetime) -> AuditRow:
+        """What became of one resource."""
+        assert applied.state is not None, "of what is not there nothing became"
+        action, status = ("C", 201) if applied.created else ("U", 200)
+        if applied.item.resource is None:
+            action, status = "D", 204
+        return self.audit(at, status)._replace(action=action, type=applied.state.type, id=applied.state.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,10 +401,12 @@ def _outcome_before(reader: Reader, received: Received) -> Outcome | None:
 
 
 def audits_of(received: Received, applied: Sequence[Applied], now: datetime) -> list[AuditRow]:
-    """One row per Patient a message was about, one for the whole when it named none."""
-    patients = [one.state for one in applied if one.state is not None and one.state.type == "Patient"]
-    rows = [received.audit(now, 200, "Patient", state.id) for state in patients]
-    return rows or [received.audit(now, 200)]
+    """One row per Patient a message was about, or for its only resource; one for the whole when it was about others."""
+    named = [one for one in applied if one.state is not None]
+    about = [one for one in named if one.item.type == "Patient"] or named
+    if len(about) > 1 and about[0].item.type != "Patient":
+        return [received.audit(now, 200)]
+    return [received.audit_of(one, now) for one in about] or [received.audit(now, 200)]
 
 
 def _read_audits(

@@ -146,7 +146,7 @@ async def test_every_access_leaves_an_audit_row(desk: Desk) -> None:
         ("GET", f"/Patient/{made}/_history", None, "R", made),
         ("GET", f"/Patient?_id={made}", None, "E", ""),
         ("PUT", f"/Patient/{made}", {**patient("Changed"), "id": made}, "U", made),
-        ("DELETE", f"/Patient/{made}", None, "U", made),
+        ("DELETE", f"/Patient/{made}", None, "D", made),
     ]
     for method, path, body, action, about in calls:
         answer = await desk.fhir(method, path, body, key=key)
@@ -154,6 +154,27 @@ async def test_every_access_leaves_an_audit_row(desk: Desk) -> None:
         row = (await desk.audits())[0]
         assert (row.principal, row.connector, row.action, row.type) == ("auditor", "app", action, "Patient"), path
         assert row.id == (about or None) and row.status // 100 == 2
+
+
+async def test_a_write_is_audited_as_what_it_was(desk: Desk) -> None:
+    """FHIR R4 AuditEvent.action: a delete that reads as an update hides that something is gone."""
+    made = await desk.made_id(observation())
+    rows = [(await desk.audits())[0]]
+    await desk.fhir("PUT", f"/Observation/{made}", {**observation(status="amended"), "id": made})
+    rows.append((await desk.audits())[0])
+    await desk.fhir("DELETE", f"/Observation/{made}")
+    rows.append((await desk.audits())[0])
+    assert [(one.action, one.status) for one in rows] == [("C", 201), ("U", 200), ("D", 204)]
+    assert {(one.type, one.id) for one in rows} == {("Observation", made)}
+    await desk.transact(
+        entry("POST", "Patient", patient("New", (MRN, "n"))), entry("POST", "Observation", observation())
+    )
+    [new] = await desk.found(f"/Patient?identifier={MRN}|n")
+    row = (await desk.audits())[1]
+    assert (row.action, row.type, row.id, row.status) == ("C", "Patient", new["id"], 201)
+    await desk.transact(entry("POST", "Observation", observation()), entry("POST", "Observation", observation()))
+    row = (await desk.audits())[0]
+    assert (row.action, row.type, row.id, row.status) == ("U", None, None, 200), "one for the whole"
 
 
 async def test_refused_writes_are_audited_too(desk: Desk) -> None:

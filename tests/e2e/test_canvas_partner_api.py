@@ -275,4 +275,4 @@ async def test_reads_and_writes_are_audited(desk: Desk, key: str) -> None:
     await call(desk, key, "GET", f"/{ours}")
     await call(desk, key, "POST", "", ALICE)
     rows = [(one.action, one.id, one.status) for one in await desk.audits() if one.connector == "canvas"]
-    assert rows == [("U", None, 409), ("R", ours, 200), ("U", ours, 200)]
+    assert rows == [("U", None, 409), ("R", ours, 200), ("C", ours, 201)]
