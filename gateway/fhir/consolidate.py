@@ -1,7 +1,7 @@
 """Consolidate: the records of one resource become the resource, and what contradicts is listed.
 
-Only what systems assert themselves counts. Per slot the connector's priority decides, then the time of change, then
-the connector's name: the order of the records never does.
+Only what systems assert themselves counts. Per slot a value stands before the word that none is known, then the
+connector's priority decides, then the time of change, then the connector's name: the order of the records never does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from gateway.fhir.absent import says_nothing
 from gateway.fhir.form import name_parts
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Own, Record, Slots, Value
@@ -64,7 +65,7 @@ class Consolidated:
 
 
 class _Claim(NamedTuple):
-    rank: tuple[int, bool, datetime, str, str]
+    rank: tuple[bool, int, bool, datetime, str, str]
     connector: str
     own: Own
 
@@ -109,10 +110,17 @@ def _claims(records: Iterable[Record], policy: Policy) -> tuple[dict[str, list[_
         type_ = record.type
         priority = policy.priority.get(record.connector, 0)
         for slot, own in record.own.items():
-            rank = (priority, own.at is not None, own.at or _NEVER, record.connector, record.remote_id)
+            told = _is_told(slot, own)
+            rank = (told, priority, own.at is not None, own.at or _NEVER, record.connector, record.remote_id)
             claims[slot].append(_Claim(rank, record.connector, own))
     claims.pop(f"identifier[{policy.ours}]", None)
     return claims, type_
+
+
+def _is_told(slot: str, own: Own) -> bool:
+    """Whether a claim says something. That nothing is known is no value that could take the place of one, unless who
+    says so had been shown it."""
+    return own.base is not None or not says_nothing(slot, own.value)
 
 
 def _decide(found: _Sum, slot: str, claims: list[_Claim], policy: Policy) -> None:
@@ -126,7 +134,7 @@ def _decide(found: _Sum, slot: str, claims: list[_Claim], policy: Policy) -> Non
     found.stamps[slot] = winner.own.stamp
     found.sources[slot] = winner.connector
     for other in claims[1:]:
-        if _contradicts(slot, winner, other, policy):
+        if other.rank[0] and _contradicts(slot, winner, other, policy):
             review = slot in policy.review or element_of(slot) in policy.review
             found.conflicts.append(Conflict(slot, winner.connector, other.connector, other.own.stamp, review))
 

@@ -98,6 +98,16 @@ async def test_every_fixture_is_taken_and_again_changes_nothing(desk: Desk, clin
             assert answer.status_code == 200
 
 
+async def test_what_a_document_does_not_know_takes_nothing_away(desk: Desk, clinic: str) -> None:
+    desk.connect({"name": "clinic", "profile": "intake", "push": False, "priority": 1})
+    known = patient("Vandersea", (MRN, "MRN-0100"), name=[{"family": "Vandersea", "given": ["Noor"]}], gender="female")
+    made = await desk.made_id(known)
+    report = await posted(desk, clinic, fixture("minimal"))
+    assert b'<administrativeGenderCode nullFlavor="UNK"/>' in fixture("minimal") and report["patient"] == made
+    now = await desk.read(f"/Patient/{made}")
+    assert (now["gender"], now["birthDate"]) == ("female", "1980-02-22")
+
+
 async def test_a_known_patient_is_enriched(desk: Desk, clinic: str) -> None:
     made = await desk.made_id(
         patient("Example", (MRN, "MRN-0001"), name=[{"family": "Example", "given": ["Maria"]}], birthDate="1984-06-17")

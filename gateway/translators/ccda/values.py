@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.fhir import json
+from gateway.fhir.absent import DATA_ABSENT
 
 from .codes import CONCEPTS, system_uri
 from .context import Context
@@ -24,7 +25,6 @@ from .ucum import is_ucum
 
 Value = dict[str, Any]
 
-DATA_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 DATA_ABSENT_CODES = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 LOINC = "http://loinc.org"

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.fhir.absent import DATA_ABSENT
 from gateway.fhir.consolidate import Conflict, Policy, changed, consolidate
 from gateway.fhir.record import Own, Record
 from gateway.fhir.slots import wrap
@@ -58,6 +59,33 @@ def test_nothing_said_is_no_resource():
 
 def test_an_unknown_time_is_stamped_by_when_it_was_first_seen():
     assert consolidate([record("a", gender=said("male", None, seen=7))], PLAIN).stamps["gender"] == at(7)
+
+
+UNKNOWN = {"extension": [{"url": DATA_ABSENT, "valueCode": "unknown"}]}
+
+
+@pytest.mark.parametrize(
+    ("slot", "value", "reason"),
+    [
+        ("birthDate", "1980-02-22", wrap(None, UNKNOWN)),
+        ("gender", "female", "unknown"),
+        ("gender", "female", wrap(None, UNKNOWN)),
+        ("maritalStatus", {"text": "married"}, UNKNOWN),
+        ("deceased[x]", {"deceasedBoolean": False}, {"_deceasedBoolean": UNKNOWN}),
+        ("telecom[phone]", [{"system": "phone", "value": "1"}], [{"system": "phone", "_value": UNKNOWN}]),
+        ("name[official]", [{"use": "official", "family": "F"}], [{"use": "official", "_family": UNKNOWN, **UNKNOWN}]),
+    ],
+)
+def test_that_nothing_is_known_takes_the_place_of_no_value(slot, value, reason):
+    def found(first, second, policy=PLAIN):
+        return consolidate(
+            [Record("a", "Patient", "a", {slot: first}), Record("b", "Patient", "b", {slot: second})], policy
+        )
+
+    later = found(said(value, 5), said(reason, 9), Policy({"b": 1}))
+    assert later.slots[slot] == value and later.sources[slot] == "a" and later.conflicts == ()
+    assert found(said(reason, 9), said(reason, 5)).slots[slot] == reason, "where nobody knows more"
+    assert found(said(value, 5), said(reason, 9, base=5)).slots[slot] == reason, "who saw the value took it back"
 
 
 class TestConflicts:
