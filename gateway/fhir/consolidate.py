@@ -65,7 +65,7 @@ class Consolidated:
 
 
 class _Claim(NamedTuple):
-    rank: tuple[bool, int, bool, datetime, str, str]
+    rank: tuple[int, bool, datetime, str, str]
     connector: str
     own: Own
 
@@ -110,8 +110,7 @@ def _claims(records: Iterable[Record], policy: Policy) -> tuple[dict[str, list[_
         type_ = record.type
         priority = policy.priority.get(record.connector, 0)
         for slot, own in record.own.items():
-            told = _is_told(slot, own)
-            rank = (told, priority, own.at is not None, own.at or _NEVER, record.connector, record.remote_id)
+            rank = (priority, own.at is not None, own.at or _NEVER, record.connector, record.remote_id)
             claims[slot].append(_Claim(rank, record.connector, own))
     claims.pop(f"identifier[{policy.ours}]", None)
     return claims, type_
@@ -123,10 +122,15 @@ def _is_told(slot: str, own: Own) -> bool:
     return own.base is not None or not says_nothing(slot, own.value)
 
 
+def _ranked(slot: str, claims: Iterable[_Claim]) -> list[_Claim]:
+    """Best first."""
+    return sorted(claims, key=lambda claim: (_is_told(slot, claim.own), claim.rank), reverse=True)
+
+
 def _decide(found: _Sum, slot: str, claims: list[_Claim], policy: Policy) -> None:
     """One slot: its winner, what it is united with, and who contradicts."""
     if len(claims) > 1:
-        claims.sort(key=lambda claim: claim.rank, reverse=True)
+        claims = _ranked(slot, claims)
         if element_of(slot) in _FACTS:
             claims = _united(claims)
     winner = claims[0]
@@ -134,7 +138,7 @@ def _decide(found: _Sum, slot: str, claims: list[_Claim], policy: Policy) -> Non
     found.stamps[slot] = winner.own.stamp
     found.sources[slot] = winner.connector
     for other in claims[1:]:
-        if other.rank[0] and _contradicts(slot, winner, other, policy):
+        if _is_told(slot, other.own) and _contradicts(slot, winner, other, policy):
             review = slot in policy.review or element_of(slot) in policy.review
             found.conflicts.append(Conflict(slot, winner.connector, other.connector, other.own.stamp, review))
 
