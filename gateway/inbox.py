@@ -107,7 +107,7 @@ class Inbox:
                 return False
             return not (error.transient and await self._again(received, tries + 1))
         except Exception as error:  # a defect of ours concerns this message only
-            log.error("message failed unexpectedly", message=received.message_id, error=type(error).__name__)
+            log.error("message failed unexpectedly", message=received.message_id, exc_info=error)
             await self._flow.finish(received, "failed", type(error).__name__)
         return True
 

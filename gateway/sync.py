@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+import structlog
 
 from gateway import findings, offering
 from gateway.connectors.call import Call, Found, Page, Reply, Seen
@@ -32,6 +33,8 @@ from gateway.store import Changes, IncidentRow, NewDelivery, Reader, RunRow, Tx
 Ask = Callable[[Config, Generator[Call, Reply, Any]], Awaitable[Any]]
 Again = Callable[[str, datetime | None], Awaitable[int]]
 """Tries what failed of a connector again, as far as it is not older than a time; how much there was."""
+
+log = structlog.get_logger(__name__)
 
 _CHUNK = 50
 """How many findings are applied in one turn of the writer: others want theirs too."""
@@ -61,6 +64,10 @@ class Sync:
             await self._poll(config)
         except GatewayError as failed:
             error = failed
+        except (
+            Exception
+        ) as failed:  # the top of this look: an operator sees it, and it waits for its turn like any other
+            error = _defect(failed)
         await self.looked(config.name, error)
 
     async def looked(self, name: str, error: GatewayError | None) -> None:
@@ -103,6 +110,8 @@ class Sync:
                 await self._pages(row, config, asked)
         except GatewayError as error:
             await self._end(row, runs.FAILED, error.message)
+        except Exception as error:  # the top of this run: it would begin again every second, and say nothing
+            await self._end(row, runs.FAILED, _defect(error).message)
 
     async def _resend(self, row: RunRow, config: Config, asked: Asked) -> None:
         """What failed of theirs is taken in again, and what they did not take is due again."""
@@ -219,6 +228,12 @@ class Sync:
         await self.flow.store.write(
             lambda tx: tx.put_run(row._replace(state=state, at=tx.now, finished_at=tx.now, error=error))
         )
+
+
+def _defect(error: Exception) -> GatewayError:
+    """What operators are told of an error that nobody expected."""
+    log.error("looking at a system failed unexpectedly", exc_info=error)
+    return GatewayError(f"an internal error ({type(error).__name__}): the log has its place")
 
 
 def _chunks(founds: Sequence[Found]) -> Iterator[list[Found]]:

@@ -68,7 +68,7 @@ class Duties:
             try:
                 await self._look()
             except Exception as error:  # the loop must outlive whatever a step does
-                log.error("looking for duties failed", error=type(error).__name__)
+                log.error("looking for duties failed", exc_info=error)
             await self._rest()
 
     async def stop(self) -> None:
@@ -104,7 +104,7 @@ class Duties:
         try:
             await duty.work()
         except Exception as error:  # the top of this work: it is wanted again at the next look
-            log.error("a duty failed", duty=duty.name, error=type(error).__name__)
+            log.error("a duty failed", duty=duty.name, exc_info=error)
         finally:
             keeping.cancel()
             await asyncio.shield(self._locks.free(duty.name, held.fence))

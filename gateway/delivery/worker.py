@@ -75,7 +75,7 @@ class Worker(Generic[C, R]):
         try:
             claims = await self._orders.claim(free)
         except Exception as error:  # the loop must outlive whatever a step does
-            log.error("claiming failed", error=type(error).__name__)
+            log.error("claiming failed", exc_info=error)
             return
         for claim in claims:
             task = asyncio.create_task(self._work(claim))
@@ -111,7 +111,7 @@ class Worker(Generic[C, R]):
                 await self._give_back(claim, None)
             raise
         except Exception as error:  # the one place that outlives any error: a patient's failure is that patient's only
-            log.error("a delivery failed unexpectedly", error=type(error).__name__)
+            log.error("a delivery failed unexpectedly", exc_info=error)
             await self._give_back(claim, error)
         finally:
             renewing.cancel()
@@ -133,4 +133,4 @@ class Worker(Generic[C, R]):
         try:
             await self._orders.release(claim, error)
         except Exception as unexpected:  # its lease runs out instead
-            log.error("giving a delivery back failed", error=type(unexpected).__name__)
+            log.error("giving a delivery back failed", exc_info=unexpected)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.connectors import fhir_server
 from gateway.connectors.signature import sign
 from gateway.fhir import json
 from gateway.sandbox import hms, serve
@@ -161,6 +162,30 @@ async def test_a_poll_that_fails_is_told_and_goes_on(office: Office) -> None:
         return (await office.call("GET", "/ehr/status")).json()["status"] == "connected"
 
     await until(well)
+
+
+async def test_a_defect_of_ours_while_looking_is_told_and_no_reason_to_look_all_the_time(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def scan(*_: Any) -> Any:
+        looks.append("look")
+        raise KeyError("a name that is nobody's business")
+
+    monkeypatch.setattr(fhir_server, "scan", scan)
+    await office.made(office.fhir(sync={**POLLING, "intervalSeconds": 3600}, push=False))
+
+    async def told() -> bool:
+        return bool((await office.call("GET", "/ehr/status")).json()["lastError"])
+
+    await until(told)
+    await asyncio.sleep(1.5)
+    assert len(looks) == 1
+    said = (await office.call("GET", "/ehr/status")).json()["lastError"]
+    assert "internal error (KeyError)" in str(said) and "nobody" not in str(said)
+    ended = await office.run("ehr")
+    assert ended["status"] == "failed" and "KeyError" in ended["error"]
 
 
 # --- manual syncs -----------------------------------------------------------------------------------------------------
