@@ -66,7 +66,7 @@ class Sync:
             error = failed
         except (
             Exception
-        ) as failed:  # the top of this look: an operator sees it, and it waits for its turn like any other
+        ) as failed:  # the top of this look: told, and looked at again in its turn
             error = _defect(failed)
         await self.looked(config.name, error)
 
