@@ -96,11 +96,12 @@ ELSEWHERE = {
 
 OURS = {
     "medication-intent": {"RQO", "PRMS", "PRP"},
-    "procedure-status": {"nullified"},
+    "medication-status": {"cancelled", "held", "new"},
+    "procedure-status": {"held", "new", "nullified", "suspended"},
     "report-status": {"nullified"},
     "telecom-system": {"https", "sms", "ftp", "mllp"},
 }
-"""Codes that the maps do not list: moods of planned activities, an entry made in error, schemes."""
+"""Codes that the maps do not list: moods of planned activities, statuses that FHIR words alike, schemes."""
 
 
 def pairs() -> Iterator[tuple[str, str, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 
 from .context import Context
@@ -11,6 +12,7 @@ from .values import Value, bounds, codeable, kept, number, period, quantity, qua
 
 EXACT = "http://hl7.org/fhir/StructureDefinition/timing-exact"
 _PERIOD, _EVENT, _OFFSET, _PHASE = V3 + "period", V3 + "event", V3 + "offset", V3 + "phase"
+_COMPONENT, _WIDTH = V3 + "comp", V3 + "width"
 _IHE_ACTS = "1.3.6.1.4.1.19376.1.5.3.2"
 _UNITS = frozenset(["s", "min", "h", "d", "wk", "mo", "a"])
 _WHEN = frozenset(["HS", "WAKE", "C", "CM", "CD", "CV", "AC", "ACM", "ACD", "ACV", "PC", "PCM", "PCD", "PCV"])
@@ -81,36 +83,62 @@ def _most(ratio: Element | None) -> Value | None:
 
 
 def _timing(times: list[Element], ctx: Context) -> Value | None:
-    """One effectiveTime says during which time, the others how often; a single point is an event."""
+    """One effectiveTime says during which time or for how long, the others how often; a single point is an event."""
     events: list[str] = []
     repeat: Value = {}
-    for time in times:
+    for time in _each(times):
         kind = (time.get(XSI_TYPE) or "").rpartition(":")[2]
         if kind == "PIVL_TS" or child_of(time, _PERIOD) is not None:
             repeat.update(_frequency(time))
         elif kind == "EIVL_TS" or child_of(time, _EVENT) is not None:
-            repeat.update(_at_event(time))
+            _add_event(repeat, _at_event(time))
         elif point := ctx.moment(time):
             events.append(point)
-        elif "boundsPeriod" not in repeat and (during := period(time, ctx)):
-            repeat["boundsPeriod"] = during
+        elif not any(name.startswith("bounds") for name in repeat):
+            repeat.update(_bounds(time, ctx))
     found = kept({"event": events, "repeat": repeat})
     return found or None
 
 
+def _each(times: list[Element]) -> Iterator[Element]:
+    """The times, and those that a parenthetic one (SXPR_TS) holds."""
+    for time in times:
+        inner = [child for child in children(time) if child.tag == _COMPONENT]
+        yield from _each(inner) if inner else (time,)
+
+
+def _bounds(time: Element, ctx: Context) -> Value:
+    """From when to when; for how long where nobody said from when."""
+    if during := period(time, ctx):
+        return {"boundsPeriod": during}
+    lasting = _time_span(child_of(time, _WIDTH))
+    return {"boundsDuration": quantity(child_of(time, _WIDTH))} if lasting else {}
+
+
+def _time_span(element: Element | None) -> tuple[Decimal, str] | None:
+    """A number and a unit of time, as FHIR wants them (tim-1, tim-2, drt-1)."""
+    amount, unit = (None, None) if element is None else (number(element.get("value")), element.get("unit"))
+    return (amount, unit) if amount is not None and amount > 0 and unit in _UNITS else None
+
+
 def _frequency(time: Element) -> Value:
-    """PIVL: every `period`. FHIR wants a number and a unit of time (tim-1, tim-2)."""
+    """PIVL: every `period`, each time as long as its phase."""
     every = child_of(time, _PERIOD)
     if every is None:
         return {}
     low, high = bounds(every)
-    first = every if low is None else low
-    amount, unit = number(first.get("value")), first.get("unit")
-    if amount is None or amount <= 0 or unit not in _UNITS:
+    said = _time_span(every if low is None else low)
+    if said is None:
         return {}
-    found: Value = {**_exact(time), "frequency": 1, "period": amount, "periodUnit": unit}
+    found: Value = {**_exact(time), "frequency": 1, "period": said[0], "periodUnit": said[1], **_each_time(time)}
     most = number(high.get("value")) if high is not None else None
     return {**found, "periodMax": most} if most else found
+
+
+def _each_time(time: Element) -> Value:
+    phase = child_of(time, _PHASE)
+    lasting = _time_span(None if phase is None else child_of(phase, _WIDTH))
+    return {"duration": lasting[0], "durationUnit": lasting[1]} if lasting else {}
 
 
 def _exact(time: Element) -> Value:
@@ -119,6 +147,14 @@ def _exact(time: Element) -> Value:
     if time.get("institutionSpecified") != "true":
         return {}
     return {"extension": [{"url": EXACT, "valueBoolean": False}]}
+
+
+def _add_event(repeat: Value, event: Value) -> None:
+    """At breakfast and at dinner: one repetition has several events, but the same offset from each."""
+    if "when" in repeat and event and repeat.get("offset") == event.get("offset"):
+        repeat["when"] += [one for one in event["when"] if one not in repeat["when"]]
+    else:
+        repeat.update(event)
 
 
 def _at_event(time: Element) -> Value:

@@ -34,6 +34,13 @@ def code_of(product: Node | None) -> Element | None:
     return material.get("code") if material else None
 
 
+def is_named(product: Node | None) -> bool:
+    """Whether it says which medication it is."""
+    material, code = _material(product), code_of(product)
+    has_code = code is not None and (bool(len(code)) or not code.get("nullFlavor"))
+    return has_code or bool(material and material.text("name"))
+
+
 def medication(activity: Node, product: Node | None, ctx: Context) -> Value | None:
     """A Medication of its own where there is more to say than its code (ids, form, manufacturer, vehicle)."""
     material = _material(product)

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.dosage import dosage
 from gateway.translators.ccda.informants import informant
-from gateway.translators.ccda.medicine import code_of, medication, product_of
+from gateway.translators.ccda.medicine import code_of, is_named, medication, product_of
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import agent, fits, organization, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
 from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.statement import (
+    FREE_TEXT_SIG,
     PARTS,
     ROOT,
     Relations,
@@ -26,6 +27,7 @@ from gateway.translators.ccda.statement import (
     notes,
     of_kind,
     reasons,
+    referenced,
     related,
 )
 from gateway.translators.ccda.values import Value, absent, codeable, count, identifiers, kept, period, quantity
@@ -117,13 +119,26 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "requester": fits(author, *_REQUESTERS) or absent(),
         "performer": _performer(activity, ctx),
         "reasonCode": reasons(relations, ctx),
+        "reasonReference": referenced(relations, ctx, "Condition", only="RSON"),
         "note": [*notes(relations, ctx), *_order_notes(relations, ctx)],
-        "dosageInstruction": [dose] if (dose := dosage(activity, relations, ctx)) else None,
+        "dosageInstruction": [*_doses(activity, relations, ctx)],
         "dispenseRequest": _dispense(relations, ctx),
     }
     made = ctx.add("MedicationRequest", kept(body), activity, code=code_of(product))
     _beside(relations, made, what, ctx)
     return made
+
+
+def _doses(activity: Node, relations: Relations, ctx: Context) -> Iterator[Value]:
+    """Its dosage, then those of the parts that name no medication of their own: doses that are split or tapered (IHE
+    PCC §6.3.4.16)."""
+    parts = [one for _, one in relations if one.element.tag.endswith("}substanceAdministration")]
+    rest = [
+        (one, related(one)) for one in parts if FREE_TEXT_SIG.isdisjoint(one.kinds) and not is_named(product_of(one))
+    ]
+    for one, inner in [(activity, relations), *rest]:
+        if not (one is not activity and one.negated) and (dose := dosage(one, inner, ctx)):
+            yield dose
 
 
 def _beside(relations: Relations, request: Reference, what: Value, ctx: Context) -> None:

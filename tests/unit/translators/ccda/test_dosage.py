@@ -1,0 +1,77 @@
+"""When and how much: every shape of effectiveTime that a medication may have (CDA R2 data types, GTS)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from gateway.fhir import gate
+from gateway.translators.ccda import Converted
+
+from .written import Resource, converted, only, section
+
+ROOT = "2.16.840.1.113883.10.20.22.4."
+DRUG = """<consumable><manufacturedProduct><manufacturedMaterial><code code="197361"
+codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct></consumable>"""
+NAMELESS = """<consumable><manufacturedProduct><manufacturedMaterial nullFlavor="NA"/></manufacturedProduct>
+</consumable>"""
+
+
+def taken(inner: str, *, product: str = DRUG, status: str = "active") -> str:
+    return f"""<substanceAdministration classCode="SBADM" moodCode="EVN"><templateId root="{ROOT}16"/>
+    <statusCode code="{status}"/>{inner}{product}</substanceAdministration>"""
+
+
+def medication(inner: str, status: str = "active") -> Converted:
+    return converted(section("10160-0", taken(inner, status=status)))
+
+
+def doses(inner: str) -> list[Resource]:
+    result = medication(inner)
+    assert gate.check(result.bundle) == []
+    return list(only(result, "MedicationRequest")["dosageInstruction"])
+
+
+def event(code: str, offset: str = "") -> str:
+    return f'<effectiveTime xsi:type="EIVL_TS" operator="A"><event code="{code}"/>{offset}</effectiveTime>'
+
+
+DAYS = {"value": Decimal(10), "unit": "d", "system": "http://unitsofmeasure.org", "code": "d"}
+
+
+@pytest.mark.parametrize(
+    ("time", "repeat"),
+    [
+        (event("ACM") + event("ACV"), {"when": ["ACM", "ACV"]}),
+        (event("ACM") + event("ACM"), {"when": ["ACM"]}),
+        ('<effectiveTime xsi:type="IVL_TS"><width value="10" unit="d"/></effectiveTime>', {"boundsDuration": DAYS}),
+        (
+            """<effectiveTime xsi:type="SXPR_TS"><comp xsi:type="IVL_TS"><low value="20240101"/></comp>
+            <comp xsi:type="PIVL_TS" operator="A"><period value="8" unit="h"/></comp></effectiveTime>""",
+            {"boundsPeriod": {"start": "2024-01-01"}, "frequency": 1, "period": 8, "periodUnit": "h"},
+        ),
+        (
+            """<effectiveTime xsi:type="PIVL_TS"><phase><width value="30" unit="min"/></phase>
+            <period value="1" unit="d"/></effectiveTime>""",
+            {"frequency": 1, "period": 1, "periodUnit": "d", "duration": 30, "durationUnit": "min"},
+        ),
+    ],
+)
+def test_times_that_repeat(time: str, repeat: Resource) -> None:
+    assert [dose["timing"] for dose in doses(time)] == [{"repeat": repeat}]
+
+
+def test_a_dose_that_is_tapered_is_told_step_by_step() -> None:
+    first = '<effectiveTime xsi:type="IVL_TS"><low value="20240101"/><high value="20240105"/></effectiveTime>'
+    step = taken(f'{first}<doseQuantity value="2"/>', product=NAMELESS)
+
+    told = doses(f'<doseQuantity value="1"/><entryRelationship typeCode="COMP">{step}</entryRelationship>')
+
+    assert [one["doseAndRate"][0]["doseQuantity"]["value"] for one in told] == [1, 2]
+    assert told[1]["timing"]["repeat"]["boundsPeriod"] == {"start": "2024-01-01", "end": "2024-01-05"}
+
+
+@pytest.mark.parametrize(("status", "expected"), [("cancelled", "cancelled"), ("held", "on-hold"), ("new", "draft")])
+def test_what_became_of_an_order(status: str, expected: str) -> None:
+    assert only(medication("", status), "MedicationRequest")["status"] == expected
