@@ -14,10 +14,14 @@ _FAMILY, _VALID = V3 + "family", V3 + "validTime"
 _GIVEN = V3 + "given"
 QUALIFIER = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-qualifier"
 _QUALIFIERS = frozenset(["LS", "AC", "NB", "PR", "HON", "BR", "AD", "SP", "MID", "CL", "IN", "VV"])
-_LINES = ["streetAddressLine", "streetName", "houseNumber", "streetAddress", "additionalLocator", "unitID", "careOf"]
-_LINE_PARTS = frozenset(
-    V3 + name for name in [*_LINES, "postBox", "deliveryAddressLine", "direction", "streetNameBase"]
-)
+_LINES = ["streetAddressLine", "streetAddress", "deliveryAddressLine", "additionalLocator", "careOf", "postBox"]
+_STREET = ["houseNumber", "houseNumberNumeric", "buildingNumberSuffix", "direction", "streetName", "streetNameBase"]
+_TOGETHER = {V3 + name: "street" for name in [*_STREET, "streetNameType"]} | {
+    V3 + "unitType": "unit",
+    V3 + "unitID": "unit",
+}
+"""Parts that are one line when they follow each other."""
+_LINE_PARTS = frozenset([*(V3 + name for name in _LINES), *_TOGETHER])
 _PLACES = {V3 + "city": "city", V3 + "state": "state", V3 + "postalCode": "postalCode", V3 + "country": "country"}
 _PLACES[V3 + "county"] = "district"
 _KINDS = {"PHYS": "physical", "PST": "postal"}
@@ -36,7 +40,7 @@ def human_name(element: Element | None, ctx: Context) -> Value | None:
     """PN -> HumanName; a name that is only text stays text. What a part is (`qualifier`) stands beside it."""
     if element is None or element.get("nullFlavor"):
         return None
-    family: list[str] = []
+    families: list[Element] = []
     marks: dict[str, list[str | None]] = {}
     found: Value = {}
     for child in children(element):
@@ -45,13 +49,14 @@ def human_name(element: Element | None, ctx: Context) -> Value | None:
             found["period"] = period(child, ctx)
         elif text := plain_text(child):
             if tag == _FAMILY:
-                family.append(text)
-                marks.setdefault("family", []).append(child.get("qualifier"))
+                families.append(child)
             elif tag in _NAME_PARTS:
                 found.setdefault(_NAME_PARTS[tag], []).append(text)
                 marks.setdefault(_NAME_PARTS[tag], []).append(child.get("qualifier"))
-    if family:
-        found["family"] = " ".join(family)
+    if families:
+        own = [one for one in families if not _is_by_birth(one)] or families
+        found["family"] = " ".join(filter(None, map(plain_text, own)))
+        marks["family"] = [own[0].get("qualifier") if len(own) == 1 else None]
     if not found:
         text = plain_text(element)
         return _named(element, {"text": text}) if text else None
@@ -77,20 +82,32 @@ def _named(element: Element, name: Value) -> Value:
     return {"use": use, **name} if use else name
 
 
+def _is_by_birth(part: Element) -> bool:
+    return part.tag == _FAMILY and "BR" in (part.get("qualifier") or "").split()
+
+
 def _is_nickname(part: Element) -> bool:
     """Called by (CF-NameUse: the name is a nickname then)."""
     return part.tag == _GIVEN and "CL" in (part.get("qualifier") or "").split()
 
 
 def human_names(elements: list[Element], ctx: Context) -> list[Value]:
-    """All of them; after one whose givens name what somebody is called by, that as a nickname."""
+    """All of them; after one whose givens name what somebody is called by, that as a nickname; after one that names
+    the family by birth as well, that."""
     found: list[Value | None] = []
     for element in elements:
         name = human_name(element, ctx)
         found.append(name)
         if name and "_given" not in name and len(name.get("given", ())) > 1:
             found += [_nickname(part, name) for part in children(element) if _is_nickname(part)]
+        if name and "BR" not in str(name.get("_family")):
+            found += [_by_birth(part) for part in children(element) if _is_by_birth(part)]
     return distinct(found)
+
+
+def _by_birth(part: Element) -> Value | None:
+    family = plain_text(part)
+    return {"family": family, **_qualified({"family": [part.get("qualifier")]})} if family else None
 
 
 def _nickname(part: Element, name: Value) -> Value | None:
@@ -148,11 +165,14 @@ def address(element: Element | None, ctx: Context) -> Value | None:
         return None
     found: Value = {}
     lines: list[str] = []
+    before = None
     for child in children(element):
         tag = str(child.tag)
         text = None if tag in _USEABLE else plain_text(child)
         if text and tag in _LINE_PARTS:
-            lines.append(text)
+            group = _TOGETHER.get(tag)
+            lines[-1:] = [f"{lines[-1]} {text}"] if group and group == before else [*lines[-1:], text]
+            before = group
         elif text and tag in _PLACES:
             found[_PLACES[tag]] = text
     if lines:

@@ -116,6 +116,27 @@ def test_what_somebody_is_called_by_is_a_nickname_too() -> None:
     ]
 
 
+def test_the_family_by_birth_is_no_part_of_the_name_of_today() -> None:
+    found = patient(
+        """<patient><name use="L"><given>Eve</given><family>Sample</family><family qualifier="BR">Fixture</family>
+        </name></patient>"""
+    )
+
+    assert found["name"] == [
+        {"use": "usual", "given": ["Eve"], "family": "Sample"},
+        {"family": "Fixture", "_family": marked("BR")},
+    ]
+
+
+def test_the_parts_of_a_street_are_one_line() -> None:
+    found = patient(
+        """<addr><houseNumber>12</houseNumber><streetName>High</streetName><streetNameType>St</streetNameType>
+        <unitType>Flat</unitType><unitID>4</unitID><city>Townsend</city></addr>"""
+    )
+
+    assert found["address"] == [{"line": ["12 High St", "Flat 4"], "city": "Townsend"}]
+
+
 @pytest.mark.parametrize(
     ("use", "qualifier", "expected"),
     [("P", 'qualifier="CL"', "nickname"), ("A", "", "nickname"), ("P", "", "anonymous"), ("C", "", "official")],
