@@ -16,8 +16,8 @@ _OURS = ("http://terminology.hl7.org/", "http://hl7.org/fhir", "urn:ietf:bcp:", 
 """Systems whose codes the mapping itself writes (status, category, absent reasons)."""
 
 _NO_KNOWN = ("716186003", "409137002", "428607008", "429625007", "1003774007", "160245001", "60001007")
-_FIXED = frozenset(["85354-9", "59408-5", "8716-3", "85353-1", "82810-3", "30980-7", *_NO_KNOWN])
-"""Codes that HL7's mapping, US Core and FHIR prescribe: panels of vital signs, a vaccine that is due, `no known`."""
+_FIXED = frozenset(["85354-9", "59408-5", "8716-3", "85353-1", "82810-3", "72166-2", "30980-7", *_NO_KNOWN])
+"""Codes that HL7's mapping, US Core and FHIR prescribe: vital signs, smoking, a vaccine that is due, `no known`."""
 
 _TIME = re.compile(r"(\d{4}(?:\d\d){0,5})(\.\d+)?\s*(Z|[+-]\d\d:?\d\d|[+-]\d\d)?")
 _FHIR_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gateway.fhir import json
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Element, Node
-from gateway.translators.ccda.observation import category, member, observation_body
+from gateway.translators.ccda.observation import category, observation_body
 from gateway.translators.ccda.patient import CORE, NULLS
 from gateway.translators.ccda.people import recording
 from gateway.translators.ccda.registry import entry
@@ -18,6 +18,13 @@ BIRTH_SEX = f"{CORE}us-core-birthsex"
 _PREGNANT, _NOT_PREGNANT = "77386006", "60001007"
 _DEAD = "419099009"
 _DELIVERY = "11778-8"
+_SMOKING = concept("72166-2", LOINC, "Tobacco smoking status")
+_ASKED = {
+    ROOT + "78": _SMOKING,
+    "2.16.840.1.113883.10.22.4.78": _SMOKING,
+    ROOT + "85": _SMOKING,
+}
+"""What is asserted where R1.1 says no more than that something is: its template does (CF-social)."""
 _BIRTH_SEXES = frozenset(["F", "M", "OTH", "UNK", "ASKU"])
 
 
@@ -36,7 +43,12 @@ _BIRTH_SEXES = frozenset(["F", "M", "OTH", "UNK", "ASKU"])
 )
 def social_history(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Smoking Status, Tobacco Use and other observations."""
-    yield member(observation, ctx, categories=category("social-history", "Social History"))
+    body = observation_body(observation, ctx, categories=category("social-history", "Social History"))
+    if body is None:
+        return
+    if observation.attribute("code", "code") == "ASSERTION":
+        body["code"] = next((_ASKED[root] for root in observation.templates() if root in _ASKED), body["code"])
+    yield ctx.add("Observation", body, observation)
 
 
 @entry("2.16.840.1.113883.10.20.15.3.8", "2.16.840.1.113883.10.20.22.4.293")
@@ -83,8 +95,9 @@ def _at_one_time(body: Value, observation: Node, ctx: Context) -> Value:
 
 
 def _known(body: Value, observation: Node) -> Value:
-    """Unknown is an answer, for which US Core has the null flavor as a code; any other is the reason for none."""
-    value = observation.get("value")
+    """Unknown is an answer, for which US Core has the null flavor as a code, whether the observation or its value says
+    so (HL7's example "Unknown if Pregnant"); any other is the reason for none."""
+    value = observation.element if observation.untold else observation.get("value")
     if value is None or value.get("nullFlavor") != "UNK" or "valueCodeableConcept" in body:
         return body
     rest = {name: one for name, one in body.items() if name != "dataAbsentReason"}
