@@ -14,10 +14,10 @@ from .sections.encounters import encounter_activity
 from .sections.equipment import supplied
 from .sections.goals import goal
 from .sections.medications import medication_request
-from .sections.plan import PLANNED, planned_encounter, request
+from .sections.plan import planned_encounter, request
 from .sections.procedures import procedure
 from .sections.status import observed, panel
-from .statement import PARTS, related
+from .statement import PARTS, PLANNED, related
 
 _KINDS = frozenset(["2.16.840.1.113883.6.1", "2.16.840.1.113883.5.6"])
 """LOINC, ActClass: the code of an act that says of which kind the information is, not what was done."""

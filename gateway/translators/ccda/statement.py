@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .codes import CONCEPTS, Concept
 from .context import Context, Reference
@@ -23,6 +23,9 @@ AGE = frozenset(["445518008", ROOT + "31", "2.16.840.1.113883.10.20.1.38"])
 PRIORITY = frozenset([ROOT + "143", "225773000"])
 REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
 """Entry Reference, and IHE's Internal Reference."""
+
+PLANNED = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT"])
+"""Moods of what has not happened (CDA R2 §4.3.6.1)."""
 
 REASON = frozenset(["77301-0", "2.16.840.1.113883.10.20.24.3.88"])
 """Reason care action performed or not: its value is why."""
@@ -139,9 +142,18 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
     ]
 
 
+def preferences(relations: Relations) -> Iterator[tuple[str | None, Node]]:
+    """Priority Preferences are kept as they are: the priorities of a ServiceRequest are others. What is a reason is
+    read as one."""
+    for kind, one in relations:
+        yield (None if not PRIORITY.isdisjoint(one.kinds) else kind), one
+
+
 def reasons(relations: Relations, ctx: Context) -> list[Value]:
-    """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) and what is named a reason -> reasonCode."""
-    told = [one for kind, one in relations if kind == "RSON" or not REASON.isdisjoint(one.kinds)]
+    """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) and what is named a reason -> reasonCode.
+    What is negated was no reason."""
+    named = (one for kind, one in relations if kind == "RSON" or not REASON.isdisjoint(one.kinds))
+    told = [one for one in named if not (one.negated or one.untold)]
     return distinct([coded_value(observation, ctx) for observation in told])
 
 

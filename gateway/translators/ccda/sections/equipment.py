@@ -12,9 +12,9 @@ from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, one_more, others
 from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.sections.medications import supply_order
-from gateway.translators.ccda.sections.plan import PLANNED
 from gateway.translators.ccda.statement import (
     PARTS,
+    PLANNED,
     ROOT,
     Relations,
     components,

@@ -11,18 +11,23 @@ from gateway.translators.ccda.people import fits, organization, performers, reco
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
     PARTS,
+    PLANNED,
+    PRIORITY,
     ROOT,
     Relations,
     encounter,
     instruction,
     mapped,
     notes,
+    preferences,
     reason_not_done,
     related,
 )
 from gateway.translators.ccda.values import (
+    LOINC,
     Value,
     absent,
+    absent_concept,
     codeable,
     concept,
     count,
@@ -49,7 +54,10 @@ _REASON_CODES = frozenset(["2.16.840.1.113883.5.8", "2.16.840.1.113883.11.19725"
     element="substanceAdministration",
 )
 def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Nothing when it does not say which vaccine."""
+    """Nothing when it does not say which vaccine. One in intent mood is planned (C-CDA R2.1 §3.48)."""
+    if activity.element.get("moodCode") in PLANNED:
+        yield from planned_immunization(activity, ctx)
+        return
     product = _product(activity)
     vaccine, material = vaccine_of(activity, ctx)
     if vaccine is None or product is None or material is None:
@@ -83,6 +91,35 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
     }
     others([one for one in relations if one[0] != "MFST"], ctx, _READ)
     yield ctx.add("Immunization", kept(body), activity, code=material.get("code"))
+
+
+@entry(ROOT + "120")
+def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
+    """What was not given yet -> ImmunizationRecommendation: it is no Immunization, as it did not happen."""
+    code, material = vaccine_of(activity, ctx)
+    if code is None:
+        return
+    relations = related(activity)
+    _, written = recording(activity, ctx)
+    due = interval(activity.get("effectiveTime"), ctx).start
+    wanted = {
+        "vaccineCode": [code],
+        "forecastStatus": absent_concept(),
+        "forecastReason": _reasons(relations, ctx),
+        "dateCriterion": [{"code": concept("30980-7", LOINC, "Date vaccine due"), "value": due}] if due else None,
+        "contraindicatedVaccineCode": [code] if activity.negated else None,
+        "description": instruction(relations, ctx),
+        "doseNumberPositiveInt": count(activity.attribute("repeatNumber", "value")),
+    }
+    body = {
+        "identifier": identifiers(activity.all("id")),
+        "patient": ctx.patient,
+        "date": written,
+        "_date": None if written else absent(),
+        "recommendation": [kept(wanted)],
+    }
+    others([*preferences(relations)], ctx, PARTS - PRIORITY)
+    yield ctx.add("ImmunizationRecommendation", kept(body), activity, code=material.get("code") if material else None)
 
 
 def _product(activity: Node) -> Node | None:
@@ -122,7 +159,7 @@ def _refusal(relations: Relations, ctx: Context) -> Value | None:
 def _reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications: their value says what the immunization is for."""
     indications = (one for kind, one in relations if kind == "RSON" and _REFUSAL not in one.kinds)
-    return distinct(codeable(one.get("value"), ctx) for one in indications)
+    return distinct(codeable(one.get("value"), ctx) for one in indications if not (one.negated or one.untold))
 
 
 def _performers(activity: Node, ctx: Context) -> list[Value]:

@@ -9,9 +9,9 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.sections.plan import PLANNED, request
+from gateway.translators.ccda.sections.plan import request
 from gateway.translators.ccda.sections.procedures import procedure
-from gateway.translators.ccda.statement import INSTRUCTION, ROOT, encounter, mapped, notes, referenced, related
+from gateway.translators.ccda.statement import INSTRUCTION, PLANNED, ROOT, encounter, mapped, notes, referenced, related
 from gateway.translators.ccda.values import Value, codeable, identifiers, interval, kept, resolved
 
 _SENDERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
@@ -41,7 +41,7 @@ def handoff(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Handoff Communication Participants -> Communication: who told whom, and when."""
     relations = related(act)
     author, _ = recording(act, ctx)
-    status = mapped("event-status", act.attribute("statusCode", "code"))
+    status = mapped("procedure-status", act.attribute("statusCode", "code"))
     told = [agent(one.get("participantRole"), ctx) for one in act.nodes("participant")]
     kind = codeable(act.get("code"), ctx)
     body = {

@@ -13,7 +13,6 @@ from gateway.translators.ccda.observation import value_of
 from gateway.translators.ccda.people import fits, performers, recording, responsible
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.goals import goal
-from gateway.translators.ccda.sections.immunizations import vaccine_of
 from gateway.translators.ccda.statement import (
     PARTS,
     PRIORITY,
@@ -24,25 +23,21 @@ from gateway.translators.ccda.statement import (
     instruction,
     mapped,
     notes,
+    preferences,
     reasons,
+    referenced,
     related,
 )
 from gateway.translators.ccda.values import (
-    LOINC,
     Value,
-    absent,
-    absent_concept,
     codeable,
-    concept,
     distinct,
     identifiers,
-    interval,
     kept,
     resolved,
     timed,
 )
 
-PLANNED = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT"])
 SECTION = "18776-5"
 _READ = PARTS - PRIORITY
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "CareTeam", "Patient", "Device", "RelatedPerson")
@@ -71,33 +66,6 @@ def planned_encounter_entry(node: Node, ctx: Context) -> Iterator[Reference | No
     yield planned_encounter(node, ctx)
 
 
-@entry(ROOT + "120")
-def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Planned Immunization Activity -> ImmunizationRecommendation: it is no Immunization, as it did not happen."""
-    code, material = vaccine_of(activity, ctx)
-    if code is None:
-        return
-    relations = related(activity)
-    _, written = recording(activity, ctx)
-    due = interval(activity.get("effectiveTime"), ctx).start
-    wanted = {
-        "vaccineCode": [code],
-        "forecastStatus": absent_concept(),
-        "dateCriterion": [{"code": concept("30980-7", LOINC, "Date vaccine due"), "value": due}] if due else None,
-        "contraindicatedVaccineCode": [code] if activity.negated else None,
-        "description": instruction(relations, ctx),
-    }
-    body = {
-        "identifier": identifiers(activity.all("id")),
-        "patient": ctx.patient,
-        "date": written,
-        "_date": None if written else absent(),
-        "recommendation": [kept(wanted)],
-    }
-    others([*_preferences(relations)], ctx, _READ)
-    yield ctx.add("ImmunizationRecommendation", kept(body), activity, code=material.get("code") if material else None)
-
-
 def request(statement: Node, ctx: Context) -> Reference | None:
     """What is planned, asked for or proposed -> ServiceRequest; None when it does not say what."""
     outer, relations = statement, related(statement)
@@ -123,10 +91,11 @@ def request(statement: Node, ctx: Context) -> Reference | None:
         "performer": [one for one in distinct(_sought_after(statement, ctx)) if fits(one, *_PERFORMERS)],
         "locationReference": [one["location"] for one in places(statement, ctx)],
         "reasonCode": reasons(relations, ctx),
+        "reasonReference": referenced(relations, ctx, "Condition", only="RSON"),
         "bodySite": concepts(statement.all("targetSiteCode"), ctx),
         "note": [*_sought(statement, ctx), *notes(relations, ctx)],
         "patientInstruction": told,
-        "supportingInfo": others([*_preferences(relations)], ctx, _READ),
+        "supportingInfo": others([*preferences(relations)], ctx, _READ),
     }
     return ctx.add("ServiceRequest", kept(body), statement)
 
@@ -134,13 +103,6 @@ def request(statement: Node, ctx: Context) -> Reference | None:
 def _sought_after(statement: Node, ctx: Context) -> list[Reference]:
     """Who is to do it, and who is to see to it."""
     return [*performers(statement, ctx), *responsible(statement, ctx)]
-
-
-def _preferences(relations: Relations) -> Iterator[tuple[str | None, Node]]:
-    """Priority Preferences are kept as they are: the priorities of a ServiceRequest are others. What is a reason is
-    read as one."""
-    for kind, one in relations:
-        yield (None if not PRIORITY.isdisjoint(one.kinds) else kind), one
 
 
 def _same(statement: Node, relations: Relations) -> Node | None:
@@ -197,5 +159,5 @@ def planned_encounter(node: Node, ctx: Context) -> Reference | None:
     body["participant"] = [one for one in people if one]
     body["location"] = [*places(node, ctx)]
     body["reasonCode"] = reasons(relations, ctx)
-    others([*_preferences(relations)], ctx, _READ)
+    others([*preferences(relations)], ctx, _READ)
     return add_encounter(node, kept(body), ctx)

@@ -115,6 +115,20 @@ def test_a_planned_immunization_is_a_recommendation() -> None:
     assert gate.check(result.bundle) == []
 
 
+@pytest.mark.parametrize("status", ["active", "completed"])
+def test_an_immunization_that_is_intended_was_not_given(status: str) -> None:
+    """Nor was it refused: the Immunization Activity has both moods (C-CDA R2.1 §3.48)."""
+    vaccine = '<code code="140" codeSystem="2.16.840.1.113883.12.292"/>'
+    inner = f"""<statusCode code="{status}"/><effectiveTime value="20241001"/><repeatNumber value="2"/><consumable>
+    <manufacturedProduct><manufacturedMaterial>{vaccine}</manufacturedMaterial></manufacturedProduct></consumable>"""
+
+    result = converted(section("11369-6", planned("substanceAdministration", "52", "INT", inner)))
+
+    (wanted,) = only(result, "ImmunizationRecommendation")["recommendation"]
+    assert (wanted["dateCriterion"][0]["value"], wanted["doseNumberPositiveInt"]) == ("2024-10-01", 2)
+    assert not of_type(result, "Immunization")
+
+
 def test_a_planned_medication_is_a_request() -> None:
     inner = """<statusCode code="active"/><consumable><manufacturedProduct><manufacturedMaterial>
     <code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct>
