@@ -15,8 +15,9 @@ CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-cat
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _URL_SAFE = str.maketrans("-_", "+/")
+_BYTES = "application/octet-stream"
 _WORDS = ("text/plain", "text/html", "text/xml")
-_PACKED = {"GZ": "application/gzip", "ZL": "application/zlib"}
+_PACKED = {"GZ": "application/gzip", "ZL": "application/zlib", "DF": _BYTES, "Z": _BYTES}
 _INSTANT = 19
 """A date with seconds: what DocumentReference.date asks for; a shorter one stays in the Composition."""
 
@@ -101,21 +102,21 @@ def _link(element: Element) -> str | None:
 
 
 def attachment(text: Element, ctx: Context) -> Value | None:
-    """Where the bytes are: in a Binary of our own, or under the URL that the document names."""
+    """Where the bytes are: in a Binary of our own, or under the URL that the document names, which a place in its
+    narrative is not."""
     kind = _kind(text)
-    if link := _link(text):
-        return kept({"contentType": kind, "url": link})
-    kind = kind or "text/plain"
-    data = _data(text, kind)
+    data = _data(text, kind or "text/plain")
     if data is None:
-        return None
+        link = _link(text)
+        return None if link is None or link.startswith("#") else kept({"contentType": kind, "url": link})
+    kind = kind or "text/plain"
     binary: Reference = ctx.add_equal("Binary", {"contentType": kind, "data": data}, text)
     return {"contentType": kind, "url": binary["reference"]}
 
 
 def _data(text: Element, kind: str) -> str | None:
     """The base64 as it is, without its line breaks; plain text as base64."""
-    written = text.text or ""
+    written = "".join([text.text or "", *(child.tail or "" for child in children(text))])
     if text.get("representation") == "B64":
         return _base64(written)
     if kind not in _WORDS and (data := _base64(written)):

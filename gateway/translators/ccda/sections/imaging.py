@@ -9,7 +9,7 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.observation import CATEGORY, member
 from gateway.translators.ccda.people import recording
-from gateway.translators.ccda.registry import entry, otherwise
+from gateway.translators.ccda.registry import entry, others, otherwise
 from gateway.translators.ccda.sections.procedures import procedure
 from gateway.translators.ccda.statement import mapped, notes, related
 from gateway.translators.ccda.unstructured import attachment
@@ -38,7 +38,7 @@ def media(statement: Node, ctx: Context) -> Iterator[Reference | None]:
     content = attachment(value, ctx) if value is not None else None
     if content is None:
         return
-    status = mapped("event-status", statement.attribute("statusCode", "code"))
+    status = mapped("procedure-status", statement.attribute("statusCode", "code"))
     author, _ = recording(statement, ctx)
     body = {
         "identifier": identifiers(statement.all("id")),
@@ -50,3 +50,9 @@ def media(statement: Node, ctx: Context) -> Iterator[Reference | None]:
         "note": notes(related(statement), ctx),
     }
     yield ctx.add("Media", kept(body), statement)
+
+
+@otherwise("regionOfInterest")
+def region(statement: Node, ctx: Context) -> Iterator[Reference | None]:
+    """A part of a picture: R4 has no element for where it is, but has the picture."""
+    yield from others(related(statement), ctx)

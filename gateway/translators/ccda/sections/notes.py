@@ -77,9 +77,8 @@ def _type(act: Node, ctx: Context) -> Value | None:
 
 def _content(text: Element, ctx: Context) -> Value | None:
     """Embedded data as they are; the narrative that it refers to as text where it is only lines, else as XHTML."""
-    if text.get("mediaType"):
-        made = attachment(text, ctx)
-        return {"attachment": made} if made else None
+    if text.get("mediaType") and (made := attachment(text, ctx)):
+        return {"attachment": made}
     for child in children(text):
         if child.tag == V3 + "reference":
             target = ctx.ids.get((child.get("value") or "").removeprefix("#").strip())
