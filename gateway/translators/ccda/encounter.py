@@ -92,6 +92,7 @@ def encounter_body(node: Node, ctx: Context) -> Value:
         "status": _status(node, time, ctx),
         "class": _class(types),
         "type": _types(types),
+        "priority": codeable(node.get("priorityCode"), ctx),
         "subject": ctx.patient,
         "period": period(time, ctx),
         "hospitalization": kept(
@@ -132,7 +133,7 @@ def _class(types: Value | None) -> Value:
 def _types(types: Value | None) -> list[Value] | None:
     if types is None:
         return None
-    codings = [one for one in types.get("coding", ()) if one.get("system") != ACT_CODES]
+    codings = [one for one in types.get("coding", ()) if one.get("system") != ACT_CODES or one["code"] not in _CLASSES]
     found = kept({"coding": codings, "text": types.get("text")})
     return [found] if found else None
 
@@ -172,7 +173,7 @@ def places(node: Node, ctx: Context) -> Iterator[Value]:
         role = one.node("participantRole") if one.element.get("typeCode") == "LOC" else None
         where = location(role, role.node("playingEntity"), ctx) if role else None
         if where:
-            yield {"location": where}
+            yield kept({"location": where, "period": period(one.get("time"), ctx)})
 
 
 def location(role: Node, place: Node | None, ctx: Context) -> Reference | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .context import Context, Reference
 from .node import Node
 from .statement import ROOT, coded_value, concepts, of_kind, related
-from .values import Value, absent_concept, codeable, distinct, identifiers, kept, quantity
+from .values import Value, absent_concept, codeable, distinct, identifiers, kept, quantity, timed
 
 COLLECTION = frozenset(["17636008", ROOT + "415"])
 _CONDITION = frozenset(["93047-7", ROOT + "421"])
@@ -28,11 +28,15 @@ def specimens(statements: list[Node], ctx: Context) -> list[Reference]:
 
 
 def _collected(statement: Node, ctx: Context) -> Value:
-    """Where on the body it was taken, and in which condition the laboratory found it."""
+    """When, how and where on the body it was taken, and in which condition the laboratory found it."""
     if COLLECTION.isdisjoint(statement.kinds):
         return {}
     return {
-        "site": next(iter(concepts(statement.all("targetSiteCode"), ctx)), None),
+        "collection": {
+            **timed("collected", statement.get("effectiveTime"), ctx),
+            "method": next(iter(concepts(statement.all("methodCode"), ctx)), None),
+            "bodySite": next(iter(concepts(statement.all("targetSiteCode"), ctx)), None),
+        },
         "found": _conditions(statement, ctx),
     }
 
@@ -53,7 +57,7 @@ def _specimen(role: Node, collected: Value, ctx: Context) -> Reference | None:
             "identifier": identifiers(role.all("id")),
             "type": code or ({"text": name} if name else absent_concept()),
             "subject": ctx.patient,
-            "collection": kept({"quantity": amount, "bodySite": collected.get("site")}),
+            "collection": kept({"quantity": amount, **collected.get("collection", {})}),
             "condition": collected.get("found"),
             "note": [{"text": description}] if description else None,
         }

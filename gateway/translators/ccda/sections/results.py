@@ -10,7 +10,7 @@ from gateway.translators.ccda.observation import category, member, span
 from gateway.translators.ccda.people import fits, performers
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.specimens import COLLECTION, specimens
-from gateway.translators.ccda.statement import Relations, components, encounter, mapped, related
+from gateway.translators.ccda.statement import Relations, components, concepts, encounter, mapped, related
 from gateway.translators.ccda.values import (
     absent,
     absent_concept,
@@ -43,7 +43,7 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
     body = {
         "identifier": identifiers(organizer.all("id")),
         "status": _status(organizer),
-        "category": [concept("LAB", REPORT_CATEGORY, "Laboratory")],
+        "category": concepts(organizer.all("sdtc:category"), ctx) or [concept("LAB", REPORT_CATEGORY, "Laboratory")],
         "code": code or absent_concept(organizer.get("code")),
         "subject": ctx.patient,
         "encounter": encounter(inner, ctx),

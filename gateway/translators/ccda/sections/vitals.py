@@ -9,7 +9,7 @@ from gateway.translators.ccda.node import V3, Element, Node
 from gateway.translators.ccda.observation import category, member, observers, span
 from gateway.translators.ccda.pressure import pair_of, pressure
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import Relations, components, encounter, related
+from gateway.translators.ccda.statement import Relations, components, encounter, mapped, related
 from gateway.translators.ccda.values import LOINC, Value, absent, concept, identifiers, kept, timed
 
 OBSERVATION = V3 + "observation"
@@ -35,9 +35,10 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
     others([*rest, *related(organizer)], ctx)
     if not members:
         return
+    status = mapped("report-status", organizer.attribute("statusCode", "code"))
     body: Value = {
         "identifier": identifiers(organizer.all("id")),
-        "status": "final",
+        "status": status.code if status else "final",
         "category": vital,
         "code": concept("85353-1", LOINC, PANEL),
         "subject": ctx.patient,
