@@ -13,7 +13,7 @@ from .narrative import xhtml
 from .node import LEVELS, Element, Node, is_deep, statement_in
 from .participation import extensions, participants
 from .people import device_beside, fits, organization
-from .registry import described, named, reader_of
+from .registry import described, named, reader_of, tells_nothing
 from .related import associate
 from .sections_known import section_kind
 from .service import consents, events
@@ -226,6 +226,9 @@ def _entry(element: Element, section: _Section, ctx: Context) -> list[Reference]
         return []
     if "subject" not in statement and _is_about_another(section.node):
         _not_understood(statement.element, "about somebody else, as its section is", report, ctx)
+        return []
+    if tells_nothing(statement):
+        _not_understood(statement.element, "nobody knows of it (nullFlavor)", report, ctx)
         return []
     handler, known = reader_of(statement, report.kind)
     ctx.section = report

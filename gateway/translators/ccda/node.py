@@ -111,6 +111,11 @@ class Node(dict[str, Element]):
     def negated(self) -> bool:
         return self.element.get("negationInd") in ("true", "1")
 
+    @property
+    def untold(self) -> bool:
+        """Whether its own nullFlavor says that nobody knows of it, whatever else it holds (CDA R2 data types, ANY)."""
+        return "nullFlavor" in self.element.attrib
+
 
 def child_of(element: Element, tag: str) -> Element | None:
     """The first child with that tag, where a Node of all of them is not worth its while."""

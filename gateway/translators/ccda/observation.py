@@ -17,6 +17,7 @@ from .values import (
     bounds,
     codeable,
     concept,
+    distinct,
     identifiers,
     in_words,
     kept,
@@ -25,6 +26,7 @@ from .values import (
     quantity_range,
     resolved,
     timed,
+    translated,
     typed,
 )
 
@@ -33,7 +35,7 @@ CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
 _PLAIN_TEXT = "text/plain"
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
-_RANGE = V3 + "observationRange"
+_RANGE, _CENTER = V3 + "observationRange", V3 + "center"
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS"])
 
 
@@ -54,10 +56,11 @@ def observation_body(
     for what a negated one says.
 
     None for a placeholder, which has neither what was observed nor a value ("no data available"), and for a negated
-    one: an Observation cannot say that something is not so, and must not say that it is.
+    one: an Observation cannot say that something is not so, and must not say that it is. Of one that nobody knows the
+    value is what is not known.
     """
     codes = codeable(observation.get("code"), ctx)
-    value = value_of(observation.get("value"), ctx)
+    value = {} if observation.untold else _values(observation, codes, ctx)
     if (codes is None and not value) or of_another(observation, ctx):
         return None
     if observation.negated and not is_denial_told:
@@ -74,7 +77,7 @@ def observation_body(
         "subject": ctx.patient,
         **effective(own_time, time, ctx),
         "performer": observers(observation, ctx, by_author=by_author),
-        **(value or ({} if members else {"dataAbsentReason": absent_concept(observation.get("value"))})),
+        **(value or ({} if members else {"dataAbsentReason": _why_none(observation)})),
         "interpretation": concepts(observation.all("interpretationCode"), ctx),
         "encounter": encounter(relations, ctx),
         "note": notes(relations, ctx),
@@ -85,6 +88,22 @@ def observation_body(
         "hasMember": members,
     }
     return kept(body)
+
+
+def _values(observation: Node, codes: Value | None, ctx: Context) -> Value:
+    """Its value; R4 has room for one, so that several are components of the same code (obs-7)."""
+    said = observation.all("value")
+    if len(said) < 2:
+        return value_of(said[0], ctx) if said else {}
+    found = distinct(value_of(one, ctx) for one in said)
+    if len(found) < 2:
+        return found[0] if found else {}
+    return {"component": [{"code": codes or absent_concept(observation.get("code")), **one} for one in found]}
+
+
+def _why_none(observation: Node) -> Value:
+    """The reason why there is no value."""
+    return absent_concept(observation.element if observation.untold else observation.get("value"))
 
 
 def observers(observation: Node, ctx: Context, *, by_author: bool = True) -> list[Reference]:
@@ -136,9 +155,9 @@ def value_of(element: Element | None, ctx: Context) -> Value:
 
 
 def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
-    if kind == "PQ" and (amount := quantity(element)):
+    if kind == "PQ" and (amount := quantity(element) or translated(element, ctx)):
         return {"valueQuantity": amount}
-    if kind == "IVL_PQ":
+    if kind.startswith("IVL_") and kind != "IVL_TS":
         return _range(element)
     if kind == "INT" and (whole := _integer(element.get("value"))) is not None:
         return {"valueInteger": whole}
@@ -150,11 +169,15 @@ def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
         return timed("value", element, ctx)
     if kind == "BL" and element.get("value") in ("true", "false"):
         return {"valueBoolean": element.get("value") == "true"}
-    if kind in ("RTO", "RTO_PQ_PQ"):
+    if kind.startswith("RTO"):
         return _ratio(element)
-    if kind == "ED" and element.get("mediaType", _PLAIN_TEXT) != _PLAIN_TEXT and (picture := _attached(element)):
+    if kind == "ED" and _is_encoded(element) and (picture := _attached(element)):
         return picture
     return _string(element, ctx)
+
+
+def _is_encoded(element: Element) -> bool:
+    return element.get("mediaType", _PLAIN_TEXT) != _PLAIN_TEXT or element.get("representation") == "B64"
 
 
 def _attached(element: Element) -> Value:
@@ -167,8 +190,13 @@ def _attached(element: Element) -> Value:
 
 
 def _string(element: Element, ctx: Context) -> Value:
-    text = resolved(element, ctx) or " ".join(filter(None, (element.get("value"), element.get("unit")))).strip()
+    text = _in_words(element, ctx)
     return {"valueString": text} if text and not element.get("nullFlavor") else {}
+
+
+def _in_words(element: Element, ctx: Context) -> str | None:
+    """Its words, or a number as it is written."""
+    return resolved(element, ctx) or " ".join(filter(None, (element.get("value"), element.get("unit")))).strip() or None
 
 
 def _integer(text: str | None) -> int | None:
@@ -178,7 +206,7 @@ def _integer(text: str | None) -> int | None:
 
 
 def _range(element: Element) -> Value:
-    """Both ends: a Range; one end: a Quantity with its comparator."""
+    """Both ends: a Range; one end: a Quantity with its comparator; the middle alone: that."""
     low, high = quantity_range(element)
     if low and high:
         return {"valueRange": {"low": low, "high": high}}
@@ -187,7 +215,8 @@ def _range(element: Element) -> Value:
         return {"valueQuantity": {**low, "comparator": ">" if lower.get("inclusive") == "false" else ">="}}
     if high and upper is not None:
         return {"valueQuantity": {**high, "comparator": "<" if upper.get("inclusive") == "false" else "<="}}
-    return {"valueQuantity": amount} if (amount := quantity(element)) else {}
+    amount = quantity(element) or quantity(child_of(element, _CENTER))
+    return {"valueQuantity": amount} if amount else {}
 
 
 def _ratio(element: Element) -> Value:
@@ -208,12 +237,11 @@ def _reference_range(observed: Node, ctx: Context) -> Value | None:
     value = observed.get("value")
     low = high = None
     text = resolved(observed.get("text"), ctx)
-    if value is not None and typed(value) in ("IVL_PQ", "IVL_REAL", "IVL_INT"):
-        low, high = quantity_range(value)
-    elif value is not None and typed(value) in _CODED:
+    if value is not None and typed(value) in _CODED:
         return _normal(codeable(value, ctx), text)
-    elif value is not None and text is None:
-        text = resolved(value, ctx)
+    if value is not None:
+        low, high = quantity_range(value)
+        text = text if text or low or high else _in_words(value, ctx)
     return kept({"low": low, "high": high, "text": text}) or None
 
 

@@ -107,7 +107,7 @@ def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) ->
     found: list[Reference] = []
     for kind, statement in relations:
         if (
-            kind != "RSON"
+            not _is_reason(kind, statement)
             and parts.isdisjoint(statement.kinds)
             and not _only_names(statement)
             and _says_more(statement)
@@ -115,6 +115,11 @@ def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) ->
             found += one_more(statement, ctx)
     ctx.beside += found
     return found
+
+
+def _is_reason(kind: str | None, statement: Node) -> bool:
+    """An observation or a reference, which the other one has as its reason; what was done for it is told beside it."""
+    return kind == "RSON" and local_name(statement.element.tag) in ("observation", "act", "encounter")
 
 
 def _only_names(statement: Node) -> bool:
@@ -127,8 +132,19 @@ def _says_more(statement: Node) -> bool:
     return INSTRUCTION.isdisjoint(statement.kinds) or bool(statement.attribute("code", "code"))
 
 
+def tells_nothing(statement: Node) -> bool:
+    """Whether nobody knows of it. Of a group what it holds decides; of an observation the reason stands in the place of
+    its value."""
+    if not statement.untold:
+        return False
+    name = local_name(statement.element.tag)
+    return name not in ("observation", "organizer") and (name != "act" or "entryRelationship" not in statement)
+
+
 def one_more(statement: Node, ctx: Context) -> list[Reference]:
     """What a statement becomes that stands within another."""
+    if tells_nothing(statement):
+        return []
     handler, known = reader_of(statement, None)
     made = [reference for reference in handler(statement, ctx) if reference]
     if made and not known:

@@ -19,7 +19,7 @@ from gateway.fhir.absent import DATA_ABSENT
 from .codes import CONCEPTS, system_uri
 from .context import Context
 from .narrative import text_of
-from .node import V3, XSI_TYPE, Element, children, folded, plain_text
+from .node import V3, XSI_TYPE, Element, child_of, children, folded, plain_text
 from .times import Interval, runs_backwards
 from .ucum import is_ucum
 
@@ -35,6 +35,7 @@ URI = "urn:ietf:rfc:3986"
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _ORIGINAL_TEXT, _TRANSLATION, _REFERENCE = V3 + "originalText", V3 + "translation", V3 + "reference"
+_QUALIFIER = V3 + "qualifier"
 _LOW, _HIGH, _CENTER = V3 + "low", V3 + "high", V3 + "center"
 _UUID_URI, _OID_URI = "urn:uuid:", "urn:oid:"
 _NEVER = Interval()
@@ -87,13 +88,14 @@ def concept(code: str, system: str, display: str | None = None) -> Value:
 
 
 def codeable(element: Element | None, ctx: Context) -> Value | None:
-    """CD, CE, CV, CO, CS -> CodeableConcept: the code, its translations, the original text with its reference."""
+    """CD, CE, CV, CO, CS -> CodeableConcept: the code, its translations, the original text with its reference. What a
+    qualifier adds (which side) has no element of its own: it is told in words, unless the original text is there."""
     if element is None:
         return None
     if not len(element):
         code = None if element.get("nullFlavor") else element.get("code")
         return _codeable(code, element.get("codeSystem"), element.get("displayName"))
-    own, text = coding(element), None
+    own, text, more = coding(element), None, ""
     codings = [own] if own else []
     translations: list[Value | None] = []
     for child in children(element):
@@ -101,12 +103,22 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
             translations.append(coding(child))
         elif child.tag == _ORIGINAL_TEXT:
             text = resolved(child, ctx)
+        elif child.tag == _QUALIFIER:
+            more += _qualified(child)
     if translations:
         codings = distinct([own, *translations])
+    if more and not text and (named := folded(element.get("displayName"))):
+        text = named + more
     if not codings:
         text = text or folded(element.get("displayName"))
         return {"text": text} if text else None
     return {"coding": codings, "text": text} if text else {"coding": codings}
+
+
+def _qualified(qualifier: Element) -> str:
+    """`, Laterality: Left`; nothing where it has no words."""
+    said = [folded(child.get("displayName")) for child in children(qualifier) if child.get("displayName")]
+    return f", {': '.join(filter(None, said))}" if len(said) == 2 or (said and len(qualifier) == 1) else ""
 
 
 @lru_cache(maxsize=4096)
@@ -211,6 +223,17 @@ def _quantity(digits: str | None, written: str | None) -> Value | None:
     if is_ucum(unit):
         return {"value": value, "unit": unit, "system": UCUM, "code": unit}
     return {"value": value, "unit": unit}
+
+
+def translated(element: Element, ctx: Context) -> Value | None:
+    """PQR -> Quantity: one whose unit UCUM does not have (`nullFlavor="OTH"`), as its translation says it."""
+    for child in children(element):
+        if child.tag == _TRANSLATION and child.get("value"):
+            words = resolved(child_of(child, _ORIGINAL_TEXT), ctx)
+            return _quantity(
+                child.get("value"), child.get("unit") or child.get("displayName") or words or child.get("code")
+            )
+    return None
 
 
 def bounds(element: Element) -> tuple[Element | None, Element | None]:

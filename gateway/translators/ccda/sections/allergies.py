@@ -11,12 +11,16 @@ from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
+    PARTS,
+    PRIORITY,
     STATUS,
     Relations,
     coded_value,
+    denied,
     encounter,
     mapped,
     notes,
+    of_another,
     of_kind,
     related,
     value_code,
@@ -45,6 +49,7 @@ _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.28", "2.16.840.1.1138
 _REACTION = frozenset(["2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54"])
 _SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
 _CRITICALITY = frozenset(["82606-5", "2.16.840.1.113883.10.20.22.4.145"])
+_CONSUMED = ("CSM", None)
 _ANY = frozenset(["105590001", "410942007"])
 _LATEX = "1003774007"
 _LATEX_CODES = frozenset(["111088007", "1003755004", "1314"])
@@ -65,7 +70,7 @@ def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
         if kind == "SUBJ" and observation.element.tag.endswith("}observation"):
             yield allergy(observation, ctx, concern=act, where=where)
         else:
-            others([(kind, observation)], ctx)
+            others([(kind, observation)], ctx, PARTS - PRIORITY)
 
 
 @entry(
@@ -83,11 +88,12 @@ def allergy_observation(observation: Node, ctx: Context) -> Iterator[Reference |
 def allergy(
     observation: Node, ctx: Context, *, concern: Node | None = None, where: Reference | None = None
 ) -> Reference | None:
-    """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind."""
+    """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind, or nobody
+    knows of it."""
     substance = _substance(observation)
     negated = observation.negated or (concern is not None and concern.negated)
     what = _what(observation, substance, ctx, negated=negated)
-    if not what:
+    if not what or observation.untold or of_another(observation, ctx):
         return None
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
@@ -114,7 +120,7 @@ def allergy(
         "note": notes(relations, ctx),
         "reaction": _reactions(relations, ctx),
     }
-    others([one for one in relations if one[0] != "MFST"], ctx)
+    others([one for one in relations if one[0] != "MFST"], ctx, PARTS - PRIORITY)
     return ctx.add("AllergyIntolerance", kept(body), observation, code=_identifying(observation, substance))
 
 
@@ -124,8 +130,9 @@ def _kind(table: str, observation: Node) -> Concept | None:
 
 
 def _substance(observation: Node) -> Node | None:
+    """What is consumed; a place or a person may take part as well."""
     for participant in observation.nodes("participant"):
-        role = participant.node("participantRole")
+        role = participant.node("participantRole") if participant.element.get("typeCode") in _CONSUMED else None
         entity = role.node("playingEntity") if role else None
         if entity is not None:
             return entity
@@ -192,7 +199,7 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
     overall = _severity(relations, ctx)
     found = []
     for kind, one in relations:
-        if kind == "MFST" or not _REACTION.isdisjoint(one.kinds):
+        if (kind == "MFST" or not _REACTION.isdisjoint(one.kinds)) and not (one.untold or denied(one, ctx)):
             inner = related(one)
             found.append(_reaction(one, _severity(inner, ctx) or overall, inner, ctx))
     if overall and not found:
@@ -201,6 +208,7 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
 
 
 def _reaction(observation: Node, severity: Value, inner: Relations, ctx: Context) -> Value | None:
+    others(inner, ctx)
     manifestation = coded_value(observation, ctx)
     if manifestation is None and (text := resolved(observation.get("text"), ctx)):
         manifestation = {"text": text}

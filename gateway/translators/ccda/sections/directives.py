@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.related import associate
@@ -17,6 +17,7 @@ from gateway.translators.ccda.values import (
     absent_concept,
     codeable,
     concept,
+    distinct,
     identifiers,
     kept,
     period,
@@ -49,7 +50,7 @@ def directive(observation: Node, ctx: Context) -> Reference | None:
     says neither."""
     kind = codeable(observation.get("code"), ctx)
     decided = _decided(observation, ctx)
-    if kind is None and decided is None:
+    if (kind is None and not decided) or observation.untold:
         return None
     if observation.negated:
         ctx.issue("warning", "not-supported", "a negated directive stays in the narrative only", observation.element)
@@ -60,7 +61,7 @@ def directive(observation: Node, ctx: Context) -> Reference | None:
         {
             "period": period(observation.get("effectiveTime"), ctx),
             "actor": [*_agents(observation, ctx)],
-            "code": [decided] if decided else None,
+            "code": decided,
         }
     )
     body = {
@@ -82,10 +83,11 @@ def directive(observation: Node, ctx: Context) -> Reference | None:
     return ctx.add("Consent", kept(body), observation)
 
 
-def _decided(observation: Node, ctx: Context) -> Value | None:
-    value = observation.get("value")
-    if value is None:
-        return None
+def _decided(observation: Node, ctx: Context) -> list[Value]:
+    return distinct(_decision(value, ctx) for value in observation.all("value"))
+
+
+def _decision(value: Element, ctx: Context) -> Value | None:
     if typed(value) in ("CD", "CE", "CV", "CO", "CS"):
         return codeable(value, ctx)
     text = resolved(value, ctx)

@@ -106,13 +106,14 @@ def _death(person: Node | None, observations: list[Node], ctx: Context) -> Value
 
 
 def _is_death(observation: Node) -> bool:
-    return not _DEATH.isdisjoint(observation.kinds) or value_code(observation) == _DEAD
+    said = not _DEATH.isdisjoint(observation.kinds) or value_code(observation) == _DEAD
+    return said and not (observation.negated or observation.untold)
 
 
 def _condition(observation: Node, ctx: Context) -> Value | None:
     """What the relative had. A negated one is no condition: that he did not have it stays in the narrative."""
     what = coded_value(observation, ctx)
-    if what is None:
+    if what is None or observation.untold:
         return None
     if observation.negated:
         ctx.issue("warning", "not-supported", "a negated family history stays in the narrative", observation.element)

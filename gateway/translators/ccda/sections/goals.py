@@ -55,7 +55,7 @@ def goal(observation: Node, ctx: Context) -> Reference | None:
     """None when it does not say what is to be reached. A negated one says that it is no goal: it is left out."""
     value = value_of(observation.get("value"), ctx)
     what = _description(observation, value, ctx)
-    if what is None:
+    if what is None or observation.untold:
         return None
     if observation.negated:
         ctx.issue("warning", "not-supported", "a negated goal stays in the narrative only", observation.element)

@@ -13,6 +13,7 @@ from gateway.translators.ccda.registry import entry, others, reader_by_template
 from gateway.translators.ccda.statement import (
     AGE,
     PARTS,
+    PRIORITY,
     STATUS,
     Relations,
     coded_value,
@@ -92,7 +93,7 @@ def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iter
     where = encounter(relations, ctx)
     for kind, one in relations:
         if not one.element.tag.endswith("}observation") or not _is_problem(one):
-            others([(kind, one)], ctx)
+            others([(kind, one)], ctx, PARTS - PRIORITY)
         elif PARTS.isdisjoint(one.kinds):
             yield condition(one, ctx, concern=act, category=category, where=where)
 
@@ -123,9 +124,9 @@ def condition(
     category: str | None = None,
     where: Reference | None = None,
 ) -> Reference | None:
-    """A Problem Observation as Condition; None when it does not say which problem."""
+    """A Problem Observation as Condition; None when it does not say which problem, or nobody knows of it."""
     said = coded_value(observation, ctx) or codeable(observation.get("value"), ctx)
-    if said is None or of_another(observation, ctx):
+    if said is None or observation.untold or of_another(observation, ctx):
         return None
     relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
@@ -164,6 +165,7 @@ def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]
     """Assessment scales and other observations about the problem, the age beside a date of onset too, as R4 has room
     for one of the two; what else is related stands beside it."""
     ages = of_kind(AGE, relations) if when.start else []
+    others([(None, one) for one in of_kind(PRIORITY, relations)], ctx, frozenset())
     observed = [*others(relations, ctx), *(member(one, ctx, categories=None) for one in ages)]
     return [{"detail": [one]} for one in observed if fits(one, "Observation")]
 

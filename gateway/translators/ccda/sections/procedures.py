@@ -27,6 +27,7 @@ from gateway.translators.ccda.statement import (
     of_kind,
     reason_not_done,
     reasons,
+    referenced,
     related,
 )
 from gateway.translators.ccda.values import Value, absent, absent_concept, codeable, identifiers, kept, resolved, timed
@@ -90,6 +91,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         ],
         "location": _location(activity, ctx),
         "reasonCode": _reasons(activity, relations, ctx),
+        "reasonReference": referenced(relations, ctx, "Condition", only="RSON"),
         "bodySite": concepts(activity.all("targetSiteCode"), ctx),
         "outcome": _outcome(relations, ctx),
         "followUp": _follow_up(relations, ctx),
@@ -127,7 +129,7 @@ def _outcome(relations: Relations, ctx: Context) -> Value | None:
     """`entryRelationship[@typeCode=OUTC]`: what came of it; that it failed is an act (HL7's example of a procedure that
     was not successful)."""
     for kind, one in relations:
-        if kind == "OUTC" and (found := coded_value(one, ctx)):
+        if kind == "OUTC" and not (one.negated or one.untold) and (found := coded_value(one, ctx)):
             return found
     return next((codeable(one.get("code"), ctx) for one in of_kind(_FAILED, relations)), None)
 

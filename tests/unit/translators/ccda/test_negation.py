@@ -90,3 +90,57 @@ def test_a_negated_concern_negates_its_allergy() -> None:
     (allergy,) = of_type(converted(section("48765-2", entry)), "AllergyIntolerance")
 
     assert codes(allergy["code"])[0][1] == "716186003"
+
+
+REACTION = '<value xsi:type="CD" code="{}" codeSystem="2.16.840.1.113883.6.96"/>'
+WHY = negated("observation", "19", REACTION.format("233604007"))
+HIVES = negated("observation", "9", REACTION.format("247472004"))
+ITCHING = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}9"/>{REACTION.format("418290006")}
+</observation>"""
+
+
+def within(kind: str, inner: str) -> str:
+    return f'<entryRelationship typeCode="{kind}">{inner}</entryRelationship>'
+
+
+def test_a_reaction_that_did_not_occur_is_none() -> None:
+    told = f"<text>Allergic to latex</text>{within('MFST', HIVES)}{within('MFST', ITCHING)}"
+    entry = ALLERGY.replace("</observation>", f"{told}</observation>")
+
+    allergy = only(converted(section("48765-2", entry)), "AllergyIntolerance")
+
+    assert [codes(one["manifestation"][0])[0][1] for one in allergy["reaction"]] == ["418290006"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "made"),
+    [
+        ("47519-4", f'<procedure moodCode="EVN"><templateId root="{ROOT}14"/>{CODE}', "Procedure"),
+        ("46240-8", f'<encounter moodCode="EVN"><templateId root="{ROOT}49"/>{CODE}', "Encounter"),
+        ("18776-5", f'<procedure moodCode="RQO"><templateId root="{ROOT}41"/>{CODE}', "ServiceRequest"),
+    ],
+)
+def test_what_was_no_reason_is_none(kind: str, entry: str, made: str) -> None:
+    ending = entry[1:].split(" ", 1)[0]
+
+    found = only(converted(section(kind, f"{entry}{within('RSON', WHY)}</{ending}>")), made)
+
+    assert "reasonCode" not in found
+
+
+def test_what_did_not_come_of_it_is_no_outcome() -> None:
+    outcome = within("OUTC", negated("observation", "2", REACTION.format("385669000")))
+    entry = f'<procedure moodCode="EVN"><templateId root="{ROOT}14"/>{CODE}{outcome}</procedure>'
+
+    assert "outcome" not in only(converted(section("47519-4", entry)), "Procedure")
+
+
+def test_a_relative_who_is_not_dead() -> None:
+    alive = within("CAUS", negated("observation", "47", REACTION.format("419099009")))
+    entry = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}46"/>
+    {REACTION.format("22298006")}{alive}</observation>"""
+
+    history = only(converted(section("10157-6", entry)), "FamilyMemberHistory")
+
+    assert "deceasedBoolean" not in history
+    assert "contributedToDeath" not in history["condition"][0]

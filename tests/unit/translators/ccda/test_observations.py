@@ -63,6 +63,21 @@ def test_a_report_with_its_results() -> None:
             {"valueRange": {"low": {"value": 3}, "high": {"value": 4}}},
         ),
         ('<value xsi:type="PQ" value="NaN"/>', {"valueString": "NaN"}),
+        ('<value xsi:type="IVL_PQ"><center value="3"/></value>', {"valueQuantity": {"value": 3}}),
+        (
+            '<value xsi:type="IVL_INT"><low value="3"/><high value="4"/></value>',
+            {"valueRange": {"low": {"value": 3}, "high": {"value": 4}}},
+        ),
+        (
+            '<value xsi:type="RTO_QTY_QTY"><numerator value="1"/><denominator value="128"/></value>',
+            {"valueRatio": {"numerator": {"value": 1}, "denominator": {"value": 128}}},
+        ),
+        (
+            """<value xsi:type="PQ" nullFlavor="OTH"><translation nullFlavor="OTH" value="179">
+            <originalText>x10e3/uL</originalText></translation></value>""",
+            {"valueQuantity": {"value": 179, "unit": "x10e3/uL"}},
+        ),
+        ('<value xsi:type="INT" value="7"/><value xsi:type="INT" value="7"/>', {"valueInteger": 7}),
     ],
 )
 def test_values_by_their_type(value: str, expected: dict[str, object]) -> None:
@@ -118,3 +133,86 @@ def test_a_negated_observation_is_never_a_positive_one() -> None:
     assert of_type(result, "Observation") == []
     assert any("negated" in issue.diagnostics for issue in result.issues)
     assert result.report["sections"][0]["notUnderstood"]
+
+
+def test_several_values_are_components_of_the_same_code() -> None:
+    values = '<value xsi:type="INT" value="3"/><value xsi:type="ST">few</value>'
+
+    observation = only(converted(section("30954-2", result_observation(values))), "Observation")
+
+    code = observation["code"]
+    assert observation["component"] == [{"code": code, "valueInteger": 3}, {"code": code, "valueString": "few"}]
+    assert not [name for name in observation if name.startswith(("value", "dataAbsentReason"))]
+
+
+def test_text_that_is_base64_is_no_text() -> None:
+    value = '<value xsi:type="ED" mediaType="text/plain" representation="B64">aGVsbG8=</value>'
+
+    observation = only(converted(section("30954-2", result_observation(value))), "Observation")
+
+    assert observation["extension"][0]["valueAttachment"] == {"contentType": "text/plain", "data": "aGVsbG8="}
+    assert "valueString" not in observation
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('<value xsi:type="PQ" value="5" unit="mg"/>', {"text": "5 mg"}),
+        ('<value><low value="5"/></value>', {"low": {"value": 5}}),
+        ('<value xsi:type="ST">few</value>', {"text": "few"}),
+    ],
+)
+def test_ranges_by_their_type(value: str, expected: dict[str, object]) -> None:
+    more = f"<referenceRange><observationRange>{value}</observationRange></referenceRange>"
+
+    entry = result_observation('<value xsi:type="INT" value="7"/>', more=more)
+
+    assert only(converted(section("30954-2", entry)), "Observation")["referenceRange"] == [expected]
+
+
+def test_what_a_qualifier_adds_is_told_in_words() -> None:
+    side = """<qualifier><name code="272741003" displayName="Laterality"/><value code="7771000" displayName="Left"/>
+    </qualifier>"""
+    site = f'<targetSiteCode code="7569003" codeSystem="2.16.840.1.113883.6.96" displayName="Finger">{side}'
+    value = '<value xsi:type="INT" value="7"/>'
+
+    entries = [
+        result_observation(value, more=f"{site}</targetSiteCode>", extension="a"),
+        result_observation(value, more=f"{site}<originalText>ring finger, left</originalText></targetSiteCode>"),
+    ]
+
+    found = of_type(converted(section("30954-2", *entries)), "Observation")
+    assert [one["bodySite"]["text"] for one in found] == ["Finger, Laterality: Left", "ring finger, left"]
+
+
+def test_when_a_specimen_was_taken() -> None:
+    taken = """<procedure classCode="PROC" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.415"/>
+    <code code="17636008" codeSystem="2.16.840.1.113883.6.96"/><effectiveTime value="202401010830-0500"/>
+    <methodCode code="28520004" codeSystem="2.16.840.1.113883.6.96"/><specimen><specimenRole><specimenPlayingEntity>
+    <code code="119297000" codeSystem="2.16.840.1.113883.6.96"/></specimenPlayingEntity></specimenRole></specimen>
+    </procedure>"""
+
+    specimen = only(converted(section("30954-2", organizer(taken, result_observation("")))), "Specimen")
+
+    assert specimen["collection"]["collectedDateTime"] == "2024-01-01T08:30:00-05:00"
+    assert codes(specimen["collection"]["method"])[0][1] == "28520004"
+
+
+def test_the_kind_of_a_report_that_says_it() -> None:
+    kind = '<sdtc:category code="RAD" codeSystem="2.16.840.1.113883.12.74"/>'
+    entry = organizer(result_observation("")).replace("<component>", f"{kind}<component>", 1)
+
+    report = only(converted(section("30954-2", entry)), "DiagnosticReport")
+
+    assert codes(report["category"][0]) == [("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD")]
+
+
+def test_vital_signs_that_were_an_error() -> None:
+    entry = """<organizer classCode="CLUSTER" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.26"/>
+    <statusCode code="nullified"/><component><observation classCode="OBS" moodCode="EVN">
+    <code code="8867-4" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="nullified"/>
+    <value xsi:type="PQ" value="80" unit="/min"/></observation></component></organizer>"""
+
+    found = of_type(converted(section("8716-3", entry)), "Observation")
+
+    assert [one["status"] for one in found] == ["entered-in-error", "entered-in-error"]
