@@ -74,7 +74,7 @@ class Context:
         self.person: Resource = {"resourceType": "Patient", "id": patient_id}
         self.patient_ids: frozenset[tuple[str | None, str | None]] = frozenset()
         self.zone = zone
-        self.ids: Ids = {}
+        self.ids = Ids()
         self.path = Paths()
         self.is_deep = False
         self.issues: list[Issue] = []

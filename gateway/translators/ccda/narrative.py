@@ -12,7 +12,33 @@ from typing import Any
 
 from .node import V3, Element, children, folded
 
-Ids = dict[str, Element]
+_SECTION = V3 + "section"
+
+
+class Ids(dict[str, Element]):
+    """ID -> the element that has it first; `again` has the others, as some systems number the rows of each section anew."""
+
+    __slots__ = ("again",)
+
+    def __init__(self) -> None:
+        self.again: dict[str, list[Element]] = {}
+
+    def note(self, name: str, element: Element) -> None:
+        if self.setdefault(name, element) is not element:
+            self.again.setdefault(name, []).append(element)
+
+    def named(self, reference: Element) -> Element | None:
+        """The element that a reference means: of several with the same ID the one in its own section."""
+        name = (reference.get("value") or "").removeprefix("#").strip()
+        if name in self.again:
+            around = _section_of(reference)
+            return next((one for one in (self[name], *self.again[name]) if _section_of(one) is around), self[name])
+        return self.get(name)
+
+
+def _section_of(element: Element) -> Element | None:
+    return next(element.iterancestors(_SECTION), None)
+
 
 _HTML = {
     "content": "span",
@@ -55,7 +81,7 @@ def escape(text: str) -> str:
 def xhtml(text: Element, ids: Ids) -> str | None:
     """The `div` of a section's text, None when it says nothing; its IDs are added to `ids`."""
     if identifier := text.get("ID"):
-        ids.setdefault(identifier, text)
+        ids.note(identifier, text)
     parts: list[str] = []
     _inside(text, parts.append, ids)
     inner = "".join(parts)
@@ -108,7 +134,7 @@ def _attributes(tag: str, element: Element, attributes: list[tuple[str, str]], i
     written = ""
     for name, value in attributes:
         if name == "ID":
-            ids.setdefault(value, element)
+            ids.note(value, element)
             if _is_xml_name(value):
                 written += f' id="{value}"'
         elif name == "styleCode":

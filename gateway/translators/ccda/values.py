@@ -156,7 +156,7 @@ def resolved(element: Element | None, ctx: Context) -> str | None:
         return own
     for child in children(element):
         if child.tag == _REFERENCE:
-            target = ctx.ids.get((child.get("value") or "").removeprefix("#").strip())
+            target = ctx.ids.named(child)
             return None if target is None else text_of(target)
     return None
 

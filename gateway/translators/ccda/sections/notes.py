@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.narrative import text_of, xhtml
+from gateway.translators.ccda.narrative import Ids, text_of, xhtml
 from gateway.translators.ccda.node import V3, Element, Node, children
 from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
@@ -81,7 +81,7 @@ def _content(text: Element, ctx: Context) -> Value | None:
         return {"attachment": made}
     for child in children(text):
         if child.tag == V3 + "reference":
-            target = ctx.ids.get((child.get("value") or "").removeprefix("#").strip())
+            target = ctx.ids.named(child)
             return None if target is None else _narrated(target)
     words = text_of(text)
     return _attached("text/plain", words) if words else None
@@ -91,7 +91,7 @@ def _narrated(target: Element) -> Value | None:
     if all(child.tag in _PLAIN for child in target.iter() if child is not target):
         words = text_of(target)
         return _attached("text/plain", words) if words else None
-    div = xhtml(target, {})
+    div = xhtml(target, Ids())
     return _attached("application/xhtml+xml", div) if div else None
 
 

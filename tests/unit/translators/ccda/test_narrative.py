@@ -7,7 +7,7 @@ import pytest
 from gateway.fhir import gate
 from gateway.fhir.narrative import fault_in
 
-from .written import codes, converted, only, section
+from .written import codes, converted, of_type, only, section
 
 PROBLEM = """<act classCode="ACT" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.3"/>
 <entryRelationship typeCode="SUBJ"><observation classCode="OBS" moodCode="EVN">
@@ -118,3 +118,15 @@ def test_codes_keep_their_translations() -> None:
         ("http://hl7.org/fhir/sid/icd-10-cm", "J45.909"),
         ("urn:oid:1.2.3.99", "17"),
     ]
+
+
+def test_an_id_that_every_section_has_means_the_row_of_its_own() -> None:
+    sections = [
+        section("11450-4", PROBLEM.format(id="row1").replace('extension="1"', f'extension="{words}"'), text=row)
+        for words in ("Asthma", "Gout")
+        for row in [f'<text><content ID="row1">{words}</content></text>']
+    ]
+
+    found = of_type(converted(*sections), "Condition")
+
+    assert [one["code"]["text"] for one in found] == ["Asthma", "Gout"]
