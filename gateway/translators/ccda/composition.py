@@ -10,7 +10,7 @@ from gateway.fhir.json import Resource
 from .careplan import PLANS, care_plan
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
-from .node import LEVELS, Element, Node, is_deep, statement_in
+from .node import LEVELS, Element, Node, folded, is_deep, statement_in
 from .participation import extensions, participants
 from .people import device_beside, fits, organization
 from .registry import described, named, reader_of, tells_nothing
@@ -43,7 +43,7 @@ def header(document: Node, encounter: Reference | None, ctx: Context) -> Resourc
     return kept(
         {
             "extension": [*extensions(document, ctx), *consents(document, ctx)],
-            "language": document.attribute(_LANGUAGE, "code"),
+            "language": folded(document.attribute(_LANGUAGE, "code")),
             "identifier": identifier(own) if own is not None else None,
             "status": _STATUSES.get(document.attribute("sdtc:statusCode", "code") or "", "final"),
             "type": kind or absent(),

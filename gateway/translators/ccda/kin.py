@@ -7,7 +7,7 @@ from lxml import etree
 from .codes import KIN
 from .context import Context, Reference
 from .demographics import addresses, human_names, telecoms
-from .node import Element, Node
+from .node import Element, Node, folded
 from .parties import is_patient, party
 from .values import Value, absent, codeable, coding, identifiers, interval, kept, period
 
@@ -61,7 +61,7 @@ def _relationship(node: Node, person: Node | None, participation: Node, ctx: Con
     """What the code says, what the person's own statement of it says, the class of the role, and his function."""
     related = person.node("sdtc:asPatientRelationship") if person else None
     said = [codeable(node.get("code"), ctx), codeable(related.get("code"), ctx) if related else None]
-    if (of_class := node.element.get("classCode")) and of_class != "ASSIGNED":
+    if (of_class := folded(node.element.get("classCode"))) and of_class != "ASSIGNED":
         said.append({"coding": [{"system": ROLE_CLASSES, "code": of_class}]})
     said.append(codeable(participation.get("functionCode"), ctx))
     return [one for one in said if one]

@@ -16,7 +16,7 @@ _SECTION = V3 + "section"
 
 
 class Ids(dict[str, Element]):
-    """ID -> the element that has it first; `again` has the others, as some systems number the rows of each section anew."""
+    """ID -> the element that has it first; `again` has the others: some systems number the rows of each section."""
 
     __slots__ = ("again",)
 

@@ -7,7 +7,7 @@ from gateway.fhir.json import Resource
 from .codes import CONCEPTS
 from .context import Context
 from .demographics import address, addresses, human_name, human_names, telecoms
-from .node import Element, Node
+from .node import Element, Node, folded
 from .people import organization
 from .values import Value, codeable, coding, concept, count, identifiers, kept, resolved
 
@@ -167,13 +167,13 @@ def _guardian(guardian: Node, ctx: Context) -> Value | None:
 
 
 def _language(spoken: Node) -> Value | None:
-    code = spoken.attribute("languageCode", "code")
-    if not code or not code.strip():
+    code = folded(spoken.attribute("languageCode", "code"))
+    if not code:
         return None
     return kept(
         {
             "extension": _proficiency(spoken),
-            "language": concept(code.strip(), "urn:ietf:bcp:47"),
+            "language": concept(code, "urn:ietf:bcp:47"),
             "preferred": _TRUTH.get(spoken.attribute("preferenceInd", "value")),
         }
     )

@@ -7,7 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 
 from .context import Context, Reference
-from .node import V3, Element, Node, children
+from .node import V3, Element, Node, children, folded
 from .people import fits
 from .values import CONFIDENTIALITY, Value, absent_concept, codeable, concept, identifier, kept
 
@@ -93,12 +93,17 @@ def inline(element: Element) -> Value | None:
 
 
 def _kind(element: Element) -> str | None:
-    return _PACKED.get(element.get("compression") or "") or element.get("mediaType")
+    return _PACKED.get(element.get("compression") or "") or folded(element.get("mediaType"))
 
 
 def _link(element: Element) -> str | None:
     links = [child.get("value") for child in children(element) if child.tag == V3 + "reference"]
-    return next(filter(None, links), None)
+    return next((link for one in links if (link := to_url(one))), None)
+
+
+def to_url(written: str | None) -> str | None:
+    """As a URL has it: documents name files with blanks in their names."""
+    return "%20".join(written.split()) if written else None
 
 
 def attachment(text: Element, ctx: Context) -> Value | None:

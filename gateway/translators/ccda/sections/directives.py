@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.node import Element, Node
+from gateway.translators.ccda.node import Element, Node, folded
 from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.related import associate
 from gateway.translators.ccda.statement import ROOT, components, mapped, related
+from gateway.translators.ccda.unstructured import to_url
 from gateway.translators.ccda.values import (
     PARTICIPATION,
     Value,
@@ -125,9 +126,9 @@ def _source(observation: Node) -> Value:
     for reference in observation.nodes("reference"):
         external = reference.node("externalDocument")
         text = external.node("text") if external else None
-        link = text.attribute("reference", "value") if text else None
+        link = to_url(text.attribute("reference", "value")) if text else None
         if text is not None and link:
-            kind = text.element.get("mediaType")
+            kind = folded(text.element.get("mediaType"))
             return {"sourceAttachment": kept({"contentType": kind, "url": link})}
         named = identifiers(external.all("id")) if external else []
         if named:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from .written import codes, converted, of_type, only, section
+from gateway.translators.ccda import convert
+
+from .written import codes, converted, document, of_type, only, section
 
 
 def record(role: str) -> str:
@@ -220,3 +222,32 @@ def test_a_time_without_zone_is_told_once() -> None:
     assert sum("without a zone" in issue.diagnostics for issue in result.issues) == 1
     assert only(zoned, "Patient")["deceasedDateTime"] == "2020-02-22T04:15:00-05:00"
     assert not any("without a zone" in issue.diagnostics for issue in zoned.issues)
+
+
+def test_blanks_in_a_language_cost_nothing_else() -> None:
+    spoken = '<languageCommunication><languageCode code=" en  US"/></languageCommunication></patient>'
+    data = document(section("11450-4")).replace(b"</patient>", spoken.encode())
+    data = data.replace(b"<title>Summary", b'<languageCode code="en-US "/><title>Summary')
+
+    result = convert(data, patient_id="p1")
+
+    assert only(result, "Composition")["language"] == "en-US"
+    assert only(result, "Patient")["birthDate"] == "1980-02-22"
+
+
+def test_a_file_may_have_blanks_in_its_name() -> None:
+    body = '<component><nonXMLBody><text mediaType="application/pdf "><reference value="op note.pdf"/></text>'
+    data = document().replace(b"<component><structuredBody></structuredBody>", f"{body}</nonXMLBody>".encode())
+
+    (content,) = only(convert(data, patient_id="p1"), "DocumentReference")["content"]
+
+    assert content["attachment"] == {"contentType": "application/pdf", "url": "op%20note.pdf"}
+
+
+def test_who_is_related_has_the_class_without_blanks() -> None:
+    told = """<informant><relatedEntity classCode="PRS "><relatedPerson><name><given>Mum</given><family>Sample</family>
+    </name></relatedPerson></relatedEntity></informant>"""
+
+    (relationship,) = only(converted(header=WHO + told), "RelatedPerson")["relationship"]
+
+    assert codes(relationship)[0][1] == "PRS"
