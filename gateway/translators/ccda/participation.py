@@ -11,6 +11,7 @@ from .context import Context, Reference
 from .node import V3, Node, child_of
 from .people import fits, organization
 from .related import associate
+from .statement import mapped
 from .values import Value, absent, absent_concept, codeable, concept, distinct, identifiers, kept
 
 CCDA = "http://hl7.org/fhir/us/ccda/StructureDefinition/"
@@ -74,8 +75,9 @@ def _order(order: Node | None, ctx: Context) -> Reference | None:
     if order is None or not ids:
         return None
     code = codeable(order.get("code"), ctx) or absent_concept(order.get("code"))
-    body = {"identifier": ids, "status": "unknown", "intent": "order", "code": code}
-    return ctx.add("ServiceRequest", kept({**body, "subject": ctx.patient}), order)
+    urgency = mapped("request-priority", order.attribute("priorityCode", "code"))
+    body = {"identifier": ids, "status": "unknown", "intent": "order", "code": code, "subject": ctx.patient}
+    return ctx.add("ServiceRequest", kept({**body, "priority": urgency.code if urgency else None}), order)
 
 
 def provenance(document: Node, composition: Reference, ctx: Context) -> None:

@@ -21,7 +21,10 @@ from gateway.translators.ccda.values import (
 
 _MEMBER = frozenset([ROOT + "500.1", "85847-2", "92707-9"])
 _TYPE = frozenset([ROOT + "500.2"])
+_LEADS = ("PPRF", None)
 _MEMBERS = ("Practitioner", "PractitionerRole", "RelatedPerson", "Patient", "Organization", "CareTeam")
+
+_Id = tuple[str | None, str | None]
 
 
 @entry(ROOT + "500", sections=("85847-2",), element="organizer")
@@ -31,7 +34,7 @@ def care_team(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     acts = [one for one in parts if not _MEMBER.isdisjoint(one.kinds) and one.element.tag.endswith("}act")]
     types = [one for one in parts if not _TYPE.isdisjoint(one.kinds)]
     status = mapped("care-team-status", organizer.attribute("statusCode", "code"))
-    lead = _leader(organizer, ctx)
+    lead = _leader(organizer, {name for act in acts for one in act.nodes("performer") for name in _ids(one)}, ctx)
     members = [*lead, *(made for act in acts for made in _members(act, ctx) if made not in lead)]
     body = {
         "identifier": identifiers(organizer.all("id")),
@@ -48,15 +51,24 @@ def care_team(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     yield ctx.add("CareTeam", kept(body), organizer)
 
 
-def _leader(organizer: Node, ctx: Context) -> list[Value]:
-    """`participant[@typeCode=PPRF]`: who leads the team."""
+def _leader(organizer: Node, known: set[_Id], ctx: Context) -> list[Value]:
+    """`participant[@typeCode=PPRF]`: who leads the team; `known` are the ids of its members, who are not there twice.
+    Where the team meets (LOC) is no member, and R4 has no element for it."""
     found = []
     for one in organizer.nodes("participant"):
-        member = fits(agent(one.get("participantRole"), ctx), *_MEMBERS)
         role = codeable(one.get("sdtc:functionCode"), ctx)
+        if one.element.get("typeCode") not in _LEADS or (role is None and not known.isdisjoint(_ids(one))):
+            continue
+        member = fits(agent(one.get("participantRole"), ctx), *_MEMBERS)
         if member:
             found.append({"role": [role or absent_concept()], "member": member})
     return found
+
+
+def _ids(participation: Node) -> Iterator[_Id]:
+    for holder in ("assignedEntity", "participantRole"):
+        for role in participation.nodes(holder):
+            yield from ((one.get("root"), one.get("extension")) for one in role.all("id") if one.get("root"))
 
 
 def _members(act: Node, ctx: Context) -> Iterator[Value]:

@@ -204,6 +204,21 @@ def note(text: str) -> str:
     </code>{text}<statusCode code="completed"/><effectiveTime value="20240430"/>{AUTHOR}</act>"""
 
 
+def test_where_a_team_meets_is_no_member_and_its_leader_is_one_once() -> None:
+    lead = '<id root="1.1" extension="lead"/>'
+    organizer = f"""<organizer classCode="CLUSTER" moodCode="EVN"><templateId root="{ROOT}500"/>
+    <participant typeCode="PPRF"><participantRole>{lead}</participantRole></participant>
+    <participant typeCode="LOC"><participantRole><id root="1.1" extension="place"/><playingEntity><name>Home</name>
+    </playingEntity></participantRole></participant><component><act classCode="PCPR" moodCode="EVN">
+    <templateId root="{ROOT}500.1"/><performer><assignedEntity>{lead}<assignedPerson><name><given>Lea</given>
+    <family>Der</family></name></assignedPerson></assignedEntity></performer></act></component></organizer>"""
+
+    result = converted(section("85847-2", organizer))
+
+    (member,) = only(result, "CareTeam")["participant"]
+    assert member["member"] == {"reference": f"Practitioner/{only(result, 'Practitioner')['id']}"}
+
+
 def test_a_note_is_a_document_with_its_words() -> None:
     words = '<text><paragraph ID="n1">Feels well.</paragraph></text>'
 

@@ -207,10 +207,11 @@ def test_consent_is_no_more_than_its_code_says() -> None:
 
 
 def test_the_order_that_a_document_fulfils() -> None:
-    result = read('<inFulfillmentOf><order><id root="1.8" extension="o-1"/></order></inFulfillmentOf>')
+    asked = '<id root="1.8" extension="o-1"/><priorityCode code="UR"/>'
+    result = read(f"<inFulfillmentOf><order>{asked}</order></inFulfillmentOf>")
 
     order = only(result, "ServiceRequest")
-    assert (order["status"], order["intent"]) == ("unknown", "order")
+    assert (order["status"], order["intent"], order["priority"]) == ("unknown", "order", "urgent")
     assert order["identifier"][0]["value"] == "o-1"
     assert referred(result, "Order") == [url(order)]
 
