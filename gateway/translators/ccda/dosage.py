@@ -28,7 +28,7 @@ def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
             "additionalInstruction": _additional(relations, ctx),
             "patientInstruction": instruction(relations, ctx),
             "timing": _timing(activity.all("effectiveTime"), ctx),
-            **(_as_needed(needed, ctx) if needed is not None else {}),
+            **(_as_needed(needed, ctx) if needed is not None and not needed.untold else {}),
             "site": codeable(activity.get("approachSiteCode"), ctx),
             "route": codeable(activity.get("routeCode"), ctx),
             "doseAndRate": _dose_and_rate(activity),
@@ -56,7 +56,8 @@ def _first_text(statements: list[Node], ctx: Context) -> str | None:
 def _as_needed(needed: Node, ctx: Context) -> Value:
     """Precondition: as needed, for the reason it names."""
     criterion = needed.node("criterion")
-    reason = codeable(criterion.get("value"), ctx) if criterion else None
+    text = resolved(criterion.get("text"), ctx) if criterion else None
+    reason = (codeable(criterion.get("value"), ctx) if criterion else None) or ({"text": text} if text else None)
     return {"asNeededCodeableConcept": reason} if reason else {"asNeededBoolean": True}
 
 

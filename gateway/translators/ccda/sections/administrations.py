@@ -46,10 +46,11 @@ def _status(activity: Node) -> str:
 
 
 def _dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
-    """FHIR has a dosage with a dose or a rate only (mad-1)."""
+    """FHIR has a dosage with a dose or a rate only (mad-1): where neither is told, that the dose is not known."""
     told = dosage(activity, relations, ctx) or {}
     amounts: Value = next(iter(told.get("doseAndRate", ())), {})
     given = kept({"dose": amounts.get("doseQuantity"), "rateQuantity": amounts.get("rateQuantity")})
-    if not given:
+    how = kept({name: told.get(name) for name in ("text", "site", "route")})
+    if not given and not how:
         return None
-    return kept({"text": told.get("text"), "site": told.get("site"), "route": told.get("route"), **given})
+    return {**how, **(given or {"dose": absent()})}

@@ -9,7 +9,7 @@ import pytest
 from gateway.fhir import gate
 from gateway.translators.ccda import Converted
 
-from .written import Resource, converted, only, section
+from .written import Resource, codes, converted, only, section
 
 ROOT = "2.16.840.1.113883.10.20.22.4."
 DRUG = """<consumable><manufacturedProduct><manufacturedMaterial><code code="197361"
@@ -75,3 +75,28 @@ def test_a_dose_that_is_tapered_is_told_step_by_step() -> None:
 @pytest.mark.parametrize(("status", "expected"), [("cancelled", "cancelled"), ("held", "on-hold"), ("new", "draft")])
 def test_what_became_of_an_order(status: str, expected: str) -> None:
     assert only(medication("", status), "MedicationRequest")["status"] == expected
+
+
+@pytest.mark.parametrize(
+    ("precondition", "expected"),
+    [
+        ("<precondition><criterion><text>for pain</text></criterion></precondition>", {"text": "for pain"}),
+        ("<precondition><criterion/></precondition>", True),
+        ('<precondition nullFlavor="NI"/>', None),
+    ],
+)
+def test_what_is_taken_as_needed(precondition: str, expected: object) -> None:
+    dose = doses(f'{precondition}<doseQuantity value="1"/>')[0]
+
+    assert (dose.get("asNeededCodeableConcept") or dose.get("asNeededBoolean")) == expected
+
+
+def test_how_it_was_given_is_told_without_a_dose() -> None:
+    entry = taken('<routeCode code="C38288" codeSystem="2.16.840.1.113883.3.26.1.1"/>', status="completed")
+
+    result = converted(section("29549-3", entry))
+
+    dosage = only(result, "MedicationAdministration")["dosage"]
+    assert codes(dosage["route"])[0][1] == "C38288"
+    assert dosage["dose"]["extension"][0]["valueCode"] == "unknown"
+    assert gate.check(result.bundle) == []
