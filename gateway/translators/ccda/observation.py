@@ -7,7 +7,7 @@ from .node import V3, Element, Node, child_of
 from .people import fits, performers, recording
 from .registry import others
 from .specimens import specimens
-from .statement import Relations, concepts, encounter, mapped, notes, of_another, related
+from .statement import PARTS, SEVERITY, Relations, concepts, encounter, mapped, notes, of_another, related
 from .unstructured import inline
 from .values import (
     DATA_ABSENT_CODES,
@@ -115,10 +115,12 @@ def observers(observation: Node, ctx: Context, *, by_author: bool = True) -> lis
 
 
 def _members(relations: Relations, ctx: Context) -> list[Reference]:
-    """The observations that it consists of; what else is related stands beside it."""
-    parts = [one for one in relations if one[0] == "COMP"]
-    others([one for one in relations if one[0] != "COMP"], ctx)
-    return [one for one in others(parts, ctx) if fits(one, "Observation")]
+    """The observations that it consists of, and how severe a reaction was; what else is related stands beside it."""
+    parts, rest = [], []
+    for one in relations:
+        (parts if one[0] == "COMP" or not SEVERITY.isdisjoint(one[1].kinds) else rest).append(one)
+    others(rest, ctx)
+    return [one for one in others(parts, ctx, PARTS - SEVERITY) if fits(one, "Observation")]
 
 
 def _status(observation: Node) -> str:

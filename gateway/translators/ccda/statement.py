@@ -19,6 +19,8 @@ COMMENT = frozenset(["48767-8", ROOT + "64", "2.16.840.1.113883.10.20.1.40", "1.
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS", "BL"])
 INSTRUCTION = frozenset([ROOT + "20", "2.16.840.1.113883.10.20.1.49", "1.3.6.1.4.1.19376.1.5.3.1.4.3"])
 FREE_TEXT_SIG = frozenset(["76662-6", ROOT + "147"])
+REACTION = frozenset([ROOT + "9", "2.16.840.1.113883.10.20.1.54"])
+SEVERITY = frozenset(["SEV", ROOT + "8", "2.16.840.1.113883.10.20.1.55"])
 AGE = frozenset(["445518008", ROOT + "31", "2.16.840.1.113883.10.20.1.38"])
 PRIORITY = frozenset([ROOT + "143", "225773000"])
 REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
@@ -34,10 +36,11 @@ _OLDER_STATUS = "2.16.840.1.113883.10.20.1."
 PARTS = frozenset(
     [
         *(STATUS, ROOT + "6", ROOT + "28", *(_OLDER_STATUS + one for one in ("39", "47", "50", "57"))),
-        *("SEV", ROOT + "8", _OLDER_STATUS + "55", ROOT + "9", _OLDER_STATUS + "54"),
         *("82606-5", ROOT + "145", "77975-1", ROOT + "502", ROOT + "53", ROOT + "19", ROOT + "47", "11778-8"),
         *COMMENT,
         *FREE_TEXT_SIG,
+        *REACTION,
+        *SEVERITY,
         *AGE,
         *PRIORITY,
         *REFERENCED,

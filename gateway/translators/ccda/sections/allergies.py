@@ -13,6 +13,8 @@ from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
     PARTS,
     PRIORITY,
+    REACTION,
+    SEVERITY,
     STATUS,
     Relations,
     coded_value,
@@ -46,8 +48,6 @@ EXPOSURE_RISK = "http://hl7.org/fhir/StructureDefinition/allergyintolerance-subs
 RISK_CODES = "http://terminology.hl7.org/CodeSystem/allerg-intol-substance-exp-risk"
 
 _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.28", "2.16.840.1.113883.10.20.1.39"])
-_REACTION = frozenset(["2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54"])
-_SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
 _CRITICALITY = frozenset(["82606-5", "2.16.840.1.113883.10.20.22.4.145"])
 _CONSUMED = ("CSM", None)
 _ANY = frozenset(["105590001", "410942007"])
@@ -199,7 +199,7 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
     overall = _severity(relations, ctx)
     found = []
     for kind, one in relations:
-        if (kind == "MFST" or not _REACTION.isdisjoint(one.kinds)) and not (one.untold or denied(one, ctx)):
+        if (kind == "MFST" or not REACTION.isdisjoint(one.kinds)) and not (one.untold or denied(one, ctx)):
             inner = related(one)
             found.append(_reaction(one, _severity(inner, ctx) or overall, inner, ctx))
     if overall and not found:
@@ -226,7 +226,7 @@ def _reaction(observation: Node, severity: Value, inner: Relations, ctx: Context
 
 def _severity(relations: Relations, ctx: Context) -> Value:
     """One of FHIR's three; what lies between them or beyond ("mild to moderate", "fatal") in its own words."""
-    said = of_kind(_SEVERITY, relations)
+    said = of_kind(SEVERITY, relations)
     for one in said:
         if found := mapped("severity", value_code(one)):
             return {"severity": found.code}

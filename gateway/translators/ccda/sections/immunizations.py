@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.encounter import places
 from gateway.translators.ccda.node import V3, Node, children, statement_in
 from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
@@ -13,6 +14,7 @@ from gateway.translators.ccda.statement import (
     PARTS,
     PLANNED,
     PRIORITY,
+    REACTION,
     ROOT,
     Relations,
     encounter,
@@ -77,6 +79,7 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         "recorded": recorded,
         "_primarySource": absent("unsupported"),
         "manufacturer": organization(product.get("manufacturerOrganization"), ctx),
+        "location": next((one["location"] for one in places(activity, ctx)), None),
         "lotNumber": material.text("lotNumberText"),
         "expirationDate": (ctx.moment(material.get("expirationTime")) or "")[:10],
         "site": codeable(activity.get("approachSiteCode"), ctx),
@@ -89,7 +92,7 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         "protocolApplied": _dose(activity),
         "education": _education(relations, ctx),
     }
-    others([one for one in relations if one[0] != "MFST"], ctx, _READ)
+    others([one for one in relations if not _is_reaction(*one)], ctx, _READ)
     yield ctx.add("Immunization", kept(body), activity, code=material.get("code"))
 
 
@@ -171,10 +174,15 @@ def _performers(activity: Node, ctx: Context) -> list[Value]:
     ]
 
 
+def _is_reaction(kind: str | None, statement: Node) -> bool:
+    return kind == "MFST" or not REACTION.isdisjoint(statement.kinds)
+
+
 def _reactions(relations: Relations, ctx: Context) -> Iterator[Value]:
-    """A Reaction Observation becomes the Observation that the reaction refers to."""
+    """A Reaction Observation becomes the Observation that the reaction refers to. HL7's mapping has it as MFST, the
+    template of the activity as CAUS."""
     for kind, one in relations:
-        if kind == "MFST" and one.element.tag.endswith("}observation"):
+        if _is_reaction(kind, one) and one.element.tag.endswith("}observation"):
             body = observation_body(one, ctx)
             if body:
                 detail = ctx.add("Observation", body, one, code=one.get("value"))

@@ -19,7 +19,9 @@ from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.statement import (
     FREE_TEXT_SIG,
     PARTS,
+    REACTION,
     ROOT,
+    STATUS,
     Relations,
     encounter,
     instruction,
@@ -29,12 +31,13 @@ from gateway.translators.ccda.statement import (
     reasons,
     referenced,
     related,
+    value_code,
 )
 from gateway.translators.ccda.values import Value, absent, codeable, count, identifiers, kept, period, quantity
 
+_STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.1.47"])
 _TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10"])
-_REACTION = frozenset(["2.16.840.1.113883.10.20.22.4.9", "2.16.840.1.113883.10.20.1.54"])
-_READ = (PARTS | _TYPE) - _REACTION
+_READ = (PARTS | _TYPE) - REACTION
 _REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
 _SECTIONS = ("10160-0", "10183-2", "42346-7", "29549-3", "75311-1")
 
@@ -106,7 +109,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
     author, authored = recording(activity, ctx)
     body = {
         "identifier": identifiers(activity.all("id")),
-        "status": _status(activity),
+        "status": _told(activity, relations) or _status(activity),
         "category": [*_kinds(relations, ctx)],
         "intent": _intent(activity),
         "doNotPerform": True if activity.negated else None,
@@ -169,6 +172,15 @@ def _intent(activity: Node) -> str:
 def _status(activity: Node) -> str:
     found = mapped("medication-status", activity.attribute("statusCode", "code"))
     return found.code if found else "unknown"
+
+
+def _told(activity: Node, relations: Relations) -> str | None:
+    """What a Medication Status Observation (CCD 1.0) says: there the activity is completed as it is written down, while
+    the medication is taken still."""
+    if activity.attribute("statusCode", "code") not in (None, "completed"):
+        return None
+    told = (mapped("medication-told", value_code(one)) for one in of_kind(_STATUS, relations))
+    return next((found.code for found in told if found), None)
 
 
 def _performer(activity: Node, ctx: Context) -> Reference | None:

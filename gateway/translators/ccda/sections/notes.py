@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
+from gateway.translators.ccda.links import meant
 from gateway.translators.ccda.narrative import Ids, text_of, xhtml
 from gateway.translators.ccda.node import V3, Element, Node, children
 from gateway.translators.ccda.people import agent, fits, recording
@@ -42,7 +43,7 @@ def note_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
     _, written = recording(act, ctx)
     authors = [fits(agent(one.get("assignedAuthor"), ctx), *_AUTHORS) for one in act.nodes("author")]
     status = mapped("document-status", act.attribute("statusCode", "code"))
-    where = encounter(relations, ctx) or ctx.encounter
+    where = encounter(relations, ctx) or _around(act, ctx) or ctx.encounter
     body = {
         "identifier": identifiers(act.all("id")),
         "status": status.code if status else "current",
@@ -57,6 +58,12 @@ def note_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
     }
     others(relations, ctx)
     yield ctx.add("DocumentReference", kept(body), act)
+
+
+def _around(act: Node, ctx: Context) -> Reference | None:
+    """The encounter of which the note is a part."""
+    outer = next(act.element.iterancestors(V3 + "encounter"), None)
+    return None if outer is None else meant("Encounter", Node(outer), ctx)
 
 
 def _period(act: Node, ctx: Context) -> Value | None:

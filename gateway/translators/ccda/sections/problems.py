@@ -14,6 +14,7 @@ from gateway.translators.ccda.statement import (
     AGE,
     PARTS,
     PRIORITY,
+    SEVERITY,
     STATUS,
     Relations,
     coded_value,
@@ -38,6 +39,7 @@ from gateway.translators.ccda.values import (
     interval,
     kept,
     quantity,
+    resolved,
 )
 
 CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
@@ -47,7 +49,6 @@ CORE_CATEGORY = "http://hl7.org/fhir/us/core/CodeSystem/condition-category"
 ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
 
 _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113883.10.20.1.50"])
-_SEVERITY = frozenset(["SEV", "2.16.840.1.113883.10.20.22.4.8", "2.16.840.1.113883.10.20.1.55"])
 _ASSERTED = frozenset(["77975-1", "2.16.840.1.113883.10.20.22.4.502"])
 PROBLEM = frozenset(["2.16.840.1.113883.10.20.22.4.4", "2.16.840.1.113883.10.20.1.28"])
 REFUTED = concept("refuted", VERIFICATION, "Refuted")
@@ -125,7 +126,7 @@ def condition(
     where: Reference | None = None,
 ) -> Reference | None:
     """A Problem Observation as Condition; None when it does not say which problem, or nobody knows of it."""
-    said = coded_value(observation, ctx) or codeable(observation.get("value"), ctx)
+    said = coded_value(observation, ctx) or codeable(observation.get("value"), ctx) or _in_words(observation, ctx)
     if said is None or observation.untold or of_another(observation, ctx):
         return None
     relations = related(observation)
@@ -154,6 +155,12 @@ def condition(
     if _is_negated(observation, concern) and value_code(observation) in _ANY_PROBLEM:
         body["code"] = concept("160245001", SNOMED, "No current problems or disability")
     return ctx.add("Condition", kept(body), observation, code=observation.get("value"))
+
+
+def _in_words(observation: Node, ctx: Context) -> Value | None:
+    """A value that is text."""
+    text = resolved(observation.get("value"), ctx)
+    return {"text": text} if text else None
 
 
 def _is_negated(observation: Node, concern: Node | None) -> bool:
@@ -202,7 +209,7 @@ def _categories(observation: Node, ctx: Context, category: str | None) -> list[V
 
 
 def _severity(relations: Relations, ctx: Context) -> Value | None:
-    found = of_kind(_SEVERITY, relations)
+    found = of_kind(SEVERITY, relations)
     return coded_value(found[0], ctx) if found else None
 
 

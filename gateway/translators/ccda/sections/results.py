@@ -10,7 +10,7 @@ from gateway.translators.ccda.observation import category, member, span
 from gateway.translators.ccda.people import fits, performers
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.specimens import COLLECTION, specimens
-from gateway.translators.ccda.statement import Relations, components, concepts, encounter, mapped, related
+from gateway.translators.ccda.statement import Relations, components, concepts, encounter, mapped, notes, related
 from gateway.translators.ccda.values import (
     absent,
     absent_concept,
@@ -22,6 +22,8 @@ from gateway.translators.ccda.values import (
 )
 
 REPORT_CATEGORY = "http://terminology.hl7.org/CodeSystem/v2-0074"
+NOTE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-DiagnosticReport.note"
+"""R4 has no element for a comment on a report, R5 has."""
 _BY = ("Practitioner", "PractitionerRole", "Organization")
 
 
@@ -41,6 +43,7 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
     if code is None and not results:
         return
     body = {
+        "extension": [{"url": NOTE, "valueAnnotation": one} for one in notes([*inner, *related(organizer)], ctx)],
         "identifier": identifiers(organizer.all("id")),
         "status": _status(organizer),
         "category": concepts(organizer.all("sdtc:category"), ctx) or [concept("LAB", REPORT_CATEGORY, "Laboratory")],

@@ -12,7 +12,7 @@ from gateway.translators.ccda.observation import CATEGORY, effective, member, ob
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, named, one_more, others, reader_of
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import ROOT, components, mapped, related
+from gateway.translators.ccda.statement import ROOT, components, mapped, notes, related
 from gateway.translators.ccda.values import Value, absent_concept, codeable, concept, identifiers, kept
 
 CORE = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
@@ -107,6 +107,7 @@ def panel(organizer: Node, ctx: Context) -> Reference | None:
         "subject": ctx.patient,
         **effective(time, None, ctx),
         "performer": observers(organizer, ctx),
+        "note": notes([*related(organizer), *((None, one) for one in components(organizer))], ctx),
         "hasMember": members,
     }
     return ctx.add("Observation", kept(body), organizer)

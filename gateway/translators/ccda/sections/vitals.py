@@ -9,7 +9,7 @@ from gateway.translators.ccda.node import V3, Element, Node
 from gateway.translators.ccda.observation import category, member, observers, span
 from gateway.translators.ccda.pressure import pair_of, pressure
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import Relations, components, encounter, mapped, related
+from gateway.translators.ccda.statement import Relations, components, encounter, mapped, notes, related
 from gateway.translators.ccda.values import LOINC, Value, absent, concept, identifiers, kept, timed
 
 OBSERVATION = V3 + "observation"
@@ -45,6 +45,7 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
         "encounter": encounter(rest, ctx),
         **(timed("effective", time, ctx) or span(observed, ctx) or {"_effectiveDateTime": absent()}),
         "performer": observers(organizer, ctx),
+        "note": notes([*rest, *related(organizer)], ctx),
         "hasMember": members,
     }
     yield ctx.add("Observation", kept(body), organizer)

@@ -1,0 +1,246 @@
+"""What a statement says of another, or has beside its code: reasons, reactions, priorities, comments, places, data."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.fhir import gate
+
+from .written import codes, converted, of_type, only, section
+
+ROOT = "2.16.840.1.113883.10.20.22.4."
+SNOMED = 'codeSystem="2.16.840.1.113883.6.96"'
+GIVEN = f"""<substanceAdministration classCode="SBADM" moodCode="EVN"><templateId root="{ROOT}16"/>
+<id root="1.1" extension="given"/><consumable><manufacturedProduct><manufacturedMaterial><code code="197361"
+codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct></consumable>
+</substanceAdministration>"""
+SUBSTANCE = """<participant typeCode="CSM"><participantRole classCode="MANU"><playingEntity><code code="2670"
+codeSystem="2.16.840.1.113883.6.88"/></playingEntity></participantRole></participant>"""
+
+
+def within(kind: str, inner: str) -> str:
+    return f'<entryRelationship typeCode="{kind}">{inner}</entryRelationship>'
+
+
+def allergy(inner: str) -> str:
+    return f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}7"/><id root="1.1" extension="a"/>
+    <value xsi:type="CD" code="419199007" {SNOMED}/>{inner}</observation>"""
+
+
+def test_a_place_is_not_what_somebody_is_allergic_to() -> None:
+    place = """<participant typeCode="LOC"><participantRole classCode="SDLOC"><playingEntity><name>Clinic</name>
+    </playingEntity></participantRole></participant>"""
+
+    found = only(converted(section("48765-2", allergy(place + SUBSTANCE))), "AllergyIntolerance")
+
+    assert codes(found["code"])[0][1] == "2670"
+
+
+def test_an_allergy_of_somebody_else_is_none_of_the_patient() -> None:
+    subject = "<subject><relatedSubject classCode='PRS'><code code='FTH'/></relatedSubject></subject>"
+
+    result = converted(section("48765-2", allergy(subject + SUBSTANCE)))
+
+    assert not of_type(result, "AllergyIntolerance")
+
+
+def test_what_was_given_for_a_reaction_is_told_beside_it() -> None:
+    reaction = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}9"/>
+    <value xsi:type="CD" code="247472004" {SNOMED}/>{within("RSON", GIVEN)}</observation>"""
+
+    result = converted(section("48765-2", allergy(SUBSTANCE + within("MFST", reaction))))
+
+    assert codes(only(result, "MedicationRequest")["medicationCodeableConcept"])[0][1] == "197361"
+    assert len(only(result, "AllergyIntolerance")["reaction"]) == 1
+
+
+def test_a_reason_that_is_another_entry_is_referred_to() -> None:
+    problem = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/><id root="1.1" extension="p"/>
+    <value xsi:type="CD" code="233604007" {SNOMED}/></observation>"""
+    named = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}122"/><id root="1.1" extension="p"/>
+    <code nullFlavor="NP"/></act>"""
+    done = f"""<procedure classCode="PROC" moodCode="EVN"><templateId root="{ROOT}14"/><id root="1.1" extension="op"/>
+    <code code="80146002" {SNOMED}/>{within("RSON", named)}</procedure>"""
+    taken = GIVEN.replace("</substanceAdministration>", f"{within('RSON', named)}</substanceAdministration>")
+    asked = done.replace("EVN", "RQO", 1).replace("4.14", "4.41").replace("op", "plan")
+
+    result = converted(
+        section("11450-4", problem), section("47519-4", done), section("10160-0", taken), section("18776-5", asked)
+    )
+
+    condition = {"reference": f"Condition/{only(result, 'Condition')['id']}"}
+    for kind in ("Procedure", "MedicationRequest", "ServiceRequest"):
+        assert only(result, kind)["reasonReference"] == [condition]
+
+
+@pytest.mark.parametrize("inner", ["", within("COMP", GIVEN)])
+def test_the_priority_of_a_problem_is_an_observation(inner: str) -> None:
+    priority = within(
+        "REFR",
+        f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}143"/><code code="225773000" {SNOMED}/>
+        <value xsi:type="CD" code="394849002" {SNOMED}/></observation>""",
+    )
+    problem = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/>
+    <value xsi:type="CD" code="233604007" {SNOMED}/>{priority}{inner}</observation>"""
+
+    result = converted(section("11450-4", problem))
+
+    assert codes(only(result, "Observation")["valueCodeableConcept"])[0][1] == "394849002"
+    assert "evidence" not in only(result, "Condition")
+
+
+def test_a_visit_with_its_priority_and_the_time_in_each_place() -> None:
+    entry = f"""<encounter classCode="ENC" moodCode="EVN"><templateId root="{ROOT}49"/><id root="1.1" extension="e"/>
+    <code code="99213" codeSystem="2.16.840.1.113883.6.12">
+    <translation code="GENRL" codeSystem="2.16.840.1.113883.5.4"/></code>
+    <effectiveTime value="20240101"/><priorityCode code="EL" codeSystem="2.16.840.1.113883.5.7"/>
+    <participant typeCode="LOC"><time><low value="20240101"/></time><participantRole classCode="SDLOC">
+    <playingEntity><name>Ward 3</name></playingEntity></participantRole></participant></encounter>"""
+
+    visit = only(converted(section("46240-8", entry)), "Encounter")
+
+    assert codes(visit["priority"])[0][1] == "EL"
+    assert [code for _, code in codes(visit["type"][0])] == ["99213", "GENRL"]
+    assert visit["location"][0]["period"] == {"start": "2024-01-01"}
+
+
+def test_a_directive_with_two_decisions() -> None:
+    entry = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}48"/>
+    <code code="304251008" {SNOMED}/>
+    <value xsi:type="CD" code="304253006" {SNOMED}/><value xsi:type="ST">no tube</value></observation>"""
+
+    decided = only(converted(section("42348-3", entry)), "Consent")["provision"]["code"]
+
+    assert [one.get("text") or codes(one)[0][1] for one in decided] == ["304253006", "no tube"]
+
+
+NOTE = """<act classCode="ACT" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.202"/>
+<id root="1.1" extension="n"/><code code="34109-9" codeSystem="2.16.840.1.113883.6.1"/>{}</act>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "data"),
+    [
+        (
+            'mediaType="application/pdf" representation="B64">JVBERi0=<reference value="#n"/>',
+            "application/pdf",
+            "JVBERi0=",
+        ),
+        (
+            'mediaType="application/pdf" representation="B64"><reference value="#n"/>JVBERi0=',
+            "application/pdf",
+            "JVBERi0=",
+        ),
+        ('mediaType="text/plain"><reference value="#n"/>', "text/plain", "SGVsbG8="),
+    ],
+)
+def test_a_note_has_its_data_beside_the_place_in_the_narrative(text: str, kind: str, data: str) -> None:
+    """C-CDA R2.1 Note Activity: the reference to the narrative is there, whether the data are or not."""
+    words = '<text><paragraph ID="n">Hello</paragraph></text>'
+
+    result = converted(section("34109-9", NOTE.format(f"<text {text}</text>"), text=words))
+
+    attachment = only(result, "DocumentReference")["content"][0]["attachment"]
+    binaries = of_type(result, "Binary")
+    assert attachment["contentType"] == kind
+    assert (binaries[0] if binaries else attachment)["data"] == data
+
+
+def test_what_was_not_told_and_not_pictured() -> None:
+    told = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}141"/><code code="432138007" {SNOMED}/>
+    <statusCode code="cancelled"/></act>"""
+    picture = """<observationMedia classCode="OBS" moodCode="EVN"><id root="1.1" extension="m"/>
+    <statusCode code="cancelled"/><value mediaType="image/png"><reference value="a.png"/></value></observationMedia>"""
+    part = f"""<regionOfInterest classCode="ROIOVL" moodCode="EVN"><id root="1.1" extension="roi"/><code code="POLY"/>
+    {within("SUBJ", picture)}</regionOfInterest>"""
+
+    result = converted(section("62387-6", told), section("30954-2", part))
+
+    assert only(result, "Communication")["status"] == "not-done"
+    assert only(result, "Media")["status"] == "not-done"
+    assert gate.check(result.bundle) == []
+
+
+REACTED = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{
+    ROOT
+}9"/><id root="1.1" extension="reacted"/>
+<code code="ASSERTION" codeSystem="2.16.840.1.113883.5.4"/><value xsi:type="CD" code="247472004" {SNOMED}/>
+{
+    within(
+        "SUBJ",
+        f'<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}8"/><code code="SEV"/>'
+        f'<value xsi:type="CD" code="24484000" {SNOMED}/></observation>',
+    )
+}</observation>"""
+
+
+@pytest.mark.parametrize("kind", ["CAUS", "MFST"])
+def test_how_somebody_reacted_to_a_vaccine(kind: str) -> None:
+    """The activity's template has its Reaction Observation with typeCode CAUS, HL7's mapping with MFST."""
+    entry = f"""<substanceAdministration classCode="SBADM" moodCode="EVN"><templateId root="{ROOT}52"/>
+    <effectiveTime value="20240101"/><consumable><manufacturedProduct><manufacturedMaterial><code code="140"
+    codeSystem="2.16.840.1.113883.12.292"/></manufacturedMaterial></manufacturedProduct></consumable>
+    {within(kind, REACTED)}</substanceAdministration>"""
+
+    result = converted(section("11369-6", entry))
+
+    severity, reacted = of_type(result, "Observation")
+    assert only(result, "Immunization")["reaction"] == [{"detail": {"reference": f"Observation/{reacted['id']}"}}]
+    assert reacted["hasMember"] == [{"reference": f"Observation/{severity['id']}"}]
+    assert codes(severity["valueCodeableConcept"])[0][1] == "24484000"
+
+
+def test_a_note_of_a_visit_belongs_to_it() -> None:
+    visit = f"""<encounter classCode="ENC" moodCode="EVN"><templateId root="{ROOT}49"/><id root="1.1" extension="e"/>
+    {within("COMP", NOTE.format("<text>Well</text>"))}</encounter>"""
+
+    result = converted(section("46240-8", visit))
+
+    where = {"reference": f"Encounter/{only(result, 'Encounter')['id']}"}
+    assert only(result, "DocumentReference")["context"]["encounter"] == [where]
+
+
+def test_a_problem_in_words_alone() -> None:
+    problem = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/>
+    <value xsi:type="ST">Sore knee</value></observation>"""
+
+    assert only(converted(section("11450-4", problem)), "Condition")["code"] == {"text": "Sore knee"}
+
+
+@pytest.mark.parametrize(
+    ("status", "told", "expected"),
+    [
+        ("completed", "55561003", "active"),
+        ("completed", "421139008", "on-hold"),
+        ("completed", "73425007", "completed"),
+        ("aborted", "55561003", "stopped"),
+    ],
+)
+def test_a_medication_is_taken_whose_entry_is_completed(status: str, told: str, expected: str) -> None:
+    """CCD 1.0, Medication Status Observation."""
+    observation = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.1.47"/>
+    <code code="33999-4" codeSystem="2.16.840.1.113883.6.1"/>
+    <value xsi:type="CE" code="{told}" {SNOMED}/></observation>"""
+    entry = GIVEN.replace("<consumable>", f'<statusCode code="{status}"/><consumable>').replace(
+        "</substanceAdministration>", f"{within('REFR', observation)}</substanceAdministration>"
+    )
+
+    assert only(converted(section("10160-0", entry)), "MedicationRequest")["status"] == expected
+
+
+@pytest.mark.parametrize(("kind", "template"), [("30954-2", "1"), ("8716-3", "26"), ("47420-5", "66")])
+def test_a_comment_on_a_panel_is_kept(kind: str, template: str) -> None:
+    comment = """<act classCode="ACT" moodCode="EVN"><code code="48767-8" codeSystem="2.16.840.1.113883.6.1"/>
+    <text>hemolyzed</text></act>"""
+    entry = f"""<organizer classCode="CLUSTER" moodCode="EVN"><templateId root="{ROOT}{template}"/>
+    <component><observation classCode="OBS" moodCode="EVN"><code code="8867-4" codeSystem="2.16.840.1.113883.6.1"/>
+    <value xsi:type="PQ" value="80" unit="/min"/></observation></component>
+    <component>{comment}</component></organizer>"""
+
+    result = converted(section(kind, entry))
+
+    (panel,) = [one for one in of_type(result, "Observation", "DiagnosticReport") if {"hasMember", "result"} & {*one}]
+    assert [one.get("valueAnnotation", one) for one in panel.get("extension") or panel["note"]] == [
+        {"text": "hemolyzed"}
+    ]
+    assert gate.check(result.bundle) == []
