@@ -116,11 +116,13 @@ def observers(observation: Node, ctx: Context, *, by_author: bool = True) -> lis
 
 def _members(relations: Relations, ctx: Context) -> list[Reference]:
     """The observations that it consists of, and how severe a reaction was; what else is related stands beside it."""
-    parts, rest = [], []
-    for one in relations:
-        (parts if one[0] == "COMP" or not SEVERITY.isdisjoint(one[1].kinds) else rest).append(one)
-    others(rest, ctx)
+    others([one for one in relations if not _is_part(*one)], ctx)
+    parts = [one for one in relations if _is_part(*one)]
     return [one for one in others(parts, ctx, PARTS - SEVERITY) if fits(one, "Observation")]
+
+
+def _is_part(kind: str | None, statement: Node) -> bool:
+    return kind == "COMP" or not SEVERITY.isdisjoint(statement.kinds)
 
 
 def _status(observation: Node) -> str:
