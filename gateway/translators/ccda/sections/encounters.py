@@ -10,7 +10,7 @@ from gateway.translators.ccda.links import meant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import PARTS, Relations, of_kind, reasons, related
+from gateway.translators.ccda.statement import PARTS, Relations, of_another, of_kind, reasons, related
 from gateway.translators.ccda.values import kept
 
 _DIAGNOSIS = frozenset(["29308-4", "2.16.840.1.113883.10.20.22.4.80"])
@@ -28,7 +28,7 @@ _READ = PARTS | _DIAGNOSIS
 def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | None]:
     """Nothing when it has no code, no time and no id: a placeholder."""
     body = encounter_body(activity, ctx)
-    if not any(body.get(name) for name in ("identifier", "type", "period")):
+    if not any(body.get(name) for name in ("identifier", "type", "period")) or of_another(activity, ctx):
         return
     relations = related(activity)
     people = [participant(one, "assignedEntity", ctx) for one in activity.nodes("performer")]

@@ -27,6 +27,7 @@ from gateway.translators.ccda.statement import (
     instruction,
     mapped,
     notes,
+    of_another,
     of_kind,
     reasons,
     referenced,
@@ -104,7 +105,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
     product = product_of(activity)
     relations = related(activity)
     what = medication(activity, product, ctx)
-    if what is None:
+    if what is None or of_another(activity, ctx):
         return None
     author, authored = recording(activity, ctx)
     body = {

@@ -23,6 +23,7 @@ from gateway.translators.ccda.statement import (
     instruction,
     mapped,
     notes,
+    of_another,
     preferences,
     reasons,
     referenced,
@@ -73,7 +74,7 @@ def request(statement: Node, ctx: Context) -> Reference | None:
         statement, relations = same, related(same)
     told = instruction([(None, statement), *relations], ctx)
     code = _asked(statement, ctx)
-    if code is None and told is None:
+    if (code is None and told is None) or of_another(statement, ctx):
         return None
     author, written = recording(statement, ctx)
     body = {

@@ -10,7 +10,16 @@ from gateway.translators.ccda.observation import category, member, span
 from gateway.translators.ccda.people import fits, performers
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.specimens import COLLECTION, specimens
-from gateway.translators.ccda.statement import Relations, components, concepts, encounter, mapped, notes, related
+from gateway.translators.ccda.statement import (
+    Relations,
+    components,
+    concepts,
+    encounter,
+    mapped,
+    notes,
+    of_another,
+    related,
+)
 from gateway.translators.ccda.values import (
     absent,
     absent_concept,
@@ -30,6 +39,8 @@ _BY = ("Practitioner", "PractitionerRole", "Organization")
 @entry("2.16.840.1.113883.10.20.22.4.1", "2.16.840.1.113883.10.20.1.32", sections=("30954-2",), element="organizer")
 def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Result Organizer -> DiagnosticReport; nothing when it has neither a code nor a result."""
+    if of_another(organizer, ctx):
+        return
     time = organizer.get("effectiveTime")
     statements = components(organizer)
     observations = [one for one in statements if one.element.tag.endswith("}observation")]

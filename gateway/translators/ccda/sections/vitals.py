@@ -9,7 +9,7 @@ from gateway.translators.ccda.node import V3, Element, Node
 from gateway.translators.ccda.observation import category, member, observers, span
 from gateway.translators.ccda.pressure import pair_of, pressure
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import Relations, components, encounter, mapped, notes, related
+from gateway.translators.ccda.statement import Relations, components, encounter, mapped, notes, of_another, related
 from gateway.translators.ccda.values import LOINC, Value, absent, concept, identifiers, kept, timed
 
 OBSERVATION = V3 + "observation"
@@ -26,6 +26,8 @@ PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and 
 def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Vital Signs Organizer -> the panel 85353-1, its observations as they come; systolic and diastolic of one
     measurement are one."""
+    if of_another(organizer, ctx):
+        return
     time = organizer.get("effectiveTime")
     vital = category("vital-signs", "Vital Signs")
     held = components(organizer)

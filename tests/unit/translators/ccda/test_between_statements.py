@@ -244,3 +244,38 @@ def test_a_comment_on_a_panel_is_kept(kind: str, template: str) -> None:
         {"text": "hemolyzed"}
     ]
     assert gate.check(result.bundle) == []
+
+
+MOTHER = "<subject><relatedSubject classCode='PRS'><code code='MTH'/></relatedSubject></subject>"
+VACCINE = """<consumable><manufacturedProduct><manufacturedMaterial><code code="140"
+codeSystem="2.16.840.1.113883.12.292"/></manufacturedMaterial></manufacturedProduct></consumable>"""
+PULSE = """<component><observation classCode="OBS" moodCode="EVN"><code code="8867-4"
+codeSystem="2.16.840.1.113883.6.1"/><value xsi:type="PQ" value="80" unit="/min"/></observation></component>"""
+
+
+def of_the_mother(element: str, template: str, inner: str, mood: str = "EVN") -> str:
+    return f'<{element} moodCode="{mood}"><templateId root="{ROOT}{template}"/>{MOTHER}{inner}</{element}>'
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry"),
+    [
+        ("10160-0", GIVEN.replace("<consumable>", f"{MOTHER}<consumable>")),
+        ("29549-3", GIVEN.replace("<consumable>", f"{MOTHER}<consumable>")),
+        ("11369-6", of_the_mother("substanceAdministration", "52", VACCINE)),
+        ("18776-5", of_the_mother("substanceAdministration", "120", VACCINE, "INT")),
+        ("46240-8", of_the_mother("encounter", "49", f'<code code="185347001" {SNOMED}/>')),
+        ("18776-5", of_the_mother("procedure", "41", f'<code code="80146002" {SNOMED}/>', "RQO")),
+        ("30954-2", of_the_mother("organizer", "1", PULSE)),
+        ("8716-3", of_the_mother("organizer", "26", PULSE)),
+        ("47420-5", of_the_mother("organizer", "66", PULSE)),
+        ("48765-2", of_the_mother("act", "30", within("SUBJ", allergy(SUBSTANCE)))),
+        ("11450-4", of_the_mother("act", "3", within("SUBJ", allergy("").replace("4.7", "4.4")))),
+    ],
+)
+def test_what_is_told_of_somebody_else_is_never_the_patients(kind: str, entry: str) -> None:
+    result = converted(section(kind, entry))
+
+    assert {one["resource"]["resourceType"] for one in result.bundle["entry"]} == {"Patient", "Composition"}
+    assert [len(one["notUnderstood"]) for one in result.report["sections"]] == [1]
+    assert [one for one in result.issues if "somebody else" in one.diagnostics]
