@@ -54,7 +54,7 @@ def human_name(element: Element | None, ctx: Context) -> Value | None:
                 found.setdefault(_NAME_PARTS[tag], []).append(text)
                 marks.setdefault(_NAME_PARTS[tag], []).append(child.get("qualifier"))
     if families:
-        own = [one for one in families if not _is_by_birth(one)] or families
+        own = [one for one in families if len(families) == 1 or not _is_by_birth(one)] or families
         found["family"] = " ".join(filter(None, map(plain_text, own)))
         marks["family"] = [own[0].get("qualifier") if len(own) == 1 else None]
     if not found:
@@ -100,12 +100,19 @@ def human_names(elements: list[Element], ctx: Context) -> list[Value]:
         found.append(name)
         if name and "_given" not in name and len(name.get("given", ())) > 1:
             found += [_nickname(part, name) for part in children(element) if _is_nickname(part)]
-        if name and "BR" not in str(name.get("_family")):
-            found += [_by_birth(part) for part in children(element) if _is_by_birth(part)]
+        if name and "family" in name:
+            found += _by_birth(element)
     return distinct(found)
 
 
-def _by_birth(part: Element) -> Value | None:
+def _by_birth(element: Element) -> list[Value | None]:
+    """The families by birth beside another one."""
+    families = [child for child in children(element) if child.tag == _FAMILY]
+    births = [one for one in families if _is_by_birth(one)] if len(families) > 1 else []
+    return [_named_at_birth(one) for one in births] if len(births) < len(families) else []
+
+
+def _named_at_birth(part: Element) -> Value | None:
     family = plain_text(part)
     return {"family": family, **_qualified({"family": [part.get("qualifier")]})} if family else None
 

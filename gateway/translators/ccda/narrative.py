@@ -23,10 +23,6 @@ class Ids(dict[str, Element]):
     def __init__(self) -> None:
         self.again: dict[str, list[Element]] = {}
 
-    def note(self, name: str, element: Element) -> None:
-        if self.setdefault(name, element) is not element:
-            self.again.setdefault(name, []).append(element)
-
     def named(self, reference: Element) -> Element | None:
         """The element that a reference means: of several with the same ID the one in its own section."""
         name = (reference.get("value") or "").removeprefix("#").strip()
@@ -81,7 +77,7 @@ def escape(text: str) -> str:
 def xhtml(text: Element, ids: Ids) -> str | None:
     """The `div` of a section's text, None when it says nothing; its IDs are added to `ids`."""
     if identifier := text.get("ID"):
-        ids.note(identifier, text)
+        ids.setdefault(identifier, text)
     parts: list[str] = []
     _inside(text, parts.append, ids)
     inner = "".join(parts)
@@ -134,7 +130,8 @@ def _attributes(tag: str, element: Element, attributes: list[tuple[str, str]], i
     written = ""
     for name, value in attributes:
         if name == "ID":
-            ids.note(value, element)
+            if ids.setdefault(value, element) is not element:
+                ids.again.setdefault(value, []).append(element)
             if _is_xml_name(value):
                 written += f' id="{value}"'
         elif name == "styleCode":

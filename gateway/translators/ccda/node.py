@@ -114,7 +114,7 @@ class Node(dict[str, Element]):
     @property
     def untold(self) -> bool:
         """Whether its own nullFlavor says that nobody knows of it, whatever else it holds (CDA R2 data types, ANY)."""
-        return "nullFlavor" in self.element.attrib
+        return self.element.get("nullFlavor") is not None
 
 
 def child_of(element: Element, tag: str) -> Element | None:

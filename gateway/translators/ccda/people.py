@@ -229,8 +229,10 @@ def fits(reference: Reference | None, *types: str) -> Reference | None:
 
 
 def responsible(node: Node, ctx: Context) -> list[Reference]:
-    """`participant[@typeCode=RESP]` of what is planned: who is to see to it (C-CDA R2.1 §3.36 Drug Monitoring Act)."""
-    roles = [one.get("participantRole") for one in node.nodes("participant") if one.element.get("typeCode") == "RESP"]
+    """`participant[@typeCode=RESP]` of what is planned, `REFT` of a referral: who is to see to it (C-CDA R2.1 §3.36
+    Drug Monitoring Act, Patient Referral Act)."""
+    sought = [one for one in node.nodes("participant") if one.element.get("typeCode") in ("RESP", "REFT")]
+    roles = [one.get("participantRole") for one in sought]
     return distinct([agent(role, ctx) for role in roles])
 
 

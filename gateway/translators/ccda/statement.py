@@ -27,7 +27,7 @@ REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
 """Entry Reference, and IHE's Internal Reference."""
 
 PLANNED = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT"])
-"""Moods of what has not happened (CDA R2 §4.3.6.1)."""
+"""Moods of what has not happened."""
 
 REASON = frozenset(["77301-0", "2.16.840.1.113883.10.20.24.3.88"])
 """Reason care action performed or not: its value is why."""
@@ -73,7 +73,7 @@ def of_kind(kinds: frozenset[str], relations: Relations) -> list[Node]:
 
 def of_another(statement: Node, ctx: Context) -> bool:
     """Whether the statement is about somebody else than the patient: then it must not become a fact about him."""
-    subject = statement.node("subject")
+    subject = statement.node("subject") if "subject" in statement else None
     if subject is None or "relatedSubject" not in subject:
         return False
     ctx.issue("warning", "not-supported", "about somebody else: it stays in the narrative only", statement.element)

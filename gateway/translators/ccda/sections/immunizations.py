@@ -57,7 +57,7 @@ _REASON_CODES = frozenset(["2.16.840.1.113883.5.8", "2.16.840.1.113883.11.19725"
     element="substanceAdministration",
 )
 def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Nothing when it does not say which vaccine. One in intent mood is planned (C-CDA R2.1 §3.48)."""
+    """Nothing when it does not say which vaccine. One in intent mood is planned (C-CDA R2.1, Immunization Activity)."""
     if activity.element.get("moodCode") in PLANNED:
         yield from planned_immunization(activity, ctx)
         return

@@ -113,6 +113,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "status": _told(activity, relations) or _status(activity),
         "category": [*_kinds(relations, ctx)],
         "intent": _intent(activity),
+        "priority": _urgency(activity),
         "doNotPerform": True if activity.negated else None,
         **what,
         "subject": ctx.patient,
@@ -135,7 +136,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
 
 def _doses(activity: Node, relations: Relations, ctx: Context) -> Iterator[Value]:
     """Its dosage, then those of the parts that name no medication of their own: doses that are split or tapered (IHE
-    PCC §6.3.4.16)."""
+    PCC, Tapered Doses)."""
     parts = [one for _, one in relations if one.element.tag.endswith("}substanceAdministration")]
     rest = [
         (one, related(one)) for one in parts if FREE_TEXT_SIG.isdisjoint(one.kinds) and not is_named(product_of(one))
@@ -163,6 +164,11 @@ def _kinds(relations: Relations, ctx: Context) -> Iterator[Value]:
     for one in of_kind(_TYPE, relations):
         if found := codeable(one.get("code"), ctx):
             yield found
+
+
+def _urgency(activity: Node) -> str | None:
+    found = mapped("request-priority", activity.attribute("priorityCode", "code"))
+    return found.code if found else None
 
 
 def _intent(activity: Node) -> str:

@@ -34,6 +34,7 @@ from gateway.translators.ccda.values import (
     codeable,
     distinct,
     identifiers,
+    in_words,
     kept,
     resolved,
     timed,
@@ -129,7 +130,9 @@ def _asked(statement: Node, ctx: Context) -> Value | None:
 def _sought(statement: Node, ctx: Context) -> list[Value]:
     """The value of a planned observation, for which a ServiceRequest has no element but a note."""
     value = value_of(statement.get("value"), ctx)
-    text = value.get("valueString") or value.get("valueCodeableConcept", {}).get("text")
+    amount = value.get("valueQuantity", {})
+    told = " ".join(str(amount[name]) for name in ("comparator", "value", "unit") if name in amount)
+    text = value.get("valueString") or in_words(value.get("valueCodeableConcept", {})) or told
     return [{"text": text}] if text else []
 
 

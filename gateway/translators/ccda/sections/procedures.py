@@ -32,6 +32,7 @@ from gateway.translators.ccda.statement import (
 )
 from gateway.translators.ccda.values import Value, absent, absent_concept, codeable, identifiers, kept, resolved, timed
 
+METHOD = "http://hl7.org/fhir/StructureDefinition/procedure-method"
 _FAILED = frozenset(["103709008"])
 """SNOMED CT Failed attempted procedure."""
 
@@ -75,6 +76,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
     relations = related(activity)
     recorder, _ = recording(activity, ctx)
     body = {
+        "extension": [{"url": METHOD, "valueCodeableConcept": how}] if (how := _method(activity, ctx)) else None,
         "identifier": identifiers(activity.all("id")),
         "status": _status(activity),
         "statusReason": reason_not_done(relations, ctx) if activity.negated else None,
@@ -101,6 +103,10 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
     others([one for one in relations if one[0] != "OUTC"], ctx, _READ)
     ctx.beside += specimens([activity], ctx)
     return ctx.add("Procedure", kept(body), activity)
+
+
+def _method(activity: Node, ctx: Context) -> Value | None:
+    return next(iter(concepts(activity.all("methodCode"), ctx)), None)
 
 
 def _shown(activity: Node, done: Reference, value: Value, ctx: Context) -> Reference:

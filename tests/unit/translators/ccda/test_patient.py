@@ -128,6 +128,23 @@ def test_the_family_by_birth_is_no_part_of_the_name_of_today() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("one", "two", "families"),
+    [
+        ("BR", "SP", ["Two", "One"]),
+        ("BR", "BR", ["One Two"]),
+        ("BR", "", ["Two", "One"]),
+        ("", "", ["One Two"]),
+    ],
+)
+def test_two_families(one: str, two: str, families: list[str]) -> None:
+    parts = f'<family qualifier="{one}">One</family><family qualifier="{two}">Two</family>'
+
+    found = patient(f"<patient><name><given>Eve</given>{parts}</name></patient>")
+
+    assert [name["family"] for name in found["name"]] == families  # type: ignore[attr-defined]
+
+
 def test_the_parts_of_a_street_are_one_line() -> None:
     found = patient(
         """<addr><houseNumber>12</houseNumber><streetName>High</streetName><streetNameType>St</streetNameType>

@@ -117,7 +117,7 @@ def test_a_planned_immunization_is_a_recommendation() -> None:
 
 @pytest.mark.parametrize("status", ["active", "completed"])
 def test_an_immunization_that_is_intended_was_not_given(status: str) -> None:
-    """Nor was it refused: the Immunization Activity has both moods (C-CDA R2.1 §3.48)."""
+    """Nor was it refused: the Immunization Activity has both moods (C-CDA R2.1)."""
     vaccine = '<code code="140" codeSystem="2.16.840.1.113883.12.292"/>'
     inner = f"""<statusCode code="{status}"/><effectiveTime value="20241001"/><repeatNumber value="2"/><consumable>
     <manufacturedProduct><manufacturedMaterial>{vaccine}</manufacturedMaterial></manufacturedProduct></consumable>"""
@@ -265,3 +265,46 @@ def test_an_instruction_alone_is_a_request_to_the_patient() -> None:
     assert codes(request["code"]) == [(SNOMED, "311401005")]
     assert request["patientInstruction"] == "Drink enough"
     assert request["status"] == "completed"
+
+
+def test_what_is_sought_is_a_note_whatever_its_type() -> None:
+    values = [
+        '<value xsi:type="PQ" value="5" unit="mg/dL"/>',
+        '<value xsi:type="CD" code="260385009" codeSystem="2.16.840.1.113883.6.96" displayName="Negative"/>',
+    ]
+    code = '<code code="2345-7" codeSystem="2.16.840.1.113883.6.1"/>'
+
+    result = converted(section("18776-5", *(planned("observation", "44", "RQO", code + one) for one in values)))
+
+    assert [one["note"] for one in of_type(result, "ServiceRequest")] == [[{"text": "5 mg/dL"}], [{"text": "Negative"}]]
+
+
+def test_to_whom_somebody_is_referred() -> None:
+    inner = """<code code="306206005" codeSystem="2.16.840.1.113883.6.96"/><participant typeCode="REFT">
+    <participantRole><id root="1.1" extension="cardio"/><playingEntity><name><given>Cara</given><family>Dio</family></name>
+    </playingEntity></participantRole></participant>"""
+
+    result = converted(section("42349-1", planned("act", "140", "INT", inner)))
+
+    who = {"reference": f"Practitioner/{only(result, 'Practitioner')['id']}"}
+    assert only(result, "ServiceRequest")["performer"] == [who]
+
+
+def test_how_urgent_a_medication_is() -> None:
+    inner = """<priorityCode code="UR" codeSystem="2.16.840.1.113883.5.7"/><consumable><manufacturedProduct>
+    <manufacturedMaterial><code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial>
+    </manufacturedProduct></consumable>"""
+
+    result = converted(section("18776-5", planned("substanceAdministration", "42", "INT", inner)))
+
+    assert only(result, "MedicationRequest")["priority"] == "urgent"
+
+
+def test_how_a_procedure_was_done() -> None:
+    inner = """<code code="80146002" codeSystem="2.16.840.1.113883.6.96"/><methodCode code="51316009"
+    codeSystem="2.16.840.1.113883.6.96"/>"""
+
+    (method,) = only(converted(section("47519-4", planned("procedure", "14", "EVN", inner))), "Procedure")["extension"]
+
+    assert method["url"].endswith("procedure-method")
+    assert codes(method["valueCodeableConcept"]) == [(SNOMED, "51316009")]
