@@ -150,7 +150,7 @@ def _what(observation: Node, substance: Node | None, ctx: Context, *, negated: b
     """`code`, or for a substance known to be harmless the extension that takes its place."""
     named = _named(substance, ctx)
     if negated:
-        return _negated(observation, named, ctx)
+        return _negated(observation, named if _is_one(substance) else None, ctx)
     if named:
         return {"code": named}
     said = coded_value(observation, ctx)
@@ -158,6 +158,13 @@ def _what(observation: Node, substance: Node | None, ctx: Context, *, negated: b
         return {"code": said}
     text = resolved(observation.get("text"), ctx)
     return {"code": {"text": text}} if text else {}
+
+
+def _is_one(substance: Node | None) -> bool:
+    """Whether a substance is told: a code that is null has words for what is denied, unless it is one that the code
+    system does not have."""
+    code = substance.get("code") if substance else None
+    return code is None or code.get("nullFlavor") in (None, "OTH")
 
 
 def _named(substance: Node | None, ctx: Context) -> Value | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.fhir import gate
@@ -101,6 +103,25 @@ ITCHING = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROO
 
 def within(kind: str, inner: str) -> str:
     return f'<entryRelationship typeCode="{kind}">{inner}</entryRelationship>'
+
+
+def denied_in_words(flavor: str, words: str) -> dict[str, Any]:
+    substance = f"""<participant typeCode="CSM"><participantRole><playingEntity><code nullFlavor="{flavor}">
+    <originalText>{words}</originalText></code></playingEntity></participantRole></participant>"""
+    entry = ALLERGY.replace("<observation ", '<observation negationInd="true" ')
+    told = converted(section("48765-2", entry.replace("</observation>", f"{substance}</observation>")))
+    return only(told, "AllergyIntolerance")
+
+
+def test_an_allergy_to_nothing_in_words() -> None:
+    """A null code is no substance, whatever words it has: it is any (CF-allergies, CF-NoKnownAllergies)."""
+    assert codes(denied_in_words("NA", "No known allergies")["code"])[0][1] == "716186003"
+
+
+def test_an_allergy_that_is_denied_to_what_has_no_code() -> None:
+    (risk,) = denied_in_words("OTH", "Grandma's soap")["extension"]
+
+    assert risk["extension"][0]["valueCodeableConcept"] == {"text": "Grandma's soap"}
 
 
 def test_a_reaction_that_did_not_occur_is_none() -> None:

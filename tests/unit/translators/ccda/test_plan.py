@@ -281,8 +281,8 @@ def test_what_is_sought_is_a_note_whatever_its_type() -> None:
 
 def test_to_whom_somebody_is_referred() -> None:
     inner = """<code code="306206005" codeSystem="2.16.840.1.113883.6.96"/><participant typeCode="REFT">
-    <participantRole><id root="1.1" extension="cardio"/><playingEntity><name><given>Cara</given><family>Dio</family></name>
-    </playingEntity></participantRole></participant>"""
+    <participantRole><id root="1.1" extension="cardio"/><playingEntity><name><given>Cara</given>
+    <family>Dio</family></name></playingEntity></participantRole></participant>"""
 
     result = converted(section("42349-1", planned("act", "140", "INT", inner)))
 
