@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from .context import Context, Reference
 from .node import Node
+from .people import fits, performers
 from .statement import ROOT, coded_value, concepts, of_kind, related
 from .values import Value, absent_concept, codeable, distinct, identifiers, kept, quantity, timed
 
 COLLECTION = frozenset(["17636008", ROOT + "415"])
 _CONDITION = frozenset(["93047-7", ROOT + "421"])
+_COLLECTORS = ("Practitioner", "PractitionerRole")
 _BARE = 2
 """Elements that every specimen has: its type, and whose it is."""
 
@@ -28,11 +30,12 @@ def specimens(statements: list[Node], ctx: Context) -> list[Reference]:
 
 
 def _collected(statement: Node, ctx: Context) -> Value:
-    """When, how and where on the body it was taken, and in which condition the laboratory found it."""
+    """Who took it, when, how and where on the body, and in which condition the laboratory found it."""
     if COLLECTION.isdisjoint(statement.kinds):
         return {}
     return {
         "collection": {
+            "collector": next((one for one in performers(statement, ctx) if fits(one, *_COLLECTORS)), None),
             **timed("collected", statement.get("effectiveTime"), ctx),
             "method": next(iter(concepts(statement.all("methodCode"), ctx)), None),
             "bodySite": next(iter(concepts(statement.all("targetSiteCode"), ctx)), None),

@@ -188,12 +188,16 @@ def test_what_a_qualifier_adds_is_told_in_words() -> None:
 def test_when_a_specimen_was_taken() -> None:
     taken = """<procedure classCode="PROC" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.415"/>
     <code code="17636008" codeSystem="2.16.840.1.113883.6.96"/><effectiveTime value="202401010830-0500"/>
-    <methodCode code="28520004" codeSystem="2.16.840.1.113883.6.96"/><specimen><specimenRole><specimenPlayingEntity>
-    <code code="119297000" codeSystem="2.16.840.1.113883.6.96"/></specimenPlayingEntity></specimenRole></specimen>
+    <methodCode code="28520004" codeSystem="2.16.840.1.113883.6.96"/><performer><assignedEntity><assignedPerson><name>
+    <family>Draw</family></name></assignedPerson></assignedEntity></performer><specimen><specimenRole>
+    <specimenPlayingEntity><code code="119297000" codeSystem="2.16.840.1.113883.6.96"/>
+    </specimenPlayingEntity></specimenRole></specimen>
     </procedure>"""
 
-    specimen = only(converted(section("30954-2", organizer(taken, result_observation("")))), "Specimen")
+    result = converted(section("30954-2", organizer(taken, result_observation(""))))
 
+    specimen, who = only(result, "Specimen"), only(result, "Practitioner")
+    assert specimen["collection"]["collector"] == {"reference": f"Practitioner/{who['id']}"}
     assert specimen["collection"]["collectedDateTime"] == "2024-01-01T08:30:00-05:00"
     assert codes(specimen["collection"]["method"])[0][1] == "28520004"
 
