@@ -13,7 +13,7 @@ from typing import Any
 
 from .context import Context, Reference, SectionReport
 from .node import Node, local_name
-from .statement import INSTRUCTION, PARTS, Relations
+from .statement import INSTRUCTION, PARTS, Relations, is_ahead
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
@@ -22,18 +22,26 @@ _BY_TEMPLATE: dict[str, Handler] = {}
 _BY_CODE: dict[tuple[str, str], Handler] = {}
 _BY_SECTION: dict[tuple[str, str], Handler] = {}
 _BY_ELEMENT: dict[str, Handler] = {}
+_IN_ANY_MOOD: set[Handler] = set()
 
 
 def entry(
-    *roots: str, sections: tuple[str, ...] = (), codes: tuple[str, ...] = (), element: str = ""
+    *roots: str,
+    sections: tuple[str, ...] = (),
+    codes: tuple[str, ...] = (),
+    element: str = "",
+    in_any_mood: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register a handler for templateId roots, and for statements `element` with these codes or in sections with these
     LOINC codes.
 
-    A handler yields the reference of every resource that stands for the entry in its section.
+    A handler yields the reference of every resource that stands for the entry in its section. One that reads
+    observations reads those that were made, unless it looks at the mood itself.
     """
 
     def register(handler: Handler) -> Handler:
+        if in_any_mood:
+            _IN_ANY_MOOD.add(handler)
         for root in roots:
             _claim(_BY_TEMPLATE, root, handler)
         for section in sections:
@@ -81,6 +89,8 @@ def reader_of(statement: Node, section: str | None) -> tuple[Handler, bool]:
     """Who reads it, and whether that is one who knows it."""
     name = local_name(statement.element.tag)
     handler = handler_of(statement, name, section)
+    if name == "observation" and handler not in _IN_ANY_MOOD and is_ahead(statement):
+        handler = None
     return (handler, True) if handler else (_BY_ELEMENT.get(name, _nobody), False)
 
 

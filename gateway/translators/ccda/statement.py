@@ -55,6 +55,12 @@ beside it."""
 Relations = list[tuple[str | None, Node]]
 
 
+def is_ahead(statement: Node) -> bool:
+    """Whether its mood says that it has not happened: it is planned, asked for or a goal."""
+    mood = statement.element.get("moodCode")
+    return mood in PLANNED or mood == "GOL"
+
+
 def related(node: Node) -> Relations:
     """The statement of every `entryRelationship`, with the relationship's typeCode."""
     if "entryRelationship" not in node:

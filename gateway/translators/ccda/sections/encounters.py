@@ -9,8 +9,9 @@ from gateway.translators.ccda.encounter import add_encounter, encounter_body, pa
 from gateway.translators.ccda.links import meant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.sections.plan import planned_encounter
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import PARTS, Relations, of_another, of_kind, reasons, related
+from gateway.translators.ccda.statement import PARTS, Relations, is_ahead, of_another, of_kind, reasons, related
 from gateway.translators.ccda.values import kept
 
 _DIAGNOSIS = frozenset(["29308-4", "2.16.840.1.113883.10.20.22.4.80"])
@@ -26,7 +27,10 @@ _READ = PARTS | _DIAGNOSIS
     element="encounter",
 )
 def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Nothing when it has no code, no time and no id: a placeholder."""
+    """Nothing when it has no code, no time and no id: a placeholder. One in intent mood is planned."""
+    if is_ahead(activity):
+        yield planned_encounter(activity, ctx)
+        return
     body = encounter_body(activity, ctx)
     if not any(body.get(name) for name in ("identifier", "type", "period")) or of_another(activity, ctx):
         return

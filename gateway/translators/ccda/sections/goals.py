@@ -46,7 +46,7 @@ _DETAILS = {
 _GENERIC = frozenset(["ASSERTION", "59776-5", None])
 
 
-@entry(ROOT + "121", sections=("61146-7",), element="observation")
+@entry(ROOT + "121", sections=("61146-7",), element="observation", in_any_mood=True)
 def goal_observation(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     yield goal(observation, ctx)
 

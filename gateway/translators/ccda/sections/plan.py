@@ -46,7 +46,7 @@ _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "CareTeam", "
 _REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
 
 
-@entry(ROOT + "44", sections=(SECTION,), element="observation")
+@entry(ROOT + "44", sections=(SECTION,), element="observation", in_any_mood=True)
 def planned_observation(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Planned Observation; one in goal mood is a Goal."""
     yield goal(observation, ctx) if observation.element.get("moodCode") == "GOL" else request(observation, ctx)

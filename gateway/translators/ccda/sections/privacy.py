@@ -20,7 +20,7 @@ def privacy_annotation(organizer: Node, ctx: Context) -> Iterator[Reference | No
         yield from security_label(one, ctx)
 
 
-@entry(*(_DS4P + one for one in ("12", "14", "21", "22", "23")))
+@entry(*(_DS4P + one for one in ("12", "14", "21", "22", "23")), in_any_mood=True)
 def security_label(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     if label := coding(observation.get("value")):
         ctx.labels.append(label)

@@ -21,6 +21,7 @@ from gateway.translators.ccda.statement import (
     concepts,
     encounter,
     instruction,
+    is_ahead,
     mapped,
     notes,
     of_another,
@@ -62,7 +63,7 @@ def procedure_observation(activity: Node, ctx: Context) -> Iterator[Reference | 
     """A procedure that yields information: it is a Procedure as it was done; what it showed stands beside it."""
     done = procedure(activity, ctx)
     yield done
-    if done and not activity.negated and (value := value_of(activity.get("value"), ctx)):
+    if done and not (activity.negated or is_ahead(activity)) and (value := value_of(activity.get("value"), ctx)):
         yield _shown(activity, done, value, ctx)
 
 
@@ -150,7 +151,7 @@ def _status(activity: Node) -> str:
     """Negated means it was not done; an intent is only in preparation."""
     if activity.negated:
         return "not-done"
-    if activity.element.get("moodCode") in ("INT", "RQO", "PRP", "PRMS", "ARQ"):
+    if is_ahead(activity):
         return "preparation"
     found = mapped("procedure-status", activity.attribute("statusCode", "code"))
     return found.code if found else "unknown"

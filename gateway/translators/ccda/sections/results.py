@@ -15,6 +15,7 @@ from gateway.translators.ccda.statement import (
     components,
     concepts,
     encounter,
+    is_ahead,
     mapped,
     notes,
     of_another,
@@ -43,7 +44,7 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
         return
     time = organizer.get("effectiveTime")
     statements = components(organizer)
-    observations = [one for one in statements if one.element.tag.endswith("}observation")]
+    observations = [one for one in statements if one.element.tag.endswith("}observation") and not is_ahead(one)]
     laboratory = category("laboratory", "Laboratory")
     results = [
         made for one in observations if (made := member(one, ctx, categories=laboratory, time=time, by_author=False))

@@ -65,7 +65,7 @@ def pregnancy(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     yield ctx.add("Observation", kept(body), observation)
 
 
-@entry(ROOT + "281", codes=("86645-9",), element="observation")
+@entry(ROOT + "281", codes=("86645-9",), element="observation", in_any_mood=True)
 def intention(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Pregnancy Intention in Next Year, in either mood."""
     if body := _of_pregnancy(observation, ctx):

@@ -9,7 +9,16 @@ from gateway.translators.ccda.node import V3, Element, Node
 from gateway.translators.ccda.observation import category, member, observers, span
 from gateway.translators.ccda.pressure import pair_of, pressure
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import Relations, components, encounter, mapped, notes, of_another, related
+from gateway.translators.ccda.statement import (
+    Relations,
+    components,
+    encounter,
+    is_ahead,
+    mapped,
+    notes,
+    of_another,
+    related,
+)
 from gateway.translators.ccda.values import LOINC, Value, absent, concept, identifiers, kept, timed
 
 OBSERVATION = V3 + "observation"
@@ -31,8 +40,8 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
     time = organizer.get("effectiveTime")
     vital = category("vital-signs", "Vital Signs")
     held = components(organizer)
-    observations = [one for one in held if one.element.tag == OBSERVATION]
-    rest: Relations = [(None, one) for one in held if one.element.tag != OBSERVATION]
+    observations = [one for one in held if one.element.tag == OBSERVATION and not is_ahead(one)]
+    rest: Relations = [(None, one) for one in held if one.element.tag != OBSERVATION or is_ahead(one)]
     members, observed = _members(observations, ctx, vital, time)
     others([*rest, *related(organizer)], ctx)
     if not members:

@@ -308,3 +308,45 @@ def test_how_a_procedure_was_done() -> None:
 
     assert method["url"].endswith("procedure-method")
     assert codes(method["valueCodeableConcept"]) == [(SNOMED, "51316009")]
+
+
+PULSE = """<code code="8867-4" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="active"/>
+<value xsi:type="PQ" value="60" unit="/min"/>"""
+
+
+@pytest.mark.parametrize(("mood", "made"), [("INT", "ServiceRequest"), ("RQO", "ServiceRequest"), ("GOL", "Goal")])
+@pytest.mark.parametrize("template", ["2", "27", "38", "67", "69"])
+def test_an_observation_that_is_ahead_was_not_made(template: str, mood: str, made: str) -> None:
+    result = converted(section("18776-5", planned("observation", template, mood, PULSE)))
+
+    assert only(result, made)
+    assert not of_type(result, "Observation")
+
+
+@pytest.mark.parametrize(("kind", "template"), [("30954-2", "1"), ("8716-3", "26")])
+def test_a_panel_holds_what_is_still_to_be_observed(kind: str, template: str) -> None:
+    wanted = planned("observation", "2", "RQO", PULSE)
+    made = planned("observation", "2", "EVN", PULSE).replace("plan-1", "made-1")
+    panel = f"<component>{wanted}</component><component>{made}</component>"
+
+    result = converted(section(kind, planned("organizer", template, "EVN", panel)))
+
+    assert only(result, "ServiceRequest")
+    assert len([one for one in of_type(result, "Observation") if "valueQuantity" in one]) == 1
+
+
+@pytest.mark.parametrize("mood", ["INT", "APT", "ARQ"])
+def test_a_visit_that_is_ahead_is_planned(mood: str) -> None:
+    inner = '<code code="185349003" codeSystem="2.16.840.1.113883.6.96"/><effectiveTime value="20300701"/>'
+
+    visit = only(converted(section("46240-8", planned("encounter", "49", mood, inner))), "Encounter")
+
+    assert visit["status"] == "planned"
+
+
+def test_what_a_procedure_is_to_show_is_no_observation() -> None:
+    inner = f'{PULSE.replace("8867-4", "268400002")}<effectiveTime value="20300701"/>'
+
+    result = converted(section("47519-4", planned("observation", "13", "INT", inner)))
+
+    assert not of_type(result, "Observation")
