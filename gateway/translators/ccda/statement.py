@@ -160,9 +160,9 @@ def preferences(relations: Relations) -> Iterator[tuple[str | None, Node]]:
 
 def reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) and what is named a reason -> reasonCode.
-    What is negated was no reason."""
+    What is negated was no reason, and how urgent it is is none."""
     named = (one for kind, one in relations if kind == "RSON" or not REASON.isdisjoint(one.kinds))
-    told = [one for one in named if not (one.negated or one.untold)]
+    told = [one for one in named if PRIORITY.isdisjoint(one.kinds) and not (one.negated or one.untold)]
     return distinct([coded_value(observation, ctx) for observation in told])
 
 

@@ -24,6 +24,7 @@ from gateway.translators.ccda.statement import (
     of_another,
     preferences,
     reason_not_done,
+    reasons,
     related,
 )
 from gateway.translators.ccda.values import (
@@ -109,7 +110,7 @@ def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | N
     wanted = {
         "vaccineCode": [code],
         "forecastStatus": absent_concept(),
-        "forecastReason": _reasons(relations, ctx),
+        "forecastReason": reasons(relations, ctx),
         "dateCriterion": [{"code": concept("30980-7", LOINC, "Date vaccine due"), "value": due}] if due else None,
         "contraindicatedVaccineCode": [code] if activity.negated else None,
         "description": instruction(relations, ctx),

@@ -47,7 +47,8 @@ def social_history(observation: Node, ctx: Context) -> Iterator[Reference | None
     if body is None:
         return
     if observation.attribute("code", "code") == "ASSERTION":
-        body["code"] = next((_ASKED[root] for root in observation.templates() if root in _ASKED), body["code"])
+        asked = next((_ASKED[root] for root in observation.templates() if root in _ASKED), {})
+        body["code"] = {**body["code"], **asked}
     yield ctx.add("Observation", body, observation)
 
 

@@ -279,3 +279,16 @@ def test_what_is_told_of_somebody_else_is_never_the_patients(kind: str, entry: s
     assert {one["resource"]["resourceType"] for one in result.bundle["entry"]} == {"Patient", "Composition"}
     assert [len(one["notUnderstood"]) for one in result.report["sections"]] == [1]
     assert [one for one in result.issues if "somebody else" in one.diagnostics]
+
+
+def test_how_urgent_something_is_is_no_reason_for_it() -> None:
+    urgent = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}143"/>
+    <code code="225773000" {SNOMED}/><value xsi:type="CD" code="394849002" {SNOMED}/></observation>"""
+    asked = f"""<procedure classCode="PROC" moodCode="RQO"><templateId root="{ROOT}41"/>
+    <code code="80146002" {SNOMED}/>{within("RSON", urgent)}</procedure>"""
+
+    result = converted(section("18776-5", asked))
+
+    request = only(result, "ServiceRequest")
+    assert "reasonCode" not in request
+    assert request["supportingInfo"] == [{"reference": f"Observation/{only(result, 'Observation')['id']}"}]

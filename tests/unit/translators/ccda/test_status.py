@@ -149,11 +149,13 @@ def test_social_history_keeps_question_and_answer(template: str, code: str, valu
 @pytest.mark.parametrize("template", ["78", "85"])
 def test_what_is_asserted_of_a_smoker_is_how_much_he_smokes(template: str) -> None:
     """R1.1 says ASSERTION; "the code in FHIR should be 72166-2" (CF-social, Smoking Status and Tobacco Use)."""
-    asserted = '<code code="ASSERTION" codeSystem="2.16.840.1.113883.5.4"/>'
+    asserted = """<code code="ASSERTION" codeSystem="2.16.840.1.113883.5.4"><originalText>Tobacco use</originalText>
+    </code>"""
 
     found = only(converted(section("29762-2", observation(ROOT + template, asserted, coded("8517006")))), "Observation")
 
     assert codes(found["code"]) == [("http://loinc.org", "72166-2")]
+    assert found["code"]["text"] == "Tobacco use"
 
 
 def test_a_fact_about_somebody_else_is_none_about_the_patient() -> None:
