@@ -17,6 +17,7 @@ _COMMENTATORS = ("Practitioner", "Patient", "RelatedPerson", "Organization")
 ROOT = "2.16.840.1.113883.10.20.22.4."
 COMMENT = frozenset(["48767-8", ROOT + "64", "2.16.840.1.113883.10.20.1.40", "1.3.6.1.4.1.19376.1.5.3.1.4.2"])
 _CODED = frozenset(["CD", "CE", "CV", "CO", "CS", "BL"])
+_TEXT = ("ST", "ED")
 INSTRUCTION = frozenset([ROOT + "20", "2.16.840.1.113883.10.20.1.49", "1.3.6.1.4.1.19376.1.5.3.1.4.3"])
 FREE_TEXT_SIG = frozenset(["76662-6", ROOT + "147"])
 REACTION = frozenset([ROOT + "9", "2.16.840.1.113883.10.20.1.54"])
@@ -173,9 +174,13 @@ def reason_not_done(relations: Relations, ctx: Context) -> Value | None:
 
 
 def coded_value(observation: Node, ctx: Context) -> Value | None:
-    """The observation's value as a concept, with the text of the observation when the value has no words itself."""
+    """The observation's value as a concept, with the text of the observation when the value has no words itself; one
+    that is text as its words."""
     value = observation.get("value")
-    if value is None or typed(value) not in _CODED:
+    kind = typed(value)
+    if value is not None and kind in _TEXT and (words := resolved(value, ctx)):
+        return None if value.get("nullFlavor") else {"text": words}
+    if value is None or kind not in _CODED:
         return None
     return codeable(value, ctx) or _only_text(observation, ctx)
 

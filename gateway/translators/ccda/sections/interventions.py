@@ -11,7 +11,17 @@ from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.plan import request
 from gateway.translators.ccda.sections.procedures import procedure
-from gateway.translators.ccda.statement import INSTRUCTION, PLANNED, ROOT, encounter, mapped, notes, referenced, related
+from gateway.translators.ccda.statement import (
+    INSTRUCTION,
+    PLANNED,
+    ROOT,
+    denied,
+    encounter,
+    mapped,
+    notes,
+    referenced,
+    related,
+)
 from gateway.translators.ccda.values import Value, codeable, identifiers, interval, kept, resolved
 
 _SENDERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
@@ -21,6 +31,8 @@ _SENDERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "Rela
 def intervention(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Intervention Act, Planned Intervention Act: a wrapper; one that wraps nothing is what was done, or is planned."""
     relations = related(act)
+    if relations and denied(act, ctx):
+        return
     inner = [*others(relations, ctx), *referenced(relations, ctx, only="REFR")]
     if inner:
         yield from inner

@@ -49,6 +49,8 @@ _PAYER = frozenset([ROOT + "87", "PAYOR"])
 )
 def coverages(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Coverage Activity: a wrapper, the policies carry the content."""
+    if denied(act, ctx):
+        return
     for wrapper in act.all("entryRelationship"):
         statement = statement_in(wrapper)
         if statement is not None and statement.element.tag.endswith("}act"):

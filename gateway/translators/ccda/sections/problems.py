@@ -39,7 +39,6 @@ from gateway.translators.ccda.values import (
     interval,
     kept,
     quantity,
-    resolved,
 )
 
 CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
@@ -128,7 +127,7 @@ def condition(
     where: Reference | None = None,
 ) -> Reference | None:
     """A Problem Observation as Condition; None when it does not say which problem, or nobody knows of it."""
-    said = coded_value(observation, ctx) or codeable(observation.get("value"), ctx) or _in_words(observation, ctx)
+    said = coded_value(observation, ctx) or codeable(observation.get("value"), ctx)
     if said is None or observation.untold or of_another(observation, ctx):
         return None
     relations = related(observation)
@@ -157,12 +156,6 @@ def condition(
     if _is_negated(observation, concern) and value_code(observation) in _ANY_PROBLEM:
         body["code"] = concept("160245001", SNOMED, "No current problems or disability")
     return ctx.add("Condition", kept(body), observation, code=observation.get("value"))
-
-
-def _in_words(observation: Node, ctx: Context) -> Value | None:
-    """A value that is text."""
-    text = resolved(observation.get("value"), ctx)
-    return {"text": text} if text else None
 
 
 def _is_negated(observation: Node, concern: Node | None) -> bool:

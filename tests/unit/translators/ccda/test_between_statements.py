@@ -200,11 +200,28 @@ def test_a_note_of_a_visit_belongs_to_it() -> None:
     assert only(result, "DocumentReference")["context"]["encounter"] == [where]
 
 
-def test_a_problem_in_words_alone() -> None:
-    problem = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/>
+def in_words(template: str) -> str:
+    return f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}{template}"/>
     <value xsi:type="ST">Sore knee</value></observation>"""
 
-    assert only(converted(section("11450-4", problem)), "Condition")["code"] == {"text": "Sore knee"}
+
+def test_what_is_told_in_words_alone() -> None:
+    problem, relative, allergic = in_words("4"), in_words("46"), allergy(SUBSTANCE + within("MFST", in_words("9")))
+    done = f"""<procedure classCode="PROC" moodCode="EVN"><templateId root="{ROOT}14"/><code code="80146002" {SNOMED}/>
+    {within("RSON", in_words("19"))}</procedure>"""
+
+    result = converted(
+        section("11450-4", problem),
+        section("10157-6", relative),
+        section("48765-2", allergic),
+        section("47519-4", done),
+    )
+
+    words = {"text": "Sore knee"}
+    assert only(result, "Condition")["code"] == words
+    assert only(result, "FamilyMemberHistory")["condition"] == [{"code": words}]
+    assert only(result, "AllergyIntolerance")["reaction"] == [{"manifestation": [words]}]
+    assert only(result, "Procedure")["reasonCode"] == [words]
 
 
 @pytest.mark.parametrize(

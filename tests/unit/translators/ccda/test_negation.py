@@ -165,3 +165,24 @@ def test_a_relative_who_is_not_dead() -> None:
 
     assert "deceasedBoolean" not in history
     assert "contributedToDeath" not in history["condition"][0]
+
+
+GIVEN = """<substanceAdministration moodCode="EVN"><consumable><manufacturedProduct><manufacturedMaterial>
+<code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct></consumable>
+</substanceAdministration>"""
+DONE = f'<procedure moodCode="EVN"><templateId root="{ROOT}14"/>{CODE}</procedure>'
+
+
+@pytest.mark.parametrize(
+    ("kind", "template", "inner"),
+    [
+        ("10183-2", "35", within("SUBJ", GIVEN)),
+        ("48768-6", "60", within("COMP", POLICY.replace('negationInd="true"', ""))),
+        ("62387-6", "131", within("COMP", DONE)),
+        ("47519-4", "9999", within("COMP", DONE)),
+    ],
+)
+def test_what_a_negated_act_holds_is_not_so(kind: str, template: str, inner: str) -> None:
+    result = converted(section(kind, negated("act", template, inner)))
+
+    assert {one["resource"]["resourceType"] for one in result.bundle["entry"]} == {"Patient", "Composition"}
