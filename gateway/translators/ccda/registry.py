@@ -13,7 +13,7 @@ from typing import Any
 
 from .context import Context, Reference, SectionReport
 from .node import Node, local_name
-from .statement import INSTRUCTION, PARTS, Relations, is_ahead
+from .statement import INSTRUCTION, PARTS, PRIORITY, Relations, is_ahead
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
@@ -116,15 +116,17 @@ def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) ->
     in its section."""
     found: list[Reference] = []
     for kind, statement in relations:
-        if (
-            not _is_reason(kind, statement)
-            and parts.isdisjoint(statement.kinds)
-            and not _only_names(statement)
-            and _says_more(statement)
-        ):
+        if _stands_beside(kind, statement, parts) and not _only_names(statement) and _says_more(statement):
             found += one_more(statement, ctx)
     ctx.beside += found
     return found
+
+
+def _stands_beside(kind: str | None, statement: Node, parts: frozenset[str]) -> bool:
+    """A Priority Preference always does: the priorities of FHIR are others."""
+    if not PRIORITY.isdisjoint(statement.kinds):
+        return True
+    return not _is_reason(kind, statement) and parts.isdisjoint(statement.kinds)
 
 
 def _is_reason(kind: str | None, statement: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from .codes import CONCEPTS, Concept
 from .context import Context, Reference
@@ -150,13 +150,6 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
         if (only is None or type_code == only) and not REFERENCED.isdisjoint(act.kinds)
         if (found := meant(kind, act, ctx))
     ]
-
-
-def preferences(relations: Relations) -> Iterator[tuple[str | None, Node]]:
-    """Priority Preferences are kept as they are: the priorities of a ServiceRequest are others. What is a reason is
-    read as one."""
-    for kind, one in relations:
-        yield (None if not PRIORITY.isdisjoint(one.kinds) else kind), one
 
 
 def reasons(relations: Relations, ctx: Context) -> list[Value]:

@@ -11,8 +11,6 @@ from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
-    PARTS,
-    PRIORITY,
     REACTION,
     SEVERITY,
     STATUS,
@@ -72,7 +70,7 @@ def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
         if kind == "SUBJ" and observation.element.tag.endswith("}observation"):
             yield allergy(observation, ctx, concern=act, where=where)
         else:
-            others([(kind, observation)], ctx, PARTS - PRIORITY)
+            others([(kind, observation)], ctx)
 
 
 @entry(
@@ -122,7 +120,7 @@ def allergy(
         "note": notes(relations, ctx),
         "reaction": _reactions(relations, ctx),
     }
-    others([one for one in relations if one[0] != "MFST"], ctx, PARTS - PRIORITY)
+    others([one for one in relations if one[0] != "MFST"], ctx)
     return ctx.add("AllergyIntolerance", kept(body), observation, code=_identifying(observation, substance))
 
 

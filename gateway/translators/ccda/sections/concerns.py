@@ -38,9 +38,9 @@ def health_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     for kind, one in relations:
         if not PROBLEM.isdisjoint(one.kinds):
             made.append(condition(one, ctx, concern=act, category="health-concern", where=where))
-        elif (PARTS - PRIORITY).isdisjoint(one.kinds):
+        elif PARTS.isdisjoint(one.kinds) or not PRIORITY.isdisjoint(one.kinds):
             rest.append((None if kind == "RSON" else kind, one))
-    made += others(rest, ctx, PARTS - PRIORITY)
+    made += others(rest, ctx)
     made += referenced(relations, ctx)
     yield from made or [_in_words(act, relations, ctx)]
 

@@ -77,7 +77,7 @@ def goal(observation: Node, ctx: Context) -> Reference | None:
         "addresses": referenced(relations, ctx, "Condition"),
         "note": notes(relations, ctx),
     }
-    others(relations, ctx)
+    others([one for one in relations if PRIORITY.isdisjoint(one[1].kinds)], ctx)
     return ctx.add("Goal", kept(body), observation)
 
 

@@ -13,7 +13,6 @@ from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
     PARTS,
     PLANNED,
-    PRIORITY,
     REACTION,
     ROOT,
     Relations,
@@ -22,7 +21,6 @@ from gateway.translators.ccda.statement import (
     mapped,
     notes,
     of_another,
-    preferences,
     reason_not_done,
     reasons,
     related,
@@ -123,7 +121,7 @@ def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | N
         "_date": None if written else absent(),
         "recommendation": [kept(wanted)],
     }
-    others([*preferences(relations)], ctx, PARTS - PRIORITY)
+    others(relations, ctx)
     yield ctx.add("ImmunizationRecommendation", kept(body), activity, code=material.get("code") if material else None)
 
 

@@ -14,8 +14,6 @@ from gateway.translators.ccda.people import fits, performers, recording, respons
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.goals import goal
 from gateway.translators.ccda.statement import (
-    PARTS,
-    PRIORITY,
     ROOT,
     Relations,
     concepts,
@@ -24,7 +22,6 @@ from gateway.translators.ccda.statement import (
     mapped,
     notes,
     of_another,
-    preferences,
     reasons,
     referenced,
     related,
@@ -41,7 +38,6 @@ from gateway.translators.ccda.values import (
 )
 
 SECTION = "18776-5"
-_READ = PARTS - PRIORITY
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "CareTeam", "Patient", "Device", "RelatedPerson")
 _REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
 
@@ -97,7 +93,7 @@ def request(statement: Node, ctx: Context) -> Reference | None:
         "bodySite": concepts(statement.all("targetSiteCode"), ctx),
         "note": [*_sought(statement, ctx), *notes(relations, ctx)],
         "patientInstruction": told,
-        "supportingInfo": others([*preferences(relations)], ctx, _READ),
+        "supportingInfo": others(relations, ctx),
     }
     return ctx.add("ServiceRequest", kept(body), statement)
 
@@ -163,5 +159,5 @@ def planned_encounter(node: Node, ctx: Context) -> Reference | None:
     body["participant"] = [one for one in people if one]
     body["location"] = [*places(node, ctx)]
     body["reasonCode"] = reasons(relations, ctx)
-    others([*preferences(relations)], ctx, _READ)
+    others(relations, ctx)
     return add_encounter(node, kept(body), ctx)

@@ -94,8 +94,8 @@ def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iter
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, one in relations:
-        if not one.element.tag.endswith("}observation") or not _is_problem(one):
-            others([(kind, one)], ctx, PARTS - PRIORITY)
+        if not one.element.tag.endswith("}observation") or not _is_problem(one) or not PRIORITY.isdisjoint(one.kinds):
+            others([(kind, one)], ctx)
         elif PARTS.isdisjoint(one.kinds):
             yield condition(one, ctx, concern=act, category=category, where=where)
 
@@ -167,8 +167,12 @@ def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]
     """Assessment scales and other observations about the problem, the age beside a date of onset too, as R4 has room
     for one of the two; what else is related stands beside it."""
     ages = of_kind(AGE, relations) if when.start else []
-    others([(None, one) for one in of_kind(PRIORITY, relations)], ctx, frozenset())
-    observed = [*others(relations, ctx), *(member(one, ctx, categories=None) for one in ages)]
+    urgent = [one for one in relations if not PRIORITY.isdisjoint(one[1].kinds)]
+    others(urgent, ctx)
+    observed = [
+        *others([one for one in relations if PRIORITY.isdisjoint(one[1].kinds)], ctx),
+        *(member(one, ctx, categories=None) for one in ages),
+    ]
     return [{"detail": [one]} for one in observed if fits(one, "Observation")]
 
 

@@ -298,6 +298,18 @@ def test_what_is_told_of_somebody_else_is_never_the_patients(kind: str, entry: s
     assert [one for one in result.issues if "somebody else" in one.diagnostics]
 
 
+@pytest.mark.parametrize("kind", ["REFR", "RSON"])
+def test_how_urgent_a_medication_is_stands_beside_it(kind: str) -> None:
+    urgent = f"""<observation classCode="OBS" moodCode="EVN"><code code="225773000" {SNOMED}/>
+    <value xsi:type="CD" code="394849002" {SNOMED}/></observation>"""
+    taken = GIVEN.replace("</substanceAdministration>", f"{within(kind, urgent)}</substanceAdministration>")
+
+    result = converted(section("10160-0", taken))
+
+    assert codes(only(result, "Observation")["valueCodeableConcept"])[0][1] == "394849002"
+    assert "reasonCode" not in only(result, "MedicationRequest")
+
+
 def test_how_urgent_something_is_is_no_reason_for_it() -> None:
     urgent = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}143"/>
     <code code="225773000" {SNOMED}/><value xsi:type="CD" code="394849002" {SNOMED}/></observation>"""
