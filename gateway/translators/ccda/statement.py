@@ -74,8 +74,8 @@ def related(node: Node) -> Relations:
 
 
 def of_kind(kinds: frozenset[str], relations: Relations) -> list[Node]:
-    """The related statements whose code or template is one of these."""
-    return [statement for _, statement in relations if not kinds.isdisjoint(statement.kinds)]
+    """The related statements whose code or template is one of these, but for those that nobody knows of."""
+    return [one for _, one in relations if not (kinds.isdisjoint(one.kinds) or one.untold)]
 
 
 def of_another(statement: Node, ctx: Context) -> bool:

@@ -203,20 +203,22 @@ def _performer(activity: Node, ctx: Context) -> Reference | None:
 
 def _order_notes(relations: Relations, ctx: Context) -> Iterator[Value]:
     """What a Medication Supply Order says to those who fill it."""
-    for _, supply in relations:
-        if supply.element.get("moodCode") == "INT" and supply.element.tag.endswith("}supply"):
-            inner = related(supply)
-            yield from notes(inner, ctx)
-            if told := instruction(inner, ctx):
-                yield {"text": told}
+    for supply in _supplies(relations):
+        inner = related(supply)
+        yield from notes(inner, ctx)
+        if told := instruction(inner, ctx):
+            yield {"text": told}
 
 
 def _dispense(relations: Relations, ctx: Context) -> Value | None:
     """Medication Supply Order (mood INT) -> dispenseRequest."""
-    for _, supply in relations:
-        if supply.element.get("moodCode") == "INT" and supply.element.tag.endswith("}supply"):
-            return _ordered(supply, ctx)
-    return None
+    return next((_ordered(supply, ctx) for supply in _supplies(relations)), None)
+
+
+def _supplies(relations: Relations) -> Iterator[Node]:
+    for _, one in relations:
+        if one.element.tag.endswith("}supply") and one.element.get("moodCode") == "INT" and not one.negated:
+            yield one
 
 
 def _ordered(supply: Node, ctx: Context) -> Value:

@@ -11,7 +11,7 @@ from gateway.translators.ccda.observation import category, observation_body
 from gateway.translators.ccda.patient import CORE, NULLS
 from gateway.translators.ccda.people import recording
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import ROOT, denied, related, value_code
+from gateway.translators.ccda.statement import ROOT, denied, of_another, related, value_code
 from gateway.translators.ccda.values import LOINC, SNOMED, Value, codeable, concept, interval, kept
 
 BIRTH_SEX = f"{CORE}us-core-birthsex"
@@ -109,14 +109,14 @@ def _known(body: Value, observation: Node) -> Value:
 def birth_sex(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Birth Sex Observation -> Patient.extension us-core-birthsex; US Core has the codes F, M, OTH, UNK, ASKU."""
     code = value_code(observation) or observation.attribute("value", "nullFlavor")
-    if code in _BIRTH_SEXES and not denied(observation, ctx):
+    if code in _BIRTH_SEXES and _is_told(observation, ctx):
         yield _said_of_patient({"url": BIRTH_SEX, "valueCode": code}, ctx)
 
 
 @entry(ROOT + "507", codes=("46098-0",), element="observation")
 def sex(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Sex Observation -> Patient.extension us-core-sex."""
-    if (code := value_code(observation)) and not denied(observation, ctx):
+    if (code := value_code(observation)) and _is_told(observation, ctx):
         yield _said_of_patient({"url": f"{CORE}us-core-sex", "valueCode": code}, ctx)
 
 
@@ -125,14 +125,14 @@ def gender_identity(observation: Node, ctx: Context) -> Iterator[Reference | Non
     """Gender Identity Observation -> Patient.extension us-core-genderIdentity; one that is not known says why."""
     value = observation.get("value")
     said = codeable(value, ctx) or (_null(value) if value is not None and value.get("nullFlavor") else None)
-    if said and not denied(observation, ctx):
+    if said and _is_told(observation, ctx):
         yield _said_of_patient({"url": f"{CORE}us-core-genderIdentity", "valueCodeableConcept": said}, ctx)
 
 
 @entry(ROOT + "506", codes=("95370-3",), element="observation")
 def tribe(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Tribal Affiliation Observation -> Patient.extension us-core-tribal-affiliation."""
-    if (said := codeable(observation.get("value"), ctx)) and not denied(observation, ctx):
+    if (said := codeable(observation.get("value"), ctx)) and _is_told(observation, ctx):
         part = {"url": "tribalAffiliation", "valueCodeableConcept": said}
         yield _said_of_patient({"url": f"{CORE}us-core-tribal-affiliation", "extension": [part]}, ctx)
 
@@ -140,13 +140,18 @@ def tribe(observation: Node, ctx: Context) -> Iterator[Reference | None]:
 @entry(ROOT + "79")
 def deceased(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """Deceased Observation -> Patient.deceased[x], where the header does not say it."""
-    if value_code(observation) != _DEAD or observation.negated:
+    if value_code(observation) != _DEAD or not _is_told(observation, ctx):
         return
     if "deceasedDateTime" not in ctx.person:
         when = interval(observation.get("effectiveTime"), ctx).start
         ctx.person.pop("deceasedBoolean", None)
         ctx.person |= {"deceasedDateTime": when} if when else {"deceasedBoolean": True}
     yield ctx.patient
+
+
+def _is_told(observation: Node, ctx: Context) -> bool:
+    """Whether it says something of the patient: it is not denied, and not of somebody else."""
+    return not (observation.untold or of_another(observation, ctx) or denied(observation, ctx))
 
 
 def _null(value: Element) -> Value:

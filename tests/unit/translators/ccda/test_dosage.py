@@ -100,3 +100,12 @@ def test_how_it_was_given_is_told_without_a_dose() -> None:
     assert codes(dosage["route"])[0][1] == "C38288"
     assert dosage["dose"]["extension"][0]["valueCode"] == "unknown"
     assert gate.check(result.bundle) == []
+
+
+def test_what_is_not_to_be_supplied_is_no_order() -> None:
+    order = f"""<supply classCode="SPLY" moodCode="INT" negationInd="true"><templateId root="{ROOT}17"/>
+    <quantity value="30"/></supply>"""
+
+    result = medication(f'<entryRelationship typeCode="REFR">{order}</entryRelationship>')
+
+    assert "dispenseRequest" not in only(result, "MedicationRequest")

@@ -84,6 +84,14 @@ def test_what_an_act_of_which_nobody_knows_holds_speaks_for_itself() -> None:
     assert gate.check(result.bundle) == []
 
 
+def test_a_status_that_nobody_knows_is_none() -> None:
+    status = untold("observation", f"{ROOT}6", said("33999-4", "55561003"), flavor="UNK")
+    problem = f"""<observation moodCode="EVN"><templateId root="{ROOT}4"/>{said("55607006", "38341003")}
+    <entryRelationship typeCode="REFR">{status}</entryRelationship></observation>"""
+
+    assert "clinicalStatus" not in only(converted(section("11450-4", problem)), "Condition")
+
+
 def test_a_part_that_nobody_knows_of_is_left_out() -> None:
     given = untold("substanceAdministration", f"{ROOT}16", f"<consumable>{DRUG}</consumable>")
     done = f"""<procedure moodCode="EVN"><templateId root="{ROOT}14"/><code code="80146002" {SNOMED}/>
@@ -93,3 +101,18 @@ def test_a_part_that_nobody_knows_of_is_left_out() -> None:
 
     assert of_type(result, "Procedure")
     assert not of_type(result, "MedicationRequest")
+
+
+@pytest.mark.parametrize(
+    ("template", "value"), [("79", "419099009"), ("200", "F"), ("507", "248152002"), ("506", "1004")]
+)
+@pytest.mark.parametrize("how", ['nullFlavor="UNK"', 'negationInd="true"', ""])
+def test_what_is_not_told_of_the_patient_is_nothing_of_his(template: str, value: str, how: str) -> None:
+    """That he is dead, of which sex and of which tribe he is; told of somebody else where it is told at all."""
+    subject = "" if how else "<subject><relatedSubject classCode='PRS'><code code='MTH'/></relatedSubject></subject>"
+    entry = f"""<observation moodCode="EVN" {how}><templateId root="{ROOT}{template}"/>{subject}
+    {said("ASSERTION", value)}</observation>"""
+
+    patient = only(converted(section("29762-2", entry)), "Patient")
+
+    assert not {"extension", "deceasedBoolean", "deceasedDateTime"} & set(patient)
