@@ -17,7 +17,7 @@ from .registry import described, named, reader_of, tells_nothing
 from .related import associate
 from .sections_known import section_kind
 from .service import consents, events
-from .statement import mapped
+from .statement import has_another, mapped
 from .values import CONFIDENTIALITY, Value, absent, codeable, coding, concept, distinct, identifier, kept
 
 EMPTY_REASONS = "http://terminology.hl7.org/CodeSystem/list-empty-reason"
@@ -224,7 +224,7 @@ def _entry(element: Element, section: _Section, ctx: Context) -> list[Reference]
     if ctx.is_deep and is_deep(element):
         _not_understood(element, f"nested deeper than {LEVELS} levels", report, ctx)
         return []
-    if "subject" not in statement and _is_about_another(section.node):
+    if "subject" not in statement and has_another(section.node, ctx):
         _not_understood(statement.element, "about somebody else, as its section is", report, ctx)
         return []
     if tells_nothing(statement):
@@ -251,11 +251,6 @@ def _entry(element: Element, section: _Section, ctx: Context) -> list[Reference]
         reason = f"{described(statement)}: says nothing that a resource could hold"
         _not_understood(statement.element, reason, report, ctx)
     return references
-
-
-def _is_about_another(section: Node) -> bool:
-    subject = section.node("subject") if "subject" in section else None
-    return subject is not None and "relatedSubject" in subject
 
 
 def _not_understood(element: Element, reason: str, report: SectionReport, ctx: Context) -> None:

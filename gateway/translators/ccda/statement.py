@@ -8,6 +8,7 @@ from .codes import CONCEPTS, Concept
 from .context import Context, Reference
 from .links import meant
 from .node import Element, Node, statement_in
+from .parties import is_patient
 from .people import fits, person
 from .values import Value, codeable, distinct, kept, resolved, typed
 
@@ -78,10 +79,16 @@ def of_kind(kinds: frozenset[str], relations: Relations) -> list[Node]:
     return [one for _, one in relations if not (kinds.isdisjoint(one.kinds) or one.untold)]
 
 
+def has_another(holder: Node, ctx: Context) -> bool:
+    """Whether the subject of a statement or section is somebody else than the patient."""
+    subject = holder.node("subject") if "subject" in holder else None
+    who = subject.node("relatedSubject") if subject else None
+    return who is not None and not is_patient(who, ctx)
+
+
 def of_another(statement: Node, ctx: Context) -> bool:
     """Whether the statement is about somebody else than the patient: then it must not become a fact about him."""
-    subject = statement.node("subject") if "subject" in statement else None
-    if subject is None or "relatedSubject" not in subject:
+    if not has_another(statement, ctx):
         return False
     ctx.issue("warning", "not-supported", "about somebody else: it stays in the narrative only", statement.element)
     return True

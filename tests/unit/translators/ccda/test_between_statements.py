@@ -321,3 +321,11 @@ def test_how_urgent_something_is_is_no_reason_for_it() -> None:
     request = only(result, "ServiceRequest")
     assert "reasonCode" not in request
     assert request["supportingInfo"] == [{"reference": f"Observation/{only(result, 'Observation')['id']}"}]
+
+
+@pytest.mark.parametrize("who", ['<code code="ONESELF"/>', '<code code="SELF"/>'])
+def test_a_patient_who_is_his_own_subject_is_no_other(who: str) -> None:
+    himself = MOTHER.replace("<code code='MTH'/>", who)
+    entry = GIVEN.replace("<consumable>", f"{himself}<consumable>")
+
+    assert only(converted(section("10160-0", entry, text=f"<text>as told</text>{himself}")), "MedicationRequest")
