@@ -157,6 +157,9 @@ REPEATED = {
     "entries of one id": b'<entry><observation classCode="OBS" moodCode="EVN"><id root="1.2.3"/><code code="%d"/>'
     b"</observation></entry>",
     "words with one anchor": b'<entry><act classCode="ACT"><text><reference value="#a%d"/></text></act></entry>',
+    "rows of one anchor": b"<text><content ID='a'>%d</content></text>"
+    b'<entry><act classCode="ACT"><text><reference value="#a"/></text></act></entry></section></component>'
+    b"<component><section>",
     "people": b'<author><time value="2020"/><assignedAuthor><id root="1.2" extension="%d"/></assignedAuthor></author>',
     "codes": b'<code code="%d"/>',
     "entries of one author": b'<entry><observation classCode="OBS" moodCode="EVN"><id root="1.2.%d"/><code code="1"/>'

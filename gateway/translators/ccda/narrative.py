@@ -16,20 +16,28 @@ _SECTION = V3 + "section"
 
 
 class Ids(dict[str, Element]):
-    """ID -> the element that has it first; `again` has the others: some systems number the rows of each section."""
+    """ID -> the element that has it first. Some systems number the rows of each section anew: `again` has for such an
+    ID the first in each section."""
 
     __slots__ = ("again",)
 
     def __init__(self) -> None:
-        self.again: dict[str, list[Element]] = {}
+        self.again: dict[str, dict[Element | None, Element]] = {}
+
+    def repeat(self, name: str, element: Element) -> None:
+        """Somebody else has it already."""
+        if name not in self.again:
+            first = self[name]
+            self.again[name] = {_section_of(first): first}
+        self.again[name].setdefault(_section_of(element), element)
 
     def named(self, reference: Element) -> Element | None:
         """The element that a reference means: of several with the same ID the one in its own section."""
         name = (reference.get("value") or "").removeprefix("#").strip()
-        if name in self.again:
-            around = _section_of(reference)
-            return next((one for one in (self[name], *self.again[name]) if _section_of(one) is around), self[name])
-        return self.get(name)
+        first = self.get(name)
+        if first is None or name not in self.again:
+            return first
+        return self.again[name].get(_section_of(reference), first)
 
 
 def _section_of(element: Element) -> Element | None:
@@ -131,7 +139,7 @@ def _attributes(tag: str, element: Element, attributes: list[tuple[str, str]], i
     for name, value in attributes:
         if name == "ID":
             if ids.setdefault(value, element) is not element:
-                ids.again.setdefault(value, []).append(element)
+                ids.repeat(value, element)
             if _is_xml_name(value):
                 written += f' id="{value}"'
         elif name == "styleCode":
