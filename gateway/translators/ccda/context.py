@@ -96,6 +96,7 @@ class Context:
         self._labelled: dict[int, list[Resource]] = {}
         self.beside: list[Reference] = []
         self.awaited: dict[tuple[str, str, str | None], tuple[Reference, Element]] = {}
+        self.outcomes: list[tuple[Reference, Reference]] = []
         self.narratives: list[tuple[Resource, Resource]] = []
 
     def add(

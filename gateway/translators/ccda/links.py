@@ -34,7 +34,19 @@ def link(ctx: Context) -> set[str]:
             reference |= {"type": kind, "identifier": logical}
         else:
             unknown.add(reference["reference"])
+    _add_outcomes(ctx)
     return unknown
+
+
+def _add_outcomes(ctx: Context) -> None:
+    """A Goal refers to what came of it, while in C-CDA the outcome refers to the goal."""
+    if not ctx.outcomes:
+        return
+    goals = {made.reference["reference"]: made.body for made in ctx.made if made.type == "Goal"}
+    for goal, outcome in ctx.outcomes:
+        said = goals.get(goal["reference"], {}).setdefault("outcomeReference", [])
+        if outcome not in said:
+            said.append(outcome)
 
 
 def _by_id(ctx: Context) -> dict[tuple[str | None, ...], set[str]]:

@@ -12,7 +12,7 @@ from gateway.translators.ccda.observation import CATEGORY, effective, member, ob
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, named, one_more, others, reader_of
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import ROOT, components, mapped, notes, of_another, related
+from gateway.translators.ccda.statement import ROOT, components, mapped, notes, of_another, referenced, related
 from gateway.translators.ccda.values import Value, absent_concept, codeable, concept, identifiers, kept
 
 CORE = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
@@ -37,7 +37,7 @@ UDI_PARTS = tuple(str(part) for part in (301, 302, 303, 304, 305, 308, 309, 314,
     *(ROOT + one for one in ("67", "74", "128", "127", "124", "138", "5", "109", "72", "114")),
     *(ROOT + one for one in ("31", "145", "47", "8", "53", "500.2", "500.3", *UDI_PARTS)),
     "2.16.840.1.113883.10.20.24.3.166",
-    *(ROOT + one for one in ("76", "77", "133", "134", "144", "110", "113", "125", "508", "143", "9")),
+    *(ROOT + one for one in ("76", "77", "133", "134", "110", "113", "125", "508", "143", "9")),
     sections=("47420-5", "10190-7", "61144-2", "11383-7", "75310-3", "29545-1", "8709-8", "59776-5", "62387-6"),
     element="observation",
 )
@@ -45,6 +45,15 @@ def status_observation(observation: Node, ctx: Context) -> Iterator[Reference | 
     """Functional and Mental Status, Self-Care, Nutrition, Wounds, Health Status, Outcome, Prognosis; and parts of other
     statements where they stand alone."""
     yield observed(observation, ctx)
+
+
+@entry(ROOT + "144")
+def outcome(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Outcome Observation; the goals that it evaluates refer to it."""
+    made = observed(observation, ctx)
+    yield made
+    if made:
+        ctx.outcomes += [(one, made) for one in referenced(related(observation), ctx, "Goal", only="GEVL")]
 
 
 @entry(ROOT + "68", ROOT + "73")

@@ -350,3 +350,20 @@ def test_what_a_procedure_is_to_show_is_no_observation() -> None:
     result = converted(section("47519-4", planned("observation", "13", "INT", inner)))
 
     assert not of_type(result, "Observation")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_came_of_a_goal(*, turned: bool) -> None:
+    """The outcome names the goal (GEVL, evaluates goal), before or after it."""
+    named = f"""<entryRelationship typeCode="GEVL"><act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}122"/>
+    <id root="1.1" extension="goal"/><code nullFlavor="NP"/></act></entryRelationship>"""
+    sections = [
+        section("61146-7", planned("observation", "121", "GOL", PULSE).replace("plan-1", "goal")),
+        section("11383-7", planned("observation", "144", "EVN", PULSE + named)),
+    ]
+
+    result = converted(*(sections[::-1] if turned else sections))
+
+    outcome = {"reference": f"Observation/{only(result, 'Observation')['id']}"}
+    assert only(result, "Goal")["outcomeReference"] == [outcome]
+    assert gate.check(result.bundle) == []
