@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.informants import informant
-from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.node import V3, Node, child_of
 from gateway.translators.ccda.observation import member
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others, reader_by_template
@@ -49,6 +49,7 @@ ASSERTED = "http://hl7.org/fhir/StructureDefinition/condition-assertedDate"
 
 _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.113883.10.20.1.50"])
 _ASSERTED = frozenset(["77975-1", "2.16.840.1.113883.10.20.22.4.502"])
+_TRANSLATION = V3 + "translation"
 PROBLEM = frozenset(["2.16.840.1.113883.10.20.22.4.4", "2.16.840.1.113883.10.20.1.28"])
 REFUTED = concept("refuted", VERIFICATION, "Refuted")
 _CATEGORIES = {
@@ -153,7 +154,7 @@ def condition(
         "evidence": _evidence(relations, when, ctx) if relations else None,
         "note": notes(relations, ctx),
     }
-    if _is_negated(observation, concern) and value_code(observation) in _ANY_PROBLEM:
+    if _is_negated(observation, concern) and _is_any(observation):
         body["code"] = concept("160245001", SNOMED, "No current problems or disability")
     return ctx.add("Condition", kept(body), observation, code=observation.get("value"))
 
@@ -161,6 +162,15 @@ def condition(
 def _is_negated(observation: Node, concern: Node | None) -> bool:
     """The problem itself, or the concern of which it is the content."""
     return observation.negated or (concern is not None and concern.negated)
+
+
+def _is_any(observation: Node) -> bool:
+    """Whether it is any problem that is denied: a null value has words for that, unless it is one that the code system
+    does not have."""
+    value = observation.get("value")
+    flavor = None if value is None else value.get("nullFlavor")
+    untold = flavor not in (None, "OTH") and value is not None and child_of(value, _TRANSLATION) is None
+    return untold or value_code(observation) in _ANY_PROBLEM
 
 
 def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]:
@@ -186,7 +196,7 @@ def _statuses(observation: Node, concern: Node | None, relations: Relations, whe
     clinical = found.code if found else None
     if when.ended and (clinical is None or clinical in _ONGOING):
         clinical = "inactive" if clinical else "resolved"
-    refuted = _is_negated(observation, concern) and value_code(observation) not in _ANY_PROBLEM
+    refuted = _is_negated(observation, concern) and not _is_any(observation)
     return {
         "clinicalStatus": concept(clinical, CLINICAL, clinical.capitalize()) if clinical else None,
         "verificationStatus": REFUTED if refuted else None,

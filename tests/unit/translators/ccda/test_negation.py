@@ -186,3 +186,19 @@ def test_what_a_negated_act_holds_is_not_so(kind: str, template: str, inner: str
     result = converted(section(kind, negated("act", template, inner)))
 
     assert {one["resource"]["resourceType"] for one in result.bundle["entry"]} == {"Patient", "Composition"}
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "refuted"),
+    [
+        ('nullFlavor="NA"><originalText>No known problems</originalText>', "160245001", False),
+        ('nullFlavor="OTH"><originalText>Grandma\'s curse</originalText>', None, True),
+    ],
+)
+def test_a_problem_that_is_denied_in_words(value: str, code: str | None, *, refuted: bool) -> None:
+    entry = negated("observation", "4", f'<value xsi:type="CD" {value}</value>')
+
+    condition = only(converted(section("11450-4", entry)), "Condition")
+
+    assert [one for _, one in codes({"coding": [], **condition["code"]})] == ([code] if code else [])
+    assert ("verificationStatus" in condition) == refuted
