@@ -16,6 +16,7 @@ from gateway.translators.ccda.statement import (
     STATUS,
     Relations,
     coded_value,
+    concepts,
     denied,
     encounter,
     mapped,
@@ -32,6 +33,7 @@ from gateway.translators.ccda.values import (
     absent_concept,
     codeable,
     concept,
+    distinct,
     identifiers,
     in_words,
     interval,
@@ -221,9 +223,10 @@ def _reaction(observation: Node, severity: Value, inner: Relations, ctx: Context
         manifestation = {"text": text}
     if manifestation is None and not severity:
         return None
+    more = concepts(observation.all("value")[1:], ctx)
     return kept(
         {
-            "manifestation": [manifestation or absent_concept(observation.get("value"))],
+            "manifestation": distinct([manifestation or absent_concept(observation.get("value")), *more]),
             "onset": interval(observation.get("effectiveTime"), ctx).start,
             **severity,
             "note": notes(inner, ctx),

@@ -54,6 +54,15 @@ def test_what_was_given_for_a_reaction_is_told_beside_it() -> None:
     assert len(only(result, "AllergyIntolerance")["reaction"]) == 1
 
 
+def test_a_reaction_of_two_manifestations() -> None:
+    reaction = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}9"/>
+    <value xsi:type="CD" code="247472004" {SNOMED}/><value xsi:type="CD" code="267036007" {SNOMED}/></observation>"""
+
+    found = only(converted(section("48765-2", allergy(SUBSTANCE + within("MFST", reaction)))), "AllergyIntolerance")
+
+    assert [codes(one)[0][1] for one in found["reaction"][0]["manifestation"]] == ["247472004", "267036007"]
+
+
 def test_a_reason_that_is_another_entry_is_referred_to() -> None:
     problem = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/><id root="1.1" extension="p"/>
     <value xsi:type="CD" code="233604007" {SNOMED}/></observation>"""
