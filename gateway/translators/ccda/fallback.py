@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .context import Context, Reference
+from .medicine import is_drug
 from .node import Node
 from .registry import one_more, otherwise
+from .sections.dispenses import dispense
 from .sections.encounters import encounter_activity
 from .sections.equipment import supplied
 from .sections.goals import goal
-from .sections.medications import medication_request
+from .sections.medications import medication_request, supply_order
 from .sections.plan import planned_encounter, request
 from .sections.procedures import procedure
 from .sections.status import observed, panel
-from .statement import PARTS, PLANNED, denied, related
+from .statement import PARTS, PLANNED, denied, is_ahead, related
 
 _KINDS = frozenset(["2.16.840.1.113883.6.1", "2.16.840.1.113883.5.6"])
 """LOINC, ActClass: the code of an act that says of which kind the information is, not what was done."""
@@ -74,4 +76,7 @@ def any_encounter(statement: Node, ctx: Context) -> Iterator[Reference | None]:
 
 @otherwise("supply")
 def any_supply(statement: Node, ctx: Context) -> Iterator[Reference | None]:
-    yield supplied(statement, ctx)
+    if is_drug(statement):
+        yield supply_order(statement, ctx) if is_ahead(statement) else dispense(statement, ctx)
+    else:
+        yield supplied(statement, ctx)

@@ -11,6 +11,8 @@ from .people import organization
 from .values import Value, codeable, identifiers, kept
 
 _MEDICATION = frozenset(["2.16.840.1.113883.10.20.22.4.23", "2.16.840.1.113883.10.20.22.4.54"])
+_DRUGS = ("2.16.840.1.113883.6.88", "2.16.840.1.113883.6.69", "2.16.840.1.113883.12.292")
+"""RxNorm, NDC, CVX."""
 
 
 def product_of(statement: Node) -> Node | None:
@@ -23,6 +25,12 @@ def is_medication(supply: Node) -> bool:
     """Whether a supply is one of a medication: its product is a Medication or Immunization Medication Information."""
     product = product_of(supply)
     return product is not None and not _MEDICATION.isdisjoint(product.kinds)
+
+
+def is_drug(supply: Node) -> bool:
+    """Whether the code of its product is one of drugs, where no template tells of what kind it is."""
+    code = code_of(product_of(supply))
+    return code is not None and code.get("codeSystem") in _DRUGS
 
 
 def _material(product: Node | None) -> Node | None:

@@ -53,7 +53,7 @@ def directive(observation: Node, ctx: Context) -> Reference | None:
     decided = _decided(observation, ctx)
     if (kind is None and not decided) or observation.untold:
         return None
-    if observation.negated:
+    if observation.negated or observation.attribute("value", "value") == "false":
         ctx.issue("warning", "not-supported", "a negated directive stays in the narrative only", observation.element)
         return None
     author, written = recording(observation, ctx)

@@ -338,3 +338,25 @@ def test_a_patient_who_is_his_own_subject_is_no_other(who: str) -> None:
     entry = GIVEN.replace("<consumable>", f"{himself}<consumable>")
 
     assert only(converted(section("10160-0", entry, text=f"<text>as told</text>{himself}")), "MedicationRequest")
+
+
+@pytest.mark.parametrize(("mood", "made"), [("EVN", "MedicationDispense"), ("INT", "MedicationRequest")])
+def test_a_drug_that_is_supplied_is_no_device(mood: str, made: str) -> None:
+    supply = f"""<supply classCode="SPLY" moodCode="{mood}"><quantity value="30"/><product><manufacturedProduct>
+    <manufacturedMaterial><code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial>
+    </manufacturedProduct></product></supply>"""
+
+    result = converted(section("10160-0", supply))
+
+    assert only(result, made)
+    assert not of_type(result, "Device")
+
+
+def test_a_directive_that_does_not_exist_is_none() -> None:
+    entry = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}48"/>
+    <code code="304251008" {SNOMED}/><value xsi:type="BL" value="false"/></observation>"""
+
+    result = converted(section("42348-3", entry))
+
+    assert not of_type(result, "Consent")
+    assert [one for one in result.issues if "directive" in one.diagnostics]
