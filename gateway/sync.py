@@ -64,9 +64,7 @@ class Sync:
             await self._poll(config)
         except GatewayError as failed:
             error = failed
-        except (
-            Exception
-        ) as failed:  # the top of this look: told, and looked at again in its turn
+        except Exception as failed:  # the top of this look: told, and looked at again in its turn
             error = _defect(failed)
         await self.looked(config.name, error)
 
