@@ -177,7 +177,7 @@ def test_very_many_of_a_kind(name: str) -> None:
     """Four times as many take four times as long: nothing costs more for each the more of them there are."""
     few, many = (many_of(name, number) for number in (600, 2400))
     law.check(many)
-    assert law.seconds(many, 2) <= 8 * law.seconds(few, 2)
+    assert law.seconds(many, 3) <= 8 * law.seconds(few, 3)
 
 
 def many_of(name: str, number: int) -> bytes:
