@@ -89,7 +89,8 @@ def _without_slash(scope: Scope) -> Scope:
 
 def create(settings: Settings) -> FastAPI:
     """The application; everything it holds is opened when it starts and closed when it stops."""
-    app = Application(title="FHIR gateway", version=__version__, lifespan=_lifespan)
+    # Without an OpenAPI address there are no pages made of it either: they would need no key.
+    app = Application(title="FHIR gateway", version=__version__, lifespan=_lifespan, openapi_url=None)
     app.state.settings = settings
     app.add_exception_handler(GatewayError, problem)
     app.add_exception_handler(HTTPException, not_found)

@@ -7,13 +7,12 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.errors import InvalidInput
 from gateway.fhir import json
 from gateway.fhir.json import Json
 from gateway.registry.repeats import Repeats
 from gateway.registry.service import Registry
 from gateway.routes.context import context_of
-from gateway.routes.http import plain_json, read_body, read_json
+from gateway.routes.http import number_of, plain_json, read_body, read_json
 
 router = APIRouter(prefix="/api/external-connectors")
 
@@ -36,9 +35,8 @@ async def create(request: Request) -> Response:
 async def listed(request: Request) -> Response:
     """A bare array; with `limit` the rest is behind `Link: rel=next`."""
     registry, _ = await _may(request, _READ)
-    query = request.query_params
-    limit = _limit(query.get("limit"))
-    found = await registry.listed(limit=limit + 1, after=query.get("cursor", ""))
+    limit = number_of(request, "limit", _PAGE, _PAGE, least=1)
+    found = await registry.listed(limit=limit + 1, after=request.query_params.get("cursor", ""))
     page = found[:limit]
     following = urlencode({"limit": limit, "cursor": page[-1]["name"]}) if len(found) > limit else None
     headers = {"Link": f'<{request.url.path}?{following}>; rel="next"'} if following else {}
@@ -151,11 +149,3 @@ async def _optional(request: Request) -> tuple[bytes, Json]:
     """A body that may be left out, and what it says."""
     raw = await read_body(request, LIMIT, empty=True)
     return raw, json.decode(raw) if raw.strip() else None
-
-
-def _limit(given: str | None) -> int:
-    if given is None:
-        return _PAGE
-    if not given.isdecimal() or not 0 < int(given) <= _PAGE:
-        raise InvalidInput(f"limit must be 1 to {_PAGE}")
-    return int(given)

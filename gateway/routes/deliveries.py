@@ -13,11 +13,12 @@ from gateway.delivery import owed
 from gateway.delivery.owed import Selection
 from gateway.errors import InvalidInput
 from gateway.routes.context import Context, context_of
-from gateway.routes.http import plain_json, read_json
+from gateway.routes.http import flag_of, number_of, plain_json, read_json
 
 router = APIRouter()
 
 _MOST = 1000
+_LARGEST = 2**62
 _SHOWN = 100
 
 
@@ -40,12 +41,11 @@ class Release(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @router.get("/api/deliveries")
-async def deliveries(
-    request: Request, state: str | None = None, connector: str | None = None, after: int = 0, limit: int = 100
-) -> Response:
+async def deliveries(request: Request) -> Response:
     """By id; without a state those that were given up, with the reason. `next` = what to give as `after`."""
     context = await _operator(request)
-    most = max(1, min(limit, _MOST))
+    state, connector = (request.query_params.get(name) for name in ("state", "connector"))
+    most, after = _limit(request), number_of(request, "after", 0, _LARGEST)
     found = await context.store.query_aside(
         lambda reader: owed.listed(reader, state, connector, limit=most, after=after)
     )
@@ -78,14 +78,19 @@ async def release(request: Request) -> Response:
 
 
 @router.get("/api/incidents")
-async def incidents(request: Request, open: bool = False, before: int | None = None, limit: int = 100) -> Response:  # noqa: A002
+async def incidents(request: Request) -> Response:
     """Newest first; `open` = only those that are not over. `next` = what to give as `before`."""
     context = await _operator(request)
-    most = max(1, min(limit, _MOST))
+    most, before, opened = _limit(request), number_of(request, "before", _LARGEST, _LARGEST), flag_of(request, "open")
     rows = await context.store.query_aside(lambda reader: reader.incidents(limit=most, before=before))
     more = {"next": rows[-1].incident_id} if len(rows) == most else {}
-    shown = [row.to_json() for row in rows if not (open and row.closed_at)]
+    shown = [row.to_json() for row in rows if not (opened and row.closed_at)]
     return plain_json({"incidents": shown, **more})
+
+
+def _limit(request: Request) -> int:
+    """At least one, and no more than a page."""
+    return max(1, min(number_of(request, "limit", 100, _LARGEST), _MOST))
 
 
 async def _operator(request: Request) -> Context:

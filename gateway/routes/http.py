@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from gateway.errors import (
     GatewayError,
+    InvalidInput,
     Missing,
     NotAcceptable,
     NotAllowed,
@@ -109,6 +110,24 @@ async def read_json(request: Request, limit: int, *, untyped: bool = False) -> t
         media_type(request, JSON_TYPES)
     raw = await read_body(request, limit)
     return raw, json.decode(raw)
+
+
+def number_of(request: Request, name: str, default: int, most: int, *, least: int = 0) -> int:
+    """A whole number of the query, `default` where it is not there. Raises InvalidInput that says what it may be."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
+        raise InvalidInput(f"{name} must be a number from {least} to {most}")
+    return int(text)
+
+
+def flag_of(request: Request, name: str) -> bool:
+    """`true` or `false` of the query, False where it is not there. Raises InvalidInput."""
+    text = request.query_params.get(name, "false").lower()
+    if text not in ("true", "false"):
+        raise InvalidInput(f"{name} must be true or false")
+    return text == "true"
 
 
 def require_json_answer(request: Request) -> None:

@@ -49,9 +49,9 @@ async def ask(request: Request, name: str, operation: str) -> Response:
 @router.post("/{operation}")
 async def order(request: Request, name: str, operation: str) -> Response:
     """One with its arguments as a JSON object; where a file is sent, it is the body and they are in the query."""
-    context = context_of(request)
+    await operated(request, name)
     row = OPERATIONS.get(operation)
-    body = await read_body(request, context.settings.max_bytes, empty=True)
+    body = await read_body(request, context_of(request).settings.max_bytes, empty=True)
     if row is not None and row.gives == "upload":
         media = request.headers.get("content-type", "")
         return await _run(request, name, operation, _typed(request.query_params), body, media)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.errors import InvalidInput
 from gateway.routes.context import Context, context_of
-from gateway.routes.http import plain_json, read_json
+from gateway.routes.http import number_of, plain_json, read_json
 from gateway.store import Tx
 from gateway.telling import admin
 
@@ -46,6 +46,7 @@ async def show(request: Request, name: str) -> Response:
 
 @router.patch("/{name}")
 async def change(request: Request, name: str) -> Response:
+    await _operator(request)
     body = await _object(request)
     return await _written(request, lambda tx: admin.to_json(admin.change(tx, name, body)))
 
@@ -74,7 +75,7 @@ async def test(request: Request, name: str) -> Response:
 @router.post("/{name}/rotate-secret")
 async def rotate(request: Request, name: str) -> Response:
     """`?overlapSeconds=`: how long the old secret signs as well; a day without."""
-    overlap = timedelta(seconds=_number(request, "overlapSeconds", 86_400, 30 * 86_400))
+    overlap = timedelta(seconds=number_of(request, "overlapSeconds", 86_400, 30 * 86_400))
     return await _written(request, lambda tx: {"secret": admin.rotate(tx, name, overlap=overlap)})
 
 
@@ -82,7 +83,7 @@ async def rotate(request: Request, name: str) -> Response:
 async def events(request: Request, name: str) -> Response:
     """Oldest first; `?after=` the id of the last one seen, `?limit=`."""
     context = await _operator(request)
-    after, limit = _number(request, "after", 0, 2**62), _number(request, "limit", 100, _PAGE)
+    after, limit = number_of(request, "after", 0, 2**62), number_of(request, "limit", 100, _PAGE)
     found = await context.store.query(lambda reader: admin.events(reader, name, after=after, limit=limit))
     return plain_json([admin.event_json(one) for one in found])
 
@@ -105,10 +106,3 @@ async def _object(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidInput("the body must be a JSON object")
     return body
-
-
-def _number(request: Request, name: str, default: int, largest: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or len(text) > 19 or int(text) > largest:
-        raise InvalidInput(f"{name} must be a number from 0 to {largest}")
-    return int(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,15 @@ DOCUMENT = (Path(__file__).parents[2] / "fixtures" / "ccda" / "minimal.xml").rea
 SEED = {"firstName": "Ada", "lastName": "Seed", "partnerId": "s-1"}
 
 Asked = tuple[str, str, Any, str]
+
+OPEN = {
+    "/health",
+    "/api/webhooks/{path:path}",
+    "/oauth/start/{ticket}",
+    "/oauth/callback",
+    "/medical/v1/download/{ticket}",
+}
+"""Their proof is a signature, a ticket or a state."""
 
 
 def interactions(made: str) -> dict[str, tuple[Asked, str]]:
@@ -91,9 +102,35 @@ async def test_who_may_not_read_is_not_shown_what_others_said(desk: Desk) -> Non
         assert "0199" in (await desk.fhir(method, path, sent, key=reader, headers=full)).text
 
 
+async def test_every_route_asks_who_it_is_before_it_reads_what_is_sent(desk: Desk) -> None:
+    read: list[str] = []
+
+    async def body(path: str) -> AsyncIterator[bytes]:
+        read.append(path)
+        yield b"not JSON"
+
+    nothing = desk.add_key("nothing", "app", "snapshot")
+    routes = [route for part in desk.app.routes for route in part.original_router.routes]  # type: ignore[attr-defined]
+    asking = [(method, route.path) for route in routes if route.path not in OPEN for method in route.methods]
+    assert len(asking) > 60
+    for method, path in asking:
+        asked = re.sub(r"\{.+?\}", "app", path)
+        for key, status in (("", 401), (nothing, 403)):
+            sent = {"authorization": f"Bearer {key}"} if key else {}
+            content = body(path) if method in ("POST", "PUT", "PATCH") else None
+            answer = await desk.client.request(method, f"{asked}?limit=x&by=x", content=content, headers=sent)
+            assert answer.status_code == status, (method, path, answer.text)
+    assert not read
+
+
 async def test_what_needs_no_key(desk: Desk) -> None:
     for path in ("/health", "/fhir/metadata"):
         assert (await desk.call("GET", path, key="")).status_code == 200
+
+
+async def test_the_framework_shows_nobody_which_routes_there_are(desk: Desk) -> None:
+    for path in ("/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"):
+        assert (await desk.call("GET", path, key="")).status_code == 404, path
 
 
 async def test_errors_come_in_the_form_that_the_callers_expect(desk: Desk) -> None:

@@ -221,7 +221,9 @@ async def test_a_replay_must_say_what_it_means_and_is_an_operators(tmp_path: Pat
         assert (await ask("POST", "/api/deliveries/replay", {}, **kinds)).status_code == 400
         assert (await ask("POST", "/api/deliveries/replay", {"everything": True}, **kinds)).status_code == 400
         assert (await ask("POST", "/api/deliveries/replay", {"ids": [7]}, **kinds)).status_code == 404
-        assert (await ask("GET", "/api/deliveries?state=lost", **kinds)).status_code == 400
+        for query in ("deliveries?state=lost", "deliveries?limit=many", "deliveries?after=-1", "incidents?open=maybe"):
+            answer = await ask("GET", f"/api/{query}", **kinds)
+            assert answer.status_code == 400 and answer.json()["title"] == "InvalidInput", query
         for path in ("/api/deliveries", "/api/incidents"):
             assert (await ask("GET", path)).status_code == 403, "not for every key"
             assert (await ask("GET", path, key="")).status_code == 401
