@@ -35,6 +35,8 @@ CLOUD_METADATA = frozenset(
 
 LOOKUP_TIMEOUT = 10.0
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""What IANA gives out of IPv6 for public hosts; site-local, IPv4-compatible and a site's own NAT64 lie outside."""
 
 
 def networks(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -68,9 +70,13 @@ def refusal(address: Address, *, allowed: Sequence[Network], encrypted: bool) ->
         return "this address serves cloud credentials and is never called"
     if any(one in network for one in (address, inner) for network in allowed):
         return None
-    if not inner.is_global or inner.is_multicast:
+    if not _is_public(inner):
         return "this address is in a private range: name its network in the connector's allow_networks"
     return None if encrypted else "http without TLS is for networks in the connector's allow_networks only: use https"
+
+
+def _is_public(address: Address) -> bool:
+    return address.is_global and not address.is_multicast and (address.version == 4 or address in _UNICAST)
 
 
 async def _lookup(host: str, port: int) -> list[Address]:
