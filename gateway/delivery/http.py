@@ -32,6 +32,8 @@ T = TypeVar("T")
 CONNECT_TIMEOUT = 10.0
 LARGEST_ANSWER = 50_000_000
 _WAIT = (429, 503)
+_ENCODINGS = ("identity", "gzip", "deflate")
+"""Of these one: what was packed twice grows a million-fold in one step, before its size can be looked at."""
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip, deflate", "user-agent": "fhir-gateway"}
 
 
@@ -190,6 +192,8 @@ class Outbound:
         response = await self._transport.handle_async_request(_request(call, peer, url, credentials, address))
         body = bytearray()
         try:
+            if response.headers.get("content-encoding", "identity").strip().lower() not in _ENCODINGS:
+                raise _lost(call, peer, "answered in an encoding that was not asked for")
             async for chunk in response.aiter_bytes():
                 body += chunk
                 if len(body) > peer.largest_answer:

@@ -202,6 +202,17 @@ async def test_an_answer_may_not_be_larger_than_we_read(outbound: Outbound) -> N
         assert len((await outbound.send(GET, to(port))).body) == 3_000_000
 
 
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "deflate, gzip", "br", "zstd", "x-none"])
+async def test_an_answer_in_an_encoding_that_was_not_asked_for_is_not_unpacked(
+    outbound: Outbound, encoding: str
+) -> None:
+    """Packed twice, a few kilobytes become gigabytes at once, whatever the limit of an answer is."""
+    body = gzip.compress(gzip.compress(b"{}" * 100))
+    script = status(200, f"content-encoding: {encoding}\r\n", body)
+    with scripted(script) as (port, _), pytest.raises(PartnerUnavailable, match="encoding"):
+        await outbound.send(GET, to(port))
+
+
 async def test_private_addresses_are_not_called(outbound: Outbound) -> None:
     with scripted(says(OK)) as (port, received):
         for endpoint in (f"http://127.0.0.1:{port}", f"http://localhost:{port}", f"http://[::ffff:127.0.0.1]:{port}"):
