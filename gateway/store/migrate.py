@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, InvalidInput, StoreBusy
 
 from .schema import REVISION
 
@@ -53,17 +54,31 @@ def _upgrade(connection: Connection, current: str | None) -> None:
 
 @contextmanager
 def _alone(url: str) -> Iterator[Connection]:
-    engine = create_engine(url)
+    engine = _engine(url)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _leave_transactions_to_us)
         event.listen(engine, "begin", _exclusive)
     try:
-        with engine.begin() as connection:
+        with _connected(engine) as connection, connection.begin():
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             yield connection
     finally:
         engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        return create_engine(url)
+    except (ArgumentError, ValueError):  # a port that is no number
+        raise InvalidInput("DATABASE_URL cannot be read: write postgresql://user:password@host:port/name") from None
+
+
+def _connected(engine: Engine) -> Connection:
+    try:
+        return engine.connect()
+    except DBAPIError:
+        raise StoreBusy("the database cannot be reached: is it running, and is DATABASE_URL right?") from None
 
 
 def _leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:

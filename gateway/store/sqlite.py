@@ -16,7 +16,7 @@ from sqlalchemy import FromClause, Table, bindparam, func, literal_column, selec
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
-from gateway.errors import InvalidInput, StoreBusy
+from gateway.errors import GatewayError, InvalidInput, StoreBusy
 
 from .pool import Pool
 from .sql import Mutation, Query, Row, Session, Stale, Statement, Step, compile_query, matching
@@ -158,9 +158,20 @@ class SqliteBackend:
 
 
 def prepare(path: Path) -> None:
-    """Create the file in WAL mode. Processes may start at once, and the change of mode ignores the busy timeout:
-    whoever comes second looks again."""
+    """Create the file, its owner's only (SQLite gives the files beside it the same mode), in WAL mode. Processes may
+    start at once, and the change of mode ignores the busy timeout: whoever comes second looks again.
+
+    Raises GatewayError for a file that is no database of SQLite.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    try:
+        _to_wal(path)
+    except sqlite3.DatabaseError as error:
+        raise GatewayError(f"{path} cannot be opened as a database: {error}") from None
+
+
+def _to_wal(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)) as connection, _translated():
         latest = time.monotonic() + BUSY_SECONDS
         while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":

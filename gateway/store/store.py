@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
+from gateway.errors import InvalidInput
+
 from .migrate import migrate as migrate_database
 from .mutations import Mutations
 from .reader import Reader
@@ -119,11 +121,15 @@ def _settle_all(finished: Sequence[Waiting]) -> None:
 
 
 def _backend(url: str, *, migrate: bool) -> Backend:
-    if url.startswith(("postgresql:", "postgres:", "postgresql+psycopg:")):
+    scheme, mark, place = url.partition("://")
+    if mark and scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         from .postgres import PostgresBackend  # psycopg costs 60 ms: only for those who use it
 
+        url = f"postgresql://{place}"
         migrate_database(url, allowed=migrate)
         return PostgresBackend(url)
+    if mark and scheme != "sqlite":
+        raise InvalidInput("DATABASE_URL must be postgresql://user@host/name; without it SQLite is in the data folder")
     from .sqlite import SqliteBackend, prepare
 
     path = Path(url.removeprefix("sqlite:///"))
