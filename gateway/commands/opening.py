@@ -28,7 +28,7 @@ def settings_of(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]).upper()
-        raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {first['msg']}") from None
+        raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 @contextmanager

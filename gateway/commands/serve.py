@@ -7,13 +7,18 @@ import uvicorn
 from gateway import telemetry
 from gateway.app import create
 from gateway.settings import Settings
+from gateway.store import open_store
 
 _GRACE = 10
 """Seconds that requests under way have to finish when the server is told to stop."""
 
 
 def serve(settings: Settings) -> None:
-    """Serves until SIGINT or SIGTERM. No access log: a URL may hold an identifier; the audit has every access."""
+    """Serves until SIGINT or SIGTERM. No access log: a URL may hold an identifier; the audit has every access.
+
+    Raises GatewayError when the database or its key cannot be used: said in one line before anything starts.
+    """
+    open_store(settings).close()
     telemetry.configure(settings.log_level)
     uvicorn.run(
         create(settings),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from gateway.cli import main
+from gateway.settings import Settings
 
 COMMANDS = ("serve", "demo", "convert", "snapshot", "plan", "sandbox", "keys", "connectors", "messages")
 
@@ -42,10 +44,30 @@ def test_wrong_usage_is_exit_status_2(arguments: list[str]) -> None:
     assert stopped.value.code == 2
 
 
-def test_a_wrong_setting_is_one_line_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_PORT", "eighty")
+WRONG = {
+    "GATEWAY_PORT": "eighty",
+    "GATEWAY_PUBLIC_URL": "gateway.example",
+    "GATEWAY_LOG_LEVEL": "LOUD",
+    "GATEWAY_CONVERT_PROCESSES": "-1",
+    "GATEWAY_SECRET_KEY": "a-short-secret",
+    "DATABASE_URL": "mysql://user:a-short-secret@db.example/gateway",
+}
+
+
+@pytest.mark.parametrize("command", [["connectors", "list"], ["serve", "--host", "203.0.113.1"]], ids=" ".join)
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_setting_is_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(name, WRONG[name])
     with pytest.raises(SystemExit) as stopped:
-        main(["connectors", "list"])
+        main(command)
     message = str(stopped.value.code)
-    assert "GATEWAY_PORT" in message
-    assert "\n" not in message
+    assert name in message
+    assert "\n" not in message and "a-short-secret" not in message
+
+
+def test_settings_show_no_secret() -> None:
+    shown = repr(Settings(secret_key="a-short-secret", database_url="postgresql://user:a-short-secret@db.example/x"))
+    assert "a-short-secret" not in shown
