@@ -7,12 +7,12 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from gateway.errors import InvalidInput, NotAuthenticated, NotPermitted
-from gateway.store import PrincipalRow, Store
+from gateway.store import AuditRow, PrincipalRow, Store
 
 SERVICES = ("documents", "convert", "snapshot", "operator", "connectors:read", "connectors:write", "connectors:sync")
 OPERATOR = "operator"
@@ -27,13 +27,25 @@ _FRESH = 1.0
 """Seconds that a key counts as known."""
 
 
+_ACTIONS = {"r": "R", "s": "E"}
+"""Of an audit row; all other interactions write."""
+
+Refused = Callable[["Principal", str, str | None], None]
+
+
+def _unnoted(_principal: Principal, _action: str, _type: str | None) -> None:
+    """Of those who have no key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller of our API. Its connector is the system it speaks for; the body of a request never says so."""
+    """A caller of our API. Its connector is the system it speaks for; the body of a request never says so. `refused`
+    notes what it tried without the scope."""
 
     name: str
     connector: str
     scopes: frozenset[str]
+    refused: Refused = field(default=_unnoted, repr=False, compare=False)
 
     def may(self, interaction: str, resource_type: str) -> bool:
         """`interaction` is one letter of SMART v2's `cruds`."""
@@ -42,11 +54,13 @@ class Principal:
     def require(self, interaction: str, resource_type: str) -> None:
         """Raises NotPermitted naming the scope that is missing."""
         if not self.may(interaction, resource_type):
+            self.refused(self, _ACTIONS.get(interaction, "U"), resource_type)
             raise NotPermitted(f"this key lacks the scope system/{resource_type}.{interaction}")
 
     def require_service(self, service: str) -> None:
         """Raises NotPermitted naming the scope that is missing."""
         if service not in self.scopes:
+            self.refused(self, service, None)
             raise NotPermitted(f"this key lacks the scope {service}")
 
     def require_operation(self, scope: str) -> None:
@@ -124,9 +138,13 @@ class Authenticator:
         if row is None or row.revoked_at is not None:
             raise NotAuthenticated("this API key is not known, or was revoked")
         await self._note_use(row)
-        principal = Principal(row.name, row.connector, frozenset(row.scopes))
+        principal = Principal(row.name, row.connector, frozenset(row.scopes), self._note_refusal)
         self._known[hashed] = (self._clock() + _FRESH, principal)
         return principal
+
+    def _note_refusal(self, principal: Principal, action: str, type_: str | None) -> None:
+        now, status = datetime.now(UTC), NotPermitted.status
+        self._store.audit(AuditRow(now, principal.name, principal.connector, action, type_, None, status))
 
     async def _note_use(self, row: PrincipalRow) -> None:
         if row.last_used is None or datetime.now(UTC) - row.last_used > _USE_NOTED:

@@ -28,7 +28,8 @@ def settings_of(**given: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"]).upper()
-        raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {first['msg'].removeprefix('Value error, ')}") from None
+        why = first["msg"].removeprefix("Value error, ")
+        raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {why}") from None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from gateway.errors import Missing
@@ -21,7 +21,7 @@ ADT_LIFE = timedelta(seconds=600)
 class Tickets:
     """`secret` signs them; `base` is where they are fetched."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
     base: str
 
     def url(self, request_id: str, form: str, now: datetime, life: timedelta = LIFE) -> str:

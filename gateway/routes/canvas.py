@@ -65,7 +65,11 @@ async def partner_read(request: Request, asked: str) -> Response:
     context = context_of(request)
     principal = await context.caller(request)
     principal.require("r", "Patient")
-    known, shown = await Partner(context.flow).find(principal.connector, asked)
+    try:
+        known, shown = await Partner(context.flow).find(principal.connector, asked)
+    except GatewayError as error:
+        await context.audit_read(principal, "R", "Patient", asked, error.status)
+        raise
     await context.audit_read(principal, "R", "Patient", known.id, 200)
     return plain_json(shown)
 

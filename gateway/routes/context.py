@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from fastapi import Request
 
 from gateway import auth
 from gateway.auth import Authenticator, Principal
 from gateway.consolidated.tickets import Tickets
+from gateway.errors import GatewayError
 from gateway.flow import Flow, Received, dedupe_key
 from gateway.inbox import Inbox
 from gateway.ingest import Ask, Ingest
@@ -19,6 +22,8 @@ from gateway.registry.service import Registry
 from gateway.settings import Settings
 from gateway.store import AuditRow, Changes, Store
 from gateway.work import Pool
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Context:
     priming: Priming
     ask: Ask
     registry: Registry
-    seal: bytes
+    seal: bytes = field(repr=False)
     """What digests of calls are keyed with: their bodies may hold secrets."""
 
     async def caller(self, request: Request, *, raw_authorization: bool = False) -> Principal:
@@ -50,6 +55,16 @@ class Context:
         dedupe = dedupe_key("key", request.headers.get("idempotency-key"))
         asked = _digest(request) if dedupe else ""
         return Received(principal.connector, principal.name, kind, media, body, dedupe, asked)
+
+    async def look(self, principal: Principal, action: str, type_: str, id_: str | None, asked: Awaitable[T]) -> T:
+        """What is asked of patient data, with the row that says who asked, whatever comes of it."""
+        try:
+            found = await asked
+        except GatewayError as error:
+            await self.audit_read(principal, action, type_, id_, error.status)
+            raise
+        await self.audit_read(principal, action, type_, id_, 200)
+        return found
 
     async def audit_read(self, principal: Principal, action: str, type_: str, id_: str | None, status: int) -> None:
         """A read of patient data; the answer waits for the row only with the setting `audit_strict`."""

@@ -112,8 +112,8 @@ async def read(request: Request) -> Response:
     context, principal = await _called(request, type_)
     principal.require("r", type_)
     flow = context.flow
-    found = await context.store.query(lambda reader: reading.read(reader, flow.directory, type_, id_))
-    await context.audit_read(principal, "R", type_, id_, 200)
+    asked = context.store.query(lambda reader: reading.read(reader, flow.directory, type_, id_))
+    found = await context.look(principal, "R", type_, id_, asked)
     return _read_answer(request, found)
 
 
@@ -124,10 +124,10 @@ async def history(request: Request) -> Response:
     principal.require("r", type_)
     count, before = min(_number(request, "_count") or _HISTORY_PAGE, _MOST), _number(request, "before")
     base = context.flow.ours
-    found = await context.store.query(
+    asked = context.store.query(
         lambda reader: reading.history(reader, type_, id_, base=base, count=count, before=before)
     )
-    await context.audit_read(principal, "R", type_, id_, 200)
+    found = await context.look(principal, "R", type_, id_, asked)
     return fhir_json(json.encode(found))
 
 
@@ -136,8 +136,8 @@ async def vread(request: Request) -> Response:
     type_, id_, number = (request.path_params[name] for name in ("type_", "id_", "number"))
     context, principal = await _called(request, type_)
     principal.require("r", type_)
-    found = await context.store.query(lambda reader: reading.vread(reader, type_, id_, number))
-    await context.audit_read(principal, "R", type_, id_, 200)
+    asked = context.store.query(lambda reader: reading.vread(reader, type_, id_, number))
+    found = await context.look(principal, "R", type_, id_, asked)
     return _read_answer(request, found)
 
 
@@ -190,8 +190,8 @@ async def _search(request: Request, type_: str, query: str) -> Response:
     strict = _prefers(request, "handling=strict")
     asked = search.parse(type_, query, base=context.flow.ours, strict=strict)
     flow = context.flow
-    page = await context.store.query(lambda reader: reading.find(reader, flow.directory, asked, flow.ours))
-    await context.audit_read(principal, "E", type_, None, 200)
+    answered = context.store.query(lambda reader: reading.find(reader, flow.directory, asked, flow.ours))
+    page = await context.look(principal, "E", type_, None, answered)
     found = search.searchset(asked, page.matches, base=flow.ours, cursor=page.cursor, total=page.total)
     return fhir_json(json.encode(found))
 

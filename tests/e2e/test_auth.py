@@ -226,6 +226,41 @@ async def test_refused_writes_are_audited_too(desk: Desk) -> None:
         assert (await desk.audits())[0].status == status
 
 
+async def test_refused_reads_are_audited_too(desk: Desk) -> None:
+    gone = await desk.made_id(observation())
+    await desk.fhir("DELETE", f"/Observation/{gone}")
+    for path, id_, status in (
+        (f"/fhir/Observation/{gone}", gone, 410),
+        ("/fhir/Patient/nobody", "nobody", 404),
+        ("/fhir/Patient/nobody/_history", "nobody", 404),
+        ("/fhir/Patient/nobody/_history/1", "nobody", 404),
+        ("/patients/v2/nobody", "nobody", 404),
+        ("/medical/v1/patient/nobody", "nobody", 404),
+        ("/medical/v1/patient/nobody/consolidated", "nobody", 404),
+        ("/medical/v1/document?patientId=nobody", "nobody", 404),
+    ):
+        assert (await desk.call("GET", path)).status_code == status
+        row = (await desk.audits())[0]
+        assert (row.action, row.id, row.status) == ("R", id_, status), path
+
+
+async def test_what_is_tried_without_the_scope_is_audited_too(desk: Desk) -> None:
+    key = desk.add_key("curious", "app", "snapshot")
+    for method, path, action, type_ in (
+        ("GET", "/fhir/Patient/1", "R", "Patient"),
+        ("GET", "/fhir/Observation", "E", "Observation"),
+        ("POST", "/fhir/Patient", "U", "Patient"),
+        ("DELETE", "/fhir/Patient/1", "U", "Patient"),
+        ("GET", "/medical/v1/patient/1", "R", "Patient"),
+        ("POST", "/api/documents", "documents", None),
+        ("GET", "/api/deliveries", "operator", None),
+        ("GET", "/api/external-connectors", "connectors:read", None),
+    ):
+        assert (await desk.call(method, path, key=key)).status_code == 403
+        row = (await desk.audits())[0]
+        assert (row.principal, row.action, row.type, row.status) == ("curious", action, type_, 403), path
+
+
 async def test_documents_and_seeds_are_audited_with_their_patient(desk: Desk) -> None:
     report = decoded(await desk.document(DOCUMENT))
     row = (await desk.audits())[0]

@@ -32,29 +32,21 @@ _MESSAGE = "Trigger a new query by POST /patient/:id/consolidated/query; data wi
 @router.get("/patient/external-id")
 async def by_external_id(request: Request) -> Response:
     """Whom the caller's system knows by that id."""
-    query = request.query_params
-
-    def ask(reader: Reader, principal: Principal) -> str:
-        return demographics.find(reader, principal.connector, query.get("externalId"), query.get("source"))
-
-    return await _patient(request, ask)
+    context, principal = await _reader(request)
+    theirs, source = (request.query_params.get(name) for name in ("externalId", "source"))
+    asked = context.store.query(lambda reader: demographics.find(reader, principal.connector, theirs, source))
+    return await _patient(context, principal, await context.look(principal, "E", "Patient", None, asked))
 
 
 @router.get("/patient/{patient_id}")
 async def patient(request: Request, patient_id: str) -> Response:
-    return await _patient(request, lambda reader, principal: patient_id)  # noqa: ARG005 (both ways to an id)
+    return await _patient(*await _reader(request), patient_id)
 
 
-async def _patient(request: Request, find: Callable[[Reader, Principal], str]) -> Response:
-    context, principal = await _reader(request)
-
-    def ask(reader: Reader) -> Resource:
-        found = find(reader, principal)
-        return demographics.show(reader, context.flow.directory, principal.connector, found)
-
-    said = await context.store.query(ask)
-    await context.audit_read(principal, "R", "Patient", said["id"], 200)
-    return plain_json(said)
+async def _patient(context: Context, principal: Principal, patient_id: str) -> Response:
+    directory, connector = context.flow.directory, principal.connector
+    asked = context.store.query(lambda reader: demographics.show(reader, directory, connector, patient_id))
+    return plain_json(await context.look(principal, "R", "Patient", patient_id, asked))
 
 
 @router.get("/document")
@@ -66,10 +58,10 @@ async def documents(request: Request) -> Response:
     if not patient_id:
         raise InvalidInput("Required, on [patientId]")
     asked = queries.parse({**request.query_params, "resources": "DocumentReference"}, None, principal.scopes)
-    found = await context.store.query_aside(
+    gathered = context.store.query_aside(
         lambda reader: gather.resources(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
     )
-    await context.audit_read(principal, "R", "Patient", patient_id, 200)
+    found = await context.look(principal, "R", "Patient", patient_id, gathered)
     return plain_json({"documents": found[1:]})
 
 
@@ -109,10 +101,10 @@ async def one(request: Request, patient_id: str, request_id: str) -> Response:
 async def count(request: Request, patient_id: str) -> Response:
     context, principal = await _reader(request)
     asked = queries.parse(request.query_params, None, principal.scopes)
-    numbers = await context.store.query_aside(
+    counted = context.store.query_aside(
         lambda reader: gather.count(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
     )
-    await context.audit_read(principal, "R", "Patient", patient_id, 200)
+    numbers = await context.look(principal, "R", "Patient", patient_id, counted)
     return plain_json({"total": sum(numbers.values()), "resources": numbers, "filter": _shown(asked)})
 
 
@@ -121,11 +113,10 @@ async def now(request: Request, patient_id: str) -> Response:
     """The Bundle at once."""
     context, principal = await _reader(request)
     asked = queries.parse(request.query_params, None, principal.scopes)
-    found = await context.store.query_aside(
+    gathered = context.store.query_aside(
         lambda reader: gather.resources(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
     )
-    await context.audit_read(principal, "R", "Patient", patient_id, 200)
-    return plain_json(gather.bundle(found))
+    return plain_json(gather.bundle(await context.look(principal, "R", "Patient", patient_id, gathered)))
 
 
 @router.get("/patient/{patient_id}/medical-record")
