@@ -6,6 +6,7 @@ import uvicorn
 
 from gateway import telemetry
 from gateway.app import create
+from gateway.commands.bounded import BoundedProtocol
 from gateway.settings import Settings
 from gateway.store import open_store
 
@@ -24,6 +25,8 @@ def serve(settings: Settings) -> None:
         create(settings),
         host=settings.host,
         port=settings.port,
+        http=BoundedProtocol,
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,

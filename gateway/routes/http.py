@@ -5,6 +5,7 @@ FHIR routes answer OperationOutcome (FHIR R4 §3.1.0.1.5), the others problem+js
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import re
 from collections.abc import Mapping
@@ -29,17 +30,31 @@ from gateway.errors import (
 from gateway.fhir import json
 from gateway.fhir.issue import Issue, outcome
 
+BODY_SECONDS = 600.0
+"""What a line of 1 Mbit/s needs for the largest body; who takes longer holds what others wait for."""
+
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")
 _ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._\-]+)[\"']")
 XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
 
 
-async def read_body(request: Request, limit: int, *, empty: bool = False) -> bytes:
+async def read_body(request: Request, limit: int, *, empty: bool = False, seconds: float = BODY_SECONDS) -> bytes:
     """The whole body. Raises TooLarge as soon as it is over `limit` bytes, Unparsable when there is none and it may
-    not be `empty`."""
+    not be `empty`, or when it is not there in `seconds`."""
     if declared_size(request) > limit:
         raise TooLarge(f"the body is over the limit of {limit} bytes")
+    try:
+        async with asyncio.timeout(seconds):
+            body = await _streamed(request, limit)
+    except TimeoutError:
+        raise Unparsable(f"the body did not come to its end in {seconds:.0f} s") from None
+    if not body and not empty:
+        raise Unparsable("the body is empty")
+    return body
+
+
+async def _streamed(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
@@ -47,8 +62,6 @@ async def read_body(request: Request, limit: int, *, empty: bool = False) -> byt
         if size > limit:
             raise TooLarge(f"the body is over the limit of {limit} bytes")
         chunks.append(chunk)
-    if not size and not empty:
-        raise Unparsable("the body is empty")
     return b"".join(chunks)
 
 

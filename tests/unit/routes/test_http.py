@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +14,16 @@ from gateway.fhir import json
 from gateway.routes import http
 
 pytestmark = pytest.mark.anyio
+
+
+def stalled() -> Request:
+    """One whose body begins and does not go on."""
+
+    async def receive() -> Message:
+        await asyncio.sleep(0.05)
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    return Request({"type": "http", "method": "POST", "path": "/x", "query_string": b"", "headers": []}, receive)
 
 
 def request(*chunks: bytes, path: str = "/x", query: str = "", **headers: str) -> Request:
@@ -38,6 +49,11 @@ async def test_a_body_is_read_whole_or_not_at_all() -> None:
     with pytest.raises(Unparsable):
         await http.read_body(request(b""), 3)
     assert await http.read_body(request(b""), 3, empty=True) == b""
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
+    with pytest.raises(Unparsable, match="did not come"):
+        await http.read_body(stalled(), 1_000_000, seconds=0.2)
 
 
 async def test_nothing_more_is_read_once_it_is_too_large() -> None:
