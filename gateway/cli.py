@@ -145,9 +145,10 @@ def snapshot(
 ) -> None:
     """Write every live resource as it is now: one NDJSON file per type, a table of the patients, a manifest."""
     from gateway import snapshots
-    from gateway.commands import terminal
+    from gateway.commands import terminal, trail
 
     with opened() as store, terminal.progress(0, "reading") as bar:
+        trail.read(store, "*")
         manifest = snapshots.write(
             store, out, progress=lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total)
         )
@@ -332,10 +333,12 @@ def show_message(
     as_json: Json = False,
 ) -> None:
     """One message: where it came from and what became of it. Its text only with --body."""
-    from gateway.commands import messages, terminal
+    from gateway.commands import messages, terminal, trail
 
     with opened() as store:
         message = messages.get(store, message_id)
+        if body:
+            trail.read(store, "Message", message.message_id, message.connector)
     if body:
         terminal.print_bytes(message.body)
     elif as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.commands import trail
 from gateway.connectors.config import Config
 from gateway.connectors.config_file import parse
 from gateway.connectors.protocol import Registering
@@ -62,12 +63,18 @@ def to_json(row: ConnectorRow) -> dict[str, Any]:
 
 def _put(tx: Tx, known: ConnectorRow | None, config: Config, secrets: dict[str, str]) -> str:
     if known is None or known.state == ENDED:
-        entries.create(tx, config, secrets)
+        _note(tx, entries.create(tx, config, secrets), "C")
         return f"{config.name}: created"
     kept, secrets = tx.secrets(config.name), entries.completed(tx, config, secrets)
     config = entries.after_go(config, entries.config_of(known))
     if entries.config_of(known) == config and kept == {**kept, **secrets}:
         return f"{config.name}: as it was"
     entries.put(tx, config, secrets, state=known.state)
+    _note(tx, known, "U")
     incidents.reauthorised(tx, config.name)  # with what is configured now it may work again
     return f"{config.name}: changed"
+
+
+def _note(tx: Tx, row: ConnectorRow, action: str) -> None:
+    """The row that the registry leaves by HTTP: `allow_networks` and secrets are changed here as well."""
+    trail.changed(tx, action, "Connector", entries.public_id(row), row.name)

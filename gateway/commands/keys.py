@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.auth import new_key, parse_scopes
+from gateway.commands import trail
 from gateway.connectors.config_file import parse
 from gateway.errors import Conflict, InvalidInput, Missing
 from gateway.fhir import json
@@ -31,6 +32,7 @@ def create(store: Store, name: str, connector: str, scopes: Sequence[str]) -> st
         if len(_live(tx.principals(), name)) >= _LIVE_AT_ONCE:
             raise Conflict(f"{name!r} has {_LIVE_AT_ONCE} keys already: revoke one first, see 'gateway keys list'")
         tx.add_principal(name, connector, allowed, digest)
+        trail.changed(tx, "C", "Key", name, connector)
 
     store.write_now(job)
     return key
@@ -59,6 +61,7 @@ def revoke(store: Store, key: str) -> str:
     def job(tx: Tx) -> str:
         row = _one_live(tx.principals(), key)
         tx.revoke_principal(row.principal_id)
+        trail.changed(tx, "D", "Key", row.name, row.connector)
         return f"{row.name} ({row.principal_id})"
 
     return store.write_now(job)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gateway.commands.opening import Json, opened
+
+if TYPE_CHECKING:
+    from gateway.store import Tx
 
 app = typer.Typer(help="Those who are sent webhooks of what changes here.", no_args_is_help=True)
 
@@ -25,14 +28,19 @@ def add(
     allow_network: Annotated[list[str] | None, typer.Option(help="A private network it may be in.")] = None,
 ) -> None:
     """Tell somebody of changes from now on. Prints the secret that signs them; it is not shown again."""
-    from gateway.commands import terminal
+    from gateway.commands import terminal, trail
     from gateway.telling import admin
 
     body: dict[str, Any] = {"name": name, "connector": connector, "url": url, "types": types, "form": form}
     body |= {"payload": "resource" if resource else "id", "allow_networks": allow_network or []}
+
+    def job(tx: Tx) -> str:
+        _, secret = admin.add(tx, body)
+        trail.changed(tx, "C", "Subscriber", name, connector)
+        return secret
+
     with opened() as store:
-        _, secret = store.write_now(lambda tx: admin.add(tx, body))
-    terminal.print_line(secret)
+        terminal.print_line(store.write_now(job))
 
 
 @app.command("list")
@@ -76,12 +84,15 @@ def rotate(
     overlap: Annotated[float, typer.Option(help="Hours in which the old secret signs as well.", min=0)] = 24.0,
 ) -> None:
     """A new secret, printed once."""
-    from gateway.commands import terminal
+    from gateway.commands import terminal, trail
     from gateway.telling import admin
 
+    def job(tx: Tx) -> str:
+        trail.changed(tx, "U", "Subscriber", name)
+        return admin.rotate(tx, name, overlap=timedelta(hours=overlap))
+
     with opened() as store:
-        secret = store.write_now(lambda tx: admin.rotate(tx, name, overlap=timedelta(hours=overlap)))
-    terminal.print_line(secret)
+        terminal.print_line(store.write_now(job))
 
 
 @app.command("pause")
@@ -103,10 +114,15 @@ def remove(name: Name) -> None:
 
 
 def _switch(name: str, what: str) -> None:
-    from gateway.commands import terminal
+    from gateway.commands import terminal, trail
     from gateway.telling import admin
 
     switch = {"pause": admin.pause, "resume": admin.resume, "remove": admin.remove}[what]
+
+    def job(tx: Tx) -> None:
+        switch(tx, name)
+        trail.changed(tx, "D" if what == "remove" else "U", "Subscriber", name)
+
     with opened() as store:
-        store.write_now(lambda tx: switch(tx, name))
+        store.write_now(job)
     terminal.print_line(f"{name}: {what}d")

@@ -119,7 +119,7 @@ class Registry:
         await self.store.write(job)
 
     def _audit(self, tx: Tx, row: ConnectorRow, action: str) -> None:
-        """What is done with connectors leaves its row; `allow_networks` and secrets are changed by nothing else."""
+        """What is done with connectors leaves its row; `gateway connectors apply` leaves its own."""
         tx.write_audits([AuditRow(tx.now, self.by, row.name, action, "Connector", entries.public_id(row), 200)])
 
     async def test(self, name: str) -> dict[str, Any]:

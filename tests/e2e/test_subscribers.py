@@ -222,6 +222,15 @@ async def test_only_an_operator(desk: Desk, partner: Partner) -> None:
     assert (await desk.call("GET", "/api/subscribers", key="")).status_code == 401
 
 
+async def test_every_change_leaves_its_row_in_the_audit_trail(desk: Desk, partner: Partner) -> None:
+    await subscribe(desk, partner)
+    for method, path, body in (("PATCH", "", {"types": ["*"]}), ("POST", "/rotate-secret", None), ("DELETE", "", None)):
+        await operate(desk, method, f"/watcher{path}", body)
+    rows = [one for one in await desk.audits() if one.type == "Subscriber"]
+    assert [(one.action, one.id) for one in reversed(rows)] == [(action, "watcher") for action in "CUUD"]
+    assert all((one.principal or "").startswith("op-") for one in rows)
+
+
 async def test_a_private_address_that_nobody_allowed_is_not_called(desk: Desk, partner: Partner) -> None:
     await subscribe(desk, partner, allow_networks=[])
     await put(desk, "One")
