@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,12 +69,18 @@ def _serve(stage: Stage, console: Console) -> None:
     console.print(
         "\n[bold]Everything keeps running; Ctrl-C stops it.[/] Paste this into another terminal to go on by hand:"
     )
-    for name, value in stage.exports().items():
-        console.print(f"export {name}={shlex.quote(value)}", markup=False, highlight=False, soft_wrap=True)
+    for line in pasted(stage.exports()):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     stopped.wait()
+
+
+def pasted(exports: Mapping[str, str]) -> list[str]:
+    """The lines for the other terminal, where the environment of this one is not known: our command comes first."""
+    commands = shlex.quote(str(Path(sys.executable).parent))
+    return [f'export PATH={commands}:"$PATH"', *(f"export {name}={shlex.quote(exports[name])}" for name in exports)]
 
 
 @contextmanager

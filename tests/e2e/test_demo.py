@@ -33,6 +33,13 @@ def test_every_check_of_the_demo_holds(tmp_path: Path) -> None:
     assert (tmp_path / "kept" / "snapshot" / "patient.csv").is_file()
 
 
+def test_what_is_pasted_makes_the_readme_work_in_another_terminal() -> None:
+    script = "\n".join([*demo.pasted({"PLACE": "a b", "KEY": "gw_$x"}), 'command -v gateway; echo "$PLACE $KEY"'])
+    bare = {"PATH": os.defpath}
+    done = subprocess.run(["sh", "-c", script], env=bare, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [str(Path(sys.executable).parent / "gateway"), "a b gw_$x"]
+
+
 def test_a_folder_with_something_in_it_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("")
     with pytest.raises(InvalidInput, match="not empty"):
