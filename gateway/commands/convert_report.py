@@ -18,7 +18,8 @@ def print_report(outcomes: Iterable[Outcome]) -> None:
         terminal.print_line(f"{outcome.file}: {outcome.error or 'converted'}")
         if outcome.report is not None:
             _print_converted(outcome.report)
-        _print_issues(outcome.issues)
+        if outcome.report is not None or outcome.issues:
+            _print_issues(outcome.issues)
 
 
 def _print_converted(report: dict[str, Any]) -> None:

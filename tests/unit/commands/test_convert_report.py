@@ -19,6 +19,12 @@ def shown(name: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
+def test_a_document_that_cannot_be_read_is_not_called_faultless(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown("not-well-formed.xml", capsys).splitlines() == [
+        f"{FIXTURES / 'not-well-formed.xml'}: not well-formed XML at line 77, column 18"
+    ]
+
+
 def test_counts_reasons_and_places(capsys: pytest.CaptureFixture[str]) -> None:
     told = shown("unknown-entries.xml", capsys)
 
