@@ -238,7 +238,8 @@ def create_key(
         str, typer.Option(help="Whom its holder speaks for; a new name becomes a connector that only sends.")
     ],
     scope: Annotated[
-        list[str], typer.Option(help="system/<Type or *>.<cruds>, documents, convert, snapshot, operator.")
+        list[str],
+        typer.Option(help="system/<Type or *>.<cruds>, documents, convert, connectors:<read|write|sync>, operator."),
     ],
 ) -> None:
     """Make a key and print it, and nothing else, on standard output. It cannot be shown again."""
