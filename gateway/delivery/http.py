@@ -68,10 +68,9 @@ class Peer:
         return _parsed(path if path.startswith(("http://", "https://")) else self.endpoint + path)
 
     def is_own(self, path: str) -> bool:
-        """Whether credentials may be sent there: the endpoint's own origin (RFC 6454)."""
-        if not path.startswith(("http://", "https://")):
-            return True
-        url, own = _parsed(path), _parsed(self.endpoint)
+        """Whether credentials may be sent there: the endpoint's own origin (RFC 6454). What a system names as its next
+        page is a path as well, and `@elsewhere` behind our endpoint would be another host."""
+        url, own = self.url(path), _parsed(self.endpoint)
         return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
 
 

@@ -320,6 +320,13 @@ async def test_credentials_go_to_the_endpoints_own_origin_only(outbound: Outboun
     assert b"the-secret" not in received_there[0]
 
 
+async def test_what_turns_our_endpoint_into_a_user_of_another_host_gets_no_credentials(outbound: Outbound) -> None:
+    with scripted(status(200)) as (there, received):
+        peer = Peer("partner", "http://127.0.0.1:9", {"X-API-Key": "the-secret"}, LOOPBACK, 2.0)
+        await outbound.send(Call("GET", f"@127.0.0.1:{there}/Patient?page=2"), peer)
+    assert b"the-secret" not in received[0]
+
+
 async def test_a_form_and_bytes_are_sent_as_they_are(outbound: Outbound) -> None:
     with scripted(status(200), status(200)) as (port, received):
         await outbound.send(Call("POST", "/token", form=(("grant_type", "refresh_token"), ("q", "a b&c"))), to(port))
