@@ -216,6 +216,10 @@ async def test_a_summary_to_read_shows_what_is_known_and_nothing_as_markup(desk:
     text = pages["html"].text
     assert "Hypertension" in text and "2021-03-04" in text and "70.5 kg" in text and "Quill" in text
     assert "Body &lt;weight&gt;" in text and "<weight>" not in text
+    for page in pages.values():
+        assert page.headers["cache-control"] == "no-store" and page.headers["referrer-policy"] == "no-referrer"
+        assert page.headers["x-content-type-options"] == "nosniff"
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert pages["pdf"].content.startswith(b"%PDF-") and pages["pdf"].headers["content-type"] == "application/pdf"
     status = (await medical(desk, "GET", f"{base}/medical-record-status")).json()
     assert set(status) == {"htmlCreatedAt", "pdfCreatedAt"}

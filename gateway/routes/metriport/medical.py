@@ -26,6 +26,13 @@ from gateway.telling import settings
 router = APIRouter(prefix="/medical/v1", route_class=Route)
 
 _LARGEST = 100_000
+_PRIVATE = {
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "x-content-type-options": "nosniff",
+}
+"""The address is all that is needed to read it, and what others wrote is never run as a page of ours."""
 _MESSAGE = "Trigger a new query by POST /patient/:id/consolidated/query; data will be sent through Webhook"
 
 
@@ -160,7 +167,7 @@ async def download(request: Request, ticket: str) -> Response:
 
     connector, subject, content = await context.store.query_aside(ask)
     await context.audit_read(Principal("ticket", connector, frozenset()), "R", "Patient", subject, 200)
-    return Response(content, media_type=queries.MEDIA[form], headers={"cache-control": "no-store"})
+    return Response(content, media_type=queries.MEDIA[form], headers=_PRIVATE)
 
 
 @router.post("/test-event")
