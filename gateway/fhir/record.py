@@ -100,11 +100,11 @@ class Record:
 
 def dump(record: Record) -> bytes:
     """A record's state as compact JSON; its key (connector, type, remote id) is kept beside it."""
-    as_own = [slot for slot, shown in record.shown.items() if _shows_own(record, slot, shown)]
+    as_own = dict.fromkeys(slot for slot, shown in record.shown.items() if _shows_own(record, slot, shown))
     state = _State(
         own={slot: (o.value, _utc(o.at), _utc(o.base), _utc(o.seen)) for slot, o in record.own.items()},
         shown={slot: _dump_shown(shown) for slot, shown in record.shown.items() if slot not in as_own},
-        as_own=as_own,
+        as_own=list(as_own),
         bound=dict(record.bound),
         intents=[(dict(i.slots), _at(i.sent_at), _at(i.until)) for i in record.intents],
         read_at=_utc(record.read_at),
