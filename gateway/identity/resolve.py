@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.fhir.json import Resource
-from gateway.identity.agree import Agreement, agrees
+from gateway.identity.agree import Agreement, agrees, compare_dates
 
 Rule = Literal["record", "condition", "key", "unlisted"]
 RULES: tuple[Rule, ...] = ("record", "condition", "key", "unlisted")
@@ -94,11 +94,19 @@ def decide(candidates: Mapping[int, Candidate], incoming: Resource) -> Decision:
     birth date too; the caller's own condition names whom it names, agreeing or not.
     """
     for rule in RULES:
-        found = {rid: _reason(rule, candidate, incoming) for rid, candidate in candidates.items()}
+        found = {rid: _reason(rule, one, incoming) for rid, one in candidates.items() if _may_name(rule, one, incoming)}
         named = {rid: reason for rid, reason in found.items() if _names(reason)}
         if named:
             return _decide(named, {rid for rid in named if candidates[rid].ways("condition")})
     return New()
+
+
+def _may_name(rule: Rule, candidate: Candidate, incoming: Resource) -> bool:
+    """Before names are compared: a number that nobody listed may be shared by thousands."""
+    if not candidate.ways(rule):
+        return False
+    dates = candidate.body.get("birthDate"), incoming.get("birthDate")
+    return rule != "unlisted" or compare_dates(*dates) == "equal"
 
 
 def _reason(rule: Rule, candidate: Candidate, incoming: Resource) -> Reason:
@@ -106,7 +114,7 @@ def _reason(rule: Rule, candidate: Candidate, incoming: Resource) -> Reason:
 
 
 def _names(reason: Reason) -> bool:
-    return bool(reason.via) and (reason.rule != "unlisted" or reason.agreement.full)
+    return reason.rule != "unlisted" or reason.agreement.full
 
 
 def _decide(named: Mapping[int, Reason], stated: Collection[int]) -> Decision:
