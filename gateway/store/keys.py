@@ -33,8 +33,9 @@ class Keys:
             self._grow()
             self._session.commit()
 
-    def take(self) -> int:
-        if self._next == self._end:
+    def take(self, after: int = 0) -> int:
+        """The next one, larger than `after`: another process may have got a later block than ours."""
+        if self._next == self._end or self._next <= after:
             self._grow()
             self._unsure = True
         self._next += 1

@@ -118,6 +118,11 @@ def _last(_: Flavour) -> Select[Any]:
     return select(*outgoing.c).where(*own).order_by(outgoing.c.at.desc(), outgoing.c.outgoing_id.desc()).limit(1)
 
 
+def _newest(_: Flavour) -> Select[Any]:
+    own = outgoing.c.subscriber_id == bindparam("subscriber_id")
+    return select(func.coalesce(func.max(outgoing.c.outgoing_id), 0)).where(own)
+
+
 def find_event(reader: Reader, known: Subscriber, event_id: str) -> Outgoing | None:
     rows = reader.ask(_event, {"subscriber_id": known.subscriber_id, "event_id": event_id})
     return _to_outgoing(rows[0]) if rows else None
@@ -167,12 +172,13 @@ def put_subscriber(tx: Tx, known: Subscriber | None, name: str, connector: str, 
 
 
 def set_state(tx: Tx, known: Subscriber, state: str) -> None:
-    """Resuming makes what waits due at once, the one that could not be told first."""
+    """Resuming makes what waits due at once, the one that could not be told first; what is under way ends by itself."""
     _store(tx, known._replace(state=state, at=tx.now))
     if state == ACTIVE:
         values = {"subscriber_id": known.subscriber_id, "limit": 1}
         heads = [_to_outgoing(row) for row in tx.ask(_head, values)]
-        tx.apply([_told(tx, [Told(one.outgoing_id, "due", 0, tx.now) for one in heads])])
+        waiting = [one for one in heads if not _is_held(one, tx.now)]
+        tx.apply([_told(tx, [Told(one.outgoing_id, "due", 0, tx.now) for one in waiting])])
 
 
 def remove_subscriber(tx: Tx, known: Subscriber) -> None:
@@ -192,10 +198,16 @@ def advance(tx: Tx, known: Subscriber, seq: int, events: Sequence[NewOutgoing]) 
 
 
 def tell(tx: Tx, known: Subscriber, events: Sequence[NewOutgoing]) -> None:
-    """Queue events; each needs an event id of its own."""
+    """Queue events after all that wait; each needs an event id of its own."""
+    if not events:
+        return
     at = to_micros(tx.now)
     fresh = ("due", 0, at, None, 0, None, None, at, at)
-    rows = [(tx.new_id(), known.subscriber_id, one.event_id, one.type, one.patient, one.body, *fresh) for one in events]
+    [(newest,)] = tx.ask(_newest, {"subscriber_id": known.subscriber_id})
+    rows = [
+        (tx.new_id(after=newest), known.subscriber_id, one.event_id, one.type, one.patient, one.body, *fresh)
+        for one in events
+    ]
     tx.apply([Step(tx.mutations.outgoing_new, rows)])
 
 
@@ -207,9 +219,13 @@ def claim(tx: Tx, *, lease: timedelta, limit: int, each: int) -> list[Turn]:
             continue
         values = {"subscriber_id": known.subscriber_id, "limit": each}
         waiting = [_to_outgoing(row) for row in tx.ask(_head, values)]
-        if waiting and waiting[0].due_at <= tx.now and (waiting[0].lease_until or tx.now) <= tx.now:
+        if waiting and waiting[0].due_at <= tx.now and not _is_held(waiting[0], tx.now):
             turns.append(_take(tx, known, waiting, tx.now + lease))
     return turns
+
+
+def _is_held(event: Outgoing, now: datetime) -> bool:
+    return event.lease_until is not None and event.lease_until > now
 
 
 def _take(tx: Tx, known: Subscriber, waiting: Sequence[Outgoing], until: datetime) -> Turn:
@@ -239,8 +255,9 @@ def settle(tx: Tx, turn: Turn, told: Sequence[Told], *, stop: bool = False) -> b
     if head.outgoing_id not in {one.outgoing_id for one in outcomes}:
         outcomes.append(Told(head.outgoing_id, head.state, head.attempt, head.due_at, head.status, head.error))
     tx.apply([_told(tx, outcomes)])
-    if stop:
-        set_state(tx, turn.subscriber, STOPPED)
+    if stop:  # with what it asks for by now
+        [known] = [one for one in subscribers(tx) if one.subscriber_id == turn.subscriber.subscriber_id]
+        set_state(tx, known, STOPPED)
     return True
 
 

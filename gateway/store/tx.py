@@ -72,9 +72,10 @@ class Tx(Reader):
     def new_rid(self) -> int:
         return self._keys.take()
 
-    def new_id(self) -> int:
-        """For records, links and whatever else has a number of its own."""
-        return self._keys.take()
+    def new_id(self, *, after: int = 0) -> int:
+        """For records, links and whatever else has a number of its own. `after`: what it must be larger than, where the
+        numbers of several processes have to be in order."""
+        return self._keys.take(after)
 
     def write(self, changes: Changes) -> None:
         """Raises Stale (the writer plans the batch again) and InvalidInput (a text with U+0000 and the like)."""

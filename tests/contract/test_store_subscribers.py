@@ -92,3 +92,37 @@ def test_one_that_was_stopped_goes_on_where_it_was(store: Store) -> None:
     store.write_now(lambda tx: set_state(tx, known, ACTIVE))
     [again] = take(store)
     assert [(one.event_id, one.attempt) for one in again.events] == [("e1", 0), ("e2", 0)]
+
+
+def test_what_two_processes_queue_in_turn_comes_in_the_order_of_the_feed(open_store: Callable[[], Store]) -> None:
+    """Each process gives numbers from a block of its own; the order is the feed's all the same."""
+    first, second = open_store(), open_store()
+    made(first, "e1")
+    for number, store in enumerate((second, first, second, first), start=2):
+        [known] = store.query_now(subscribers)
+        queued = [NewOutgoing(f"e{number}", "patient.updated", b"{}")]
+        store.write_now(lambda tx, known=known, queued=queued: advance(tx, known, known.seq + 1, queued))  # type: ignore[misc]
+    [turn] = take(first)
+    assert [one.event_id for one in turn.events] == ["e1", "e2", "e3", "e4", "e5"]
+    listed = second.query_now(lambda reader: log(reader, turn.subscriber.subscriber_id))
+    assert [one.event_id for one in listed] == ["e1", "e2", "e3", "e4", "e5"]
+
+
+def test_a_turn_that_ends_in_a_stop_keeps_what_was_changed_meanwhile(store: Store) -> None:
+    """The operator sees that it fails and gives the right address while the last attempt is under way."""
+    known = made(store, "e1")
+    [turn] = take(store)
+    store.write_now(lambda tx: put_subscriber(tx, known, "watcher", "app", '{"url":"https://new.example"}'))
+    store.write_now(lambda tx: settle(tx, turn, [done(turn, state="exhausted")], stop=True))
+    [after] = store.query_now(subscribers)
+    assert (after.state, after.config) == (STOPPED, '{"url":"https://new.example"}')
+
+
+def test_to_resume_it_does_not_let_a_second_teller_in(store: Store) -> None:
+    """What is on its way is told once: two tellers at once would mix up the order."""
+    known = made(store, "e1", "e2")
+    [turn] = take(store)
+    store.write_now(lambda tx: set_state(tx, known, ACTIVE))
+    assert take(store) == []
+    assert store.write_now(lambda tx: settle(tx, turn, [done(turn), done(turn, at=1)]))
+    assert take(store) == []
