@@ -69,6 +69,18 @@ def health_of(tx: Tx, connector: str) -> HealthRow:
 def reauthorised(tx: Tx, connector: str) -> list[IncidentRow]:
     """Somebody authorised us again, or gave new credentials: what waited may go; the incident that this closed."""
     tx.put_health(health.authorised(health_of(tx, connector), tx.now))
+    return _over(tx, connector)
+
+
+def greeted(tx: Tx, row: HealthRow) -> list[IncidentRow]:
+    """Somebody had it greeted; where it answered after a break, what waited may go. The incidents that this closed."""
+    before = health_of(tx, row.connector)
+    tx.put_health(row)
+    mended = before.state in health.BROKEN and row.state == health.CONNECTED
+    return _over(tx, row.connector) if mended else []
+
+
+def _over(tx: Tx, connector: str) -> list[IncidentRow]:
     tx.make_due(connector, limit=_UNDER_WAY)
     return [*end(tx, connector, health.LOGIN), *end(tx, connector, health.UNREACHABLE)]
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Config
+from gateway.delivery import incidents
 from gateway.errors import Conflict, NotConformant
 from gateway.fhir.json import Json
 from gateway.registry import contact, entries, runs
@@ -225,7 +226,8 @@ class Registry:
         greeting = await contact.greet(
             self.systems, config, held, ours=self.ours, public=self.public, register=register
         )
-        await self.store.write(lambda tx: tx.put_health(greeting.told(tx.health(name), name, tx.now)))
+        news = await self.store.write(lambda tx: incidents.greeted(tx, greeting.told(tx.health(name), name, tx.now)))
+        incidents.tell(news)
         return greeting
 
 

@@ -159,6 +159,41 @@ async def test_a_login_that_is_no_longer_taken_loses_nothing(tmp_path: Path) -> 
         assert {one["externalId"] for one in await three.at_partner()} >= set(made)
 
 
+async def test_a_system_that_answers_an_operators_test_gets_what_waited_and_its_incident_is_over(
+    tmp_path: Path,
+) -> None:
+    async with three_of(tmp_path, retry_schedule=SLOW_RETRY, breaker_pause=60.0) as three:
+        three.partner.set(down=True)
+        names = [f"P{n}" for n in range(6)]
+        await many(three, names)
+
+        async def circuit_is_open() -> bool:
+            return state(three, "partner") == health.ERROR
+
+        await until(circuit_is_open)
+        three.partner.set()
+        told = await operate(three, "POST", "/api/external-connectors/partner/test")
+        assert told["status"] == "connected" and not opened_causes(three, "partner")
+        await until(lambda: arrived(three, names))
+        [incident] = (await operate(three, "GET", "/api/incidents"))["incidents"]
+        assert incident["closedAt"]
+
+
+async def test_credentials_that_are_patched_end_the_incident_of_the_login(tmp_path: Path) -> None:
+    async with three_of(tmp_path, retry_schedule=SLOW_RETRY) as three:
+        three.connect(auth={"scheme": "apiKey", "key": "an old one"})
+        await three.desk.made_id(patient("First"))
+
+        async def login_is_gone() -> bool:
+            return state(three, "partner") == health.NEEDS_REAUTH
+
+        await until(login_is_gone)
+        patched = {"auth": {"scheme": "apiKey", "key": API_KEY}}
+        await operate(three, "PATCH", "/api/external-connectors/partner", patched)
+        assert not opened_causes(three, "partner")
+        await until(lambda: arrived(three, ["First"]))
+
+
 async def test_who_asks_us_to_wait_is_not_called_until_then(tmp_path: Path) -> None:
     async with three_of(tmp_path) as three:
         three.partner.set(status=429, retry_after=1, times=1)
