@@ -126,10 +126,23 @@ def _remember(world: World, said: Said, speaker: Speaker) -> None:
     if said.known is not None:
         if said.known.digest != said.name or (dated and dated != said.known.read_at):
             world.changes.records.append(said.known._replace(digest=said.name, read_at=read_at))
+        if said.known.digest is None:
+            _link_again(world, said, speaker)
         return
     remote_id = said.meant.item.remote_id or state.id
     row = RecordRow(0, speaker.connector, state.type, remote_id, state.rid, 0, b"", said.name, read_at)
-    reason = json.encode(said.meant.reason).decode()
-    link = LinkRow(world.tx.new_id(), speaker.connector, state.type, remote_id, state.rid, reason, world.now)
-    world.changes.links.append(link)
+    _link(world, said, speaker, remote_id)
     world.changes.records.append(row)
+
+
+def _link_again(world: World, said: Said, speaker: Speaker) -> None:
+    """Their copy may have ended, and is back."""
+    remote_id = said.meant.item.remote_id or said.state.id
+    if not world.tx.links_of(speaker.connector, [(said.state.type, remote_id)]):
+        _link(world, said, speaker, remote_id)
+
+
+def _link(world: World, said: Said, speaker: Speaker, remote_id: str) -> None:
+    reason = json.encode(said.meant.reason).decode()
+    row = LinkRow(world.tx.new_id(), speaker.connector, said.state.type, remote_id, said.state.rid, reason, world.now)
+    world.changes.links.append(row)

@@ -49,7 +49,7 @@ def prepare(
     """Observe what was read there, consolidate, compare, and announce the send; `world.changes` has the rows.
 
     Raises Conflict when their copy contradicts ours, AmbiguousMatch when it is linked to another Patient, and
-    PartnerPending while a create that they took may still show up.
+    PartnerPending while a create that they took may still show up. Who was deleted here is not made there.
     """
     state = _state(world, rid)
     key, known = _record(world, state, config, remote_id, seen)
@@ -60,6 +60,8 @@ def prepare(
         patients.settle(world, state, speaker, {key})
         provenance.add(world, speaker)
     due = _due(world, state, key, config)
+    if due.slots and state.deleted and due.remote_id is None:
+        raise PartnerPending(f"{config.name} was sent it before it was deleted and may still show it", sent=False)
     if due.slots:
         known = state.records[key]
         state.records[key] = replace(known, record=_announced(world, known.record, config, due, timeout))
@@ -182,7 +184,15 @@ def _due(world: World, state: State, key: tuple[str, str], config: Config) -> Du
     remote_id = None if is_pending(key[1]) else key[1]
     carried = None if config.form.partial else compared.wanted
     narrowed = form.narrow(body, config.form, compared.wanted)
-    return Due(narrowed, compared.due, carried, result.stamps, remote_id, max(state.number, _number(world, state)))
+    never = state.deleted and remote_id is None and not known.record.intents  # nobody is made there to be gone
+    return Due(
+        narrowed,
+        {} if never else compared.due,
+        carried,
+        result.stamps,
+        remote_id,
+        max(state.number, _number(world, state)),
+    )
 
 
 def _number(world: World, state: State) -> int:

@@ -66,6 +66,7 @@ def load(reader: Reader, directory: Directory, config: Config, claimed: Claim) -
     around = _held_with_us(reader, config, set().union(*named.values()) - inside)
     group = Group([], [], [], {})
     records = _records(reader, config, [*rids, *around])
+    live = _live(reader, config, rids)
     _note(group.delivered, {**heads, **around}, records)
     missing = {rid: head for rid, head in around.items() if f"{head.type}/{head.id}" not in group.delivered}
     if config.groups is not None:
@@ -73,7 +74,8 @@ def load(reader: Reader, directory: Directory, config: Config, claimed: Claim) -
     needs = _needs(reader, directory, config, {**heads, **around}, contents, named, missing)
     local = {theirs: ours for ours, theirs in group.delivered.items()}
     for row in sorted(claimed.deliveries, key=lambda row: _rank(heads[row.rid].type)):
-        part = _part(row, heads[row.rid], contents.get(row.rid), records.get(row.rid, ()), directory, config)
+        copies = [one for one in records.get(row.rid, ()) if one.remote_id != heads[row.rid].id]
+        part = _part(row, heads[row.rid], contents.get(row.rid), copies, live, directory, config)
         if not isinstance(part, Part):
             group.settled.append(part)
         elif any((one.rid, one.remote_id) == (part.rid, part.remote_id) for one in group.parts):
@@ -106,23 +108,34 @@ def _part(
     row: Delivery,
     head: Head,
     content: Resource | None,
-    records: Sequence[RecordRow],
+    copies: Sequence[RecordRow],
+    live: AbstractSet[tuple[int | None, str]],
     directory: Directory,
     config: Config,
 ) -> Part | tuple[int, int, str]:
-    """What to bring or, when they hold it, the delivery with its version and their id."""
-    copies = [one for one in records if one.remote_id != head.id]
-    linked = next((one for one in copies if not is_pending(one.remote_id)), None)
-    named = next((one for one in copies if one.remote_id == row.remote_id), linked)
+    """What to bring or, when they hold it or ended it, the delivery with its version and their id."""
+    known = sorted((one for one in copies if not is_pending(one.remote_id)), key=lambda one: _key(one) not in live)
+    named = next((one for one in copies if one.remote_id == row.remote_id), known[0] if known else None)
     remote_id = named.remote_id if named is not None and not is_pending(named.remote_id) else None
+    ended = named is not None and remote_id is not None and _key(named) not in live
     patient = head.type == "Patient"
-    if content is None or (head.deleted and not patient) or (not patient and _is_there(named, content)):
+    if content is None or ended or (head.deleted and not patient) or (not patient and _is_there(named, content)):
         return row.delivery_id, head.number, remote_id or row.remote_id
     keys = tuple(key_identifiers(content, directory.keys)) if patient else ()
     # A system that takes no conditional writes is asked first whether it holds what we would create.
     reads = patient or remote_id is not None or config.groups is None
     ids = tuple((key.system, key.value) for key in keys)
     return Part(row.delivery_id, head.rid, head.type, head.id, head.number, content, remote_id, reads, ids)
+
+
+def _key(copy: RecordRow) -> tuple[int | None, str]:
+    return copy.rid, copy.remote_id
+
+
+def _live(reader: Reader, config: Config, rids: Iterable[int]) -> set[tuple[int | None, str]]:
+    """(rid, remote id) of the copies that this system still holds: its delete ends a link."""
+    links = reader.links(rids)
+    return {(rid, one.remote_id) for rid, found in links.items() for one in found if one.connector == config.name}
 
 
 def _is_there(record: RecordRow | None, content: Resource) -> bool:

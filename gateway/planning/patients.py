@@ -104,11 +104,12 @@ def live(meant: Meant) -> State:
 
 
 def _record_of(state: State, item: Item, speaker: Speaker) -> tuple[tuple[str, str], Known, bool]:
-    """The speaker's record, and whether it is linked already."""
+    """The speaker's record, and whether it is linked already: who shows again what had ended is linked once more."""
     remote_id = item.remote_id if speaker.kind == "system" and item.remote_id else state.id
     key = (speaker.connector, remote_id)
     if key in state.records:
-        return key, state.records[key], bool(state.records[key].row.revision)
+        linked = any((link.connector, link.remote_id) == key for link in state.links)
+        return key, state.records[key], linked
     row = RecordRow(0, speaker.connector, "Patient", remote_id, state.rid, 0, b"")
     fresh = Known(row, Record(speaker.connector, "Patient", remote_id))
     pending = named(state, *key) if speaker.kind == "system" else None
@@ -247,8 +248,15 @@ def link(world: World, state: State, connector: str, remote_id: str, reason: obj
 def _claim_remote(world: World, state: State, system: str, remote_id: str) -> None:
     """A linked remote id finds its Patient from now on, as an identifier of that system's ids."""
     _claim(world, state, {("key", *key) for key in as_keys(world, [(system, remote_id)])})
-    if (system, remote_id) not in search.identifiers_of(state.body):
+    if not _is_found_by(world, state, system, remote_id):
         world.changes.identifiers_added.append(Identifier("Patient", system, remote_id, state.rid))
+
+
+def _is_found_by(world: World, state: State, system: str, value: str) -> bool:
+    """Whether the search index has it: it is in the resource, or was linked before."""
+    mark = ("Patient", system, value)
+    stated = (system, value) in search.identifiers_of(state.body)
+    return stated or (state.number > 0 and state.rid in world.tx.marked([mark])[mark])
 
 
 def as_keys(world: World, pairs: Iterable[tuple[str, str]]) -> list[IdentityKey]:

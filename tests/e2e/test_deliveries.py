@@ -14,10 +14,12 @@ import pytest
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.fhir.record import load
+from gateway.planning.records import end_record
+from gateway.planning.world import World
 from gateway.sandbox import canvas_partner, fhir_server, serve
 from gateway.sandbox.canvas_partner import API_KEY
 from gateway.sandbox.faults import Sandbox
-from gateway.store import ConflictRow, Reader
+from gateway.store import ConflictRow, Reader, Tx
 
 from .desk import MRN, OURS, Desk, decoded, entry, observation, opened, patient
 from .waiting import until
@@ -321,6 +323,60 @@ async def test_a_delete_here_ends_being_active_there(three: Three) -> None:
     [there] = await three.at_registry()
     assert there["active"] is False and family(there) == "New"
     assert (await three.desk.fhir("GET", f"/Patient/{made}")).status_code == 410
+
+
+@pytest.mark.parametrize("kind", ["Patient", "Observation"])
+async def test_what_is_owed_is_not_sent_to_a_copy_that_they_deleted_meanwhile(three: Three, kind: str) -> None:
+    made = await three.desk.made_id(patient("New", (MRN, "1")))
+    pulse = await three.desk.made_id(observation(f"Patient/{made}"))
+    await three.quiet()
+    three.registry.set(down=True)
+    changed = {"Patient": made, "Observation": pulse}[kind]
+    body = {**await three.desk.read(f"/{kind}/{changed}"), "language": "de"}
+    assert (await three.desk.fhir("PUT", f"/{kind}/{changed}", body)).status_code == 200
+    rid = three.desk.ask(lambda reader: reader.heads([(kind, changed)])[kind, changed].rid)
+    there = three.desk.ask(lambda reader: reader.links([rid]))[rid]
+    [theirs] = [one.remote_id for one in there if one.connector == "registry"]
+
+    def deleted(tx: Tx) -> None:
+        world = World(tx, three.desk.context.flow.directory(tx))
+        end_record(world, "registry", kind, theirs)
+        tx.write(world.changes)
+
+    three.desk.store.write_now(deleted)
+    three.registry.log.clear()
+    three.registry.set()
+    await three.quiet()
+    assert three.writes(three.registry) == [] and not three.deliveries("rejected", "exhausted")
+
+
+async def test_what_was_deleted_here_before_it_was_there_is_not_made_there(three: Three) -> None:
+    for side in (three.registry, three.partner):
+        side.set(down=True)
+    made = await three.desk.made_id(patient("Mistaken", (MRN, "1")))
+    assert (await three.desk.fhir("DELETE", f"/Patient/{made}")).status_code == 204
+    for side in (three.registry, three.partner):
+        side.set()
+    await three.quiet()
+    assert (await three.at_registry(), await three.at_partner()) == ([], [])
+    back = patient("Meant", (MRN, "1"), id=made)
+    assert (await three.desk.fhir("PUT", f"/Patient/{made}", back)).status_code == 200
+    await three.quiet()
+    assert [family(one) for one in await three.at_registry()] == ["Meant"]
+    assert [one["lastName"] for one in await three.at_partner()] == ["Meant"]
+
+
+async def test_what_may_have_been_made_there_before_it_was_deleted_here_is_looked_for(three: Three) -> None:
+    three.registry.set(drop="after", methods=["POST"], times=1)
+    made = await three.desk.made_id(patient("Mistaken", (MRN, "1")))
+
+    async def was_sent() -> bool:
+        return bool(three.writes(three.registry))
+
+    await until(was_sent)
+    assert (await three.desk.fhir("DELETE", f"/Patient/{made}")).status_code == 204
+    await three.quiet()
+    assert [one["active"] for one in await three.at_registry()] == [False]
 
 
 async def test_what_is_linked_to_somebody_else_there_is_left_alone(three: Three) -> None:

@@ -88,6 +88,22 @@ async def test_a_deleted_one_ends_its_record_and_not_the_patient(desk: Desk) -> 
     assert "https://clinic.example/id" not in answer.text
 
 
+@pytest.mark.parametrize(("kind", "body"), [("Patient", ADA), ("Organization", ORG)])
+async def test_one_that_was_deleted_and_is_back_is_linked_again(desk: Desk, kind: str, body: dict[str, object]) -> None:
+    """A read may miss it for a moment, or their user deletes it and thinks better of it."""
+    desk.connect(CLINIC)
+    await take(desk, Found(kind, "7", body))
+    for _ in range(2):
+        await take(desk, Found(kind, "7", None))
+        assert desk.ask(lambda reader: reader.links_of("clinic", [(kind, "7")])) == {}
+        [back] = await take(desk, Found(kind, "7", body))
+        assert back.error is None and back.applied and not back.applied.created
+        assert len(desk.ask(lambda reader: reader.links_of("clinic", [(kind, "7")]))) == 1
+    [held] = await desk.found(f"/{kind}")
+    assert held["meta"]["versionId"] == "1"
+    assert kind != "Patient" or held["identifier"] == [{"system": "https://clinic.example/id", "value": "7"}]
+
+
 VISIT = {
     "resourceType": "Encounter",
     "status": "finished",
