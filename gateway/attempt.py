@@ -55,7 +55,8 @@ _NOTHING_DONE = (VersionConflict, PartnerUnavailable, PartnerRejected, PartnerLo
 @dataclass(frozen=True, slots=True)
 class Done:
     """What became of one delivery: `state` as stored, for a retry how long to wait. `counts`: whether it uses up one of
-    its attempts; `wrote`: whether something was or may have been written there."""
+    its attempts; `wrote`: whether something was or may have been written there; `compared`: when what was brought was
+    compared, where an order that came later may be for something else."""
 
     state: str
     want: int
@@ -64,6 +65,7 @@ class Done:
     retry_after: float | None = None
     counts: bool = True
     wrote: bool = False
+    compared: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Result:
         """When the last answer cannot be recorded: that is its resource's own failure."""
         assert self.last is not None
         sent = self.done[self.last.delivery_id]
-        failed = replace(sent, state="rejected", remote_id=self.last.remote_id, error=error.message)
+        failed = replace(sent, state="rejected", remote_id=self.last.remote_id, error=error.message, compared=None)
         return replace(self, done={**self.done, self.last.delivery_id: failed}, last=None)
 
 
@@ -169,7 +171,7 @@ class Attempt:
         if one.slots:
             due[part.delivery_id] = one
         else:
-            self.done[part.delivery_id] = Done("done", one.number, one.remote_id or "")
+            self.done[part.delivery_id] = Done("done", one.number, one.remote_id or "", compared=one.at)
 
     async def _read(self, part: Part) -> tuple[Seen, datetime]:
         began = datetime.now(UTC)
@@ -313,7 +315,7 @@ class Attempt:
             self._write(world, message_id, "answer", (seen or accepted).body)
 
         await self._record(part, job)
-        self.done[part.delivery_id] = Done("done", due.number, accepted.remote_id, wrote=True)
+        self.done[part.delivery_id] = Done("done", due.number, accepted.remote_id, wrote=True, compared=due.at)
 
     async def _record(self, part: Part, job: Callable[[Tx], None]) -> None:
         """Write down an answer: at once where more is sent, else together with what came of the claim."""

@@ -23,6 +23,8 @@ from gateway.delivery.peers import Peers
 from gateway.delivery.retry import next_attempt
 from gateway.errors import GatewayError, PartnerRejected
 from gateway.flow import Flow
+from gateway.planning import copies
+from gateway.planning.world import World
 from gateway.store import Changes, Claim, Delivery, IncidentRow, Reader, Settled, Tx, claim, due, renew, settle
 
 _WOKEN = 500
@@ -195,7 +197,8 @@ class Reconciler:
         done = result.get(row.delivery_id) or _retry(row, "not reached")
         kept = (done.want, done.remote_id, done.error)
         if done.state in ("done", "rejected"):
-            return Settled(row.delivery_id, done.state, row.attempt, tx.now, *kept)
+            state = "due" if done.compared and self._is_owed_again(tx, row, done, done.compared) else done.state
+            return Settled(row.delivery_id, state, row.attempt, tx.now, *kept)
         if rest is not None or not done.counts:
             due_at = max(rest or tx.now, tx.now + timedelta(seconds=done.retry_after or 0.0))
             return Settled(row.delivery_id, done.state, row.attempt, due_at, *kept)
@@ -204,6 +207,15 @@ class Reconciler:
         if due is None:
             return Settled(row.delivery_id, "exhausted", attempts, tx.now, *kept)
         return Settled(row.delivery_id, done.state, attempts, due, *kept)
+
+    def _is_owed_again(self, tx: Tx, row: Delivery, done: Done, compared: datetime) -> bool:
+        """Whether it was ordered again since, for what was not in the comparison: an edit of theirs that loses makes no
+        version. Most such orders were for what was on its way."""
+        if not any(one.at > compared for one in tx.deliveries_by_id([row.delivery_id])):
+            return False
+        directory = self.flow.directory(tx)
+        config = directory.peer(row.connector)
+        return bool(copies.compare(World(tx, directory), row.rid, config, done.remote_id or None).slots)
 
 
 def _retry(row: Delivery, error: str) -> Done:

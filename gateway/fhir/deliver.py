@@ -55,7 +55,8 @@ def accept(
     `answered` = what they display now, in the words of `coverage` (the form's reads by default): it becomes shown, and
     where it tells of more than we sent, that is observed. Without a body what was due counts as sent, and reading
     their side back through observe tells what became of it. Where they said something else since the send was
-    announced, the answer may be older than that: the send stays open, and the next read decides.
+    announced, the answer may be older than that: the send stays open, and the next read decides. After any read since
+    then the answer tells nothing beyond what we sent.
     """
     spoken = coverage or form.reads
     slots = None if answered is None else split(answered)
@@ -67,7 +68,7 @@ def accept(
             continue
         displayed = _displayed(draft, slot, value, said, spoken)
         draft.display(slot, Shown(displayed, value, stamps.get(slot), adopted=True, since=at))
-    if slots is not None:
+    if slots is not None and not _read_since(record):
         listen(draft, slots, spoken, Moment(None, at, record.read_at, at), settled=due.keys())
     return replace(draft.record(), read_at=latest(record.read_at, at))
 
@@ -78,6 +79,11 @@ def _said_since(record: Record, due: Slots) -> set[str]:
         return set()
     own = {slot: said for slot in due if (said := record.own.get(slot)) is not None and said.seen is not None}
     return {slot for slot, said in own.items() if said.seen and said.seen > record.intent.sent_at}
+
+
+def _read_since(record: Record) -> bool:
+    """Whether a read that was applied began after the send was announced."""
+    return record.intent is not None and record.read_at is not None and record.read_at > record.intent.sent_at
 
 
 def _open(record: Record, form: Form) -> tuple[Intent, ...]:

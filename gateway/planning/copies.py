@@ -26,7 +26,7 @@ from gateway.store import RecordRow
 @dataclass(frozen=True, slots=True)
 class Due:
     """What has to be sent: the whole `body` as others get it, and the slots in which their copy differs. `carried`:
-    what the write holds beside them, where it cannot leave out what is not due."""
+    what the write holds beside them, where it cannot leave out what is not due. `at`: when they were compared."""
 
     body: Resource
     slots: Mapping[str, Value]
@@ -34,6 +34,7 @@ class Due:
     stamps: Mapping[str, datetime | None]
     remote_id: str | None
     number: int
+    at: datetime
 
 
 def prepare(
@@ -185,14 +186,9 @@ def _due(world: World, state: State, key: tuple[str, str], config: Config) -> Du
     carried = None if config.form.partial else compared.wanted
     narrowed = form.narrow(body, config.form, compared.wanted)
     never = state.deleted and remote_id is None and not known.record.intents  # nobody is made there to be gone
-    return Due(
-        narrowed,
-        {} if never else compared.due,
-        carried,
-        result.stamps,
-        remote_id,
-        max(state.number, _number(world, state)),
-    )
+    slots = {} if never else compared.due
+    number = max(state.number, _number(world, state))
+    return Due(narrowed, slots, carried, result.stamps, remote_id, number, world.now)
 
 
 def _number(world: World, state: State) -> int:

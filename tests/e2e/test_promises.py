@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
+from gateway import findings
+from gateway.connectors.call import Found
 from gateway.connectors.signature import sign
 from gateway.delivery import health
 from gateway.fhir import json
+from gateway.fhir.json import Resource
+from gateway.flow import Received
 from gateway.sandbox import canvas_partner, fhir_server, serve
 from gateway.sandbox.canvas_partner import API_KEY
+from gateway.sandbox.faults import Sandbox
 
-from .desk import MRN, bundle, decoded, entry, observation, opened, patient
+from .desk import MRN, OURS, bundle, decoded, entry, observation, opened, patient
 from .test_deliveries import QUICK, Three, family, rename
 from .waiting import until
 
@@ -423,6 +430,59 @@ async def test_two_systems_that_rewrite_formats_settle_after_one_exchange(tmp_pa
         [there], [partner] = await three.at_registry(), await three.at_partner()
         assert (family(there), partner["lastName"], there["birthDate"]) == ("LOE", "LOE", "1980-02-24")
         assert partner["dateOfBirth"].startswith("1980-02-24")
+
+
+async def test_an_edit_there_that_loses_is_overwritten_though_the_answer_to_a_write_came_after_it(
+    tmp_path: Path,
+) -> None:
+    """It changes nothing here, so it makes no version; and the answer, which is older, may not hide it."""
+    async with three_of(tmp_path, delivery_timeout=10.0) as three:
+        app = {"name": "app", "profile": "intake", "push": False, "keySystems": [MRN], "priority": 10}
+        three.desk.connect(app)
+        made = await three.desk.made_id(patient("New", (MRN, "1"), gender="female"))
+        await three.quiet()
+        with holding_answers(three.registry) as held:
+            await rename(three, made, "Newer")
+            await until(held)
+            [written] = await three.at_registry()
+            assert family(written) == "Newer"
+            await three.edit_at_registry({**written, "gender": "other"})
+            await saw(three, {**written, "gender": "other"})
+        await three.quiet()
+        [there] = await three.at_registry()
+        assert (family(there), there["gender"]) == ("Newer", "female")
+        assert (await three.desk.read(f"/Patient/{made}"))["gender"] == "female"
+
+
+@contextmanager
+def holding_answers(side: Sandbox) -> Iterator[Callable[[], Awaitable[bool]]]:
+    """Writes have their effect, and are answered at the end of the block; whether one waits for its answer."""
+    inner, over, waiting = side.app, threading.Event(), threading.Event()
+
+    async def held(scope: Scope, receive: Receive, send: Send) -> None:
+        await inner(scope, receive, send)
+        while scope["method"] == "POST" and not over.is_set():
+            waiting.set()
+            await asyncio.sleep(0.01)
+
+    async def is_waiting() -> bool:
+        return waiting.is_set()
+
+    side.app = held
+    yield is_waiting
+    over.set()
+    side.app = inner
+
+
+async def saw(three: Three, body: Resource) -> None:
+    """A look at the registry meets this."""
+    flow = three.desk.context.flow
+    config = three.desk.ask(lambda reader: flow.directory(reader).peer("registry"))
+    theirs = [one for one in body["identifier"] if one["system"] != OURS]
+    found = Found("Patient", body["id"], {**body, "identifier": theirs})
+    received = Received("registry", None, "poll", "application/json", findings.message_body([found]))
+    [landed] = await findings.take(flow, received, config, [found], read_start=datetime.now(UTC))
+    assert landed.error is None
 
 
 async def rename_birth(three: Three, made: str, day: str) -> None:

@@ -86,6 +86,16 @@ def test_an_answer_that_may_be_older_than_their_last_edit_is_not_shown():
     assert landed.own["gender"].value == "other"
 
 
+def test_an_answer_that_may_be_older_than_a_read_tells_nothing_besides():
+    """Their user edits another field while the answer is on its way, and the webhook's read is applied first."""
+    record = sent(copy(gender="female", birthDate="1980"), {"gender": "male"}, 3)
+    record = observe(record, patient(gender="male", birthDate="1981"), Coverage(), None, at(6), now=at(6))
+    body = patient(gender="male", birthDate="1980")
+    late = accept(record, body, {"gender": "male"}, {"gender": at(2)}, FULL, at=at(7))
+    assert late.own["birthDate"] == record.own["birthDate"] and late.own["birthDate"].value == "1981"
+    assert late.shown["birthDate"].value == "1981" and late.shown["gender"].sent == "male"
+
+
 class TestNoBody:
     def test_what_was_due_counts_as_sent_and_the_display_is_still_open(self):
         record = answered(copy(gender="female"), None, {"gender": "male"})
