@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from gateway.connectors.config import Config
@@ -65,22 +65,46 @@ def is_live(state: State, known: Known) -> bool:
     return any((link.connector, link.remote_id) == (known.row.connector, known.row.remote_id) for link in state.links)
 
 
-def order_patient(world: World, state: State, content: Resource, number: int, *, deleted: bool = False) -> None:
-    """Standing orders for every system whose copy of this Patient differs, or which has none yet."""
+def order_patient(
+    world: World,
+    state: State,
+    content: Resource,
+    number: int,
+    *,
+    deleted: bool = False,
+    touched: Collection[tuple[str, str]] | None = None,
+) -> None:
+    """Standing orders for every system whose copy of this Patient differs, or which has none yet.
+
+    `touched`: where there is no new version, the records of which something became known; what was given up of the
+    others stays so.
+    """
     body = outgoing(state.id, content, world.directory, deleted=deleted)
-    for config in world.directory.targets("Patient"):
-        _order_copies(world, state, body, number, config, deleted=deleted)
+    targets = world.directory.targets("Patient")
+    wanted = [one for config in targets for one in _of_copies(world, state, body, number, config, deleted=deleted)]
+    if wanted and touched is not None:
+        left = _given_up(world, state) - set(touched)
+        wanted = [one for one in wanted if (one.connector, one.remote_id) not in left]
+    world.changes.deliveries += wanted
 
 
-def _order_copies(world: World, state: State, body: Resource, number: int, config: Config, *, deleted: bool) -> None:
+def _given_up(world: World, state: State) -> set[tuple[str, str]]:
+    """(connector, remote id) of the orders that wait for a person."""
+    standing = world.tx.deliveries_of([state.rid]).get(state.rid, ())
+    return {(one.connector, one.remote_id) for one in standing if one.state in ("rejected", "exhausted")}
+
+
+def _of_copies(
+    world: World, state: State, body: Resource, number: int, config: Config, *, deleted: bool
+) -> Iterator[NewDelivery]:
     copies = [known for known in state.records.values() if is_copy(state, known, config)]
     for known in copies:
         compared = compare(known.record, body, config, world.directory.patient_system)
         if compared.due and is_live(state, known):
             remote_id = "" if is_pending(known.row.remote_id) else known.row.remote_id
-            world.changes.deliveries.append(_order(world, state, config, remote_id, number))
+            yield _order(world, state, config, remote_id, number)
     if not copies and not deleted:
-        world.changes.deliveries.append(_order(world, state, config, "", number))
+        yield _order(world, state, config, "", number)
 
 
 def order_lacking(world: World, rid: int, source: str, config: Config) -> None:
@@ -92,7 +116,7 @@ def order_lacking(world: World, rid: int, source: str, config: Config) -> None:
     state = world.states[rid]
     if state.type == "Patient":
         body = outgoing(state.id, content_of(state.body), world.directory)
-        _order_copies(world, state, body, state.number, config, deleted=False)
+        world.changes.deliveries += _of_copies(world, state, body, state.number, config, deleted=False)
     elif config.name != source and not any(is_copy(state, known, config) for known in state.records.values()):
         world.changes.deliveries.append(_order(world, state, config, "", state.number))
 

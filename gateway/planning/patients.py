@@ -52,7 +52,7 @@ def settle(
         _show(state, changed, content, result.stamps)
     world.changes.conflicts[state.rid] = _conflicts(result)
     write_records(world, state, changed)
-    orders.order_patient(world, state, content, number, deleted=gone)
+    orders.order_patient(world, state, content, number, deleted=gone, touched=None if fresh else changed)
     return state.raw or b""
 
 

@@ -256,6 +256,21 @@ async def test_dead_letters_are_listed_with_reasons_and_replayed_when_asked(tmp_
         assert (await operate(three, "GET", "/api/deliveries"))["deliveries"] == []
 
 
+async def test_what_was_given_up_is_not_tried_again_because_another_system_took_it(tmp_path: Path) -> None:
+    async with three_of(tmp_path, delivery_timeout=10.0) as three:
+        made = await three.desk.made_id(patient("New", (MRN, "1")))
+        await three.quiet()
+        three.partner.set(status=422, methods=["POST", "PUT", "PATCH"], times=1)
+        with holding_answers(three.registry):
+            await rename(three, made, "Newer")
+            await until(lambda: _rejected(three))
+        await three.quiet()
+        assert [row.connector for row in three.deliveries("rejected")] == ["partner"]
+        assert await partner_names(three) == ["New"]
+        await rename(three, made, "Newest")
+        await until(lambda: arrived(three, ["Newest"]))
+
+
 async def test_a_replay_must_say_what_it_means_and_is_an_operators(tmp_path: Path) -> None:
     async with three_of(tmp_path) as three:
         ask = three.desk.call
