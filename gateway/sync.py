@@ -131,7 +131,8 @@ class Sync:
             wanted = [one for one in page.found if _is_wanted(one, asked)]
             await self._tell(config, asked, wanted, began, report)
             row = _with(row, report, page.cursor)
-            await self.flow.store.write(_progress(row, config, asked, page))
+            if not await self.flow.store.write(_progress(row, config, asked, page)):
+                return
             cursor, more = page.cursor, page.more
         if asked.offer:
             row = await self._offer(row, config, report)
@@ -145,7 +146,8 @@ class Sync:
             ordered, after = await offering.offer(self.flow, config, after, dry=row.dry)
             report.offered += ordered
             row = _with(row, report, f"{_OFFER}{after}" if after is not None else row.cursor)
-            await self.flow.store.write(_kept(row))
+            if not await self.flow.store.write(_kept(row)):
+                break
         if row.dry:
             report.offered = max(0, report.offered - report.linked)
         return _with(row, report, row.cursor)
@@ -224,7 +226,7 @@ class Sync:
 
     async def _end(self, row: RunRow, state: str, error: str | None = None) -> None:
         await self.flow.store.write(
-            lambda tx: tx.put_run(row._replace(state=state, at=tx.now, finished_at=tx.now, error=error))
+            lambda tx: runs.keep(tx, row._replace(state=state, at=tx.now, finished_at=tx.now, error=error))
         )
 
 
@@ -300,8 +302,8 @@ def _theirs(reader: Reader, connector: str, ids: Sequence[str]) -> list[str]:
     return found
 
 
-def _kept(row: RunRow) -> Callable[[Tx], None]:
-    return lambda tx: tx.put_run(row._replace(at=tx.now))
+def _kept(row: RunRow) -> Callable[[Tx], bool]:
+    return lambda tx: runs.keep(tx, row._replace(at=tx.now))
 
 
 def _due_again(tx: Tx, connector: str, since: datetime | None) -> int:
@@ -313,8 +315,8 @@ def _due_again(tx: Tx, connector: str, since: datetime | None) -> int:
     return len(orders)
 
 
-def _waiting(row: RunRow, error: str) -> Callable[[Tx], None]:
-    return lambda tx: tx.put_run(row._replace(at=tx.now, error=error))
+def _waiting(row: RunRow, error: str) -> Callable[[Tx], bool]:
+    return lambda tx: runs.keep(tx, row._replace(at=tx.now, error=error))
 
 
 Remote = tuple[str, str]
@@ -353,15 +355,18 @@ def _noted(config: Config, cursor: str | None, marks: Mapping[Remote, bytes]) ->
     return job
 
 
-def _progress(row: RunRow, config: Config, asked: Asked, page: Page) -> Callable[[Tx], None]:
-    """Where the run is; after the last page of a whole look the next poll starts where it ended."""
-    looked = not asked.dry_run and not asked.patient_ids and isinstance(config.connector, Scanner)
+def _progress(row: RunRow, config: Config, asked: Asked, page: Page) -> Callable[[Tx], bool]:
+    """Where the run is, and whether it goes on; after the last page of a whole look, which left nothing out, the next
+    poll starts where it ended."""
+    whole = not asked.dry_run and not asked.patient_ids and asked.after is None
+    looked = whole and isinstance(config.connector, Scanner)
 
-    def job(tx: Tx) -> None:
-        tx.put_run(row._replace(at=tx.now))
-        if looked and not page.more:
+    def job(tx: Tx) -> bool:
+        goes_on = runs.keep(tx, row._replace(at=tx.now))
+        if goes_on and looked and not page.more:
             row_ = incidents.health_of(tx, config.name)
             tx.put_health(row_._replace(cursor=page.cursor, last_sync_at=tx.now, last_success_at=tx.now))
+        return goes_on
 
     return job
 

@@ -120,6 +120,15 @@ def begin(tx: Tx, row: ConnectorRow, asked: Asked) -> RunRow:
     return made
 
 
+def keep(tx: Tx, row: RunRow) -> bool:
+    """Write down how far it is. False, and nothing is written, when it was ended meanwhile."""
+    stored = tx.run(row.run_id)
+    if stored is None or stored.state != RUNNING:
+        return False
+    tx.put_run(row)
+    return True
+
+
 def end_plan(tx: Tx, row: ConnectorRow) -> None:
     """The operator said go: the first contact in plan is over, finished or not."""
     for one in tx.runs_of(row.name, limit=_MOST_PLANS):

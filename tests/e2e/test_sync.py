@@ -258,6 +258,19 @@ async def test_a_delta_takes_what_changed_since(office: Office) -> None:
     assert nothing["report"]["seen"] == 0, "the short form of a time is understood"
 
 
+async def test_a_sync_of_what_changed_since_leaves_the_next_poll_where_it_was(office: Office) -> None:
+    """What it left out, the polls have not seen yet."""
+    await hold(office, 3)
+    await office.made(office.fhir(push=False))
+    await office.run("ehr")
+    before = (await office.call("GET", "/ehr/status")).json()["cursor"]
+    await asyncio.sleep(0.01)
+    assert (await office.run("ehr", {"since": "2099-06-15T12:00:00Z"}))["report"]["seen"] == 0
+    assert (await office.call("GET", "/ehr/status")).json()["cursor"] == before
+    await office.run("ehr", {"mode": "delta"})
+    assert (await office.call("GET", "/ehr/status")).json()["cursor"] != before
+
+
 REFUSED: dict[str, Any] = {
     "mode": {"mode": "sideways"},
     "since": {"since": "yesterday"},
@@ -414,6 +427,31 @@ async def test_a_first_contact_in_plan_writes_nothing_anywhere_until_go(office: 
     await until(told)
     assert (await office.desk.read(f"/Patient/{mine}"))["id"] == mine
     assert (await office.call("POST", "/ehr/go")).status_code == 409
+
+
+async def test_a_go_in_another_process_ends_a_plan_that_is_under_way(tmp_path: Path) -> None:
+    """Written down as running once more, it would be told to whoever asks for a sync as the one under way."""
+    sandbox = hms.create()
+    with serve.running(sandbox) as url:
+        async with (
+            staffed(tmp_path, sandbox, url, look_every=3600.0) as planning,
+            staffed(tmp_path, sandbox, url, deliver=False) as other,
+        ):
+            await hold(planning, 40)
+            sandbox.set(delay=0.2)
+            await planning.call("POST", "", planning.fhir(first="plan", options={"page": 5}))
+
+            async def under_way() -> bool:
+                return len(searches(sandbox)) >= 3
+
+            await until(under_way)
+            assert (await other.call("POST", "/ehr/go")).status_code == 200
+            asked = len(searches(sandbox))
+            await asyncio.sleep(1.0)
+            [begun, plan] = (await other.call("GET", "/ehr/syncs")).json()
+            assert (plan["mode"], plan["status"], begun["status"]) == ("first", "done", "running")
+            assert len(searches(sandbox)) <= asked + 1
+            assert (await other.call("POST", "/ehr/sync")).json()["syncId"] == begun["syncId"]
 
 
 async def test_two_thousand_are_planned_in_pages_and_after_a_restart(tmp_path: Path) -> None:
