@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar
 
 from gateway import findings
-from gateway.connectors.call import Call, Found, Reply, Seen
+from gateway.connectors.call import Call, Found, Reply, Seen, Trail
 from gateway.connectors.config import Config
 from gateway.connectors.protocol import Scanner, Target
 from gateway.errors import Conflict, GatewayError, PartnerLoginExpired, PartnerRejected
@@ -83,12 +83,13 @@ class Comparer:
         assert isinstance(connector, Scanner)
         met: set[tuple[str, str]] = set()
         cursor, more = None, True
+        trail = Trail()
         while more:
             began = datetime.now(UTC)
             page = await self.ask(config, connector.scan(cursor, config.side(self.flow.ours)))
             met |= {(one.type, one.remote_id) for one in page.found}
             yield page.found, began
-            cursor, more = page.cursor, page.more
+            cursor, more = trail.after(page), page.more
         async for look in self._read(config, without=met):
             yield look
 

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from gateway import findings, offering
-from gateway.connectors.call import Call, Found, Page, Reply, Seen
+from gateway.connectors.call import Call, Found, Page, Reply, Seen, Trail
 from gateway.connectors.config import Config
 from gateway.connectors.protocol import Scanner, Target
 from gateway.delivery import health, incidents
@@ -75,13 +75,14 @@ class Sync:
     async def _poll(self, config: Config) -> None:
         known = await self.flow.store.query(lambda reader: reader.health(config.name))
         cursor, more = (known.cursor if known else None) or config.sync.cursor, True
+        trail = Trail()
         while more:
             began = datetime.now(UTC)
             page = await self._scan(config, cursor)
             fresh, revisions = await self.flow.store.query(_fresh(config, page.found))
             landed = await self._take(config, fresh, began, "poll")
             await self.flow.store.write(_noted(config, page.cursor, _marks(landed, revisions)))
-            cursor, more = page.cursor, page.more
+            cursor, more = trail.after(page), page.more
 
     async def _take(self, config: Config, founds: Sequence[Found], began: datetime, kind: str) -> list[Landed]:
         landed: list[Landed] = []
@@ -126,6 +127,7 @@ class Sync:
         if cursor is None and asked.mode == "delta":
             known = await self.flow.store.query(lambda reader: reader.health(config.name))
             cursor = known.cursor if known else None
+        trail = Trail()
         while more:
             began, page = await self._patiently(row, partial(self._page, config, asked, cursor))
             wanted = [one for one in page.found if _is_wanted(one, asked)]
@@ -133,7 +135,7 @@ class Sync:
             row = _with(row, report, page.cursor)
             if not await self.flow.store.write(_progress(row, config, asked, page)):
                 return
-            cursor, more = page.cursor, page.more
+            cursor, more = trail.after(page), page.more
         if asked.offer:
             row = await self._offer(row, config, report)
         await self._end(row, runs.PLANNED if asked.mode == "first" else runs.DONE)

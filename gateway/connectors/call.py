@@ -147,6 +147,24 @@ class Page:
     more: bool = False
 
 
+LOST_PLACE = (400, 404, 410)
+"""How servers answer for a page of a search that they no longer keep."""
+
+
+class Trail:
+    """Where a look has been: pages that lead in a circle are not followed for ever."""
+
+    def __init__(self) -> None:
+        self._been: set[str | None] = set()
+
+    def after(self, page: Page) -> str | None:
+        """Where the look goes on. Raises PartnerRejected where it has been already."""
+        if page.more and page.cursor in self._been:
+            raise PartnerRejected("their pages lead to where the look has been already")
+        self._been.add(page.cursor)
+        return page.cursor
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """They took it. `body` = what they now display, as FHIR, None when they did not say; `coverage` as in Seen."""

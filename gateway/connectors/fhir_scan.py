@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gateway.connectors import event as events
-from gateway.connectors.call import OVERLAP, Call, Found, Page, Reply, Scan, refused, segment
+from gateway.connectors.call import LOST_PLACE, OVERLAP, Call, Found, Page, Reply, Scan, refused, segment
 from gateway.connectors.fhir_answers import FHIR_JSON, Searchset
 from gateway.connectors.fhir_body import as_ours
 from gateway.connectors.protocol import Hook, Side
@@ -35,6 +35,8 @@ def scan(cursor: str | None, side: Side) -> Scan:
         place = Place(place.since)
     kind = types[place.type]
     reply = yield Call("GET", place.next or f"/{kind}", headers={"accept": FHIR_JSON}, params=_params(place, side))
+    if place.next and reply.status in LOST_PLACE:
+        return Page((), _text(Place(place.since)), more=True)  # they keep a search for a while only: once more
     bundle = reply.find(Searchset) if reply.ok else None
     if bundle is None:
         raise refused(f"searching every {kind}", reply)

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.connectors import event as events
 from gateway.connectors import rest_calls as calls
-from gateway.connectors.call import OVERLAP, Call, Found, Page, Reply, Scan, refused
+from gateway.connectors.call import LOST_PLACE, OVERLAP, Call, Found, Page, Reply, Scan, refused
 from gateway.connectors.protocol import Side
 from gateway.errors import InvalidInput
 from gateway.fhir import times
@@ -40,6 +40,8 @@ def look(shapes: Sequence[Shape], cursor: str | None, side: Side, translate: Tra
         return Page(())
     shape = shapes[at.type]
     reply = yield _call(shape, at, side)
+    if at.next is not None and not calls.list_form(shape).page and reply.status in LOST_PLACE:
+        return Page((), _written(msgspec.structs.replace(at, next=None)), more=True)  # it was good for a while only
     listed = calls.items(shape, reply, side)
     if listed is None:
         raise refused(f"listing {shape.type}", reply)

@@ -216,6 +216,18 @@ async def test_lists_are_looked_through_type_by_type_and_then_by_what_changed(eh
     assert again == [("Patient", "p-3")], "what did not change since is not told again"
 
 
+async def test_a_cursor_that_they_no_longer_know_begins_the_list_again(ehr: Side2) -> None:
+    for number in range(5):
+        await ehr.push({**BOB, "birthDate": f"197{number}-05-06"}, id=f"our-{number}")
+    first = await ehr.run(rest.scan(None, ehr.side))
+    assert first.more and first.cursor
+    ehr.partner.set(status=410, times=1)
+    lost = await ehr.run(rest.scan(first.cursor, ehr.side))
+    assert (lost.found, lost.more) == ((), True)
+    seen, _, _ = await look(ehr, lost.cursor)
+    assert len(seen) == 6 and first.found[0].remote_id in {one for _, one in seen}
+
+
 async def test_a_wrong_key_is_rejected(ehr: Side2) -> None:
     wrong = Peer("ehr", ehr.peer.endpoint, {"X-API-Key": "guessed"}, ehr.peer.networks, 5.0)
     for calls in (rest.probe(ehr.side), rest.read(Target("Patient", "our-1"), ehr.side), rest.scan(None, ehr.side)):

@@ -188,6 +188,29 @@ async def test_a_defect_of_ours_while_looking_is_told_and_no_reason_to_look_all_
     assert ended["status"] == "failed" and "KeyError" in ended["error"]
 
 
+async def test_a_poll_whose_place_they_no_longer_know_begins_that_look_again(office: Office) -> None:
+    """It was killed between two pages, and their search has expired since."""
+    await hold(office, 5)
+    await office.made(office.fhir(sync={**POLLING, "intervalSeconds": 3600}, push=False, options={"page": 2}))
+
+    async def five() -> bool:
+        return patients(office) == 5
+
+    await until(five)
+    await office.call("POST", "/ehr/pause")
+    [place] = office.desk.ask(lambda reader: [reader.health("ehr")])
+    gone = json.encode({**json.decode(place.cursor.encode()), "next": f"{office.url}/fhir/Expired?page=2"}).decode()
+    office.desk.store.write_now(lambda tx: tx.put_health(place._replace(cursor=gone, last_sync_at=None)))
+    await office.peer("PUT", "/fhir/Patient/n1", person("n1", "Married"))
+    await office.call("POST", "/ehr/resume")
+
+    async def married() -> Any:
+        [found] = await office.desk.found(f"/Patient?identifier={office.url}/fhir|n1")
+        return found["name"][0]["family"] == "Married"
+
+    await until(married)
+
+
 # --- manual syncs -----------------------------------------------------------------------------------------------------
 
 

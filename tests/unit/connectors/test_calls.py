@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
 from gateway.connectors import canvas, fhir_server
-from gateway.connectors.call import Accepted, Call, Rejected, Reply, segment
+from gateway.connectors.call import Accepted, Call, Page, Rejected, Reply, Trail, segment
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import Conflict, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
 from gateway.fhir import json
@@ -282,3 +283,24 @@ def test_a_read_that_answers_something_else_is_rejected(reply: Reply) -> None:
     for remote_id in (None, "r"):
         with pytest.raises(PartnerRejected):
             play(fhir_server.read(Target("Patient", "p", remote_id), SIDE), reply)
+
+
+# Looks
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_look_whose_next_page_is_no_longer_kept_begins_again(status: int) -> None:
+    side = replace(SIDE, options=fhir_server.Options(types=("Patient", "Organization")))
+    place = '{"since":"2026-01-01T00:00:00Z","began":"2026-01-02T00:00:00Z","type":1,"next":"https://x.example?p=2"}'
+    page, _ = play(fhir_server.scan(place, side), answer(status))
+    assert (page.found, page.more, page.cursor) == ((), True, '{"since":"2026-01-01T00:00:00Z"}')
+    with pytest.raises(PartnerRejected):
+        play(fhir_server.scan(page.cursor, side), answer(status))
+
+
+def test_pages_that_lead_in_a_circle_are_followed_once() -> None:
+    trail = Trail()
+    assert [trail.after(Page((), name, more=True)) for name in ("1", "2")] == ["1", "2"]
+    with pytest.raises(PartnerRejected, match="has been already"):
+        trail.after(Page((), "1", more=True))
+    assert trail.after(Page((), "1")) == "1", "the next look starts wherever it likes"
