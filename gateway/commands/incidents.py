@@ -26,12 +26,11 @@ def listed(
     from gateway.commands import terminal
 
     with opened() as store:
-        rows = store.query_now(lambda reader: reader.incidents(limit=limit))
-    shown = [row for row in rows if not (only_open and row.closed_at)]
+        rows = store.query_now(lambda reader: reader.incidents(limit=limit, only_open=only_open))
     if as_json:
-        terminal.print_json([row.to_json() for row in shown])
+        terminal.print_json([row.to_json() for row in rows])
     else:
-        terminal.print_table("incidents", _COLUMNS, map(_cells, shown), "No incidents.")
+        terminal.print_table("incidents", _COLUMNS, map(_cells, rows), "No incidents.")
 
 
 def _cells(row: IncidentRow) -> tuple[object, ...]:

@@ -82,10 +82,9 @@ async def incidents(request: Request) -> Response:
     """Newest first; `open` = only those that are not over. `next` = what to give as `before`."""
     context = await _operator(request)
     most, before, opened = _limit(request), number_of(request, "before", _LARGEST, _LARGEST), flag_of(request, "open")
-    rows = await context.store.query_aside(lambda reader: reader.incidents(limit=most, before=before))
+    rows = await context.store.query_aside(lambda reader: reader.incidents(limit=most, before=before, only_open=opened))
     more = {"next": rows[-1].incident_id} if len(rows) == most else {}
-    shown = [row.to_json() for row in rows if not (opened and row.closed_at)]
-    return plain_json({"incidents": shown, **more})
+    return plain_json({"incidents": [row.to_json() for row in rows], **more})
 
 
 def _limit(request: Request) -> int:

@@ -42,6 +42,10 @@ def _incidents(_: Flavour) -> Select[Any]:
     return select(*incident.c).where(before).order_by(incident.c.incident_id.desc()).limit(bindparam("limit"))
 
 
+def _not_over(flavour: Flavour) -> Select[Any]:
+    return _incidents(flavour).where(incident.c.closed_at.is_(None))
+
+
 def _listed(view: View, *, connector: bool) -> Build:
     def build(_: Flavour) -> Select[Any]:
         statement = select(*delivery.c).where(_VIEWS[view], delivery.c.delivery_id > bindparam("after"))
@@ -79,10 +83,10 @@ class Incidents(Source):
         rows = self.ask(_open_incidents, {"connector": connector})
         return {row[2]: to_incident(row) for row in rows}
 
-    def incidents(self, *, limit: int, before: int | None = None) -> list[IncidentRow]:
-        """Newest first; `before`: the id of the last one of the page before."""
+    def incidents(self, *, limit: int, before: int | None = None, only_open: bool = False) -> list[IncidentRow]:
+        """Newest first; `before`: the id of the last one of the page before. `only_open`: those that are not over."""
         values = {"limit": limit, "before": 2**62 if before is None else before}
-        return [to_incident(row) for row in self.ask(_incidents, values)]
+        return [to_incident(row) for row in self.ask(_not_over if only_open else _incidents, values)]
 
     def orders(self, view: View, connector: str | None = None, *, limit: int, after: int = 0) -> list[Delivery]:
         """By id; `after`: the id of the last one of the page before."""

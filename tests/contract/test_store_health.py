@@ -48,6 +48,18 @@ def test_an_incident_opens_once_and_closes_with_the_first_success(store: Store):
     ]
 
 
+def test_one_that_is_open_is_listed_however_many_were_closed_after_it(store: Store):
+    def job(tx):
+        incidents.begin(tx, "rest", "loop Patient/1", "since long ago")
+        for _ in range(5):
+            incidents.begin(tx, "rest", "unreachable", "for a moment")
+            incidents.end(tx, "rest", "unreachable")
+
+    store.write_now(job)
+    found = store.query_now(lambda reader: reader.incidents(limit=2, only_open=True))
+    assert [one.cause for one in found] == ["loop Patient/1"]
+
+
 def test_a_new_login_closes_everything_and_makes_what_waits_due(store: Store):
     [rid] = store.write_now(lambda tx: orders(tx, patients=1))
     [held] = store.write_now(lambda tx: claim(tx, "rest", lease=timedelta(seconds=9), limit=5))
