@@ -301,11 +301,12 @@ def list_connectors(as_json: Json = False) -> None:
     from gateway.commands import connectors, terminal
 
     with opened() as store:
-        rows = connectors.listed(store)
-    if as_json:
-        terminal.print_json([connectors.to_json(row) for row in rows])
-    else:
-        terminal.print_table("connectors", connectors.COLUMNS, map(connectors.cells, rows), connectors.EMPTY)
+        if as_json:
+            terminal.print_json(connectors.to_json(store))
+            return
+        doing = connectors.healths(store)
+        rows = [connectors.cells(row, doing.get(row.name)) for row in connectors.listed(store)]
+    terminal.print_table("connectors", connectors.COLUMNS, rows, connectors.EMPTY)
 
 
 @messages_app.command("list")

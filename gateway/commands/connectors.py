@@ -12,9 +12,9 @@ from gateway.delivery import incidents
 from gateway.fhir import json
 from gateway.planning.directory import ENDED
 from gateway.registry import entries
-from gateway.store import ConnectorRow, Store, Tx
+from gateway.store import ConnectorRow, HealthRow, Reader, Store, Tx
 
-COLUMNS = ("name", "profile", "endpoint", "webhooks", "push", "priority", "state")
+COLUMNS = ("name", "profile", "endpoint", "webhooks", "push", "priority", "status")
 EMPTY = "No connectors yet: gateway connectors apply FILE"
 
 
@@ -49,16 +49,27 @@ def get(store: Store, name: str) -> Config:
     return entries.config_of(store.query_now(lambda reader: entries.get(reader, name)))
 
 
-def cells(row: ConnectorRow) -> tuple[object, ...]:
+def healths(store: Store) -> dict[str, HealthRow]:
+    """How each is doing, by name."""
+    return store.query_now(lambda reader: reader.healths())
+
+
+def cells(row: ConnectorRow, health: HealthRow | None = None) -> tuple[object, ...]:
     """As COLUMNS."""
     config = entries.config_of(row)
     push = config.push if isinstance(config.push, tuple) else ("no", "yes")[config.push and config.endpoint is not None]
-    return (row.name, config.profile, config.endpoint, config.webhook_path, push, config.priority, row.state)
+    status = entries.status(row, health)
+    return (row.name, config.profile, config.endpoint, config.webhook_path, push, config.priority, status)
 
 
-def to_json(row: ConnectorRow) -> dict[str, Any]:
-    """The registry body without secrets (HMS-API)."""
-    return entries.shown(row, ())
+def to_json(store: Store) -> list[dict[str, Any]]:
+    """The registry bodies without secrets, as the API tells them (HMS-API)."""
+
+    def ask(reader: Reader) -> list[dict[str, Any]]:
+        rows = entries.listed(reader)
+        return [entries.shown(row, reader.secret_names(row.name), reader.health(row.name)) for row in rows]
+
+    return store.query_now(ask)
 
 
 def _put(tx: Tx, known: ConnectorRow | None, config: Config, secrets: dict[str, str]) -> str:

@@ -11,12 +11,14 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from gateway.fhir import json
 
 _UNBOUND_WIDTH = 400
+_ANY_WIDTH = 100_000
 
 
 def print_json(value: Any) -> None:
@@ -30,14 +32,28 @@ def print_bytes(data: bytes) -> None:
 
 def print_pairs(pairs: Iterable[tuple[str, object]]) -> None:
     """Name and value, one below the other."""
+    _console().print(_grid(pairs))
+
+
+def _grid(pairs: Iterable[tuple[str, object]]) -> Table:
     grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
     for name, value in pairs:
         grid.add_row(name, escape(text(value)))
-    _console().print(grid)
+    return grid
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str = "") -> None:
-    """`empty` = what to say, and to do next, when there are no rows. Cells are never read as markup."""
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    empty: str = "",
+    *,
+    console: Console | None = None,
+) -> None:
+    """`empty` = what to say, and to do next, when there are no rows. Cells are never read as markup. Where the terminal
+    is too narrow for rows of one line, whose ids could not be copied, they are told field by field."""
     listed = list(rows)
     if not listed:
         print_line(empty)
@@ -47,7 +63,19 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in listed:
         table.add_row(*(escape(text(cell)) for cell in row))
-    _console().print(table)
+    console = console or _console()
+    if _fits(console, table):
+        console.print(table)
+        return
+    console.print(f"[italic]{escape(title)}[/]")
+    for row in listed:
+        console.print(_grid((name, cell) for name, cell in zip(columns, row, strict=True) if text(cell)))
+        console.print()
+
+
+def _fits(console: Console, table: Table) -> bool:
+    natural = Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), table).maximum
+    return not console.is_terminal or natural <= console.width
 
 
 def _console() -> Console:
@@ -69,6 +97,8 @@ def text(cell: object) -> str:
         return f"{cell:%Y-%m-%d %H:%M:%S}"
     if isinstance(cell, (list, tuple, set, frozenset)):
         return " ".join(sorted(str(part) for part in cell))
+    if isinstance(cell, dict):
+        return ", ".join(f"{name}: {text(part)}" for name, part in cell.items())
     return "" if cell is None else str(cell)
 
 

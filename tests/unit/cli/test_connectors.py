@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from gateway.commands import connectors
-from gateway.errors import Conflict, InvalidInput, Unparsable
+from gateway.delivery import incidents
+from gateway.delivery.health import Breaker, Sign
+from gateway.errors import Conflict, InvalidInput, PartnerUnavailable, Unparsable
 from gateway.fhir import json
 from gateway.store import Store
 
@@ -47,7 +49,7 @@ def test_a_connector_keeps_its_number_when_it_changes(store: Store) -> None:
 def test_secrets_are_stored_apart_and_never_listed(store: Store) -> None:
     apply(store, PARTNER)
     (row,) = connectors.listed(store)
-    shown = str(connectors.cells(row)) + str(connectors.to_json(row)) + row.config
+    shown = str(connectors.cells(row)) + str(connectors.to_json(store)) + row.config
     assert "s3cr3t-key" not in shown
     assert SECRET not in shown
     assert store.query_now(lambda reader: reader.secrets("partner")) == {
@@ -64,12 +66,27 @@ def test_a_new_secret_alone_is_a_change(store: Store) -> None:
 
 def test_what_is_listed_is_what_was_applied(store: Store) -> None:
     apply(store, [REGISTRY, PARTNER])
-    listed = {row.name: connectors.to_json(row) for row in connectors.listed(store)}
+    listed = {one["name"]: one for one in connectors.to_json(store)}
+    assert listed["partner"]["secretSet"] is True and listed["registry"]["secretSet"] is False
     assert listed["partner"]["endpoint"] == "https://partner.example/api"
     assert listed["partner"]["priority"] == 5
     cells = {row.name: connectors.cells(row) for row in connectors.listed(store)}
     assert cells["partner"][:4] == ("partner", "canvas", "https://partner.example/api", "/api/webhooks/partner")
     assert cells["registry"][3] is None
+
+
+def test_how_a_connector_is_doing_is_listed(store: Store) -> None:
+    """As the API tells it: a system that is down is not listed as connected."""
+    apply(store, REGISTRY)
+    down = Sign("down", PartnerUnavailable("registry cannot be reached", reached=False))
+    store.write_now(lambda tx: incidents.note(tx, "registry", down, Breaker(failures=1)))
+    [(row, doing)] = zip(connectors.listed(store), connectors.healths(store).values(), strict=True)
+    assert connectors.cells(row, doing)[-1] == "error"
+    [told] = connectors.to_json(store)
+    assert told["status"] == "error" and told["lastError"]["message"] == "registry cannot be reached"
+    store.write_now(lambda tx: tx.set_connector_state("registry", "paused"))
+    [row] = connectors.listed(store)
+    assert connectors.cells(row, doing)[-1] == "paused"
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_scope_that_does_not_exist_is_refused(store: Store, scope: str) -> Non
 
 def test_a_name_that_no_connector_has_becomes_one_that_only_sends(store: Store) -> None:
     keys.create(store, "reader", "phone-app", ["system/*.rs"])
-    rows = {row.name: connectors.to_json(row) for row in connectors.listed(store)}
+    rows = {one["name"]: one for one in connectors.to_json(store)}
     assert rows.keys() == {"app", "phone-app"}
     assert (rows["phone-app"]["profile"], rows["phone-app"]["push"]) == ("intake", False)
 
