@@ -123,8 +123,9 @@ def authorised(row: HealthRow, now: datetime) -> HealthRow:
 
 
 def _up(row: HealthRow, now: datetime, *, probe: bool) -> HealthRow:
-    if row.state == NEEDS_REAUTH and not probe:
-        return row  # an answer that was under way when the login was lost
+    rests = row.open_until is not None and row.open_until > now
+    if (row.state == NEEDS_REAUTH or rests) and not probe:
+        return row  # an answer that was under way when the login was lost, or when they asked us to wait
     stamped = row.last_success_at is not None and now - row.last_success_at < _STAMP
     if row.state == CONNECTED and row.failures == 0 and row.open_until is None and stamped:
         return row

@@ -82,6 +82,13 @@ def test_who_asks_us_to_wait_is_left_alone_so_long() -> None:
     assert allowance(row, later(7), 16) == 16, "no probe: it is not broken"
 
 
+def test_an_answer_that_was_under_way_does_not_shorten_a_wait_that_they_asked_for() -> None:
+    row = after(fresh("x", NOW), Sign("down", wait=7.0), NOW, BREAKER)
+    assert after(row, UP, later(1), BREAKER) is row and allowance(row, later(6), 16) == 0
+    assert after(row, UP, later(1), BREAKER, probe=True).open_until is None
+    assert after(row, UP, later(7), BREAKER).state == health.CONNECTED
+
+
 def test_a_lost_login_stays_lost_until_somebody_authorises_again() -> None:
     row = after(failed(1), Sign("login", PartnerLoginExpired("gone")), NOW, BREAKER)
     assert row.state == health.NEEDS_REAUTH and allowance(row, later(59), 16) == 0
