@@ -7,7 +7,6 @@ import gc
 import hashlib
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from fastapi import FastAPI
@@ -229,7 +228,7 @@ class _Parts:
         directory = await store.query(self._flow.directory)
         if name in directory.still:
             return  # it is found again when the connector goes on
-        if waits_for_login(await store.query(lambda reader: reader.health(name)), datetime.now(UTC)):
+        if waits_for_login(await store.query(lambda reader: reader.health(name)), store.now()):
             raise PartnerLoginExpired(f"{name} waits for a new login")
         try:
             await self._ingest.event(received, directory.peer(name))

@@ -174,7 +174,7 @@ class Attempt:
             self.done[part.delivery_id] = Done("done", one.number, one.remote_id or "", compared=one.at)
 
     async def _read(self, part: Part) -> tuple[Seen, datetime]:
-        began = datetime.now(UTC)
+        began = self.flow.store.now()
         target = Target(part.type, part.id, part.remote_id, part.identifiers, local=part.local, body=part.body)
         seen = await self.outbound.run(self.config.connector.read(target, self._side()), self.peer)
         self.answered = True
@@ -342,7 +342,7 @@ class Attempt:
             missing = part.needs - set(there)
 
             def ask(reader: Reader, missing: frozenset[str] = missing) -> waiting.Wait:
-                return waiting.plan(reader, self.config, missing, datetime.now(UTC))
+                return waiting.plan(reader, self.config, missing, self.flow.store.now())
 
             wait = await self.flow.store.query(ask)
             self.orders += wait.orders

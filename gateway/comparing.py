@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Generator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar
 
 from gateway import findings
@@ -85,7 +85,7 @@ class Comparer:
         cursor, more = None, True
         trail = Trail()
         while more:
-            began = datetime.now(UTC)
+            began = self.flow.store.now()
             page = await self.ask(config, connector.scan(cursor, config.side(self.flow.ours)))
             met |= {(one.type, one.remote_id) for one in page.found}
             yield page.found, began
@@ -104,7 +104,7 @@ class Comparer:
             after = links[-1].link_id
             for link in links:
                 if config.reads(link.type) and (link.type, link.remote_id) not in (without or ()):
-                    began = datetime.now(UTC)
+                    began = self.flow.store.now()
                     yield [await self._one(config, link)], began
 
     async def _one(self, config: Config, link: LinkRow) -> Found:

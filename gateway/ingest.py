@@ -6,7 +6,7 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Generator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol, TypeVar
 
 from gateway import findings
@@ -118,7 +118,7 @@ class Ingest:
     async def _gather(self, received: Received, config: Config, event: Event) -> None:
         """Fetch everything the event speaks about, and apply it."""
         assert isinstance(config.connector, Gatherer)
-        began = datetime.now(UTC)
+        began = self._flow.store.now()
         calls = config.connector.gather(event, config.side(self._flow.ours))
         founds = await self._fetched(config, calls) if config.sync.read else _uncalled(calls)
         await findings.take(self._flow, received, config, founds, read_start=began, at_once=_AT_ONCE)
@@ -150,7 +150,7 @@ class Ingest:
     async def _observe_once(self, received: Received, config: Config, event: Event) -> bool:
         """False when the record changed since the read began: what was read may be older than what is known."""
         assert event.type is not None and event.remote_id is not None
-        began = datetime.now(UTC)
+        began = self._flow.store.now()
         target, row = await self._flow.store.query(lambda reader: self._target(reader, config, event))
         revision = row.revision if row else 0
         side = config.side(self._flow.ours)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from gateway import findings
@@ -171,7 +170,7 @@ class Metriport:
 
     async def _consolidated(self, order: Order) -> Answer:
         """Her data as they stand now, taken in as their records."""
-        began = datetime.now(UTC)
+        began = self._flow.store.now()
         found = await self._ask(order.config, calls.run(order.operation, order.arguments, order.side))
         listed = founds(found, order.arguments["patient"], order.side.id_system)
         received = Received(order.config.name, order.principal, "read", "application/json", json.encode(found))

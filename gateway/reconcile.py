@@ -77,7 +77,7 @@ class Reconciler:
     def _free(self, reader: Reader) -> dict[str, int]:
         """How many more patients may be worked on at each system that anything is due for."""
         peers = self.flow.directory(reader).peers
-        return {name: self._room(name, peers[name]) for name in due(reader, peers)}
+        return {name: self._room(name, peers[name]) for name in due(reader, peers, self.flow.store.now())}
 
     def _room(self, name: str, config: Config) -> int:
         """None while it is called as often as it allows."""

@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -77,7 +77,7 @@ class Sync:
         cursor, more = (known.cursor if known else None) or config.sync.cursor, True
         trail = Trail()
         while more:
-            began = datetime.now(UTC)
+            began = self.flow.store.now()
             page = await self._scan(config, cursor)
             fresh, revisions = await self.flow.store.query(_fresh(config, page.found))
             landed = await self._take(config, fresh, began, "poll")
@@ -158,7 +158,7 @@ class Sync:
         """A page, and when its reading began; while their side cannot be read the run says so, and waits."""
         wait = _FIRST_WAIT
         while True:
-            began = datetime.now(UTC)
+            began = self.flow.store.now()
             try:
                 return began, await read()
             except GatewayError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from gateway.connectors.config import BROKER_PASSWORD, Config
@@ -55,7 +55,7 @@ class Triggers:
         self._allowed = allowed
         self._epoch: int | None = None
         self._left_for = timedelta(seconds=2 * lease)
-        self._look_for_left = datetime.now(UTC) + self._left_for
+        self._look_for_left = flow.store.now() + self._left_for
         self._duties = Duties(self._wanted, StoreLocks(flow.store, lease), lease=lease, idle=idle)
         self._task: asyncio.Task[None] | None = None
 
@@ -77,7 +77,7 @@ class Triggers:
         directory, healths, running, changed = await self._flow.store.query(self._asked)
         for name in changed:
             await self._inbox.recover(name)
-        now = datetime.now(UTC)
+        now = self._flow.store.now()
         active = [config for config in directory.peers.values() if config.name not in directory.still]
         return [
             *self._runs(running, directory),
@@ -131,7 +131,7 @@ class Triggers:
 
     async def _poll(self, config: Config) -> None:
         health = await self._flow.store.query(lambda reader: reader.health(config.name))
-        if _is_due(config, health, datetime.now(UTC)):  # as it is now that the lock is ours
+        if _is_due(config, health, self._flow.store.now()):  # as it is now that the lock is ours
             await self._sync.poll(config)
 
     async def _run(self, run_id: str) -> None:

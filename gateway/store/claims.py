@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Select, Text, and_, bindparam, select, text
@@ -86,13 +86,13 @@ def _due(flavour: Flavour) -> Select[Any]:
     return select(given.c.name).where(one.exists())
 
 
-def due(reader: Reader, connectors: Iterable[str]) -> set[str]:
-    """Those of the connectors that have anything due, by the writer's clock.
+def due(reader: Reader, connectors: Iterable[str], at: datetime) -> set[str]:
+    """Those of the connectors that have anything due `at` a time of the writer's clock.
 
     Asking costs less than a turn of the writer that finds nothing to claim.
     """
     _, last = reader.last_change()
-    now = max(to_micros(datetime.now(UTC)), last + 1)
+    now = max(to_micros(at), last + 1)
     names = [(name,) for name in connectors]
     return {row[0] for row in reader.ask(_due, {"names": names, "now": now})} if names else set()
 

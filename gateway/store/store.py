@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from gateway.errors import InvalidInput
 
+from .clock import Clock
 from .migrate import migrate as migrate_database
 from .mutations import Mutations
 from .reader import Reader
@@ -30,22 +32,28 @@ READERS = 8
 class Store:
     """Open once per process. `write` and `query` for the event loop, `write_now` and `query_now` for threads."""
 
-    def __init__(self, backend: Backend, vault: Vault | None) -> None:
+    def __init__(self, backend: Backend, vault: Vault | None, clock: Clock | None = None) -> None:
         self._backend = backend
         self._vault = vault
         self._statements = Statements(backend.flavour)
-        self._writer = Writer(backend, self._statements, Mutations(backend.flavour), vault)
+        self._writer = Writer(backend, self._statements, Mutations(backend.flavour), vault, clock)
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Done] = WeakKeyDictionary()
 
     @classmethod
-    def open(cls, url: str | Path, *, key: bytes | None = None, migrate: bool = True) -> Store:
+    def open(
+        cls, url: str | Path, *, key: bytes | None = None, migrate: bool = True, clock: Clock | None = None
+    ) -> Store:
         """`url`: a path, `sqlite:///path` or `postgresql://user@host/name`. `key`: opens the vault.
 
         Raises GatewayError when the schema is newer than this program, or older and `migrate` is False.
         """
         vault = None if key is None else Vault(key)
-        return cls(_backend(str(url), migrate=migrate), vault)
+        return cls(_backend(str(url), migrate=migrate), vault, clock)
+
+    def now(self) -> datetime:
+        """By the clock that jobs go by: a read that begins now is later than all that was written here before."""
+        return self._writer.clock.now()
 
     async def write(self, job: Callable[[Tx], T]) -> T:
         """What the job returns, after the commit; what it raises is raised here and concerns only this job.

@@ -12,12 +12,11 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.errors import Conflict, GatewayError
 
-from .clock import from_micros, to_micros
+from .clock import Clock, from_micros, to_micros
 from .keys import Keys
 from .mutations import Mutations
 from .rows import AuditRow
@@ -31,7 +30,6 @@ Done = Callable[[Sequence["Waiting"]], None]
 TRIES = 5
 LARGEST_BATCH = 32
 AUDIT_SECONDS = 0.5
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class _Again(Exception):
@@ -66,8 +64,16 @@ class Counters:
 class Writer:
     """A thread with the only session that writes."""
 
-    def __init__(self, backend: Backend, statements: Statements, mutations: Mutations, vault: Vault | None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        statements: Statements,
+        mutations: Mutations,
+        vault: Vault | None,
+        clock: Clock | None = None,
+    ) -> None:
         self.counters = Counters()
+        self.clock = clock or Clock()
         self._backend = backend
         self._session = backend.writer()
         self._statements = statements
@@ -193,7 +199,7 @@ class Writer:
                 raise _Again from error
 
     def _tx(self, turn: Turn) -> Tx:
-        now = max(datetime.now(UTC), from_micros(turn.micros) + _MICROSECOND)
+        now = self.clock.now(after=from_micros(turn.micros))
         turn.micros = to_micros(now)
         return Tx(self._session, self._statements, self._mutations, self._vault, self._keys, turn, now)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gateway.store import Changes, Claim, Delivery, NewDelivery, Settled, Store, claim, due, renew, settle
+from gateway.store.clock import Clock
 
 from .made import orders
 
@@ -59,14 +60,14 @@ def test_only_what_is_asked_for_and_due(store: Store):
 def test_whose_deliveries_are_due_is_told_without_claiming_them(store: Store):
     """A claim finds nothing at those that are not named."""
     names = ("rest", "fhir", "nobody")
-    assert store.query_now(lambda reader: due(reader, ())) == set()
+    assert store.query_now(lambda reader: due(reader, (), store.now())) == set()
     [rid] = store.write_now(lambda tx: orders(tx, patients=1, connector="rest"))
     later = NewDelivery("fhir", rid, "", None, 1, store.write_now(lambda tx: tx.now) + LEASE)
     store.write_now(lambda tx: tx.write(Changes(deliveries=[later])))
-    assert store.query_now(lambda reader: due(reader, names)) == {"rest"}
+    assert store.query_now(lambda reader: due(reader, names, store.now())) == {"rest"}
     [held] = take(store)
     assert finish(store, held)
-    assert store.query_now(lambda reader: due(reader, names)) == set() and take(store) == []
+    assert store.query_now(lambda reader: due(reader, names, store.now())) == set() and take(store) == []
 
 
 def test_a_new_order_does_not_let_a_second_worker_in(store: Store):
@@ -89,6 +90,27 @@ def test_a_killed_workers_lease_runs_out(store: Store):
     assert not store.write_now(lambda tx: renew(tx, killed, tx.now + LEASE))
     assert finish(store, successor)
     assert [one.state for one in of(store, killed.patient)] == ["done"]
+
+
+def test_leases_and_retries_go_on_when_the_machines_clock_is_set_back(database: str):
+    """By an hour: nobody waits until it is that late again, and a read that begins now is later than one before."""
+    dial = {"wall": datetime(2026, 3, 29, 1, 30, tzinfo=UTC), "steady": 0.0}
+    store = Store.open(database, clock=Clock(lambda: dial["wall"], lambda: dial["steady"]))  # type: ignore[arg-type, return-value]
+    try:
+        store.write_now(lambda tx: orders(tx, patients=2))
+        killed, failed = take(store)
+        before = store.now()
+        finish(store, failed, "due", due_at=before + LEASE)
+        dial["wall"] -= timedelta(hours=1)
+        assert store.now() >= before and take(store) == []
+        dial["steady"] += 2 * LEASE.total_seconds() + 1
+        names = ("rest",)
+        assert store.query_now(lambda reader: due(reader, names, store.now())) == {"rest"}
+        assert {one.patient for one in take(store)} == {killed.patient, failed.patient}
+        dial["wall"] += timedelta(hours=2)
+        assert store.now() == dial["wall"], "the machine's time again, as soon as it has caught up"
+    finally:
+        store.close()
 
 
 def test_a_late_worker_whose_work_nobody_took_may_settle(store: Store):
