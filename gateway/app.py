@@ -14,9 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from gateway import __version__
-from gateway.attempt import Result
 from gateway.auth import Authenticator
-from gateway.comparing import Comparer
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
 from gateway.consolidated.tickets import Tickets
@@ -29,11 +27,14 @@ from gateway.delivery.worker import Worker
 from gateway.errors import GatewayError, PartnerLoginExpired
 from gateway.fhir import gate
 from gateway.flow import Flow, Received
-from gateway.inbox import Inbox
-from gateway.ingest import Ingest
+from gateway.intake.inbox import Inbox
+from gateway.intake.ingest import Ingest
+from gateway.intake.sync import Sync
+from gateway.intake.triggers import Triggers
 from gateway.planning.directory import Directory
-from gateway.priming import CALLBACK, Priming
-from gateway.reconcile import Pace, Reconciler
+from gateway.reconciling.attempt import Result
+from gateway.reconciling.comparing import Comparer
+from gateway.reconciling.reconcile import Pace, Reconciler
 from gateway.registry.service import Registry
 from gateway.routes import (
     campdoc,
@@ -55,9 +56,8 @@ from gateway.routes.metriport.errors import not_found
 from gateway.settings import Settings
 from gateway.store import Claim, Store, open_store, secret_key
 from gateway.store.subscribers import Turn
-from gateway.sync import Sync
+from gateway.systems.priming import CALLBACK, Priming
 from gateway.telling.teller import Sent, Teller
-from gateway.triggers import Triggers
 from gateway.work import Pool
 
 T = TypeVar("T")

@@ -3,7 +3,7 @@
 accept      the route has authenticated the caller; here the message gets its id and de-duplication key
 normalise   bytes -> resources and what they can speak about: depth cap, schema gate, issues collected
 apply       in the writer's turn: who is meant, observe, consolidate, versions, keys, index, orders, Provenance
-reconcile   a worker reads their side, compares, pushes what differs, records what was accepted (reconcile.py)
+reconcile   a worker reads their side, compares, pushes what differs, records what was accepted (reconciling/)
 """
 
 from __future__ import annotations

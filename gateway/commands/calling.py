@@ -13,10 +13,10 @@ from gateway.delivery.http import Outbound
 from gateway.delivery.logins import Logins
 from gateway.delivery.peers import Peers
 from gateway.flow import Flow
-from gateway.ingest import Ask
-from gateway.priming import CALLBACK
+from gateway.intake.ingest import Ask
 from gateway.settings import Settings
 from gateway.store import Store
+from gateway.systems.priming import CALLBACK
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ import typer
 from gateway.commands.opening import opened, settings_of
 
 if TYPE_CHECKING:
-    from gateway.campdoc import By, CampDoc
+    from gateway.systems.campdoc import By, CampDoc
 
 app = typer.Typer(help="Operations on a CampDoc organization.", no_args_is_help=True)
 
@@ -70,7 +70,7 @@ def put_profile(
     fields = {name: value or None for name, value in given.items() if value is not None}
 
     async def work(camp: CampDoc) -> Any:
-        from gateway import campdoc
+        from gateway.systems import campdoc
 
         return await camp.put_profile(identifier, campdoc.read(fields, campdoc.Profile))
 
@@ -112,7 +112,7 @@ def create_registration(
     """Register a profile in a group."""
 
     async def work(camp: CampDoc) -> Any:
-        from gateway import campdoc
+        from gateway.systems import campdoc
 
         fields = {"groupIdentifier": group} if identifier else {"groupID": int(group) if group.isdigit() else group}
         asked = campdoc.read({**fields, "type": kind}, campdoc.Registration)
@@ -153,7 +153,7 @@ def create_user(
     """Give somebody access to a profile."""
 
     async def work(camp: CampDoc) -> Any:
-        from gateway.campdoc import User
+        from gateway.systems.campdoc import User
 
         user = User(email, given_name, family_name, phone)
         return await camp.create_user(profile, _by(by), user, notify=notify, expires=expires)
@@ -182,9 +182,9 @@ def _print(connector: str, work: Work) -> None:
 
 
 async def _operate(connector: str, work: Work) -> Any:
-    from gateway.campdoc import CampDoc
     from gateway.commands.calling import calling
     from gateway.commands.connectors import get
+    from gateway.systems.campdoc import CampDoc
 
     settings = settings_of()
     with opened(settings) as store:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from gateway.commands.connectors import get
 from gateway.commands.opening import opened, settings_of
 from gateway.commands.terminal import print_line
-from gateway.priming import Link, new_link
 from gateway.store import Store
+from gateway.systems.priming import Link, new_link
 
 
 def print_link(name: str) -> None:

@@ -14,9 +14,9 @@ from gateway.commands.opening import Json, opened, settings_of
 from gateway.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from gateway.metriport import Answer
     from gateway.settings import Settings
     from gateway.store import Store
+    from gateway.systems.metriport import Answer
 
 app = typer.Typer(help="Metriport: networks, consolidated data, documents, messages.", no_args_is_help=True)
 
@@ -94,7 +94,7 @@ async def order(
 ) -> Answer:
     """One operation over a store, with an outbound client of its own."""
     from gateway.commands.calling import calling
-    from gateway.metriport import Metriport
+    from gateway.systems.metriport import Metriport
 
     async with calling(store, settings) as caller:
         client = Metriport(caller.flow, caller.ask, public=settings.public_url)

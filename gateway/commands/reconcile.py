@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.comparing import Difference
+from gateway.reconciling.comparing import Difference
 from gateway.settings import Settings
 
 COLUMNS = ("difference", "resource", "there", "field", "why")

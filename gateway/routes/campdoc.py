@@ -10,11 +10,11 @@ from typing import Any, TypeVar, get_args
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.campdoc import By, CampDoc, Profile, Registration, User, read
 from gateway.errors import InvalidInput
 from gateway.routes.context import context_of
 from gateway.routes.http import plain_json, read_json
 from gateway.routes.oauth import operated
+from gateway.systems.campdoc import By, CampDoc, Profile, Registration, User, read
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.errors import GatewayError, Unparsable
 from gateway.fhir import json
-from gateway.partner import Partner
 from gateway.routes.context import context_of
 from gateway.routes.http import headers_of, plain_json, read_body, read_json
+from gateway.systems.canvas_partner import Partner
 
 router = APIRouter()
 

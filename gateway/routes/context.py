@@ -15,12 +15,12 @@ from gateway.auth import Authenticator, Principal
 from gateway.consolidated.tickets import Tickets
 from gateway.errors import GatewayError
 from gateway.flow import Flow, Received, dedupe_key
-from gateway.inbox import Inbox
-from gateway.ingest import Ask, Ingest
-from gateway.priming import Priming
+from gateway.intake.inbox import Inbox
+from gateway.intake.ingest import Ask, Ingest
 from gateway.registry.service import Registry
 from gateway.settings import Settings
 from gateway.store import AuditRow, Changes, Store
+from gateway.systems.priming import Priming
 from gateway.work import Pool
 
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from gateway.connectors import event as events
 from gateway.connectors.metriport_calls import OPERATIONS
 from gateway.errors import GatewayError, InvalidInput, NotAllowed
 from gateway.fhir import json
-from gateway.metriport import Metriport
 from gateway.routes.context import context_of
 from gateway.routes.http import JSON_TYPES, media_type, plain_json, read_body
 from gateway.routes.oauth import operated
+from gateway.systems.metriport import Metriport
 
 router = APIRouter(prefix="/api/connectors/{name}/metriport")
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from gateway import priming
 from gateway.auth import Principal
 from gateway.connectors.config import Config
 from gateway.errors import GatewayError, InvalidInput, PartnerError
@@ -16,6 +15,7 @@ from gateway.registry import entries
 from gateway.routes.context import context_of
 from gateway.routes.http import plain_json, read_json
 from gateway.store import AuditRow
+from gateway.systems import priming
 
 router = APIRouter()
 

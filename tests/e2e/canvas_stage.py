@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import uvicorn
 
-from gateway import findings
 from gateway.connectors import canvas_fhir
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.flow import Received
+from gateway.intake import findings
 from gateway.sandbox import canvas, canvas_login, canvas_partner, canvas_plugin, serve
 from gateway.sandbox.faults import Sandbox
 

@@ -12,12 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import findings, priming
 from gateway.connectors import campdoc as connector
 from gateway.flow import Received
+from gateway.intake import findings
 from gateway.sandbox import campdoc, serve
 from gateway.sandbox.campdoc import CampSandbox
 from gateway.sandbox.oauth import Knobs
+from gateway.systems import priming
 
 from .desk import Desk, decoded, opened, patient
 from .waiting import until

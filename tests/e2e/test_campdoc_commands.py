@@ -62,9 +62,9 @@ def log_in(url: str, tmp_path: Path) -> None:
 
     from gateway.commands.calling import calling
     from gateway.commands.connectors import get
-    from gateway.priming import Priming
     from gateway.settings import Settings
     from gateway.store import open_store
+    from gateway.systems.priming import Priming
 
     async def work() -> None:
         settings = Settings(_env_file=None, data=tmp_path, public_url="https://gateway.test")

@@ -17,8 +17,8 @@ from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
 from gateway.fhir import json
 from gateway.fhir.json import Resource
-from gateway.findings import message_body
 from gateway.flow import Received
+from gateway.intake.findings import message_body
 from gateway.sandbox import fhir_server, serve
 from gateway.sandbox.faults import Sandbox
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway import findings
 from gateway.connectors.call import Found
 from gateway.connectors.config import Config
-from gateway.findings import Landed
 from gateway.flow import Received
+from gateway.intake import findings
+from gateway.intake.findings import Landed
 
 from .desk import Desk
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from gateway import findings
 from gateway.connectors.call import Found
 from gateway.connectors.signature import sign
 from gateway.delivery import health
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.flow import Received
+from gateway.intake import findings
 from gateway.sandbox import canvas_partner, fhir_server, serve
 from gateway.sandbox.canvas_partner import API_KEY
 from gateway.sandbox.faults import Sandbox

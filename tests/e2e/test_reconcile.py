@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from gateway.commands import reconcile
-from gateway.comparing import Difference
 from gateway.errors import Missing
+from gateway.reconciling.comparing import Difference
 from gateway.sandbox import canvas_partner, fhir_server, serve
 
 from .desk import MRN, observation, opened, patient

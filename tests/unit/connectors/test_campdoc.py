@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from gateway import campdoc as operations
 from gateway.connectors import campdoc, campdoc_calls
 from gateway.connectors.call import Reply
 from gateway.connectors.campdoc_calls import Named
@@ -15,6 +14,7 @@ from gateway.connectors.config_file import parse_one
 from gateway.connectors.protocol import Defaulting, Optioned, Probing, Scanner, Side, Target
 from gateway.errors import Conflict, InvalidInput, Missing, PartnerRejected
 from gateway.fhir import json
+from gateway.systems import campdoc as operations
 
 SIDE = Side("https://gateway.example/fhir", "x", options=campdoc.Options(org_id=77))
 LOGIN = {"scheme": "OAuth2", "clientId": "c", "clientSecret": "s"}

@@ -9,7 +9,6 @@ from collections.abc import Generator, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from gateway import findings
 from gateway.connectors.call import Call, Found, Gather, Reply, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.event import Event
@@ -19,6 +18,7 @@ from gateway.fhir import gate, json, record, slots, times
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 from gateway.flow import Flow, Outcome, Received
+from gateway.intake import findings
 from gateway.planning.apply import Applied
 from gateway.planning.directory import Directory
 from gateway.planning.records import end_record

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from gateway.attempt import Attempt, Done, Result
 from gateway.connectors.config import Config
 from gateway.delivery import health, incidents
 from gateway.delivery.health import Breaker
@@ -25,6 +24,7 @@ from gateway.errors import GatewayError, PartnerRejected
 from gateway.flow import Flow
 from gateway.planning import copies
 from gateway.planning.world import World
+from gateway.reconciling.attempt import Attempt, Done, Result
 from gateway.store import Changes, Claim, Delivery, IncidentRow, Reader, Settled, Tx, claim, due, renew, settle
 
 _WOKEN = 500

@@ -16,7 +16,6 @@ from typing import Any
 import msgspec
 import structlog
 
-from gateway import findings, offering
 from gateway.connectors.call import Call, Found, Page, Reply, Seen, Trail
 from gateway.connectors.config import Config
 from gateway.connectors.protocol import Scanner, Target
@@ -24,8 +23,9 @@ from gateway.delivery import health, incidents
 from gateway.delivery.health import Breaker, Sign
 from gateway.errors import Conflict, GatewayError
 from gateway.fhir import json, times
-from gateway.findings import Landed, message_body
 from gateway.flow import Flow, Received
+from gateway.intake import findings, offering
+from gateway.intake.findings import Landed, message_body
 from gateway.registry import runs
 from gateway.registry.runs import Asked, Listed, Report
 from gateway.store import Changes, IncidentRow, NewDelivery, Reader, RunRow, Tx

@@ -19,11 +19,11 @@ from gateway.errors import (
     PartnerRejected,
     PartnerUnavailable,
 )
-from gateway.findings import Landed
+from gateway.intake.findings import Landed
+from gateway.intake.sync import after_look, count
 from gateway.planning.apply import Applied
 from gateway.registry.runs import Report
 from gateway.store import HealthRow, Store, Tx
-from gateway.sync import after_look, count
 
 ONE = Found("Patient", "p1", None)
 

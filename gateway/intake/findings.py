@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 
-from gateway import theirs
 from gateway.connectors.call import Found
 from gateway.connectors.config import Config
 from gateway.errors import Conflict, GatewayError, NotConformant
@@ -20,13 +19,14 @@ from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.references import Ref
 from gateway.flow import Flow, Received, audits_of
+from gateway.intake import theirs
+from gateway.intake.theirs import Settled
 from gateway.planning import provenance
 from gateway.planning.apply import Applied, apply
 from gateway.planning.records import end_record
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, World
 from gateway.store import MessageRow, MessageUpdate, Reader, Tx
-from gateway.theirs import Settled
 
 _FIRST = ("Organization", "Location", "Practitioner", "Patient", "Encounter", "Medication")
 """What others refer to comes before them."""

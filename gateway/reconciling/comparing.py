@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypeVar
 
-from gateway import findings
 from gateway.connectors.call import Call, Found, Reply, Seen, Trail
 from gateway.connectors.config import Config
 from gateway.connectors.protocol import Scanner, Target
@@ -21,6 +20,7 @@ from gateway.fhir.json import Resource
 from gateway.fhir.slots import split
 from gateway.fhir.spelling import exact
 from gateway.flow import Flow, Received
+from gateway.intake import findings
 from gateway.planning import bodies, copies
 from gateway.planning.world import World
 from gateway.store import Changes, Head, LinkRow, NewDelivery, Reader, RecordRow, Tx

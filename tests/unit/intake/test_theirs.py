@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.connectors.call import Found, theirs
-from gateway.theirs import lots, settle
+from gateway.intake.theirs import lots, settle
 
 SYSTEM = "https://system.example"
 

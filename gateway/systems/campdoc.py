@@ -22,7 +22,7 @@ from gateway.connectors.config import Config
 from gateway.connectors.protocol import Side
 from gateway.errors import InvalidInput, PartnerUnavailable
 from gateway.flow import Flow
-from gateway.ingest import Ask
+from gateway.intake.ingest import Ask
 from gateway.store import Reader, locks
 
 T = TypeVar("T")

@@ -13,10 +13,10 @@ from gateway.delivery import queues
 from gateway.delivery.duties import Duties, Duty
 from gateway.delivery.queues import Letter
 from gateway.flow import Flow, Received, dedupe_key
-from gateway.inbox import Inbox
+from gateway.intake.inbox import Inbox
+from gateway.intake.sync import Sync
 from gateway.planning.directory import Directory
 from gateway.store import HealthRow, Reader, RunRow, Store, Tx, locks
-from gateway.sync import Sync
 
 _ASLEEP = ("needs_reauth",)
 """Polls of such a connector would only be refused."""

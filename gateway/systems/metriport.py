@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
-from gateway import findings
 from gateway.connectors import event as events
 from gateway.connectors import metriport as connector
 from gateway.connectors import metriport_calls as calls
@@ -21,7 +20,8 @@ from gateway.errors import Conflict, Gone, InvalidInput, Missing
 from gateway.fhir import json, references
 from gateway.fhir.json import Resource
 from gateway.flow import Flow, Received
-from gateway.ingest import Ask
+from gateway.intake import findings
+from gateway.intake.ingest import Ask
 from gateway.store import Head, Hit, Reader
 from gateway.translators.json import metriport as model
 

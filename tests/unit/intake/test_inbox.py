@@ -11,7 +11,7 @@ import pytest
 
 from gateway.errors import InvalidInput, PartnerUnavailable
 from gateway.flow import Flow, Received
-from gateway.inbox import Inbox
+from gateway.intake.inbox import Inbox
 from gateway.store import MessageRow
 
 pytestmark = pytest.mark.anyio

@@ -1,0 +1,1 @@
+"""Reconciling: a system's copies compared with what they should hold, and made so (the fourth step of `Flow`)."""

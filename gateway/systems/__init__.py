@@ -1,0 +1,1 @@
+"""Systems: what a person or a program starts at one system by name, beyond keeping it in step."""
