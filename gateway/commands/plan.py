@@ -84,6 +84,7 @@ def _compared(tx: Tx, *, settings: Settings, owed: Sequence[Delivery]) -> list[L
     return [
         line
         for row in owed
+        if row.connector not in directory.ended
         for line in _of_delivery(World(tx, directory), row, heads[row.rid], directory.peer(row.connector))
     ]
 

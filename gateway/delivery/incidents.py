@@ -82,6 +82,11 @@ def greeted(tx: Tx, row: HealthRow) -> list[IncidentRow]:
 
 def _over(tx: Tx, connector: str) -> list[IncidentRow]:
     tx.make_due(connector, limit=_UNDER_WAY)
+    return end_all(tx, connector)
+
+
+def end_all(tx: Tx, connector: str) -> list[IncidentRow]:
+    """Nothing is wrong with this system any more, or it was taken away; a loop alarm waits for its release."""
     return [*end(tx, connector, health.LOGIN), *end(tx, connector, health.UNREACHABLE)]
 
 

@@ -16,7 +16,7 @@ from gateway.fhir.json import Json
 from gateway.registry import contact, entries, runs
 from gateway.registry.contact import Greeting, Systems
 from gateway.registry.repeats import Repeats
-from gateway.store import AuditRow, ConnectorRow, Reader, RunRow, Store, Tx
+from gateway.store import AuditRow, ConnectorRow, IncidentRow, Reader, RunRow, Store, Tx
 
 _RUNS = 100
 
@@ -93,12 +93,13 @@ class Registry:
     async def delete(self, name: str) -> None:
         """It is told nothing any more, and what it had said stays."""
 
-        def job(tx: Tx) -> None:
+        def job(tx: Tx) -> list[IncidentRow]:
             row = entries.get(tx, name)
             entries.end(tx, row)
             self._audit(tx, row, "D")
+            return incidents.end_all(tx, row.name)
 
-        await self.store.write(job)
+        incidents.tell(await self.store.write(job))
 
     async def pause(self, name: str) -> dict[str, Any]:
         """Nothing is sent there or asked of it; what it tells us is kept until it goes on."""

@@ -201,6 +201,19 @@ async def test_credentials_that_are_patched_end_the_incident_of_the_login(tmp_pa
         await until(lambda: arrived(three, ["First"]))
 
 
+async def test_the_incident_of_a_system_that_is_taken_away_is_over(tmp_path: Path) -> None:
+    async with three_of(tmp_path, retry_schedule=SLOW_RETRY, breaker_pause=60.0) as three:
+        three.partner.set(down=True)
+        await many(three, [f"P{n}" for n in range(6)])
+
+        async def circuit_is_open() -> bool:
+            return opened_causes(three, "partner") == {"unreachable"}
+
+        await until(circuit_is_open)
+        ended = await three.desk.call("DELETE", "/api/external-connectors/partner", key=three.operator)  # type: ignore[attr-defined]
+        assert ended.status_code == 204 and not opened_causes(three, "partner")
+
+
 async def test_who_asks_us_to_wait_is_not_called_until_then(tmp_path: Path) -> None:
     async with three_of(tmp_path) as three:
         three.partner.set(status=429, retry_after=1, times=1)

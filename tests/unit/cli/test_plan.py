@@ -11,6 +11,7 @@ from gateway.commands import connectors, plan
 from gateway.errors import Missing
 from gateway.fhir import json
 from gateway.flow import Flow, Received
+from gateway.planning.directory import ENDED
 from gateway.settings import Settings
 from gateway.store import Store
 
@@ -89,3 +90,8 @@ def test_asking_changes_nothing(store: Store, settings: Settings) -> None:
     before = store.query_now(lambda reader: (reader.last_seq(), reader.deliveries(["due"], limit=100)))
     assert plan.lines(store, settings, None) == plan.lines(store, settings, None)
     assert store.query_now(lambda reader: (reader.last_seq(), reader.deliveries(["due"], limit=100))) == before
+
+
+def test_a_connector_that_was_taken_away_is_sent_nothing(store: Store, settings: Settings) -> None:
+    store.write_now(lambda tx: tx.set_connector_state("partner", ENDED))
+    assert {line.connector for line in plan.lines(store, settings, None)} == {"registry"}
