@@ -13,7 +13,7 @@ from gateway.connectors.call import Call, Found, Gather, Reply, Seen
 from gateway.connectors.config import Config
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Gatherer, Target
-from gateway.errors import InvalidInput
+from gateway.errors import InvalidInput, PartnerUnavailable
 from gateway.fhir import gate, json, record, slots, times
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
@@ -145,7 +145,7 @@ class Ingest:
         for _ in range(_TRIES):
             if await self._observe_once(received, config, event):
                 return
-        raise InvalidInput("their record kept changing while it was read")
+        raise PartnerUnavailable("their record kept changing while it was read")
 
     async def _observe_once(self, received: Received, config: Config, event: Event) -> bool:
         """False when the record changed since the read began: what was read may be older than what is known."""

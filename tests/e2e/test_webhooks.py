@@ -18,6 +18,7 @@ import pytest
 from gateway.connectors.signature import sign
 from gateway.fhir import json
 from gateway.fhir.json import Resource
+from gateway.intake.ingest import Ingest
 from gateway.sandbox import canvas_partner, serve
 from gateway.sandbox.canvas_partner import API_KEY
 from gateway.sandbox.faults import Sandbox
@@ -273,6 +274,23 @@ async def test_while_the_partner_is_down_the_message_waits_and_others_go_on(meet
     meeting.partner.set()
     await meeting.settled()
     assert (await meeting.alice())["name"][0]["family"] == "Sample"
+
+
+async def test_an_event_about_a_record_that_keeps_changing_is_looked_at_again_later(
+    meeting: Meeting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    once = Ingest._observe_once
+
+    async def changed_meanwhile(ingest: Ingest, *of: Any) -> bool:
+        reads.append("read")
+        return len(reads) > 6 and await once(ingest, *of)
+
+    monkeypatch.setattr(Ingest, "_observe_once", changed_meanwhile)
+    await meeting.edit(lastName="Meanwhile")
+    assert (await meeting.tell()).status_code == 200
+    await meeting.settled()
+    assert (await meeting.alice())["name"][0]["family"] == "Meanwhile" and len(reads) == 7
 
 
 async def test_one_message_that_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
