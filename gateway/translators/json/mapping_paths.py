@@ -30,8 +30,9 @@ class _Missing:
 
 MISSING: Final = _Missing()
 
-_THEIR_STEP = re.compile(r"([@#]?[A-Za-z_$][\w$:\-]*)(?:\[(\d+)\])?", re.ASCII)
+_THEIR_STEP = re.compile(r"([@#]?[A-Za-z_$][\w$:\-]*)(?:\[(\d{1,4})\])?", re.ASCII)
 _OUR_STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*)(?:\[([^\]]*)\])?", re.ASCII)
+_TEXT = "#text"
 
 
 class Step(NamedTuple):
@@ -43,7 +44,11 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dotted:
-    """`contact.phones[0].number` in their payload."""
+    """`contact.phones[0].number` in their payload.
+
+    What XML cannot tell apart is taken alike: one alone where a list could stand is its only item, and what has no
+    attributes is its own `#text`.
+    """
 
     text: str
     steps: tuple[Step, ...]
@@ -54,11 +59,13 @@ class Dotted:
         for name, index in self.steps:
             if found is None:
                 return None
+            if name == _TEXT and isinstance(found, str):
+                continue
             if not isinstance(found, dict) or name not in found:
                 return MISSING
             found = found[name]
             if index is not None:
-                found = found[index] if isinstance(found, list) and index < len(found) else None
+                found = _item(found, index)
         return found
 
     def put(self, payload: dict[str, Any], value: Any) -> None:
@@ -69,13 +76,13 @@ class Dotted:
             here = _enter(here, step, value if last else MISSING)
 
     def drop(self, payload: dict[str, Any]) -> None:
-        """Take it away; what is not there stays away."""
+        """Take it away; what is not there stays away, and the other items of a list where they are."""
         here: Any = payload
         for name, index in self.steps[:-1]:
             here = here.get(name) if isinstance(here, dict) else None
-            here = here[index] if index is not None and isinstance(here, list) and index < len(here) else here
+            here = here if index is None else _item(here, index)
         if isinstance(here, dict):
-            here.pop(self.steps[-1].name, None)
+            _drop(here, self.steps[-1])
 
     def overlaps(self, other: Dotted) -> bool:
         """Whether writing one would write into the other."""
@@ -117,6 +124,17 @@ def dotted(text: str) -> Dotted | None:
     return Dotted(text, tuple(Step(part[1], int(part[2]) if part[2] else None) for part in parts if part))
 
 
+def _items(held: Any) -> list[Any]:
+    if isinstance(held, list):
+        return held
+    return [] if held in (None, "", {}) else [held]
+
+
+def _item(held: Any, index: int) -> Any:
+    items = _items(held)
+    return items[index] if index < len(items) else None
+
+
 def _enter(here: Any, step: Step, value: Any) -> Any:
     """Go to a member, made where it is missing; a `value` that is not MISSING is put there."""
     if step.item is None:
@@ -125,12 +143,21 @@ def _enter(here: Any, step: Step, value: Any) -> Any:
         elif not isinstance(here.get(step.name), dict):
             here[step.name] = {}
         return here[step.name]
-    held = here.get(step.name)
-    listed = here[step.name] = held if isinstance(held, list) else []
-    listed.extend({} for _ in range(step.item + 1 - len(listed)))
+    listed = here[step.name] = _items(here.get(step.name))
+    listed.extend(None for _ in range(step.item + 1 - len(listed)))
     if value is not MISSING:
         listed[step.item] = value
+    elif not isinstance(listed[step.item], dict):
+        listed[step.item] = {}
     return listed[step.item]
+
+
+def _drop(here: dict[str, Any], step: Step) -> None:
+    items = _items(here.get(step.name))
+    if step.item is None or (step.item == 0 and len(items) <= 1):
+        here.pop(step.name, None)
+    elif step.item < len(items):
+        items[step.item] = None  # the others keep their places
 
 
 def _expression(text: str, *, fhir: bool) -> Expression:

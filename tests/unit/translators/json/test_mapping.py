@@ -11,6 +11,7 @@ from gateway.errors import InvalidInput
 from gateway.fhir import gate
 from gateway.fhir.json import Resource
 from gateway.translators.json import mapping as mappings
+from gateway.translators.json import mapping_xml
 from gateway.translators.json.mapping_apply import Read, to_fhir, to_theirs
 from gateway.translators.json.mapping_form import form_of
 
@@ -197,6 +198,39 @@ def test_how_an_update_says_that_there_is_none(empty: str, expected: dict[str, A
     mapping = {"Patient": {"fields": {"birthDate": "dob"}, "empty": empty}}
     assert write(mapping, {"resourceType": "Patient"}, base={"dob": "1980-02-22", "note": 1}) == expected
     assert write(mapping, {"resourceType": "Patient"}) == {}, "a create leaves it out"
+
+
+def test_one_alone_is_the_only_item_of_its_list() -> None:
+    """XML cannot say that there might be more."""
+    mapping = patient(**{"telecom[phone,home].value": "phone[0]", "telecom[phone,work].value": "phone[1].#text"})
+    alone = read(mapping, mapping_xml.parse(b"<person><phone>555-1</phone></person>"))
+    assert alone.resource["telecom"] == [{"system": "phone", "use": "home", "value": "555-1"}]
+    both = read(mapping, mapping_xml.parse(b"<person><phone>555-1</phone><phone>555-2</phone></person>")).resource
+    assert [one["value"] for one in both["telecom"]] == ["555-1", "555-2"]
+    assert write(mapping, both, base={"phone": "555-1"}) == {"phone": ["555-1", {"#text": "555-2"}]}
+
+
+def test_text_is_the_same_with_and_without_attributes() -> None:
+    mapping = {"Observation": {"fields": {"valueQuantity.value": "weight.#text", "valueQuantity.unit": "weight.@unit"}}}
+    for text, unit in (('<weight unit="kg">70.5</weight>', {"unit": "kg"}), ("<weight>70.5</weight>", {})):
+        found = read(mapping, mapping_xml.parse(f"<o>{text}</o>".encode()), type_="Observation").resource
+        assert found["valueQuantity"] == {"value": Decimal("70.5"), **unit}
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [(["a", "b"], [None, "b"]), (["a"], ...), ("a", ...)],
+)
+def test_the_other_items_of_a_list_stay_where_they_are(held: Any, expected: Any) -> None:
+    mapping = {"Patient": {"fields": {"telecom[phone].value": "phones[0]"}, "empty": "omit"}}
+    written = write(mapping, {"resourceType": "Patient"}, base={"phones": held, "note": 1})
+    assert written == {"note": 1} | ({} if expected is ... else {"phones": expected})
+
+
+def test_what_is_missing_before_an_item_is_null() -> None:
+    work = {"resourceType": "Patient", "telecom": [{"system": "phone", "use": "work", "value": "555-2"}]}
+    mapping = patient(**{"telecom[phone,home].value": "phones[0]", "telecom[phone,work].value": "phones[1]"})
+    assert write(mapping, work) == {"phones": [None, "555-2"]}
 
 
 VALUES: list[tuple[str, Any, Any, str]] = [
