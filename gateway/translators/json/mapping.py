@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,6 +23,8 @@ from gateway.translators.json.mapping_paths import Dotted, Expression, Ours, The
 from gateway.translators.json.transforms import Transform
 
 Direction = Literal["both", "in", "out"]
+
+_XML_NAME = re.compile(r"[A-Za-z_][\w.\-]*")
 
 HMS, HMS_ID = "hms", "hmsPatientId"
 
@@ -274,6 +277,8 @@ def _check_calls(shape: Shape, where: str) -> None:
     for name in ("envelope", "wrap"):
         if (text := getattr(written, name)) is not None:
             _place(text, f"{where}.{name}")
+    if written.xml is not None and not _XML_NAME.fullmatch(written.xml.root):
+        raise InvalidInput(f"{where}.xml.root must be the name of an element")
     listing = written.list
     if isinstance(listing, Listing):
         for name in ("items", "next"):

@@ -326,8 +326,21 @@ def _places(resource_type: str, matches: list[re.Match[str]]) -> Iterator[Place]
             raise InvalidInput(f"{name} is no list: write it without brackets")
         if name in ("telecom", "identifier", "extension", "modifierExtension") and not label:
             raise InvalidInput(f"say which: {name}[{', '.join(_KEYS[name])}]")
-        yield Place(name, label or None, element)
+        place = Place(name, label or None, element)
+        _check_label(resource_type, place)
+        yield place
         kind = element.kind.partition(".")[0]
+
+
+def _check_label(resource_type: str, place: Place) -> None:
+    """Raises InvalidInput for an item that could never be told apart by what its label says."""
+    kind = place.element.kind.partition(".")[0]
+    for key, value in _labels(place, {}).items():
+        found = elements.find(resource_type, kind, key)
+        if found is None:
+            raise InvalidInput(f"FHIR has no element {key!r} in {kind}")
+        if found.codes and value not in found.codes:
+            raise InvalidInput(f"{key} must be one of {', '.join(found.codes)}, in {place.name}[{place.label}]")
 
 
 def _pick(listed: Any, place: Place, systems: Mapping[str, str]) -> Any:

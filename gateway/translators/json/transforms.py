@@ -135,11 +135,12 @@ def _date(parameters: Mapping[str, Any], _: Element) -> Transform:
         return _valid("{year}-{month}-{day}".format(**match.groupdict()) if form else match[1])
 
     def outward(value: Any) -> str:
+        told = str(value).partition("T")[0]
         if not form:
-            return str(value)
-        if len(str(value)) != len("1980-01-01"):
+            return told
+        if len(told) != len("1980-01-01"):
             raise Untransformable("is no whole day")
-        year, month, day = str(value).split("-")
+        year, month, day = told.split("-")
         return form.replace("YYYY", year).replace("MM", month).replace("DD", day)
 
     return Transform(inward, outward)
@@ -207,9 +208,8 @@ def _from_epoch(value: Any, unit: str) -> str:
 def _to_epoch(value: Any, unit: str) -> int:
     if "T" not in str(value):
         raise Untransformable("has no time of day")
-    return int(
-        (times.from_instant(str(value)) - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(seconds=1) * _EPOCHS[unit]
-    )
+    passed = times.from_instant(str(value)) - datetime(1970, 1, 1, tzinfo=UTC)
+    return passed // timedelta(milliseconds=1000 // _EPOCHS[unit])  # in whole numbers: a float loses one now and then
 
 
 def _valid(text: str) -> str:
@@ -231,10 +231,9 @@ def _code(parameters: Mapping[str, Any], element: Element) -> Transform:
     if not isinstance(codes, dict) or not codes:
         raise InvalidInput("codes must be an object: their value -> FHIR's")
     for ours in codes.values():
-        if element.codes and ours not in element.codes:
-            raise InvalidInput(f"codes must lead to {', '.join(element.codes)}")
-        if element.is_primitive and element.kind == "boolean" and not isinstance(ours, bool):
-            raise InvalidInput("codes must lead to true or false")
+        _check_suits(ours, element, "codes must lead to")
+        if isinstance(ours, dict | list | None):
+            raise InvalidInput("codes must lead to single values")
     back = {ours: theirs for theirs, ours in reversed(codes.items())}
     return Transform(_lookup(codes), _lookup(back), one_to_one=len(back) == len(codes))
 
@@ -341,11 +340,44 @@ def _reference(parameters: Mapping[str, Any], element: Element) -> Transform:
     return Transform(inward, outward, refers=type_)
 
 
-def _constant(parameters: Mapping[str, Any], _: Element) -> Transform:
+def _constant(parameters: Mapping[str, Any], element: Element) -> Transform:
     """`value`: always this, in the resource and, where a path is given, on their side."""
-    if "value" not in parameters:
+    if parameters.get("value") is None:
         raise InvalidInput("value is required")
+    listed = element.many and isinstance(parameters["value"], list)
+    for value in parameters["value"] if listed else [parameters["value"]]:
+        _check_suits(value, element, "value must be")
     return Transform(lambda _: parameters["value"], lambda _: parameters["value"], needs_path=False)
+
+
+_NUMBERS = frozenset({"integer", "decimal", "positiveInt", "unsignedInt"})
+
+
+def _check_suits(value: Any, element: Element, must: str) -> None:
+    """Raises InvalidInput for a value that the element could never have."""
+    if element.codes:
+        if value not in element.codes:
+            raise InvalidInput(f"{must} {', '.join(element.codes)}")
+    elif element.kind == "boolean":
+        if not isinstance(value, bool):
+            raise InvalidInput(f"{must} true or false")
+    elif element.kind in _NUMBERS:
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            raise InvalidInput(f"{must} a number")
+    elif element.is_primitive and not (isinstance(value, str) and value.strip()):
+        raise InvalidInput(f"{must} a text")
+    elif element.kind in _DATES and not _is_date(value):
+        raise InvalidInput(f"{must} a date as FHIR writes it")
+
+
+_DATES = frozenset({"date", "dateTime", "instant"})
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(_valid(text))
+    except Untransformable:
+        return False
 
 
 def _same(value: Any) -> Any:
@@ -372,7 +404,7 @@ _TIMES = frozenset({"dateTime", "instant"})
 
 BUILDERS: Mapping[str, tuple[_Builder, frozenset[str], frozenset[str] | None]] = {
     "text": (_text, frozenset(), _TEXTS),
-    "number": (_number, frozenset(), frozenset({"integer", "decimal", "positiveInt", "unsignedInt"})),
+    "number": (_number, frozenset(), _NUMBERS),
     "boolean": (_boolean, frozenset({"negated"}), frozenset({"boolean"})),
     "date": (_date, frozenset({"format"}), frozenset({"date", "dateTime"})),
     "instant": (_instant, frozenset({"zone", "epoch"}), _TIMES),

@@ -83,6 +83,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (patient(birthDate={"transform": "date"}), "path is required"),
     (patient(birthDate={"path": "dob", "transform": "gender"}), "does not suit an element of the type date"),
     (patient(gender={"path": "sex", "transform": "code", "codes": {"W": "woman"}}), "codes must lead to male, female"),
+    (
+        patient(**{"name.family": {"path": "x", "transform": "code", "codes": {"a": ["b"]}}}),
+        "codes must lead to a text",
+    ),
+    (patient(maritalStatus={"path": "x", "transform": "code", "codes": {"a": {}}}), "codes must lead to single values"),
+    (patient(multipleBirthInteger={"path": "x", "transform": "code", "codes": {"twin": "2"}}), "lead to a number"),
+    (patient(gender={"transform": "constant", "value": "W"}), "fields.gender: value must be male, female"),
+    (patient(active={"transform": "constant", "value": "yes"}), "fields.active: value must be true or false"),
+    (patient(birthDate={"transform": "constant", "value": "22.02.1980"}), "value must be a date as FHIR writes it"),
+    (patient(birthDate={"transform": "constant", "value": None}), "value is required"),
     (patient(birthDate={"path": "dob", "direction": "up"}), "direction must be both, in or out"),
     (patient(**{"name.given.first()": "first"}), "FHIRPath cannot be written to: say direction out"),
     (patient(birthDate="born.first()"), "FHIRPath cannot be written to: say direction in"),
@@ -273,6 +283,7 @@ TIMES: list[tuple[dict[str, Any], Any, str, Any]] = [
     ({"zone": "Europe/Berlin"}, "2024-01-15 08:30", "2024-01-15T08:30:00+01:00", "2024-01-15T08:30:00"),
     ({"zone": "Europe/Berlin"}, "2024-07-15T06:30:00Z", "2024-07-15T06:30:00Z", "2024-07-15T08:30:00"),
     ({"epoch": "s"}, 1718452800, "2024-06-15T12:00:00Z", 1718452800),
+    ({"epoch": "ms"}, 1088322255258, "2004-06-27T07:44:15.258000Z", 1088322255258),
     ({"epoch": "ms"}, 1718452800125, "2024-06-15T12:00:00.125000Z", 1718452800125),
 ]
 
@@ -283,6 +294,13 @@ def test_times(parameters: dict[str, Any], theirs: Any, ours: str, back: Any) ->
     found = read(mapping, {"at": theirs}, type_="Appointment")
     assert found.resource["start"] == ours and not found.issues
     assert write(mapping, found.resource, type_="Appointment") == {"at": back}
+
+
+@pytest.mark.parametrize(("more", "day"), [({}, "2024-03-01"), ({"format": "MM/DD/YYYY"}, "03/01/2024")])
+def test_a_day_of_theirs_is_told_without_our_time_of_day(more: dict[str, str], day: str) -> None:
+    mapping = {"Immunization": {"fields": {"occurrenceDateTime": {"path": "on", "transform": "date", **more}}}}
+    given = {"resourceType": "Immunization", "occurrenceDateTime": "2024-03-01T10:30:00-05:00"}
+    assert write(mapping, given, type_="Immunization") == {"on": day}
 
 
 def test_fhirpath_reads_theirs_and_ours() -> None:
