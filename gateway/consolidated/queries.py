@@ -6,6 +6,7 @@ The webhook is queued with the request itself, so that one is never without the 
 from __future__ import annotations
 
 import gzip
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ MEDIA: Mapping[str, str] = {
     "adt": "application/fhir+json",
 }
 _TYPE = "medical.consolidated-data"
+_DAY = re.compile(r"\d{4}(-\d\d){0,2}", re.ASCII)
+"""What FHIR's dates are compared with; Python takes 20240501 as well."""
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,7 +98,9 @@ def _date(text: str | None, name: str) -> str | None:
     if not text:
         return None
     try:
-        date.fromisoformat(text + "-01-01"[len(text) - 4 :] if len(text) in (4, 7) else text)
+        if not _DAY.fullmatch(text):
+            raise ValueError(name)
+        date.fromisoformat(text + "-01-01"[len(text) - 4 :])
     except ValueError:
         raise InvalidInput(f"Invalid date: YYYY-MM-DD, on [{name}]") from None
     return text

@@ -81,6 +81,8 @@ def _who(patient: Resource) -> Iterator[tuple[str, str]]:
     for label, key in (("Born", "birthDate"), ("Gender", "gender"), ("Died", "deceasedDateTime")):
         if patient.get(key):
             yield label, str(patient[key])
+    if patient.get("deceasedBoolean"):
+        yield "Died", "yes"
     for one in patient.get("address") or ():
         yield "Address", _address(one)
     for one in patient.get("telecom") or ():
@@ -101,17 +103,50 @@ def _address(address: Resource) -> str:
     return ", ".join(str(part) for part in parts if part) or str(address.get("text", ""))
 
 
-_CODES = ("code", "vaccineCode", "medicationCodeableConcept", "type", "category", "serviceType", "description", "class")
+_CODES = (
+    "code",
+    "vaccineCode",
+    "medicationCodeableConcept",
+    "type",
+    "title",
+    "relationship",
+    "category",
+    "serviceType",
+    "description",
+    "event",
+    "scope",
+    "class",
+)
+_NAMES = ("name", "deviceName", "payload", "questionnaire")
 
 
 def _what(resource: Resource, names: Mapping[str, Resource]) -> str:
-    for key in _CODES:
-        text = _concept(resource.get(key))
-        if text:
-            return text
-    reference = (resource.get("medicationReference") or {}).get("reference")
-    named = names.get(str(reference))
-    return _concept(named.get("code")) if named else ""
+    named = [text for key in ("name", "title") if isinstance(text := resource.get(key), str)]
+    coded = next(filter(None, (_concept(resource.get(key)) for key in _CODES)), "")
+    return next(filter(None, (*named, coded, _medicine(resource, names), _called(resource))), "")
+
+
+def _medicine(resource: Resource, names: Mapping[str, Resource]) -> str:
+    """What a reference to a medication leads to, in the record or within the resource; else what it calls it."""
+    given = resource.get("medicationReference") or {}
+    inner = {f"#{one.get('id')}": one for one in resource.get("contained") or ()}
+    reference = str(given.get("reference"))
+    named = names.get(reference) or inner.get(reference) or {}
+    return _concept(named.get("code")) or str(given.get("display", ""))
+
+
+def _called(resource: Resource) -> str:
+    """The names of people and devices, and what a message says."""
+    given = [resource.get(key) for key in _NAMES]
+    listed = [one for value in given for one in (value if isinstance(value, list) else [value])]
+    return ", ".join(filter(None, map(_spoken, listed)))
+
+
+def _spoken(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value or "")
+    told = (value.get(key) for key in ("name", "contentString", "display"))
+    return next((str(one) for one in told if isinstance(one, str)), "") or _name(value)
 
 
 def _concept(value: Any) -> str:
@@ -135,11 +170,20 @@ _VALUES: Mapping[str, Callable[[Any], str]] = {
     "valueInteger": str,
     "valueBoolean": lambda value: "yes" if value else "no",
     "valueDateTime": str,
+    "valueTime": str,
+    "valuePeriod": lambda value: f"{value.get('start', '')} to {value.get('end', '')}",
     "valueRange": lambda value: f"{_quantity(value.get('low'))} to {_quantity(value.get('high'))}",
+    "valueRatio": lambda value: f"{_quantity(value.get('numerator'))} : {_quantity(value.get('denominator'))}",
+    "valueSampledData": lambda value: str(value.get("data", "")),
+    "interpretation": _concept,
+    "doNotPerform": lambda value: "not to be done" if value else "",
     "doseQuantity": lambda value: _quantity(value),
-    "dosage": lambda value: "; ".join(str(one["text"]) for one in value if one.get("text")),
-    "dosageInstruction": lambda value: "; ".join(str(one["text"]) for one in value if one.get("text")),
+    "dosage": lambda value: _doses(value),
+    "dosageInstruction": lambda value: _doses(value),
     "reaction": lambda value: "; ".join(_concept(one.get("manifestation")) for one in value),
+    "criticality": lambda value: f"criticality {value}",
+    "condition": lambda value: "; ".join(_concept(one.get("code")) for one in value if isinstance(one, dict)),
+    "payor": lambda value: ", ".join(filter(None, map(_spoken, value))),
     "conclusion": str,
     "lotNumber": lambda value: f"lot {value}",
     "dataAbsentReason": lambda value: f"not known: {_concept(value)}",
@@ -154,6 +198,17 @@ def _detail(resource: Resource) -> str:
     return "; ".join(filter(None, parts))
 
 
+def _doses(value: Any) -> str:
+    """What each says in words, else its amounts; what was administered has one dosage, not a list."""
+    dosages = value if isinstance(value, list) else [value]
+    return "; ".join(filter(None, (str(one.get("text") or _amounts(one)) for one in dosages)))
+
+
+def _amounts(dosage: Resource) -> str:
+    given = [one for one in dosage.get("doseAndRate") or [dosage.get("dose")] if isinstance(one, dict)]
+    return ", ".join(filter(None, (_quantity(one.get("doseQuantity", one)) for one in given)))
+
+
 def _quantity(value: Any) -> str:
     if not isinstance(value, dict):
         return ""
@@ -161,6 +216,9 @@ def _quantity(value: Any) -> str:
     return f"{value.get('comparator', '')}{value.get('value', '')} {unit}".strip()
 
 
+_STATES = ("clinicalStatus", "verificationStatus", "status", "lifecycleStatus", "achievementStatus")
+
+
 def _status(resource: Resource) -> str:
-    said = [_concept(resource.get(key)) for key in ("clinicalStatus", "verificationStatus", "status")]
+    said = [_concept(resource.get(key)) for key in _STATES]
     return ", ".join(filter(None, said))

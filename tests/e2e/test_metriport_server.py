@@ -302,6 +302,8 @@ async def test_a_test_event_of_a_stay(desk: Desk, partner: Partner, stage: str, 
     [
         ("consolidated/query?conversionType=docx", 400, "on [conversionType]"),
         ("consolidated/query?dateFrom=yesterday", 400, "on [dateFrom]"),
+        ("consolidated/query?dateFrom=20240501", 400, "on [dateFrom]"),
+        ("consolidated/query?dateTo=2024-W01-1", 400, "on [dateTo]"),
         ("consolidated/query?resources=%3Cscript%3E", 400, "on [resources]"),
         ("consolidated/query?resources=Condition,Vampire", 400, "on [resources]"),
     ],

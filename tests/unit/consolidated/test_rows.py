@@ -1,0 +1,117 @@
+"""The summary for people: no fact is shown as an empty row, and no value is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gateway.consolidated import dates, rows
+
+PATIENT: dict[str, Any] = {"resourceType": "Patient", "id": "1", "deceasedBoolean": True}
+ASPIRIN = {"resourceType": "Medication", "id": "m", "code": {"text": "Aspirin 81 mg"}}
+TABLETS = {"doseQuantity": {"value": 2, "unit": "tablets"}}
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"text": text}
+
+
+def observed(**value: Any) -> dict[str, Any]:
+    return {"resourceType": "Observation", "status": "final", "code": said("Titer"), **value}
+
+
+SHOWN: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {
+            "resourceType": "FamilyMemberHistory",
+            "relationship": said("Mother"),
+            "condition": [{"code": said("Stroke")}],
+        },
+        "Mother",
+        "Stroke",
+    ),
+    ({"resourceType": "CarePlan", "title": "Asthma plan", "category": [said("assess-plan")]}, "Asthma plan", ""),
+    ({"resourceType": "CareTeam", "name": "Team A"}, "Team A", ""),
+    ({"resourceType": "RelatedPerson", "name": [{"family": "Kin", "given": ["Jo"]}]}, "Jo Kin", ""),
+    ({"resourceType": "Device", "deviceName": [{"name": "Pump", "type": "other"}]}, "Pump", ""),
+    ({"resourceType": "Communication", "payload": [{"contentString": "Call back"}]}, "Call back", ""),
+    ({"resourceType": "Coverage", "type": said("PPO"), "payor": [{"display": "Payer Inc"}]}, "PPO", "Payer Inc"),
+    (
+        {"resourceType": "MedicationRequest", "medicationReference": {"reference": "#m"}, "contained": [ASPIRIN]},
+        "Aspirin 81 mg",
+        "",
+    ),
+    (
+        {
+            "resourceType": "MedicationStatement",
+            "medicationReference": {"reference": "Medication/9", "display": "Iron"},
+        },
+        "Iron",
+        "",
+    ),
+    (
+        {
+            "resourceType": "MedicationRequest",
+            "medicationCodeableConcept": said("Iron"),
+            "doNotPerform": True,
+            "dosageInstruction": [{"doseAndRate": [TABLETS]}],
+        },
+        "Iron",
+        "not to be done; 2 tablets",
+    ),
+    (
+        {
+            "resourceType": "MedicationAdministration",
+            "medicationCodeableConcept": said("Iron"),
+            "dosage": {"dose": {"value": 5, "unit": "mg"}},
+        },
+        "Iron",
+        "5 mg",
+    ),
+    (
+        {"resourceType": "MedicationAdministration", "medicationCodeableConcept": said("Iron"), "dosage": said("once")},
+        "Iron",
+        "once",
+    ),
+    (
+        {"resourceType": "AllergyIntolerance", "code": said("Nuts"), "criticality": "high"},
+        "Nuts",
+        "criticality high",
+    ),
+    (observed(valueRatio={"numerator": {"value": 1}, "denominator": {"value": 128}}), "Titer", "1 : 128"),
+    (observed(valuePeriod={"start": "2024-01", "end": "2024-02"}), "Titer", "2024-01 to 2024-02"),
+    (observed(valueTime="10:30:00"), "Titer", "10:30:00"),
+    (
+        observed(valueQuantity={"value": 9, "unit": "mg"}, interpretation=[said("High")]),
+        "Titer",
+        "9 mg; High",
+    ),
+]
+
+
+@pytest.mark.parametrize(("resource", "what", "detail"), SHOWN)
+def test_every_fact_says_what_it_is(resource: dict[str, Any], what: str, detail: str) -> None:
+    [table] = rows.summary([PATIENT, resource]).tables
+    [row] = table.rows
+    assert row[1:3] == (what, detail)
+
+
+def test_how_a_goal_stands_and_who_died_without_a_date_are_shown() -> None:
+    goal = {"resourceType": "Goal", "lifecycleStatus": "active", "description": said("Walk")}
+    found = rows.summary([PATIENT, goal])
+    assert found.tables[0].rows == [("", "Walk", "", "active")] and ("Died", "yes") in found.who
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"resourceType": "Consent", "dateTime": "2020-01-01"},
+        {"resourceType": "ImagingStudy", "started": "2020-01-01"},
+        {"resourceType": "QuestionnaireResponse", "authored": "2020-01-01"},
+        {"resourceType": "Specimen", "collection": {"collectedDateTime": "2020-01-01"}},
+        {"resourceType": "Claim", "billablePeriod": {"start": "2020-01-01"}, "created": "2021-01-01"},
+    ],
+)
+def test_each_type_lies_where_its_own_date_is(resource: dict[str, Any]) -> None:
+    assert dates.date_of(resource) == "2020-01-01" and not dates.within(resource, "2024-05", None)
