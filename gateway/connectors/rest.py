@@ -6,7 +6,7 @@ clear is read right before it and put back.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,8 @@ PROFILE = "rest"
 SIGNATURES: tuple[Signature, ...] = ("standard", "metriport", "header")
 """Who is told a secret by `/subscribe` is not told how to sign: whatever HMS-API lists is understood."""
 PATIENT = "Patient"
+
+Wanted = Callable[[Rule], bool]
 
 form = FULL
 
@@ -309,17 +311,37 @@ def _update(shape: Shape, item: Item, body: Resource, remote_id: str, side: Side
     way = calls.update(shape, side)
     if way is None:
         raise Conflict(f"the mapping does not say how a {item.type} is updated there")
-    partial = way.method == "PATCH"
-    held: dict[str, Any] | None = {} if partial or not _is_read(shape) else (yield from _raw(shape, remote_id, side))
-    wanted = _due(shape, item, side) if partial or held else lambda _: True
+    partial, wanted = way.method == "PATCH", _due(shape, item, side)
+    whole = not partial or any(_in_list(rule) and wanted(rule) for rule in shape.rules)  # a list is replaced as one
+    held: dict[str, Any] | None = (yield from _raw(shape, remote_id, side)) if whole and _is_read(shape) else {}
+    if not held:
+        wanted = _beside(shape, wanted) if partial else lambda _: True
     written = mapping_apply.to_theirs(shape, body, _systems(shape, side), base=held or {}, wanted=wanted)
+    if partial:
+        written = replace(written, payload=_touched(shape, written.payload, wanted))
     reply = yield calls.write(shape, way, _told(written, item), side, segment(remote_id))
     if not reply.ok:
         raise refused(f"updating a {item.type}", reply)
     return _accepted(shape, calls.item(shape, reply, side), side, remote_id)
 
 
-def _due(shape: Shape, item: Item, side: Side) -> Any:
+def _in_list(rule: Rule) -> bool:
+    return rule.outward and any(step.item is not None for step in rule.place.steps)
+
+
+def _beside(shape: Shape, wanted: Wanted) -> Wanted:
+    """With a rule all those that fill the same list: what is not told of a list that they replace is gone."""
+    lists = {rule.place.steps[0].name for rule in shape.rules if _in_list(rule) and wanted(rule)}
+    return lambda rule: wanted(rule) or (_in_list(rule) and rule.place.steps[0].name in lists)
+
+
+def _touched(shape: Shape, payload: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """Of a model that they hold, what a PATCH of these rules tells."""
+    names = {rule.place.steps[0].name for rule in shape.rules if rule.outward and wanted(rule)}
+    return {name: value for name, value in payload.items() if name in names}
+
+
+def _due(shape: Shape, item: Item, side: Side) -> Wanted:
     """Which rules fill a slot that differs; all of them where that is not known."""
     if not item.due:
         return lambda _: True

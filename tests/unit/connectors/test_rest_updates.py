@@ -1,0 +1,52 @@
+"""Updates of a mapped REST system: a list is replaced as one, so nothing of it may be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from gateway.connectors import rest
+from gateway.connectors.call import Call, Reply
+from gateway.connectors.protocol import Item, Side
+from gateway.fhir import json
+
+BODY = {
+    "resourceType": "Patient",
+    "birthDate": "1980-02-22",
+    "telecom": [
+        {"system": "phone", "use": "home", "value": "555-1"},
+        {"system": "phone", "use": "work", "value": "555-9"},
+    ],
+}
+FIELDS = {"telecom[phone,home].value": "phones[0]", "telecom[phone,work].value": "phones[1]", "birthDate": "dob"}
+HELD = {"id": "5", "dob": "1980-02-22", "phones": ["555-1", "555-2", "555-3"], "note": "theirs"}
+
+
+def asked(due: str, more: Mapping[str, Any]) -> list[Call]:
+    """The calls of one update, each answered with what they hold."""
+    mapping = {"Patient": {"path": "/people", "update": {"method": "PATCH"}, "fields": FIELDS, **more}}
+    side = Side("https://gateway.example/fhir", "https://ehr.example", name="ehr", mapping=mapping)
+    pushing = rest.push(Item("Patient", "p", BODY, "5", due=frozenset({due})), side)
+    calls = [next(pushing)]
+    try:
+        while True:
+            calls.append(pushing.send(Reply(200, {}, json.encode(HELD))))
+    except StopIteration:
+        return calls
+
+
+@pytest.mark.parametrize(
+    ("due", "more", "methods", "sent"),
+    [
+        ("telecom[phone,work]", {}, ["GET", "PATCH"], {"phones": ["555-1", "555-9", "555-3"]}),
+        ("telecom[phone,work]", {"read": False}, ["PATCH"], {"phones": ["555-1", "555-9"]}),
+        ("birthDate", {}, ["PATCH"], {"dob": "1980-02-22"}),
+    ],
+)
+def test_a_patch_of_one_item_tells_the_whole_list(
+    due: str, more: dict[str, Any], methods: list[str], sent: dict[str, Any]
+) -> None:
+    calls = asked(due, more)
+    assert [call.method for call in calls] == methods and calls[-1].json == sent
