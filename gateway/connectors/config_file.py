@@ -166,7 +166,7 @@ def _profile_problems(config: Config, known: frozenset[str]) -> Iterator[str]:
         yield "options.identifierKey is required for the identifier_strategy hmac-sha256"
     try:
         if (module := registry.mapped(config.profile)) is not None:
-            module.check(config.mapping, both_ways=config.push is not False)
+            module.check(config.mapping, both_ways=config.push is not False, xml=config.content_type == "xml")
         config.side("")
         _ = config.form
     except InvalidInput as error:

@@ -21,10 +21,10 @@ from gateway.fhir.record import Coverage
 from gateway.translators.json import mapping as mappings
 
 
-def check(mapping: Mapping[str, Any], *, both_ways: bool) -> None:
+def check(mapping: Mapping[str, Any], *, both_ways: bool, xml: bool = False) -> None:
     """A FHIR system needs no mapping; one that is given must be usable."""
     if mapping:
-        rest.check(mapping, both_ways=both_ways)
+        rest.check(mapping, both_ways=both_ways, xml=xml)
 
 
 def is_flat(payload: Any, side: Side) -> bool:

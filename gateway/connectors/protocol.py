@@ -191,8 +191,8 @@ class Formed(Protocol):
 class Mapped(Protocol):
     """A system of which the mapping says everything: which types it takes, and what its events mean."""
 
-    def check(self, mapping: Mapping[str, Any], *, both_ways: bool) -> None:
-        """Raises InvalidInput naming the field that cannot be used."""
+    def check(self, mapping: Mapping[str, Any], *, both_ways: bool, xml: bool = False) -> None:
+        """Raises InvalidInput naming the field that cannot be used, by a system that speaks `xml`."""
 
     def takes(self, resource_type: str, mapping: Mapping[str, Any]) -> bool:
         """Whether the mapping sends resources of that type."""

@@ -44,8 +44,10 @@ def form_for(mapping: Mapping[str, Any], options: Any) -> Form:  # noqa: ARG001 
     return form_of(mappings.read(mapping))
 
 
-def check(mapping: Mapping[str, Any], *, both_ways: bool) -> None:
+def check(mapping: Mapping[str, Any], *, both_ways: bool, xml: bool = False) -> None:
     mapped = mappings.read(mapping)
+    if xml:
+        mappings.check_xml(mapped)
     if both_ways:
         mappings.check_both_ways(mapped)
 

@@ -199,6 +199,15 @@ def check_both_ways(mapped: Mapped) -> None:
                 raise InvalidInput(f"{other.name}: not one to one, it meets {one.name}; say direction in or out")
 
 
+def check_xml(mapped: Mapped) -> None:
+    """Raises InvalidInput where a path cannot be one of elements and attributes, which are named without a prefix."""
+    for shape in mapped.shapes.values():
+        for rule in shape.rules:
+            steps = rule.theirs.steps if isinstance(rule.theirs, Dotted) else ()
+            if not all(step.name == "#text" or _XML_NAME.fullmatch(step.name.removeprefix("@")) for step in steps):
+                raise InvalidInput(f"{rule.name}: XML has names of letters, digits, _ and -, without a prefix")
+
+
 def _short(mapping: Mapping[str, Any]) -> Shape:
     """HMS-API's flat form: `hmsPatientId` is where their id stands, `hmsName` the whole name; others are FHIR paths."""
     identity = mapping.get(HMS_ID, "id")

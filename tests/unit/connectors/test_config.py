@@ -89,6 +89,15 @@ def test_what_is_pushed() -> None:
     assert not read({"name": "clinic", "profile": "intake"}).pushes("Patient")
 
 
+@pytest.mark.parametrize("path", ["$ref", "ns:last", "a.@xsi:type", "#note"])
+def test_a_path_that_xml_cannot_have_is_refused_when_it_is_saved(path: str) -> None:
+    body = {"name": "ehr", "type": "REST", "endpoint": "https://ehr.example", "push": ["Patient"]}
+    mapping = {"Patient": {"path": "/p", "fields": {"name.family": path}}}
+    assert read({**body, "mapping": mapping}).content_type == "json"
+    with pytest.raises(InvalidInput, match=r"mapping\.Patient\.fields\.name\.family: XML has names"):
+        read({**body, "contentType": "xml", "mapping": mapping})
+
+
 def test_what_calls_need_to_know() -> None:
     side = read(with_("update", "PATCH")).side("https://gateway.example/fhir")
     assert (side.ours, side.id_system, side.update) == (
