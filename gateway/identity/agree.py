@@ -50,10 +50,12 @@ class Agreement:
 
 
 class Name(NamedTuple):
-    """A folded HumanName; an empty part is lacking."""
+    """A folded HumanName; an empty part is lacking. `unnamed`: a placeholder stands for the given name ("Baby Girl"),
+    so that it is not known, which is something else than having none."""
 
     family: str
     given: str
+    unnamed: bool = False
 
 
 def agrees(a: Resource, b: Resource) -> Agreement:
@@ -63,11 +65,15 @@ def agrees(a: Resource, b: Resource) -> Agreement:
 
 def may_be_relatives(a: Resource, b: Resource) -> bool:
     """Whether two who share a number may be two of one family: born on different days, or of different given names. A
-    changed family name alone is no sign of it."""
+    changed family name alone is no sign of it, but that one has no name yet is: newborn twins share all the rest."""
     if compare_dates(a.get("birthDate"), b.get("birthDate")) == "differs":
         return True
-    pairs = [(one.given, other.given) for one in _some_names(a) for other in _some_names(b)]
-    return bool(pairs) and not any(_begins(one, other) for one, other in pairs)
+    pairs = [(one, other) for one in _some_names(a) for other in _some_names(b)]
+    return bool(pairs) and not any(_may_be_one_given(*pair) for pair in pairs)
+
+
+def _may_be_one_given(a: Name, b: Name) -> bool:
+    return not (a.unnamed or b.unnamed) and _begins(a.given, b.given)
 
 
 def _compare_names(a: Resource, b: Resource) -> Verdict:
@@ -81,7 +87,7 @@ def compare_names(a: Name, b: Name) -> Verdict:
     """Equal = the same family and one given name the beginning of the other, or two people known by one name only."""
     if (a.family and b.family and a.family != b.family) or not _begins(a.given, b.given):
         return "differs"
-    if not (a.family and b.family):
+    if not (a.family and b.family) or a.unnamed or b.unnamed:
         return "lacking"
     return "equal" if bool(a.given) == bool(b.given) else "lacking"
 
@@ -126,7 +132,8 @@ def _name(human_name: dict[str, Json]) -> Name:
 def _known(name: Name) -> Name:
     if name.family + name.given in PLACEHOLDER_NAMES or name.given + name.family in PLACEHOLDER_NAMES:
         return Name("", "")
-    return Name(*("" if part in PLACEHOLDER_NAMES else part for part in name))
+    family, given = ("" if part in PLACEHOLDER_NAMES else part for part in name[:2])
+    return Name(family, given, unnamed=given != name.given)
 
 
 def _from_text(text: Json) -> tuple[str, str]:

@@ -157,6 +157,15 @@ async def test_an_unlisted_system_decides_only_with_name_and_birth_date(desk: De
         assert answer.status_code == 201, answer.text
 
 
+async def test_newborns_without_a_name_yet_are_not_joined_by_a_number_that_nobody_listed(desk: Desk) -> None:
+    """Twins share the family name, the birth date and their mother's insurance number."""
+    girl, boy = (
+        patient("Twin", (UNLISTED, "insured"), name=[{"family": "Twin", "given": [given]}])
+        for given in ("Baby Girl", "Baby Boy")
+    )
+    assert await desk.made_id(girl) != await desk.made_id(boy)
+
+
 async def test_an_unlisted_system_joins_nobody_whom_a_key_system_tells_apart(desk: Desk) -> None:
     """Twins of like names with one insurance number: a key system that gave each a number of their own knows better."""
     ann = patient("Twin", (MRN, "1"), (UNLISTED, "insured"), name=[{"family": "Twin", "given": ["Ann"]}])

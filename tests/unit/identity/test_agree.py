@@ -73,6 +73,9 @@ def test_names_that_differ(a: Any, b: Any) -> None:
         (ADA, ("Doe", "John")),
         (ADA, ("Lovelace", "Baby Girl")),
         (("Test", "Patient"), ("Test", "Patient")),
+        (("Lovelace", "Baby Girl"), ("Lovelace", "Baby Boy")),
+        (("Lovelace", "Baby", "A"), ("Lovelace", "Baby", "B")),
+        (("Lovelace", "Unknown"), ("Lovelace",)),
     ],
 )
 def test_names_that_one_side_lacks(a: Any, b: Any) -> None:
@@ -149,6 +152,7 @@ def test_what_is_no_name_is_lacking(name: Any) -> None:
         ("Ada Maria", "Quill", "1990-12-10", False),
         ("Bea", "Quill", "1990-12-10", True),
         ("Ada", "Quill", "1960-01-02", True),
+        ("Baby Girl", "Quill", "1990-12-10", True),
     ],
 )
 def test_who_may_share_a_familys_number(given: str, family: str, born: str, relatives: bool) -> None:
