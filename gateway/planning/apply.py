@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import NamedTuple
 
 from gateway.errors import InvalidInput
@@ -13,6 +15,9 @@ from gateway.planning.linkup import LinkUp
 from gateway.planning.resolve import Meant, Resolver, check_people
 from gateway.planning.world import Item, Speaker, State, World
 from gateway.store import Key
+
+_AHEAD = timedelta(days=1)
+"""A time without a zone may be that far ahead of ours, no other one can be."""
 
 
 class Applied(NamedTuple):
@@ -35,6 +40,7 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
 
     Raises the first thing that is wrong; then nothing may be written.
     """
+    speaker = _believed(world, speaker)
     resolver = Resolver(world, items, speaker)
     meant = [resolver.resolve(item) for item in items]
     _check_once(meant)
@@ -58,6 +64,14 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
         Applied(one.item, one.state, number, numbers.get(one.state.rid, number) if one.state else 0, body)
         for one, number, body in zip(meant, before, bodies, strict=True)
     ]
+
+
+def _believed(world: World, speaker: Speaker) -> Speaker:
+    """What says that it was written long after we got it is of the time we got it: believed, it would stand against
+    everything that comes later, for good."""
+    if speaker.at is None or speaker.at <= world.now + _AHEAD:
+        return speaker
+    return replace(speaker, at=world.now)
 
 
 def _patients_first(meant: Sequence[Meant]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,18 @@ async def test_an_older_document_after_a_newer_one_overwrites_nothing(desk: Desk
     assert [one["value"] for one in (await desk.read(f"/Patient/{made}"))["telecom"]] == ["+1-202-555-0102"]
     [last] = await desk.found(f"/Condition?patient={made}")
     assert last["clinicalStatus"] != problem["clinicalStatus"]
+
+
+async def test_a_document_of_a_time_to_come_does_not_stand_against_those_that_follow(desk: Desk, clinic: str) -> None:
+    """2062 typed for 2026: what that document says is as old as the day on which it was received."""
+    typed = document(f"{ARC}.1^M-1", time="20620501120000-0500", phone="+15550100", status="active")
+    made = (await posted(desk, clinic, typed))["patient"]
+    soon = f"{datetime.now(UTC) + timedelta(hours=1):%Y%m%d%H%M%S}+0000"
+    right = document(f"{ARC}.1^M-1", time=soon, phone="+15550199", status="completed")
+    assert (await posted(desk, clinic, right))["patient"] == made
+    assert (await desk.read(f"/Patient/{made}"))["telecom"][0]["value"] == "+15550199"
+    [problem] = await desk.found(f"/Condition?patient={made}")
+    assert problem["clinicalStatus"]["coding"][0]["code"] == "inactive"
 
 
 async def test_a_restated_entry_is_as_new_as_its_document(desk: Desk, clinic: str) -> None:
