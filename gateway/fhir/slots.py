@@ -163,7 +163,10 @@ def _meta_slots(meta: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _coded(item: Any) -> str:
-    return f"{item.get('system', '')}|{item.get('code', '')}" if isinstance(item, dict) else str(item)
+    """What tells one tag or label from another: its code or, without one, its words."""
+    if not isinstance(item, dict):
+        return str(item)
+    return f"{item.get('system', '')}|{item.get('code') or item.get('display', '')}"
 
 
 def _telecom(item: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.fhir import condition, json, search
-from gateway.fhir.json import Resource
+from gateway.fhir.json import Json, Resource
 from gateway.planning import bodies, orders
 from gateway.planning.patients import base_of, check_version, live
 from gateway.planning.resolve import Meant
@@ -45,7 +45,7 @@ def apply(world: World, said: Said, patient: int | None, speaker: Speaker) -> by
         return state.raw
     if state.deleted or not _says_nothing_new(world, said):
         state.patient = patient
-        state.raw = _version(world, state, said.content, speaker)
+        state.raw = _version(world, state, _labelled(said.content, state.body), speaker)
     _remember(world, said, speaker)
     return state.raw
 
@@ -83,8 +83,23 @@ def _says_nothing_new(world: World, said: Said) -> bool:
 
 def _is_said_by(said: Said, body: Resource) -> bool:
     """Whether a version has that content. Most that differ do so at once; the digest also counts every digit."""
-    content = bodies.content_of(body)
-    return content == said.content and bodies.digest(content) == said.name
+    before, content = bodies.content_of(body), _labelled(said.content, body)
+    return before == content and bodies.digest(before) == bodies.digest(content)
+
+
+def _labelled(content: Resource, before: Resource) -> Resource:
+    """The content with the security labels of the version before it: leaving one out says nothing (FHIR R4 §2.26), and
+    whoever does not know it must not make open what somebody else had restricted."""
+    meta = content.get("meta", {})
+    stated = meta.get("security", [])
+    known = {_label(one) for one in stated}
+    kept = [one for one in before.get("meta", {}).get("security", []) if _label(one) not in known]
+    return {**content, "meta": {**meta, "security": [*kept, *stated]}} if kept else content
+
+
+def _label(coding: Resource) -> tuple[Json, ...]:
+    """What tells one label from another: its code or, without one, its words."""
+    return (coding.get("system"), coding.get("code") or coding.get("display"))
 
 
 def _version(world: World, state: State, content: Resource, speaker: Speaker) -> bytes:

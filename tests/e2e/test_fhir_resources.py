@@ -6,7 +6,7 @@ import pytest
 
 from gateway.fhir import json
 
-from .desk import FHIR, MRN, PUBLIC, Desk, decoded, entry, issue, link, observation, patient, resources
+from .desk import FHIR, MRN, PUBLIC, UNLISTED, Desk, decoded, entry, issue, link, observation, patient, resources
 
 pytestmark = pytest.mark.anyio
 
@@ -237,6 +237,32 @@ async def test_removing_an_element_by_put_removes_it(desk: Desk) -> None:
     del read["telecom"]
     now = decoded(await put(desk, read))
     assert "telecom" not in now and now["gender"] == "female"
+
+
+async def test_a_security_label_stays_though_a_later_body_lacks_it(desk: Desk) -> None:
+    """Who leaves it out need not know it: FHIR R4 §2.26, as of a Patient."""
+    restricted = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    labels = [restricted, {"display": "VIP"}]
+    bare = observation(None, (UNLISTED, "1"), status="amended")
+    made = await desk.made_id({**bare, "status": "final", "meta": {"security": labels}})
+    first, second = await put(desk, {**bare, "id": made}), await put(desk, {**bare, "id": made})
+    assert decoded(first)["meta"]["security"] == labels and decoded(first)["status"] == "amended"
+    assert second.content == first.content, "and is no new version for itself"
+    other = desk.add_key("other", "other")
+    more = {**bare, "meta": {"security": [{"display": "VIP"}, {"display": "Staff"}]}}
+    for _ in range(2):
+        answer = await desk.fhir("PUT", f"/Observation?identifier={UNLISTED}|1", more, key=other)
+        assert answer.status_code == 200, answer.text
+    now = (await desk.read(f"/Observation/{made}"))["meta"]
+    assert now["versionId"] == "3"
+    assert now["security"] == [restricted, *more["meta"]["security"]]
+
+
+async def test_labels_in_words_only_are_told_apart(desk: Desk) -> None:
+    made = await desk.made_id(patient("Known", (MRN, "1"), meta={"security": [{"display": "Restricted"}]}))
+    answer = await desk.post(patient("Known", (MRN, "1"), meta={"security": [{"display": "VIP"}]}))
+    assert decoded(answer)["id"] == made
+    assert [one["display"] for one in decoded(answer)["meta"]["security"]] == ["Restricted", "VIP"]
 
 
 async def test_two_clients_in_turn_both_get_what_they_put(desk: Desk) -> None:

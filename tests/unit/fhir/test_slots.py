@@ -77,9 +77,16 @@ def test_ids_and_versions_are_nobodys_slots():
 
 
 def test_tags_security_and_profiles_are_united():
-    meta = {"tag": [{"system": "s", "code": "a"}, {"code": "b"}], "profile": ["urn:p"], "security": [{"code": "R"}]}
+    security = [{"code": "R"}, {"display": "VIP"}]
+    meta = {"tag": [{"system": "s", "code": "a"}, {"code": "b"}], "profile": ["urn:p"], "security": security}
     slots = split(patient(meta=meta))
-    assert slots.keys() == {"meta.tag[s|a]", "meta.tag[|b]", "meta.profile[urn:p]", "meta.security[|R]"}
+    assert slots.keys() == {
+        "meta.tag[s|a]",
+        "meta.tag[|b]",
+        "meta.profile[urn:p]",
+        "meta.security[|R]",
+        "meta.security[|VIP]",
+    }
     assert all(is_united(slot) for slot in slots)
     assert join("Patient", slots)["meta"] == meta
 
