@@ -25,6 +25,14 @@ PLACEHOLDER_NAMES = frozenset({
 # fmt: on
 PLACEHOLDER_DATES = frozenset({"0001-01-01", "1800-01-01", "1900-01-01", "1900-01", "1900", "9999-12-31", "2999-12-31"})
 
+_GENERATIONS = {
+    **dict.fromkeys(("sr", "senior"), "first"),
+    **dict.fromkeys(("jr", "junior", "ii", "2nd"), "second"),
+    **dict.fromkeys(("iii", "3rd"), "third"),
+    **dict.fromkeys(("iv", "4th"), "fourth"),
+}
+"""What tells a father from his son of the same name."""
+
 _MOST_NAMES = 50
 
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "ħ": "h"})
@@ -51,11 +59,12 @@ class Agreement:
 
 class Name(NamedTuple):
     """A folded HumanName; an empty part is lacking. `unnamed`: a placeholder stands for the given name ("Baby Girl"),
-    so that it is not known, which is something else than having none."""
+    so that it is not known, which is something else than having none. `generation`: which of several of that name."""
 
     family: str
     given: str
     unnamed: bool = False
+    generation: str = ""
 
 
 def agrees(a: Resource, b: Resource) -> Agreement:
@@ -73,7 +82,7 @@ def may_be_relatives(a: Resource, b: Resource) -> bool:
 
 
 def _may_be_one_given(a: Name, b: Name) -> bool:
-    return not (a.unnamed or b.unnamed) and _begins(a.given, b.given)
+    return not (a.unnamed or b.unnamed or _are_generations(a, b)) and _begins(a.given, b.given)
 
 
 def _compare_names(a: Resource, b: Resource) -> Verdict:
@@ -85,11 +94,15 @@ def _compare_names(a: Resource, b: Resource) -> Verdict:
 
 def compare_names(a: Name, b: Name) -> Verdict:
     """Equal = the same family and one given name the beginning of the other, or two people known by one name only."""
-    if (a.family and b.family and a.family != b.family) or not _begins(a.given, b.given):
+    if _are_generations(a, b) or (a.family and b.family and a.family != b.family) or not _begins(a.given, b.given):
         return "differs"
     if not (a.family and b.family) or a.unnamed or b.unnamed:
         return "lacking"
     return "equal" if bool(a.given) == bool(b.given) else "lacking"
+
+
+def _are_generations(a: Name, b: Name) -> bool:
+    return bool(a.generation and b.generation) and a.generation != b.generation
 
 
 def _begins(a: str, b: str) -> bool:
@@ -126,14 +139,19 @@ def _name(human_name: dict[str, Json]) -> Name:
     first = next((one for one in given if isinstance(one, str)), "") if isinstance(given, list) else ""
     if not family and not first:
         family, first = _from_text(human_name.get("text"))
-    return _known(Name(fold(family), fold(first)))
+    return _known(Name(fold(family), fold(first), generation=_generation(human_name.get("suffix"))))
+
+
+def _generation(suffixes: Json) -> str:
+    listed = suffixes if isinstance(suffixes, list) else ()
+    return next((found for one in listed if (found := _GENERATIONS.get(fold(one)))), "")
 
 
 def _known(name: Name) -> Name:
     if name.family + name.given in PLACEHOLDER_NAMES or name.given + name.family in PLACEHOLDER_NAMES:
         return Name("", "")
-    family, given = ("" if part in PLACEHOLDER_NAMES else part for part in name[:2])
-    return Name(family, given, unnamed=given != name.given)
+    family, given = ("" if part in PLACEHOLDER_NAMES else part for part in (name.family, name.given))
+    return name._replace(family=family, given=given, unnamed=given != name.given)
 
 
 def _from_text(text: Json) -> tuple[str, str]:

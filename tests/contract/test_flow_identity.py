@@ -86,6 +86,14 @@ async def test_a_contradiction_is_held(desk: Desk) -> None:
     assert held.connector == "app" and b"Zed" in held.body
 
 
+async def test_a_son_under_the_number_of_his_father_of_the_same_name_is_held(desk: Desk) -> None:
+    father = {"family": "Ford", "given": ["John"], "suffix": ["Sr"]}
+    await desk.made_id(patient("Ford", (MRN, "1"), name=[father], birthDate="1950-01-01"))
+    son = patient("Ford", (MRN, "1"), name=[{**father, "suffix": ["Jr"]}])
+    assert (await desk.post(son)).status_code == 409
+    assert len(desk.messages("held")) == 1
+
+
 async def test_half_a_contradiction_is_none(desk: Desk) -> None:
     made = await desk.made_id(patient("Maiden", (MRN, "1")))
     married = await desk.post(patient("Married", (MRN, "1")))

@@ -132,6 +132,24 @@ def test_the_rule(name: Any, born: str | None, ok: bool, full: bool) -> None:
     assert (agreement.ok, agreement.full) == (ok, full)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "equal"),
+    [
+        (["Sr."], ["Jr."], False),
+        (["Jr"], ["MD", "III"], False),
+        (["Jr"], ["II"], True),
+        (["Sr"], ["PhD"], True),
+        (3, [None], True),
+    ],
+)
+def test_father_and_son_of_one_name_are_told_apart_by_its_suffix(ours: Any, theirs: Any, equal: bool) -> None:
+    one, other = (
+        patient({"family": "Lovelace", "given": ["King"], "suffix": suffix}, born=DAY) for suffix in (ours, theirs)
+    )
+    assert agrees(one, other).name == ("equal" if equal else "differs")
+    assert may_be_relatives(one, other) is not equal
+
+
 def test_a_father_does_not_become_his_child_by_the_family_name_alone() -> None:
     agreement = agrees(patient(("Lovelace", "William"), born="1805-02-21"), patient(("Lovelace",), born="1836-05-12"))
     assert not agreement.ok
