@@ -22,6 +22,8 @@ from gateway.fhir.spelling import canonical, exact, same
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _FACTS: Final = frozenset({"identifier", "communication", "contact", "generalPractitioner", "link"})
 """Lists of independent facts: at first contact they are united. The other lists are alternatives of one value."""
+_NARROWING: Final = frozenset({"period", "extension", "modifierExtension"})
+_MOST_COMPARED: Final = 100
 _LABELLED: Final = ("name[official]", "name[usual]")
 
 
@@ -184,7 +186,26 @@ def _union(lists: Iterable[Value]) -> Value:
             items, _ = attach(contained, attached, items, None)
         for item in items:
             union.setdefault(canonical("", [item]), item)
-    return wrap(list(union.values()), contained=contained)
+    return wrap(_fullest(list(union.values())), contained=contained)
+
+
+def _fullest(items: list[Any]) -> list[Any]:
+    """Without those that another one says too, and more: the same number with and without its type is one number. Of
+    very many all are kept, as each is compared with each."""
+    if len(items) > _MOST_COMPARED:
+        return items
+    return [one for one in items if not any(one is not other and _is_part(one, other) for other in items)]
+
+
+def _is_part(one: Any, other: Any) -> bool:
+    """Whether all that one says is in the other, which has nothing that narrows it."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return exact(one, other)
+    if not one.keys() - {"id"} <= other.keys():
+        return False
+    more = other.keys() - one.keys()
+    narrowed = more & _NARROWING or ("use" in more and other["use"] in ("old", "temp"))
+    return not narrowed and all(_is_part(part, other[name]) for name, part in one.items() if name != "id")
 
 
 def _one_name_each(slots: dict[str, Value]) -> dict[str, Value]:

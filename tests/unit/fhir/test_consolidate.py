@@ -201,6 +201,44 @@ class TestNames:
         assert len(self.together(**names)) == 2
 
 
+@pytest.mark.parametrize(
+    ("slot", "bare", "fuller"),
+    [
+        ("identifier[urn:s]", {"system": "urn:s", "value": "1"}, {"use": "official", "type": {"text": "MRN"}}),
+        ("communication", {"language": {"text": "English"}}, {"preferred": True}),
+        ("communication", {"language": {"text": "English"}}, {"language": {"text": "English", "coding": [{}]}}),
+        ("generalPractitioner", {"reference": "Practitioner/1"}, {"display": "Dr. Vale"}),
+        ("contact", {"id": "c", "name": {"family": "Vale"}}, {"id": "x", "gender": "female"}),
+    ],
+)
+def test_a_fact_that_one_system_tells_more_fully_is_one_fact(slot, bare, fuller):
+    whole = bare | fuller
+    records = [record("a"), record("b")]
+    for mine, theirs in ((bare, whole), (whole, bare)):
+        own = [{slot: said([value], None, seen=3)} for value in (mine, theirs)]
+        told = [Record(one.connector, "Patient", "", kept) for one, kept in zip(records, own, strict=True)]
+        assert consolidate(told, PLAIN).slots[slot] == [whole]
+
+
+@pytest.mark.parametrize(
+    ("more", "count"),
+    [
+        ({"use": "old"}, 2),
+        ({"use": "temp"}, 2),
+        ({"period": {"end": "2020"}}, 2),
+        ({"use": "usual"}, 1),
+        ({"value": "2"}, 2),
+    ],
+)
+def test_what_narrows_a_fact_is_another_one(more, count):
+    number = {"system": "urn:s", "value": "1"}
+    told = [
+        Record(name, "Patient", "", {"identifier[urn:s]": said([value], None, seen=3)})
+        for name, value in (("a", number), ("b", number | more))
+    ]
+    assert len(consolidate(told, PLAIN).slots["identifier[urn:s]"]) == count
+
+
 def test_our_own_identifier_never_enters_the_resource():
     ours = Record("a", "Patient", "a", {"identifier[urn:ours]": said([{"system": "urn:ours", "value": "7"}], 1)})
     assert consolidate([ours], Policy(ours="urn:ours")).resource is None
