@@ -166,8 +166,14 @@ def _from_text(text: Json) -> tuple[str, str]:
 
 
 def fold(text: Json) -> str:
-    """Letters and digits only, without case and accents: `O'Brien-Müller` is `obrienmuller`."""
+    """Letters and digits only, without case and accents: `O'Brien-Müller` is `obrienmuller`. The vowel signs of India
+    and the voicing marks of Japan are no accents: without them the names of two people would be one."""
     if not isinstance(text, str):
         return ""
     plain = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
-    return "".join(char for char in plain if char.isalnum())
+    return "".join(char for char in plain if char.isalnum() or _is_vowel_sign(char))
+
+
+def _is_vowel_sign(char: str) -> bool:
+    """A mark that belongs to its letter: those of Latin, Greek, Cyrillic, Hebrew and Arabic come before U+0900."""
+    return char >= "\u0900" and unicodedata.category(char).startswith("M")
