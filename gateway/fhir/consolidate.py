@@ -194,7 +194,13 @@ def _fullest(items: list[Any]) -> list[Any]:
     very many all are kept, as each is compared with each."""
     if len(items) > _MOST_COMPARED:
         return items
-    return [one for one in items if not any(one is not other and _is_part(one, other) for other in items)]
+    return [one for at, one in enumerate(items) if not _is_told_better(at, one, items)]
+
+
+def _is_told_better(at: int, one: Any, items: list[Any]) -> bool:
+    """Of two that say the same the first stays."""
+    others = ((place, other) for place, other in enumerate(items) if place != at and _is_part(one, other))
+    return any(place < at or not _is_part(other, one) for place, other in others)
 
 
 def _is_part(one: Any, other: Any) -> bool:

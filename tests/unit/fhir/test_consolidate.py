@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.fhir.absent import DATA_ABSENT
-from gateway.fhir.consolidate import Conflict, Policy, changed, consolidate
+from gateway.fhir.consolidate import Conflict, Policy, _fullest, changed, consolidate
 from gateway.fhir.record import Own, Record
 from gateway.fhir.slots import wrap
 
@@ -265,3 +265,11 @@ def test_changed_sees_a_spelling_only_when_asked():
     old = {"resourceType": "Patient", "name": [{"family": "EXAMPLE"}]}
     assert changed(old, found) == set()
     assert changed(old, found, spelling=True) == {"name[-]"}
+
+
+def test_of_two_that_say_the_same_one_stays() -> None:
+    """They may differ in nothing but their ids."""
+    twins = [{"id": "a", "system": "urn:x", "value": "1"}, {"id": "b", "system": "urn:x", "value": "1"}]
+    fuller = {**twins[0], "type": {"text": "MR"}}
+    assert _fullest(twins) == twins[:1]
+    assert _fullest([*twins, fuller]) == [fuller]
