@@ -104,13 +104,14 @@ def _related(document: Node) -> Iterator[Value]:
 
 
 def contents(document: Node, ctx: Context) -> Value:
-    """The sections of the body, and the label that the strictest of them has. All narrative comes first: an entry may
-    refer to the words of another section."""
+    """The sections of the body, and the strictest label of these, the body and the document. All narrative comes
+    first: an entry may refer to the words of another section."""
     component = document.node("component")
-    body = component.node("structuredBody") if component else None
-    label = _label(document, None)
+    body = (component.node("structuredBody") or component.node("nonXMLBody")) if component else None
+    whole = _label(document, None)
+    label = _label(body, whole) if body else whole
     found = [_narrated(section, label, ctx) for section in _sections_of(body)] if body else []
-    labels = [label, *_labels(found)]
+    labels = [whole, label, *_labels(found)]
     strictest = next((one for code in _RESTRICTED for one in labels if one and one["code"] == code), None)
     return kept(
         {

@@ -41,6 +41,8 @@ def _taken(document: Node, header: Value, body: Node, text: Element, ctx: Contex
         ctx.issue("warning", "incomplete", "nonXMLBody holds no data", body.element)
         return
     own, date = document.get("id"), header.get("date", "")
+    labels = header.get("meta", {}).get("security", [])
+    label = labels[0]["code"] if labels else header.get("confidentiality")
     reference = {
         "masterIdentifier": identifier(own) if own is not None else None,
         "status": "current",
@@ -57,13 +59,13 @@ def _taken(document: Node, header: Value, body: Node, text: Element, ctx: Contex
             for one in header.get("relatesTo", ())
         ],
         "description": document.text("title"),
-        "securityLabel": [concept(label, CONFIDENTIALITY)] if (label := header.get("confidentiality")) else None,
+        "securityLabel": [concept(label, CONFIDENTIALITY)] if label else None,
         "content": [{"attachment": content}],
         "context": _surroundings(header),
     }
     made = ctx.add("DocumentReference", kept(reference), document)
     header.setdefault("section", []).append({"entry": [made]})
-    if labels := header.get("meta", {}).get("security"):
+    if labels:
         ctx.labels += labels
         ctx.label([one.reference for one in ctx.made[before:]])
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from gateway.fhir import gate
-from gateway.translators.ccda import Converted
+from gateway.translators.ccda import Converted, convert
 
 from .kinds import author_of, concern, result
-from .written import PATIENT, converted, of_type, only
+from .written import PATIENT, converted, document, of_type, only
 
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 RESTRICTED = [{"system": CONFIDENTIALITY, "code": "R"}]
@@ -24,6 +24,9 @@ def part(*entries: str, more: str = "", inner: str = "") -> str:
 
 def confidential(code: str) -> str:
     return f'<confidentialityCode code="{code}" codeSystem="2.16.840.1.113883.5.25"/>'
+
+
+RESTRICTING = confidential("R").encode()
 
 
 def read(*parts: str, header: str = "") -> Converted:
@@ -71,6 +74,22 @@ def test_a_section_within_inherits_the_label() -> None:
     inner = f"<component>{part(concern('38341003'))}</component>"
 
     assert security(only(read(part(more=confidential("R"), inner=inner)), "Condition")) == RESTRICTED
+
+
+def test_a_body_may_have_a_label_of_its_own() -> None:
+    told = document(part(concern("38341003"))).replace(b"<structuredBody>", b"<structuredBody>" + RESTRICTING)
+    made = convert(told, patient_id="p1")
+
+    assert security(only(made, "Condition")) == security(only(made, "Composition")) == RESTRICTED
+
+
+def test_a_body_that_is_no_xml_too() -> None:
+    body = b"<nonXMLBody>" + RESTRICTING + b'<text mediaType="text/plain">words</text></nonXMLBody>'
+    made = convert(document().replace(b"<structuredBody></structuredBody>", body), patient_id="p1")
+
+    letter = only(made, "DocumentReference")
+    assert letter["securityLabel"] == [{"coding": RESTRICTED}]
+    assert [security(one) for one in (letter, *of_type(made, "Composition", "Binary"))] == [RESTRICTED] * 3
 
 
 def test_who_wrote_a_section() -> None:
