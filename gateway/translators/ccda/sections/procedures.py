@@ -15,6 +15,7 @@ from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.specimens import specimens
 from gateway.translators.ccda.statement import (
     PARTS,
+    REACTION,
     REASON,
     Relations,
     coded_value,
@@ -31,13 +32,25 @@ from gateway.translators.ccda.statement import (
     referenced,
     related,
 )
-from gateway.translators.ccda.values import Value, absent, absent_concept, codeable, identifiers, kept, resolved, timed
+from gateway.translators.ccda.values import (
+    Value,
+    absent,
+    absent_concept,
+    codeable,
+    distinct,
+    identifiers,
+    kept,
+    resolved,
+    timed,
+)
 
 METHOD = "http://hl7.org/fhir/StructureDefinition/procedure-method"
 _FAILED = frozenset(["103709008"])
 """SNOMED CT Failed attempted procedure."""
 
-_READ = PARTS | UDI_ORGANIZER | _FAILED
+_READ = (PARTS - REACTION) | UDI_ORGANIZER | _FAILED
+"""When a reaction began and how severe it was is told beside the procedure that had it as a complication."""
+
 _SECTIONS = ("47519-4",)
 
 
@@ -97,6 +110,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "reasonReference": referenced(relations, ctx, "Condition", only="RSON"),
         "bodySite": concepts(activity.all("targetSiteCode"), ctx),
         "outcome": _outcome(relations, ctx),
+        "complication": _complications(relations, ctx),
         "followUp": _follow_up(relations, ctx),
         "note": notes(relations, ctx),
         "focalDevice": [{"manipulated": one} for one in devices(activity, relations, ctx)],
@@ -139,6 +153,12 @@ def _outcome(relations: Relations, ctx: Context) -> Value | None:
         if kind == "OUTC" and not (one.negated or one.untold) and (found := coded_value(one, ctx)):
             return found
     return next((codeable(one.get("code"), ctx) for one in of_kind(_FAILED, relations)), None)
+
+
+def _complications(relations: Relations, ctx: Context) -> list[Value]:
+    """Reaction Observations: to what was given or done."""
+    told = (coded_value(one, ctx) for one in of_kind(REACTION, relations) if not one.negated)
+    return distinct([one for one in told if one])
 
 
 def _follow_up(relations: Relations, ctx: Context) -> list[Value]:

@@ -199,6 +199,17 @@ def test_how_somebody_reacted_to_a_vaccine(kind: str) -> None:
     assert codes(severity["valueCodeableConcept"])[0][1] == "24484000"
 
 
+def test_a_reaction_to_a_procedure_is_a_complication_of_it() -> None:
+    entry = f"""<procedure classCode="PROC" moodCode="EVN"><templateId root="{ROOT}14"/>
+    <code code="116859006" {SNOMED}/>{within("COMP", REACTED)}</procedure>"""
+
+    result = converted(section("47519-4", entry))
+
+    reacted = of_type(result, "Observation")[-1]
+    assert only(result, "Procedure")["complication"] == [reacted["valueCodeableConcept"]]
+    assert reacted["hasMember"], "how severe it was"
+
+
 def test_a_note_of_a_visit_belongs_to_it() -> None:
     visit = f"""<encounter classCode="ENC" moodCode="EVN"><templateId root="{ROOT}49"/><id root="1.1" extension="e"/>
     {within("COMP", NOTE.format("<text>Well</text>"))}</encounter>"""
