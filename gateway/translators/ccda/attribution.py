@@ -18,10 +18,10 @@ from .related import associate
 from .statement import COMMENT
 from .values import Value, absent, concept, kept, timed
 
-_AUTHOR, _INFORMANT = "author", "informant"
+_AUTHOR, _INFORMANT, _LEGAL = "author", "informant", "legal"
 _ROLES = {V3 + "author": _AUTHOR, V3 + "performer": "performer", V3 + "informant": _INFORMANT}
 _PARTICIPANT = V3 + "participant"
-_BY_TYPE = {"VRF": "verifier", "CST": "custodian", "ENT": "enterer"}
+_BY_TYPE = {"VRF": "verifier", "CST": "custodian", "ENT": "enterer", "LA": _LEGAL}
 _TOLD = frozenset(["Account", "Coverage"])
 """The performers of a policy pay for it: that is said of them there."""
 
@@ -35,6 +35,7 @@ _PLACES = {
     "verifier": ("verification",),
     "custodian": ("organization",),
     "enterer": (),
+    _LEGAL: ("authenticator",),
 }
 """Role -> the elements of a resource that name who had it."""
 
@@ -155,10 +156,11 @@ def add_provenance(told: Attributions, ctx: Context) -> None:
 
 
 def _is_told(part: Part, body: Resource) -> bool:
-    """Of an author both who and when; of the others who, as they take part when the thing itself is done."""
+    """Of who wrote or signed it both who and when; of the others who, as they take part when the thing itself is
+    done."""
     if part.who and not any(_names(body[name], part.who) for name in _places(part, body) if name in body):
         return False
-    if part.role != _AUTHOR:
+    if part.role not in (_AUTHOR, _LEGAL):
         return part.who is not None
     return not part.when or any(body.get(name) == part.when.get("occurredDateTime") for name in _WRITTEN)
 

@@ -21,7 +21,7 @@ _PACKED = {"GZ": "application/gzip", "ZL": "application/zlib", "DF": _BYTES, "Z"
 _INSTANT = 19
 """A date with seconds: what DocumentReference.date asks for; a shorter one stays in the Composition."""
 
-_AUTHENTICATORS = ("Practitioner", "PractitionerRole", "Organization")
+AUTHENTICATORS = ("Practitioner", "PractitionerRole", "Organization")
 
 
 def unstructured(document: Node, header: Value, ctx: Context) -> None:
@@ -73,7 +73,7 @@ def _taken(document: Node, header: Value, body: Node, text: Element, ctx: Contex
 def _authenticators(header: Value) -> Iterator[Reference]:
     """The legal one first, as the Composition has them."""
     for attester in header.get("attester", ()):
-        if found := fits(attester.get("party"), *_AUTHENTICATORS):
+        if found := fits(attester.get("party"), *AUTHENTICATORS):
             yield found
 
 

@@ -12,7 +12,7 @@ from gateway.translators.ccda.node import V3, Element, Node, children
 from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import ROOT, encounter, mapped, related
-from gateway.translators.ccda.unstructured import CATEGORY, attachment
+from gateway.translators.ccda.unstructured import AUTHENTICATORS, CATEGORY, attachment
 from gateway.translators.ccda.values import (
     Value,
     absent,
@@ -52,12 +52,20 @@ def note_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
         "subject": ctx.patient,
         "date": written if written and len(written) > _INSTANT else None,
         "author": [one for at, one in enumerate(authors) if one and one not in authors[:at]],
+        "authenticator": _signed(act, ctx),
         "relatesTo": [*_relations(act)],
         "content": content,
         "context": kept({"encounter": [where] if where else None, "period": _period(act, ctx)}),
     }
     others(relations, ctx)
     yield ctx.add("DocumentReference", kept(body), act)
+
+
+def _signed(act: Node, ctx: Context) -> Reference | None:
+    """`participant[@typeCode=LA]`: the legal authenticator (C-CDA R2.1 Companion Guide, Note Activity)."""
+    signed = (one for one in act.nodes("participant") if one.element.get("typeCode") == "LA")
+    signers = (fits(agent(one.get("participantRole"), ctx), *AUTHENTICATORS) for one in signed)
+    return next((who for who in signers if who), None)
 
 
 def _around(act: Node, ctx: Context) -> Reference | None:

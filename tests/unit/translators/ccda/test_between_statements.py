@@ -220,6 +220,19 @@ def test_a_note_of_a_visit_belongs_to_it() -> None:
     assert only(result, "DocumentReference")["context"]["encounter"] == [where]
 
 
+def test_who_signed_a_note_and_when() -> None:
+    signer = """<text>Well</text><participant typeCode="LA"><time value="20240502"/><participantRole><id root="1.7"
+    extension="7"/><playingEntity><name><family>Seven</family></name></playingEntity></participantRole></participant>"""
+
+    result = converted(section("34109-9", NOTE.format(signer)))
+
+    who = {"reference": f"Practitioner/{only(result, 'Practitioner')['id']}"}
+    assert only(result, "DocumentReference")["authenticator"] == who
+    signed = only(result, "Provenance")
+    assert signed["occurredDateTime"] == "2024-05-02"
+    assert [(codes(one["type"])[0][1], one["who"]) for one in signed["agent"]] == [("legal", who)]
+
+
 def in_words(template: str) -> str:
     return f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}{template}"/>
     <value xsi:type="ST">Sore knee</value></observation>"""
