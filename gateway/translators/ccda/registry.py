@@ -13,7 +13,7 @@ from typing import Any
 
 from .context import Context, Reference, SectionReport
 from .node import Node, local_name
-from .statement import INSTRUCTION, PARTS, PRIORITY, Relations, is_ahead
+from .statement import INSTRUCTION, OF_ITS_OWN, PARTS, PRIORITY, Relations, is_ahead
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
@@ -130,7 +130,10 @@ def _stands_beside(kind: str | None, statement: Node, parts: frozenset[str]) -> 
 
 
 def _is_reason(kind: str | None, statement: Node) -> bool:
-    """An observation or a reference, which the other one has as its reason; what was done for it is told beside it."""
+    """An observation or a reference, which the other one has as its reason; what was done for it is told beside it, and
+    so is a concern or goal, which is a fact of its own."""
+    if not OF_ITS_OWN.isdisjoint(statement.kinds):
+        return False
     return kind == "RSON" and local_name(statement.element.tag) in ("observation", "act", "encounter")
 
 

@@ -28,6 +28,9 @@ PRIORITY = frozenset([ROOT + "143", "225773000"])
 REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
 """Entry Reference, and IHE's Internal Reference."""
 
+OF_ITS_OWN = frozenset([ROOT + "121", ROOT + "132", ROOT + "136"])
+"""Goal Observation, Health Concern Act, Risk Concern Act."""
+
 PLANNED = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT"])
 """Moods of what has not happened."""
 

@@ -61,6 +61,7 @@ def goal(observation: Node, ctx: Context) -> Reference | None:
         ctx.issue("warning", "not-supported", "a negated goal stays in the narrative only", observation.element)
         return None
     relations = related(observation)
+    beside = others([one for one in relations if PRIORITY.isdisjoint(one[1].kinds)], ctx)
     when = interval(observation.get("effectiveTime"), ctx)
     author, _ = recording(observation, ctx)
     status = mapped("goal-status", observation.attribute("statusCode", "code"))
@@ -74,10 +75,9 @@ def goal(observation: Node, ctx: Context) -> Reference | None:
         "startDate": (when.start or "")[:10],
         "target": _target(observation, value, when, ctx),
         "expressedBy": fits(author, "Patient", "Practitioner", "PractitionerRole", "RelatedPerson"),
-        "addresses": referenced(relations, ctx, "Condition"),
+        "addresses": [*referenced(relations, ctx, "Condition"), *(one for one in beside if fits(one, "Condition"))],
         "note": notes(relations, ctx),
     }
-    others([one for one in relations if PRIORITY.isdisjoint(one[1].kinds)], ctx)
     return ctx.add("Goal", kept(body), observation)
 
 

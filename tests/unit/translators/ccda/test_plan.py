@@ -168,6 +168,32 @@ def test_a_goal_has_what_is_measured_and_what_is_to_be_reached(code: str, templa
     assert gate.check(result.bundle) == []
 
 
+CONCERN = f"""<entryRelationship typeCode="RSON"><act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}132"/>
+<code code="75310-3" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="active"/><entryRelationship typeCode="REFR">
+<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/><value xsi:type="CD" code="13645005"
+codeSystem="2.16.840.1.113883.6.96"/></observation></entryRelationship></act></entryRelationship>"""
+
+
+def test_the_concern_for_which_there_is_a_goal_is_told_and_addressed() -> None:
+    code = '<code code="59408-5" codeSystem="2.16.840.1.113883.6.1"/>'
+
+    result = converted(section("61146-7", goal(code + CONCERN)))
+
+    concern = only(result, "Condition")
+    assert codes(concern["code"])[0][1] == "13645005"
+    assert only(result, "Goal")["addresses"] == [{"reference": f"Condition/{concern['id']}"}]
+
+
+def test_the_concern_for_which_something_is_ordered_is_told_beside_it() -> None:
+    code = '<code code="59408-5" codeSystem="2.16.840.1.113883.6.1"/>'
+
+    result = converted(section("18776-5", planned("observation", "44", "RQO", code + CONCERN)))
+
+    order = only(result, "ServiceRequest")
+    assert order["supportingInfo"] == [{"reference": f"Condition/{only(result, 'Condition')['id']}"}]
+    assert "reasonCode" not in order
+
+
 def test_a_negated_goal_is_none() -> None:
     entry = planned("observation", "121", "GOL", f'{ECG}<value xsi:type="ST">walk</value>', 'negationInd="true"')
 
