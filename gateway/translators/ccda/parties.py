@@ -28,7 +28,7 @@ def party(kind: str, body: Value, node: Node, ctx: Context, *, told: str | None 
     key = (ctx.patient_id, kind, *(ids or [told or str(body)]), _called(body))
     known = ctx.parties.get(key)
     if known is not None:
-        _unite(known.body, body)
+        unite(known.body, body)
         return known.reference
     reference = ctx.keep(kind, {"resourceType": kind, "id": "", **body}, key, node.element)
     if reference is not None:
@@ -46,7 +46,8 @@ def _called(body: Value) -> str:
     ).casefold()
 
 
-def _unite(known: Value, other: Value) -> None:
+def unite(known: Value, other: Value) -> None:
+    """Add to one of two that are the same what only the other has."""
     for name in _UNITED:
         for value in other.get(name, ()):
             if value not in known.setdefault(name, []):
@@ -65,7 +66,7 @@ def merge_nameless(ctx: Context) -> None:
     for key, made in ctx.parties.items():
         others = named.get(key[:-1], [])
         if not key[-1] and len(others) == 1:
-            _unite(others[0].body, made.body)
+            unite(others[0].body, made.body)
             made.reference["reference"] = others[0].reference["reference"]
             gone.add(id(made))
     if gone:

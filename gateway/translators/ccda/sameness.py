@@ -1,6 +1,7 @@
 """Parties that are the same although not written alike: found when all are known, so that order never matters.
 
-Documents name an organization or somebody who works there by id in one place and by name alone in another.
+Documents name an organization or somebody who works there by id in one place and by name alone in another, or by the
+number that all know here and by that and a number of their own there.
 """
 
 from __future__ import annotations
@@ -11,17 +12,38 @@ from gateway.fhir import json
 from gateway.fhir.json import Resource
 
 from .context import Context, Made
+from .parties import unite
+from .values import distinct
 
 _TOLD = ("telecom", "address")
 
 
 def merge_parties(ctx: Context) -> None:
-    """A party without ids becomes the only one of its name that has ids, unless something else is told of it; then
-    roles that have become equal become one."""
+    """A party with only some of the ids of one of its name becomes that one. A party without ids becomes the only one
+    of its name that has ids, unless something else is told of it. Then roles that have become equal become one."""
+    before = len(ctx.made)
     for kind in ("Organization", "Practitioner"):
         parties = [made for made in ctx.parties.values() if made.type == kind]
-        _merge([*_pairs(parties)], ctx)
+        fewer = [*_with_fewer_ids(parties)]
+        _merge(fewer, ctx)
+        gone = {id(made) for made, _ in fewer}
+        _merge([*_pairs([made for made in parties if id(made) not in gone])], ctx)
     _merge([*_equal(made for made in ctx.made if made.type == "PractitionerRole")], ctx)
+    if len(ctx.made) < before:
+        for made in ctx.made:
+            _name_once(made.body)
+
+
+def _with_fewer_ids(parties: list[Made]) -> Iterator[tuple[Made, Made]]:
+    named: dict[str, list[tuple[Made, set[str]]]] = {}
+    for made in parties:
+        if "identifier" in made.body and (name := _name(made.body)):
+            named.setdefault(name, []).append((made, {str(one) for one in made.body["identifier"]}))
+    for known in named.values():
+        for made, ids in known:
+            others = [other for other, more in known if ids < more]
+            if len(others) == 1:
+                yield made, others[0]
 
 
 def _pairs(parties: list[Made]) -> Iterator[tuple[Made, Made]]:
@@ -60,8 +82,14 @@ def _equal(roles: Iterable[Made]) -> Iterator[tuple[Made, Made]]:
 
 def _merge(pairs: list[tuple[Made, Made]], ctx: Context) -> None:
     for made, other in pairs:
-        for name, value in made.body.items():
-            other.body.setdefault(name, value)
+        unite(other.body, made.body)
         made.reference["reference"] = other.reference["reference"]
     gone = {id(made) for made, _ in pairs}
     ctx.made = [made for made in ctx.made if id(made) not in gone]
+
+
+def _name_once(body: Resource) -> None:
+    """Whoever is named twice in a list of those who took part, having been two."""
+    for name, value in body.items():
+        if isinstance(value, list) and len(value) > 1 and "reference" in value[0]:
+            body[name] = distinct(value)

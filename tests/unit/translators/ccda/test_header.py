@@ -51,6 +51,26 @@ def test_two_people_with_one_id_stay_two() -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_same_person_with_one_more_id_is_one(order: tuple[int, int]) -> None:
+    more = '<id root="1.5" extension="7"/><telecom value="1"/>'
+    authors = [author(), author(name="<family>SEVEN</family>", more=more)]
+
+    result = converted(header=WHO + authors[order[0]] + authors[order[1]])
+
+    person = only(result, "Practitioner")
+    assert [one["value"] for one in person["identifier"]] == ["999", "7"]
+    assert person["telecom"][0]["value"] == "1"
+    assert only(result, "Composition")["author"] == [{"reference": f"Practitioner/{person['id']}"}]
+
+
+def test_two_of_one_name_who_have_each_a_number_of_their_own_stay_two() -> None:
+    header = WHO + author(more='<id root="1.5" extension="7"/>') + author(more='<id root="1.5" extension="8"/>')
+
+    assert len(of_type(converted(header=header), "Practitioner")) == 2
+    assert len(of_type(converted(header=header + author()), "Practitioner")) == 3, "nobody knows which of them"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_someone_without_name_is_the_one_with_the_same_id(order: tuple[int, int]) -> None:
     authors = [author(), author(name="", more='<telecom value="tel:1"/>')]
 
