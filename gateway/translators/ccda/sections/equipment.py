@@ -8,7 +8,7 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.devices import UDI_ORGANIZER, devices
 from gateway.translators.ccda.medicine import is_medication, product_of
 from gateway.translators.ccda.node import Node
-from gateway.translators.ccda.people import fits, recording
+from gateway.translators.ccda.people import fits, performers, recording, responsible
 from gateway.translators.ccda.registry import entry, one_more, others
 from gateway.translators.ccda.sections.dispenses import dispense
 from gateway.translators.ccda.sections.medications import supply_order
@@ -112,6 +112,7 @@ def _request(statement: Node, relations: Relations, ctx: Context) -> Reference |
         **timed("occurrence", statement.get("effectiveTime"), ctx),
         "authoredOn": written,
         "requester": fits(author, "Device", "Practitioner", "PractitionerRole", "Organization"),
+        "performer": next(iter([*performers(statement, ctx), *responsible(statement, ctx)]), None),
         "reasonCode": reasons(relations, ctx),
         "note": notes(relations, ctx),
     }

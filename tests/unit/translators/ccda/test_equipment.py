@@ -95,6 +95,16 @@ def test_a_supply_in_use_names_its_device() -> None:
     assert gate.check(result.bundle) == []
 
 
+def test_who_is_to_deliver_a_device() -> None:
+    entry = f"""<supply classCode="SPLY" moodCode="RQO"><templateId root="{ROOT}43"/><performer><assignedEntity>
+    <id root="1.7" extension="7"/></assignedEntity></performer>{instance(kind="PRD")}</supply>"""
+
+    result = converted(section("18776-5", entry))
+
+    who = {"reference": f"Practitioner/{only(result, 'Practitioner')['id']}"}
+    assert only(result, "DeviceRequest")["performer"] == who
+
+
 def test_a_supply_that_is_asked_for_is_a_request() -> None:
     inner = f'<statusCode code="active"/><effectiveTime value="20240601"/>{instance(kind="PRD")}'
 
