@@ -38,6 +38,7 @@ MADE = (
     "Encounter",
     "FamilyMemberHistory",
     "Goal",
+    "ImagingStudy",
     "Immunization",
     "ImmunizationRecommendation",
     "Location",
