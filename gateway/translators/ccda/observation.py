@@ -230,7 +230,8 @@ def _ratio(element: Element) -> Value:
 
 
 def reference_ranges(observation: Node, ctx: Context) -> list[Value]:
-    """The normal one where several have an interpretation: FHIR expects what is normal (CF-results)."""
+    """The normal one where several have an interpretation: FHIR expects what is normal (CF-results), unless the type of
+    the range says what else it is."""
     ranges = [Node(found) for one in observation.all("referenceRange") if (found := child_of(one, _RANGE)) is not None]
     if len(ranges) > 1:
         ranges = [one for one in ranges if one.attribute("interpretationCode", "code") == "N"] or ranges
@@ -239,22 +240,24 @@ def reference_ranges(observation: Node, ctx: Context) -> list[Value]:
 
 def _reference_range(observed: Node, ctx: Context) -> Value | None:
     value = observed.get("value")
-    low = high = None
+    low = high = coded = None
     text = resolved(observed.get("text"), ctx)
+    normal = observed.attribute("interpretationCode", "code") in (None, "N")
     if value is not None and typed(value) in _CODED:
-        return _normal(codeable(value, ctx), text)
-    if value is not None:
+        coded = codeable(value, ctx)
+        text = text or in_words(coded or {}) or value.get("code")
+    elif value is not None:
         low, high = quantity_range(value)
         text = text if text or low or high else _in_words(value, ctx)
-    return kept({"low": low, "high": high, "text": text}) or None
+    if not (low or high or text):
+        return None
+    kind = None if normal else codeable(observed.get("interpretationCode"), ctx)
+    return kept({"extension": _normal(coded) if normal else None, "low": low, "high": high, "type": kind, "text": text})
 
 
-def _normal(coded: Value | None, text: str | None) -> Value | None:
-    """A normal value that is a code ("negative"): its words, and the code in the element that R5 has for it."""
-    if coded is None:
-        return {"text": text} if text else None
-    more = [{"url": NORMAL_VALUE, "valueCodeableConcept": coded}]
-    return kept({"extension": more, "text": text or in_words(coded)})
+def _normal(coded: Value | None) -> list[Value]:
+    """A normal value that is a code ("negative"), in the element that R5 has for it."""
+    return [{"url": NORMAL_VALUE, "valueCodeableConcept": coded}] if coded else []
 
 
 def member(

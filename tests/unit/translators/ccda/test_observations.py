@@ -110,6 +110,21 @@ def test_reference_range_and_interpretation() -> None:
     assert codes(observation["interpretation"][0])[0][1] == "H"
 
 
+def test_a_range_that_is_not_the_normal_one_says_so() -> None:
+    more = """<referenceRange><observationRange><value xsi:type="IVL_PQ"><low value="400" unit="mg/dL"/></value>
+    <interpretationCode code="HH" codeSystem="2.16.840.1.113883.5.83"/></observationRange></referenceRange>
+    <referenceRange><observationRange><value xsi:type="CD" code="10828004" displayName="Positive"
+    codeSystem="2.16.840.1.113883.6.96"/><interpretationCode code="A" codeSystem="2.16.840.1.113883.5.83"/>
+    </observationRange></referenceRange>"""
+
+    entry = result_observation('<value xsi:type="PQ" value="95" unit="mg/dL"/>', more=more)
+
+    high, coded = only(converted(section("30954-2", entry)), "Observation")["referenceRange"]
+    assert [codes(one["type"])[0][1] for one in (high, coded)] == ["HH", "A"]
+    assert high["low"]["value"] == 400
+    assert (coded["text"], "extension" in coded) == ("Positive", False)
+
+
 def test_vital_signs_are_a_panel_with_members() -> None:
     vitals = organizer(
         result_observation('<value xsi:type="PQ" value="120" unit="mm[Hg]"/>', extension="s"),
