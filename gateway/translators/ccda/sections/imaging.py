@@ -20,7 +20,6 @@ _DIR = "2.16.840.1.113883.10.20.6.2."
 _SERIES, _IMAGE = frozenset(["113015"]), frozenset([_DIR + "8"])
 """DICOM Series; SOP Instance Observation."""
 
-_URI, _UIDS = "urn:ietf:rfc:3986", "urn:oid:1.2.840.10008.2.6.1"
 _IMAGING = [concept("imaging", CATEGORY, "Imaging")]
 
 
@@ -74,17 +73,12 @@ def _series(act: Node, ctx: Context) -> Value:
             "description": resolved(act.get("text"), ctx),
             "started": ctx.moment(act.get("effectiveTime")),
             "instance": [
-                {"uid": named, "sopClass": _sop_class(one)} for one in of_kind(_IMAGE, images) if (named := _uid(one))
+                {"uid": named, "sopClass": coding(one.get("code")) or absent()}
+                for one in of_kind(_IMAGE, images)
+                if (named := _uid(one))
             ],
         }
     )
-
-
-def _sop_class(image: Node) -> Value:
-    """What kind of object it is: an OID, which is a code of DICOM as it is a URI."""
-    code = coding(image.get("code"))
-    known = code is not None and code.get("system") == _UIDS
-    return {"system": _URI, "code": f"urn:oid:{code['code']}"} if code and known else absent()
 
 
 @otherwise("observationMedia")

@@ -33,7 +33,7 @@ def test_a_study_has_its_series_and_their_images() -> None:
     (one,) = made["series"]
     assert one["uid"] == "1.2.3.20"
     assert codes({"coding": [one["modality"]]}) == [("http://dicom.nema.org/resources/ontology/DCM", "CR")]
-    sop_class = {"system": "urn:ietf:rfc:3986", "code": "urn:oid:1.2.840.10008.5.1.4.1.1.1"}
+    sop_class = {"system": "urn:oid:1.2.840.10008.2.6.1", "code": "1.2.840.10008.5.1.4.1.1.1"}
     assert one["instance"] == [{"uid": "1.2.3.30", "sopClass": sop_class}]
     assert of_type(result, "Observation"), "what is told of the image"
     assert gate.check(result.bundle) == []
