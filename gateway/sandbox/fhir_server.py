@@ -4,7 +4,6 @@ the gateway, so that client and server cannot err alike."""
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -273,11 +272,8 @@ async def _resource(request: Request) -> Resource:
 def _answer(status: int, resource: Resource | None) -> Response:
     if resource is None:
         return Response(status_code=status)
-    headers = (
-        {"etag": _etag(resource), "location": f"{BASE}/{_location(resource)}"}
-        if "versionId" in resource.get("meta", {})
-        else {}
-    )
+    versioned = "versionId" in resource.get("meta", {})
+    headers = {"etag": _etag(resource), "location": f"{BASE}/{_location(resource)}"} if versioned else {}
     return Response(json.encode(resource), status, headers, MEDIA)
 
 
@@ -288,11 +284,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 def create(*, transactions: bool = True) -> Sandbox:
     """The server at `{BASE}`, empty."""
-
-    async def relay(send: Callable[[], Awaitable[int]]) -> list[int]:
-        return await sandbox.tell(send)
-
-    sandbox = Sandbox(application(relay=relay, transactions=transactions))
+    sandbox = Sandbox(application(relay=lambda send: sandbox.tell(send), transactions=transactions))
     return sandbox
 
 
