@@ -1,4 +1,4 @@
-"""The soak in `make test`: one short story; `make soak SEEDS=20 STEPS=300` tells as many and as long as wanted."""
+"""The soak in `make test`: one short story; `make soak STORIES=20 STEPS=300` tells as many and as long as wanted."""
 
 from __future__ import annotations
 
