@@ -93,13 +93,13 @@ def _vital(name: str) -> Profile:
 ALL = (
     Profile(
         "us-core-allergyintolerance",
-        ("code", "patient", "reaction.manifestation"),
+        ("patient", "reaction.manifestation"),
         (
             invariant("ait-1", rules.allergy_1),
             invariant("ait-2", rules.allergy_2),
             bound("verificationStatus", f"{THO}allergyintolerance-verification", _VERIFIED),
         ),
-        (bound("clinicalStatus", f"{THO}allergyintolerance-clinical", "active inactive resolved"),),
+        (told("code"), bound("clinicalStatus", f"{THO}allergyintolerance-clinical", "active inactive resolved")),
     ),
     Profile(
         "us-core-careplan",
@@ -153,10 +153,10 @@ ALL = (
         "us-core-documentreference",
         (
             *("status", "type", "category", "subject", "content", "content.attachment"),
-            *("content.attachment.contentType", "content.attachment.url|data"),
+            "content.attachment.url|data",
         ),
         (),
-        (lambda one: _typed_document(one),),
+        (lambda one: _typed_document(one), lambda one: _typed_content(one)),
     ),
     Profile(
         "us-core-encounter",
@@ -243,7 +243,6 @@ ALL = (
                 "identifier.system",
                 "identifier.value",
                 "name",
-                "gender",
                 "telecom.system",
                 "telecom.value",
             ),
@@ -297,6 +296,11 @@ def _typed_document(one: Resource) -> Iterator[str]:
         yield "type is no LOINC code"
     if "clinical-note" not in categories(one):
         yield "category has no clinical-note"
+
+
+def _typed_content(one: Resource) -> Iterator[str]:
+    if not all("contentType" in content["attachment"] for content in one["content"]):
+        yield "contentType is not told"
 
 
 _ONLY = {

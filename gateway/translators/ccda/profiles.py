@@ -92,8 +92,10 @@ def _report(resource: Resource) -> str | None:
 
 
 def _document(resource: Resource) -> str | None:
+    """A clinical note by its LOINC code, with a type of its content that is told."""
     kinds = [one for one in resource.get("type", {}).get("coding", ()) if one.get("system") == LOINC]
-    return "us-core-documentreference" if kinds and "clinical-note" in _codes(resource["category"]) else None
+    told = all("contentType" in content["attachment"] for content in resource["content"])
+    return "us-core-documentreference" if kinds and told and "clinical-note" in _codes(resource["category"]) else None
 
 
 def _coverage(resource: Resource) -> str | None:
@@ -132,10 +134,10 @@ def _dispense(resource: Resource) -> str | None:
 
 
 def _allergy(resource: Resource) -> str | None:
-    """ait-1 and ait-2: a status, unless it is an error."""
+    """ait-1 and ait-2: a status, unless it is an error. A substance known to be harmless has no code (CF-allergies)."""
     error = "entered-in-error" in _codes([resource.get("verificationStatus", {})])
     told = "coding" in resource.get("clinicalStatus", {})
-    return "us-core-allergyintolerance" if error != told else None
+    return "us-core-allergyintolerance" if error != told and "code" in resource else None
 
 
 def _observation(resource: Resource) -> str | None:

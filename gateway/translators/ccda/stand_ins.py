@@ -1,5 +1,8 @@
 """What US Core makes mandatory and the document does not say: the reason stands in its place (US Core 3.1.1 and 6.1.0,
-General Guidance, Missing Data). What base R4 makes mandatory the translators of the entries say themselves."""
+General Guidance, Missing Data). What base R4 makes mandatory the translators of the entries say themselves.
+
+A code with a required binding (`Patient.gender`, the contentType of a document) gets no reason: that is no code of its
+list. Nor does the code of an allergy, which is only missing where an extension forbids it."""
 
 from __future__ import annotations
 
@@ -15,11 +18,10 @@ _NAMELESS = {"_family": absent()}
 _UNNUMBERED = {"_system": absent(), "_value": absent()}
 
 _ELEMENTS: dict[str, tuple[tuple[str, object], ...]] = {
-    "AllergyIntolerance": (("code", absent_concept()),),
     "DocumentReference": (("category", [absent_concept()]),),
     "Observation": (("category", [absent_concept()]),),
     "Organization": (("_active", absent()),),
-    "Patient": (("identifier", [_UNNUMBERED]), ("name", [absent()]), ("_gender", absent())),
+    "Patient": (("identifier", [_UNNUMBERED]), ("name", [absent()])),
     "Practitioner": (("identifier", [_UNNUMBERED]), ("name", [_NAMELESS])),
     "PractitionerRole": (("practitioner", absent()), ("organization", absent())),
 }
@@ -59,12 +61,6 @@ def _patient(resource: Resource) -> None:
             name.setdefault("extension", absent()["extension"])
 
 
-def _attachments(resource: Resource) -> None:
-    for content in resource["content"]:
-        if "contentType" not in content["attachment"]:
-            content["attachment"].setdefault("_contentType", absent())
-
-
 def _smoking_status(resource: Resource) -> None:
     """3.1.1 asks for `issued` of it."""
     if "issued" not in resource and any(
@@ -74,7 +70,6 @@ def _smoking_status(resource: Resource) -> None:
 
 
 _WITHIN: dict[str, Callable[[Resource], None]] = {
-    "DocumentReference": _attachments,
     "Encounter": _identified,
     "Observation": _smoking_status,
     "Patient": _patient,

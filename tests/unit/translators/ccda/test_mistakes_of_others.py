@@ -76,7 +76,7 @@ def test_a_negated_immunization_is_never_one_that_was_given() -> None:
 def test_a_negated_allergy_is_never_an_allergy() -> None:
     told = only(converted(section("48765-2", allergy(negated=True))), "AllergyIntolerance")
 
-    assert "70618" not in str(told["code"])
+    assert "code" not in told
     (risk,) = told["extension"]
     assert "no-known-reaction-risk" in str(risk)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.translators.ccda import convert
 from gateway.translators.ccda.profiles import is_npi, profile_of
 from gateway.translators.documents import read
 
@@ -27,8 +28,18 @@ def test_a_reason_stands_where_the_document_says_nothing_of_the_patient() -> Non
 
     assert patient["identifier"] == [{"value": "77", "_system": WHY}]
     assert patient["name"] == [WHY]
-    assert patient["_gender"] == WHY
     assert claimed(patient) == []
+
+
+def test_no_reason_takes_the_place_of_a_code_of_a_required_list() -> None:
+    """R4 §4.1.5.1: what stands there is a code of the list; a reason is none."""
+    apart = b'<nonXMLBody><text><reference value="note.pdf"/></text></nonXMLBody>'
+    made = convert(document(header=NAMELESS).replace(b"<structuredBody></structuredBody>", apart), patient_id="p1")
+    patient, note = only(made, "Patient"), only(made, "DocumentReference")
+
+    assert {"gender", "_gender"}.isdisjoint(patient)
+    assert note["content"] == [{"attachment": {"url": "note.pdf"}}]
+    assert claimed(note) == []
 
 
 def test_a_patient_who_becomes_a_part_of_a_record_has_no_reasons_in_him() -> None:
@@ -90,7 +101,11 @@ def test_a_vital_sign_claims_what_its_unit_and_time_allow(time: str, unit: str, 
         ({"resourceType": "Goal", "_lifecycleStatus": WHY}, None),
         ({"resourceType": "Organization", "address": [{"line": ["1", "2", "3", "4", "5"]}]}, None),
         ({"resourceType": "AllergyIntolerance", "clinicalStatus": WHY}, None),
-        ({"resourceType": "AllergyIntolerance", "clinicalStatus": {"coding": []}}, "us-core-allergyintolerance"),
+        ({"resourceType": "AllergyIntolerance", "clinicalStatus": {"coding": []}}, None),
+        (
+            {"resourceType": "AllergyIntolerance", "clinicalStatus": {"coding": []}, "code": {}},
+            "us-core-allergyintolerance",
+        ),
         ({"resourceType": "Consent"}, None),
     ],
 )
