@@ -8,6 +8,7 @@ from itertools import chain
 from gateway.fhir.json import Resource
 
 from .careplan import PLANS, care_plan
+from .codes import language_tag
 from .context import Context, Reference, SectionReport
 from .narrative import xhtml
 from .node import LEVELS, Element, Node, folded, is_deep, statement_in
@@ -43,7 +44,7 @@ def header(document: Node, encounter: Reference | None, ctx: Context) -> Resourc
     return kept(
         {
             "extension": [*extensions(document, ctx), *consents(document, ctx)],
-            "language": folded(document.attribute(_LANGUAGE, "code")),
+            "language": language_tag(folded(document.attribute(_LANGUAGE, "code"))),
             "identifier": identifier(own) if own is not None else None,
             "status": _STATUSES.get(document.attribute("sdtc:statusCode", "code") or "", "final"),
             "type": kind or absent(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.fhir.json import Resource
 
-from .codes import CONCEPTS
+from .codes import CONCEPTS, language_tag
 from .context import Context
 from .demographics import address, addresses, human_name, human_names, telecoms
 from .node import Element, Node, folded
@@ -167,7 +167,7 @@ def _guardian(guardian: Node, ctx: Context) -> Value | None:
 
 
 def _language(spoken: Node) -> Value | None:
-    code = folded(spoken.attribute("languageCode", "code"))
+    code = language_tag(folded(spoken.attribute("languageCode", "code")))
     if not code:
         return None
     return kept(

@@ -6,6 +6,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 
+from .codes import language_tag
 from .context import Context, Reference
 from .node import V3, Element, Node, children, folded
 from .people import fits
@@ -91,7 +92,7 @@ def inline(element: Element) -> Value | None:
     link = None if data else _link(element)
     if not data and (link is None or link.startswith("#")):
         return None
-    return kept({"contentType": kind, "language": element.get("language"), "data": data, "url": link})
+    return kept({"contentType": kind, "language": language_tag(element.get("language")), "data": data, "url": link})
 
 
 def _kind(element: Element) -> str | None:

@@ -49,6 +49,7 @@ CONCEPTS = _concept_maps()
 UNITS: dict[str, list[str]] = {kind: symbols.split() for kind, symbols in _rows("ucum.tsv")}
 KIN = frozenset(code for _, codes in _rows("kin.tsv") for code in codes.split())
 """What somebody is to the patient, among the role codes of HL7."""
+_LANGUAGES = {three: two for two, codes in _rows("languages.tsv") for three in codes.split()}
 SECTION_CODES, SECTION_ROOTS, SECTION_TITLES = _sections()
 
 
@@ -63,3 +64,9 @@ def system_uri(root: str | None) -> str | None:
     if _UUID.fullmatch(root):
         return f"urn:uuid:{root.lower()}"
     return root if _URI.fullmatch(root) else None
+
+
+def language_tag(said: str | None) -> str | None:
+    """A language as BCP 47 has it: two letters where there are two (RFC 5646 §2.2.1), as C-CDA R1.1 had three."""
+    first, dash, rest = (said or "").partition("-")
+    return f"{_LANGUAGES.get(first.lower(), first)}{dash}{rest}" or None

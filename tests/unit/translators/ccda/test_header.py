@@ -255,6 +255,23 @@ def test_blanks_in_a_language_cost_nothing_else() -> None:
     assert only(result, "Patient")["birthDate"] == "1980-02-22"
 
 
+@pytest.mark.parametrize(
+    ("said", "tag"),
+    [("eng", "en"), ("SPA", "es"), ("ger", "de"), ("deu-AT", "de-AT"), ("hmn", "hmn"), ("fr-CA", "fr-CA")],
+)
+def test_a_language_of_three_letters_is_the_one_of_two(said: str, tag: str) -> None:
+    """RFC 5646 §2.2.1: BCP 47 has no `eng`; Hmong has three letters only."""
+    spoken = f'<languageCommunication><languageCode code="{said}"/></languageCommunication></patient>'
+    data = document(section("11450-4")).replace(b"</patient>", spoken.encode())
+    data = data.replace(b"<title>Summary", f'<languageCode code="{said}"/><title>Summary'.encode())
+
+    result = convert(data, patient_id="p1")
+
+    assert only(result, "Composition")["language"] == tag
+    (told,) = only(result, "Patient")["communication"]
+    assert codes(told["language"]) == [("urn:ietf:bcp:47", tag)]
+
+
 def test_a_file_may_have_blanks_in_its_name() -> None:
     body = '<component><nonXMLBody><text mediaType="application/pdf "><reference value="op note.pdf"/></text>'
     data = document().replace(b"<component><structuredBody></structuredBody>", f"{body}</nonXMLBody>".encode())
