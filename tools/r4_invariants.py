@@ -12,6 +12,7 @@ from r4_rules import (
     AT_FAULT,
     Invariant,
     coded,
+    coded_if_at_all,
     each,
     excludes,
     excludes_choice,
@@ -30,6 +31,14 @@ _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 
 
 _UNIT = Invariant("qty-3", "system", "A unit code needs its code system", needs("code", "system"))
+
+
+def _listed(element: str, system: str, *codes: str) -> Invariant:
+    """FHIR R4 §4.1.5.1: of the lists of CodeableConcepts there are four that bind."""
+    text = f"A coding of {element} must be {', '.join(codes[:-1])} or {codes[-1]} of {_TERMINOLOGY}/{system}"
+    return Invariant("required binding", element, text, coded_if_at_all(element, f"{_TERMINOLOGY}/{system}", *codes))
+
+
 _ALLERGY_IN_ERROR = coded(
     "verificationStatus", f"{_TERMINOLOGY}/allergyintolerance-verification", "entered-in-error"
 )  # fmt: skip
@@ -37,6 +46,7 @@ _CONDITION_IN_ERROR = coded("verificationStatus", f"{_TERMINOLOGY}/condition-ver
 _CONDITION_OVER = coded(
     "clinicalStatus", f"{_TERMINOLOGY}/condition-clinical", "resolved", "remission", "inactive"
 )  # fmt: skip
+_AT_A_MEAL = {"enum": ["C", "CM", "CD", "CV"]}
 _NO_HOME = {"items": {"not": with_code("use", "home")}}
 
 INVARIANTS: defaultdict[str, list[Invariant]] = defaultdict(list)
@@ -82,6 +92,12 @@ INVARIANTS.update(
             Invariant("tim-7", "duration", "durationMax needs duration", needs("durationMax", "duration")),
             Invariant("tim-8", "count", "countMax needs count", needs("countMax", "count")),
             Invariant("tim-9", "when", "An offset needs an event in when", needs("offset", "when")),
+            Invariant(
+                "tim-9",
+                "when",
+                "An offset is before or after a meal (AC, PC, ..), not at it (C, CM, CD, CV)",
+                {"dependentSchemas": {"offset": {"properties": {"when": {"not": {"contains": _AT_A_MEAL}}}}}},
+            ),
             Invariant("tim-10", "when", "timeOfDay and when exclude each other", excludes("timeOfDay", "when")),
         ],
         # People and organizations
@@ -112,6 +128,12 @@ INVARIANTS.update(
                 "clinicalStatus may not be given when verificationStatus is entered-in-error",
                 when(_ALLERGY_IN_ERROR, {"properties": {"clinicalStatus": False}}),
             ),
+            _listed("clinicalStatus", "allergyintolerance-clinical", "active", "inactive", "resolved"),
+            _listed(
+                "verificationStatus",
+                "allergyintolerance-verification",
+                *("unconfirmed", "confirmed", "refuted", "entered-in-error"),
+            ),
         ],
         "CarePlanActivity": [
             Invariant(
@@ -130,6 +152,16 @@ INVARIANTS.update(
                 "clinicalStatus",
                 "clinicalStatus may not be given when verificationStatus is entered-in-error",
                 when(_CONDITION_IN_ERROR, {"properties": {"clinicalStatus": False}}),
+            ),
+            _listed(
+                "clinicalStatus",
+                "condition-clinical",
+                *("active", "recurrence", "relapse", "inactive", "remission", "resolved"),
+            ),
+            _listed(
+                "verificationStatus",
+                "condition-ver-status",
+                *("unconfirmed", "provisional", "differential", "confirmed", "refuted", "entered-in-error"),
             ),
         ],
         "FamilyMemberHistory": [
@@ -258,6 +290,20 @@ INVARIANTS.update(
                 "emptyReason",
                 "emptyReason may only stand where there are no entries",
                 excludes("emptyReason", "entry"),
+            ),
+            Invariant(
+                "lst-2",
+                AT_FAULT,
+                "An entry may only be deleted in a list of changes",
+                unless(with_code("mode", "changes"), each("entry", {"properties": {"deleted": False}})),
+            ),
+        ],
+        "RiskAssessmentPrediction": [
+            Invariant(
+                "ras-2",
+                "probability[x]",
+                "A probability is 100 (percent) at most",
+                {"properties": {"probabilityDecimal": {"maximum": 100}}},
             ),
         ],
         "QuestionnaireResponseItem": [

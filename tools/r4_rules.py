@@ -57,6 +57,12 @@ def coded(element: str, system: str, *codes: str) -> Rule:
     return {"properties": {element: concept}, "required": [element]}
 
 
+def coded_if_at_all(element: str, system: str, *codes: str) -> Rule:
+    """A required binding: where the CodeableConcept has codings, one of them is of the list."""
+    concept = {"if": {"required": ["coding"]}, "then": coded(element, system, *codes)["properties"][element]}
+    return {"properties": {element: concept}}
+
+
 def with_code(element: str, *codes: str) -> Rule:
     return {"properties": {element: {"enum": [*codes]}}, "required": [element]}
 

@@ -144,6 +144,13 @@ BROKEN: list[tuple[str, Any, str | None, str]] = [
     ("grp-1", {"resourceType": "Group", "type": "person", "actual": False, "member": [{"entity": {"reference": "Patient/1"}}]}, "Group.member", "invariant"),
     ("group member of R4B only", {"resourceType": "Group", "type": "person", "actual": True, "member": [{"entity": {"reference": "RelatedPerson/1"}}]}, "Group.member[0].entity.reference", "value"),
     ("fhs-1", {"resourceType": "FamilyMemberHistory", "status": "partial", "patient": {"reference": "Patient/1"}, "relationship": {"text": "x"}, "ageString": "old", "bornDate": "1950"}, "FamilyMemberHistory.age", "invariant"),
+    ("allergy status of no list", changed(ALLERGY, clinicalStatus={"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "live"}]}), "AllergyIntolerance.clinicalStatus", "invariant"),
+    ("allergy verified by no list", changed(ALLERGY, verificationStatus={"coding": [{"code": "entered-in-error"}]}), "AllergyIntolerance.verificationStatus", "invariant"),
+    ("condition status of no list", changed(CONDITION, clinicalStatus={"coding": [{"system": "http://hl7.org/fhir/condition-clinical", "code": "active"}]}), "Condition.clinicalStatus", "invariant"),
+    ("condition verified by no list", changed(CONDITION, verificationStatus={"coding": [{"code": "refuted"}]}), "Condition.verificationStatus", "invariant"),
+    ("tim-9, at a meal", changed(REQUEST, dosageInstruction=[{"timing": {"repeat": {"offset": 30, "when": ["CM"]}}}]), "MedicationRequest.dosageInstruction[0].timing.repeat.when", "invariant"),
+    ("lst-2", {"resourceType": "List", "status": "current", "mode": "working", "entry": [{"item": {"reference": "Patient/1"}}, {"deleted": True, "item": {"reference": "Patient/2"}}]}, "List.entry[1].deleted", "invariant"),
+    ("ras-2", {"resourceType": "RiskAssessment", "status": "final", "subject": {"reference": "Patient/1"}, "prediction": [{"probabilityDecimal": 120}]}, "RiskAssessment.prediction[0].probability", "invariant"),
     ("cmp-1", {"resourceType": "Composition", "status": "final", "type": {"text": "x"}, "date": "2024", "author": [{"reference": "Device/1"}], "title": "x", "section": [{"title": "empty"}]}, "Composition.section[0]", "invariant"),
     ("app-2", {"resourceType": "Appointment", "status": "proposed", "start": "2024-05-01T00:00:00Z", "participant": [{"status": "accepted", "actor": {"reference": "Patient/1"}}]}, "Appointment", "invariant"),
     # narrative

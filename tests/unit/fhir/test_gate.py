@@ -11,7 +11,7 @@ from gateway.fhir import gate
 from gateway.fhir.gate_types import REFUSED
 from gateway.fhir.json import decode
 from tests.unit.fhir.gate_broken import BROKEN
-from tests.unit.fhir.gate_samples import DROP, OBSERVATION, PATIENT, VALID, bundled, changed, narrative
+from tests.unit.fhir.gate_samples import CONDITION, DROP, OBSERVATION, PATIENT, VALID, bundled, changed, narrative
 
 
 @pytest.mark.parametrize("resource", VALID, ids=lambda resource: resource["resourceType"])
@@ -55,6 +55,18 @@ def test_the_table_is_large_and_each_row_is_its_own() -> None:
 )  # fmt: skip
 def test_what_looks_odd_but_is_allowed(element: dict[str, Any]) -> None:
     assert gate.check(changed(PATIENT, **element)) == []
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"text": "in words alone"},
+        {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]},
+        {"coding": [{"system": "urn:own", "code": "a"}, *CONDITION["clinicalStatus"]["coding"]]},
+    ],
+)
+def test_a_status_may_have_words_a_reason_or_a_code_beside_that_of_its_list(status: dict[str, Any]) -> None:
+    assert gate.check(changed(CONDITION, clinicalStatus=status)) == []
 
 
 def test_required_primitive_by_its_twin_alone() -> None:
