@@ -16,6 +16,8 @@ def faults_in(resource: Resource, path: str) -> Iterator[Issue]:
         return
     inner = [(f"{path}.contained[{at}]", one) for at, one in enumerate(contained) if isinstance(one, dict)]
     ids = {one.get("id") for _, one in inner if isinstance(one.get("id"), str)}
+    if len(ids) < sum(isinstance(one.get("id"), str) for _, one in inner):
+        yield _invariant("Two contained resources have one id, so that a reference means neither.", f"{path}.contained")
     rest = {name: value for name, value in resource.items() if name != "contained"}
     yield from _dangling(rest, path, ids)
     mentioned = set(_mentions(resource))

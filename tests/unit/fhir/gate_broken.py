@@ -151,6 +151,7 @@ BROKEN: list[tuple[str, Any, str | None, str]] = [
     ("tim-9, at a meal", changed(REQUEST, dosageInstruction=[{"timing": {"repeat": {"offset": 30, "when": ["CM"]}}}]), "MedicationRequest.dosageInstruction[0].timing.repeat.when", "invariant"),
     ("lst-2", {"resourceType": "List", "status": "current", "mode": "working", "entry": [{"item": {"reference": "Patient/1"}}, {"deleted": True, "item": {"reference": "Patient/2"}}]}, "List.entry[1].deleted", "invariant"),
     ("ras-2", {"resourceType": "RiskAssessment", "status": "final", "subject": {"reference": "Patient/1"}, "prediction": [{"probabilityDecimal": 120}]}, "RiskAssessment.prediction[0].probability", "invariant"),
+    ("two contained of one id", changed(CONTAINER, contained=[{"resourceType": "Practitioner", "id": "dr", "name": [{"family": "Who"}]}, {"resourceType": "Practitioner", "id": "dr", "name": [{"family": "No"}]}]), "Observation.contained", "invariant"),
     ("cmp-1", {"resourceType": "Composition", "status": "final", "type": {"text": "x"}, "date": "2024", "author": [{"reference": "Device/1"}], "title": "x", "section": [{"title": "empty"}]}, "Composition.section[0]", "invariant"),
     ("app-2", {"resourceType": "Appointment", "status": "proposed", "start": "2024-05-01T00:00:00Z", "participant": [{"status": "accepted", "actor": {"reference": "Patient/1"}}]}, "Appointment", "invariant"),
     # narrative
