@@ -268,7 +268,7 @@ class Flow:
         speaker = Speaker(received.connector, "client", received.message_id, received.principal, shows=full)
 
         def answer(applied: Sequence[Applied], tx: Tx) -> Outcome:
-            written = {one.item.path: to_answer(one, tx.now, self.ours, full=full) for one in applied}
+            written = {one.item.path: to_answer(one, tx.now, full=full) for one in applied}
             said = [written.get(resource_path(entry)) or self._read_entry(tx, entry) for entry in entries]
             tx.write_audits(_read_audits(received, entries, said, tx.now))
             return Outcome(200, json.encode(bundles.response("transaction", said)))
@@ -309,7 +309,7 @@ class Flow:
             [applied] = apply(world, [to_item(entry)], speaker, whole=False)
             world.changes.audits += audits_of(received, [applied], tx.now)
             tx.write(world.changes)
-            return _Done(to_answer(applied, tx.now, self.ours, full=speaker.shows), world)
+            return _Done(to_answer(applied, tx.now, full=speaker.shows), world)
         except GatewayError as error:
             return _Done(bundles.Answer(error.status, outcome=outcome(issues_of(error))), error=error)
 
@@ -346,7 +346,7 @@ def issues_of(error: GatewayError) -> Sequence[Issue]:
     return error.issues or (Issue("error", error.code, error.message, error.expression),)
 
 
-def to_answer(applied: Applied, now: datetime, base: str, *, full: bool) -> bundles.Answer:
+def to_answer(applied: Applied, now: datetime, *, full: bool) -> bundles.Answer:
     """One entry of a transaction-response."""
     if applied.item.resource is None or applied.state is None:
         return bundles.Answer(204)
@@ -354,11 +354,11 @@ def to_answer(applied: Applied, now: datetime, base: str, *, full: bool) -> bund
     at = now if after != applied.before else applied.state.at
     resource = json.raw(applied.body) if full and applied.body else None
     status = 201 if applied.created else 200
-    return bundles.Answer(status, f"{location}/_history/{after}", after, at, resource, None, f"{base}/{location}")
+    return bundles.Answer(status, f"{location}/_history/{after}", after, at, resource)
 
 
 def _interaction(applied: Applied, now: datetime, base: str, *, full: bool) -> Outcome:
-    said = to_answer(applied, now, base, full=full)
+    said = to_answer(applied, now, full=full)
     if said.version is None or applied.state is None:
         return Outcome(204)
     headers = {"ETag": bundles.etag(said.version), "Location": f"{base}/{said.location}"}

@@ -277,19 +277,18 @@ class Answer(NamedTuple):
     at: datetime | None = None
     resource: Any = None
     outcome: Any = None
-    full_url: str | None = None
 
 
 def response(kind: str, answers: Iterable[Answer]) -> Resource:
-    """The transaction-response or batch-response, one entry per request in the order of the request."""
+    """The transaction-response or batch-response, one entry per request in the order of the request.
+
+    None has a fullUrl: two entries may be about one version, whose fullUrl may stand once (bdl-7)."""
     entries = [_answer(answer) for answer in answers]
     return {"resourceType": "Bundle", "type": f"{kind}-response", **({"entry": entries} if entries else {})}
 
 
 def _answer(answer: Answer) -> Resource:
     entry: Resource = {}
-    if answer.full_url is not None:
-        entry["fullUrl"] = answer.full_url
     if answer.resource is not None:
         entry["resource"] = answer.resource
     entry["response"] = _said(answer)

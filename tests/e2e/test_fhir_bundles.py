@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from gateway.fhir import gate
+
 from .desk import MRN, PUBLIC, Desk, bundle, decoded, entry, issue, observation, patient
 
 pytestmark = pytest.mark.anyio
@@ -293,6 +295,17 @@ async def test_empty_bundles_are_answered(desk: Desk) -> None:
         answer = await desk.fhir("POST", "", {"resourceType": "Bundle", "type": kind})
         assert answer.status_code == 200
         assert decoded(answer) == bundle(f"{kind}-response"), "no list is empty (FHIR R4 §2.6.2)"
+
+
+async def test_an_answer_about_one_patient_twice_is_a_sound_bundle(desk: Desk) -> None:
+    """bdl-7: a fullUrl stands once for each version."""
+    again = entry("PUT", f"Patient?identifier={MRN}|twice", patient("Twice", (MRN, "twice")))
+    answer = await desk.batch(again, again, **FULL)
+
+    first, second = decoded(answer)["entry"]
+    assert gate.check(decoded(answer)) == []
+    assert (first["response"]["status"], second["response"]["status"]) == ("201 Created", "200 OK")
+    assert first["resource"] == second["resource"]
 
 
 async def test_one_bad_entry_of_a_batch_loses_nothing_else(desk: Desk) -> None:
