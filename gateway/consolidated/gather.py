@@ -55,8 +55,9 @@ def resources(
     return [patient, *(one for one in wanted if within(one, asked.date_from, asked.date_to))]
 
 
-def bundle(found: list[Resource]) -> Resource:
-    entries = [{"resource": one} for one in found]
+def bundle(found: list[Resource], base: str) -> Resource:
+    """`base` = that of our FHIR API: references among them are read against it (FHIR R4 §2.36.4.1)."""
+    entries = [{"fullUrl": f"{base}/{one['resourceType']}/{one['id']}", "resource": one} for one in found]
     return {"resourceType": "Bundle", "type": "searchset", "total": len(found), "entry": entries}
 
 

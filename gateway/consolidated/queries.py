@@ -170,15 +170,15 @@ def described(row: Request, status: str) -> Resource:
     return said | ({"conversionType": asked.form} if asked.form else {})
 
 
-def content(reader: Reader, directory: reading.Known, row: Request, form: str, allowed: Allowed) -> bytes:
-    """What a ticket stands for, as it is now."""
+def content(reader: Reader, directory: reading.Known, row: Request, form: str, base: str, allowed: Allowed) -> bytes:
+    """What a ticket stands for, as it is now. `base` = that of our FHIR API."""
     asked = _asked(row)
     found = gather.resources(reader, directory, row.subject or "", asked.filter, allowed)
     if form == "html":
         return page.html(rows.summary(found))
     if form == "pdf":
         return pdf.pdf(rows.summary(found))
-    data = json.encode(gather.bundle(found))
+    data = json.encode(gather.bundle(found, base))
     return gzip.compress(data, mtime=0) if form == "gz" else data
 
 

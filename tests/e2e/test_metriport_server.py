@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from gateway.fhir import json
+from gateway.fhir import gate, json
 from gateway.sandbox import serve
 from gateway.sandbox.faults import Sandbox
 
@@ -159,7 +159,9 @@ async def test_consolidated_data_arrive_by_webhook_as_json_and_gzip(desk: Desk, 
     plain, packed = [await desk.client.get(one["url"].removeprefix(PUBLIC)) for one in attachments]
     assert gzip.decompress(packed.content) == plain.content
     found = json.decode(plain.content)
-    assert found["type"] == "searchset"
+    assert found["type"] == "searchset" and gate.check(found) == []
+    named = [one["fullUrl"].removeprefix(f"{PUBLIC}/fhir/") for one in found["entry"]]
+    assert named == [f"{one['resource']['resourceType']}/{one['resource']['id']}" for one in found["entry"]]
     assert [one["resource"]["resourceType"] for one in found["entry"]] == ["Patient", "Condition", "Observation"]
     assert b"70.5" in plain.content
     done = (await medical(desk, "GET", f"{path}/{started['requestId']}")).json()

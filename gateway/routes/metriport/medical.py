@@ -123,7 +123,8 @@ async def now(request: Request, patient_id: str) -> Response:
     gathered = context.store.query_aside(
         lambda reader: gather.resources(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
     )
-    return plain_json(gather.bundle(await context.look(principal, "R", "Patient", patient_id, gathered)))
+    found = await context.look(principal, "R", "Patient", patient_id, gathered)
+    return plain_json(gather.bundle(found, context.flow.ours))
 
 
 @router.get("/patient/{patient_id}/medical-record")
@@ -162,7 +163,7 @@ async def download(request: Request, ticket: str) -> Response:
         if form == "adt":
             return row.principal, row.subject or "", adt.content(reader, context.flow.directory, row)
         holder = Principal("ticket", row.principal, queries.scopes_of(row))
-        content = queries.content(reader, context.flow.directory, row, form, _may(holder))
+        content = queries.content(reader, context.flow.directory, row, form, context.flow.ours, _may(holder))
         return row.principal, row.subject or "", content
 
     connector, subject, content = await context.store.query_aside(ask)
