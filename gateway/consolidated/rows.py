@@ -117,13 +117,21 @@ _CODES = (
     "scope",
     "class",
 )
+_EXPOSURE_RISK = "http://hl7.org/fhir/StructureDefinition/allergyintolerance-substanceExposureRisk"
 _NAMES = ("name", "deviceName", "payload", "questionnaire")
 
 
 def _what(resource: Resource, names: Mapping[str, Resource]) -> str:
     named = [text for key in ("name", "title") if isinstance(text := resource.get(key), str)]
     coded = next(filter(None, (_concept(resource.get(key)) for key in _CODES)), "")
-    return next(filter(None, (*named, coded, _medicine(resource, names), _called(resource))), "")
+    return next(filter(None, (_risk(resource), *named, coded, _medicine(resource, names), _called(resource))), "")
+
+
+def _risk(resource: Resource) -> str:
+    """What is known of a substance where an allergy has no code: it may be that it does no harm."""
+    held: Resource = next((one for one in resource.get("extension") or () if one.get("url") == _EXPOSURE_RISK), {})
+    parts = {one.get("url"): _concept(one.get("valueCodeableConcept")) for one in held.get("extension") or ()}
+    return ": ".join(filter(None, (parts.get("substance"), parts.get("exposureRisk"))))
 
 
 def _medicine(resource: Resource, names: Mapping[str, Resource]) -> str:

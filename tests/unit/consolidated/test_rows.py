@@ -97,6 +97,18 @@ def test_every_fact_says_what_it_is(resource: dict[str, Any], what: str, detail:
     assert row[1:3] == (what, detail)
 
 
+def test_a_substance_that_does_no_harm_is_not_shown_as_an_allergy() -> None:
+    """It has no code, only the extension that takes its place; its type alone would read as an allergy to something."""
+    parts = [
+        {"url": "substance", "valueCodeableConcept": said("Penicillin G")},
+        {"url": "exposureRisk", "valueCodeableConcept": said("No Known Reaction Risk")},
+    ]
+    url = "http://hl7.org/fhir/StructureDefinition/allergyintolerance-substanceExposureRisk"
+    none = {"resourceType": "AllergyIntolerance", "type": "allergy", "extension": [{"url": url, "extension": parts}]}
+    [table] = rows.summary([PATIENT, none]).tables
+    assert table.rows == [("", "Penicillin G: No Known Reaction Risk", "", "")]
+
+
 def test_how_a_goal_stands_and_who_died_without_a_date_are_shown() -> None:
     goal = {"resourceType": "Goal", "lifecycleStatus": "active", "description": said("Walk")}
     found = rows.summary([PATIENT, goal])
