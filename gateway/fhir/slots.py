@@ -66,14 +66,15 @@ def join(type_: str, slots: Slots) -> Resource:
     if type_ != "Patient":
         return dict(slots[WHOLE])
     resource: Resource = {"resourceType": type_}
-    contained: list[Any] = []
+    rest = slots.get("contained") or []
+    contained = list(rest)
     for slot in sorted((s for s, value in slots.items() if value is not None), key=order):
         value, twin, attached = unwrap(slots[slot])
         if attached:
             value, twin = attach(contained, attached, value, twin)
         _put(resource, slot, value, twin)
     if contained:
-        resource["contained"] = contained + resource.get("contained", [])
+        resource["contained"] = contained[len(rest) :] + contained[: len(rest)]
     return resource
 
 
@@ -261,7 +262,7 @@ def renamed(value: Value, names: Mapping[str, str]) -> Value:
 def attach(contained: list[Any], attached: list[Any], value: Value, twin: Value) -> tuple[Value, Value]:
     """Add a slot's contained resources; one whose id another slot's different resource has gets a new id."""
     names: dict[str, str] = {}
-    present = {item["id"]: item for item in contained}
+    present = {item["id"]: item for item in contained if isinstance(item, dict) and "id" in item}
     for item in attached:
         name = item["id"]
         while name in present and present[name] != {**item, "id": name}:

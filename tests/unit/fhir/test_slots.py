@@ -71,6 +71,18 @@ def test_contained_resources_of_two_systems_with_one_id_stay_apart():
     assert whole["managingOrganization"] == {"reference": f"#{names['O']}"}
 
 
+def test_one_that_only_refers_to_the_patient_keeps_its_id_from_another_of_it():
+    """What nothing refers to is a slot of its own; `#1` of the other system must not come to mean it."""
+    kin = {"resourceType": "RelatedPerson", "id": "1", "patient": {"reference": "#"}}
+    other = {"resourceType": "Organization", "id": "1"}
+    mine = split(patient(contained=[kin]))
+    theirs = split(patient(managingOrganization={"reference": "#1"}, contained=[other]))
+    whole = join("Patient", {**mine, **theirs})
+    [renamed] = [item for item in whole["contained"] if item["resourceType"] == "Organization"]
+    assert kin in whole["contained"] and renamed["id"] != "1"
+    assert whole["managingOrganization"] == {"reference": f"#{renamed['id']}"}
+
+
 def test_ids_and_versions_are_nobodys_slots():
     body = patient(id="1", meta={"versionId": "3", "lastUpdated": "2026-01-01T00:00:00Z", "source": "urn:x"})
     assert split(body) == {"meta.source": "urn:x"}
