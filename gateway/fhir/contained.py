@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .elements import targets
+from .gate_types import is_r4_type
 from .issue import Issue
 from .json import Json, Resource
 
@@ -15,14 +17,15 @@ def faults_in(resource: Resource, path: str) -> Iterator[Issue]:
     if not isinstance(contained, list):
         return
     inner = [(f"{path}.contained[{at}]", one) for at, one in enumerate(contained) if isinstance(one, dict)]
-    ids = {one.get("id") for _, one in inner if isinstance(one.get("id"), str)}
-    if len(ids) < sum(isinstance(one.get("id"), str) for _, one in inner):
+    named = [one for _, one in inner if isinstance(one.get("id"), str)]
+    types = {one["id"]: one.get("resourceType") for one in named} | {"": resource["resourceType"]}
+    if len(types) <= len(named):
         yield _invariant("Two contained resources have one id, so that a reference means neither.", f"{path}.contained")
     rest = {name: value for name, value in resource.items() if name != "contained"}
-    yield from _dangling(rest, path, ids)
+    yield from _astray(rest, path, (), rest["resourceType"], types)
     mentioned = set(_mentions(resource))
     for where, one in inner:
-        yield from _dangling(one, where, ids)
+        yield from _astray(one, where, (), one.get("resourceType"), types)
         yield from _own_faults(one, where)
         if f"#{one.get('id')}" not in mentioned and "#" not in _mentions(one):
             yield _invariant(
@@ -42,17 +45,27 @@ def _own_faults(one: Resource, path: str) -> Iterator[Issue]:
         yield _invariant("A contained resource may not have security labels of its own (dom-5).", f"{path}.meta")
 
 
-def _dangling(node: Json, path: str, ids: set[Any]) -> Iterator[Issue]:
-    """Every local reference must find its resource (ref-1)."""
+def _astray(node: Json, path: str, trail: tuple[str, ...], kind: Any, types: Mapping[str, Any]) -> Iterator[Issue]:
+    """Every local reference must find its resource (ref-1), and one of a type that may stand there (FHIR R4 §2.3.0).
+
+    `trail` leads to the node in a resource of the type `kind`; `types` = what each id is, the container itself as "".
+    """
     if isinstance(node, list):
         for at, part in enumerate(node):
-            yield from _dangling(part, f"{path}[{at}]", ids)
+            yield from _astray(part, f"{path}[{at}]", trail, kind, types)
     elif isinstance(node, dict):
         reference = node.get("reference")
-        if isinstance(reference, str) and reference.startswith("#") and reference != "#" and reference[1:] not in ids:
-            yield _invariant("No contained resource has the id that the reference names (ref-1).", f"{path}.reference")
+        if isinstance(reference, str) and reference.startswith("#"):
+            yield from _misled(reference[1:], f"{path}.reference", (*trail, "reference"), kind, types)
         for name, part in node.items():
-            yield from _dangling(part, f"{path}.{name}", ids)
+            yield from _astray(part, f"{path}.{name}", (*trail, name), kind, types)
+
+
+def _misled(id_: str, path: str, trail: tuple[str, ...], kind: Any, types: Mapping[str, Any]) -> Iterator[Issue]:
+    if id_ not in types:
+        yield _invariant("No contained resource has the id that the reference names (ref-1).", path)
+    elif is_r4_type(kind) and (allowed := targets(kind, trail)) and types[id_] not in allowed:
+        yield Issue("error", "value", f"A local reference must lead to {' or '.join(allowed)}.", path)
 
 
 def _mentions(node: Json) -> Iterator[str]:
