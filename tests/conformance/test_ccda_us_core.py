@@ -92,7 +92,7 @@ def test_what_is_missing_is_seen(resource: dict[str, Any], seen: str) -> None:
 
 
 def test_the_reason_stands_in_for_what_is_missing() -> None:
-    patient = {"identifier": [{"_system": WHY, "_value": WHY}], "name": [WHY]}
+    patient = {"identifier": [{"_system": WHY, "_value": WHY}], "name": [WHY], "gender": "unknown"}
     profile = profile_of({"resourceType": "Patient"})
 
     assert profile is not None

@@ -92,10 +92,9 @@ def _report(resource: Resource) -> str | None:
 
 
 def _document(resource: Resource) -> str | None:
-    """A clinical note by its LOINC code, with a type of its content that is told."""
+    """A clinical note by its LOINC code."""
     kinds = [one for one in resource.get("type", {}).get("coding", ()) if one.get("system") == LOINC]
-    told = all("contentType" in content["attachment"] for content in resource["content"])
-    return "us-core-documentreference" if kinds and told and "clinical-note" in _codes(resource["category"]) else None
+    return "us-core-documentreference" if kinds and "clinical-note" in _codes(resource["category"]) else None
 
 
 def _coverage(resource: Resource) -> str | None:
@@ -112,10 +111,10 @@ def _device(resource: Resource) -> str | None:
 
 
 def _patient(resource: Resource) -> str | None:
-    """A gender that is told, and races and ethnicities of the CDC's list."""
+    """Races and ethnicities of the CDC's list."""
     parts = [part for one in resource.get("extension", ()) for part in one.get("extension", ())]
     details = [part["valueCoding"].get("system") for part in parts if part["url"] == "detailed"]
-    return "us-core-patient" if "gender" in resource and {*details} <= {_RACES} else None
+    return "us-core-patient" if {*details} <= {_RACES} else None
 
 
 def _provenance(resource: Resource) -> str | None:

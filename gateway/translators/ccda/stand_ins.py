@@ -1,8 +1,8 @@
 """What US Core makes mandatory and the document does not say: the reason stands in its place (US Core 3.1.1 and 6.1.0,
 General Guidance, Missing Data). What base R4 makes mandatory the translators of the entries say themselves.
 
-A code with a required binding (`Patient.gender`, the contentType of a document) gets no reason: that is no code of its
-list. Nor does the code of an allergy, which is only missing where an extension forbids it."""
+Where only a code of a list may stand (`Patient.gender`, the contentType of a document) it is the one for what nobody
+knows. The code of an allergy gets no reason: it is only missing where an extension forbids it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ SMOKING_STATUS = "72166-2"
 
 _NAMELESS = {"_family": absent()}
 _UNNUMBERED = {"_system": absent(), "_value": absent()}
+_UNKNOWN_TYPE = "application/octet-stream"
+"""Of content whose type nobody said (RFC 2046 §4.5.1)."""
 
 _ELEMENTS: dict[str, tuple[tuple[str, object], ...]] = {
     "DocumentReference": (("category", [absent_concept()]),),
     "Observation": (("category", [absent_concept()]),),
     "Organization": (("_active", absent()),),
-    "Patient": (("identifier", [_UNNUMBERED]), ("name", [absent()])),
+    "Patient": (("identifier", [_UNNUMBERED]), ("name", [absent()]), ("gender", "unknown")),
     "Practitioner": (("identifier", [_UNNUMBERED]), ("name", [_NAMELESS])),
     "PractitionerRole": (("practitioner", absent()), ("organization", absent())),
 }
@@ -61,6 +63,11 @@ def _patient(resource: Resource) -> None:
             name.setdefault("extension", absent()["extension"])
 
 
+def _attachments(resource: Resource) -> None:
+    for content in resource["content"]:
+        content["attachment"].setdefault("contentType", _UNKNOWN_TYPE)
+
+
 def _smoking_status(resource: Resource) -> None:
     """3.1.1 asks for `issued` of it."""
     if "issued" not in resource and any(
@@ -70,6 +77,7 @@ def _smoking_status(resource: Resource) -> None:
 
 
 _WITHIN: dict[str, Callable[[Resource], None]] = {
+    "DocumentReference": _attachments,
     "Encounter": _identified,
     "Observation": _smoking_status,
     "Patient": _patient,

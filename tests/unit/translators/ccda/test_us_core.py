@@ -28,18 +28,16 @@ def test_a_reason_stands_where_the_document_says_nothing_of_the_patient() -> Non
 
     assert patient["identifier"] == [{"value": "77", "_system": WHY}]
     assert patient["name"] == [WHY]
-    assert claimed(patient) == []
 
 
-def test_no_reason_takes_the_place_of_a_code_of_a_required_list() -> None:
-    """R4 §4.1.5.1: what stands there is a code of the list; a reason is none."""
+def test_where_only_a_code_of_a_list_may_stand_it_is_the_one_for_what_nobody_knows() -> None:
+    """R4 §4.1.5.1: a reason is no code of the list. US Core, Missing Data: `unknown` is, where the list has it."""
     apart = b'<nonXMLBody><text><reference value="note.pdf"/></text></nonXMLBody>'
     made = convert(document(header=NAMELESS).replace(b"<structuredBody></structuredBody>", apart), patient_id="p1")
     patient, note = only(made, "Patient"), only(made, "DocumentReference")
 
-    assert {"gender", "_gender"}.isdisjoint(patient)
-    assert note["content"] == [{"attachment": {"url": "note.pdf"}}]
-    assert claimed(note) == []
+    assert patient["gender"] == "unknown" and "_gender" not in patient
+    assert note["content"] == [{"attachment": {"url": "note.pdf", "contentType": "application/octet-stream"}}]
 
 
 def test_a_patient_who_becomes_a_part_of_a_record_has_no_reasons_in_him() -> None:
