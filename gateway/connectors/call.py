@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -92,7 +92,7 @@ class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
     as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
     answer speaks about, None = what the connector's form says. `raw` = what a write there has to repeat of it, `issues`
-    = what in it could not be translated."""
+    = what in it could not be translated. `lost` = how they said that there is none under the id that was asked for."""
 
     remote_id: str | None
     body: Resource | None
@@ -101,6 +101,18 @@ class Seen:
     coverage: Coverage | None = None
     raw: Resource | None = None
     issues: tuple[Issue, ...] = ()
+    lost: Literal["missing", "deleted"] | None = None
+
+
+NOT_THERE = Seen(None, None, lost="missing")
+"""There is none under this id: it may have been deleted, and as well the address may be wrong."""
+
+
+def absent(reply: Reply) -> Seen | None:
+    """What a read by id says that finds nothing; only 410 says that it was there and was deleted (FHIR R4 §3.1.0.7)."""
+    if reply.status == 410:
+        return replace(NOT_THERE, lost="deleted")
+    return NOT_THERE if reply.status == 404 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.connectors import campdoc_details
 from gateway.connectors.call import (
+    NOT_THERE,
     Accepted,
     Call,
     Found,
@@ -77,7 +78,7 @@ def accepts(resource_type: str) -> bool:
 def read(target: Target, side: Side) -> Read:
     """By their id, before a link by ours."""
     found = yield from find_profile(side, target.remote_id or target.id, by_identifier=target.remote_id is None)
-    return Seen(None, None) if found is None else _seen(found, side)
+    return NOT_THERE if found is None else _seen(found, side)
 
 
 def push(item: Item, side: Side) -> Push:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.connectors import event as events
-from gateway.connectors.call import Accepted, Call, Push, Read, Reply, Seen, refused, segment
+from gateway.connectors.call import Accepted, Call, Push, Read, Reply, Seen, absent, refused, segment
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import Conflict, PartnerUnknown
@@ -38,8 +38,8 @@ def accepts(resource_type: str) -> bool:
 def read(target: Target, side: Side) -> Read:
     """GET by their id, before a link by ours: the partner knows both."""
     reply = yield Call("GET", f"{PATIENTS}/{segment(target.remote_id or target.id)}")
-    if reply.status in (404, 410):
-        return Seen(None, None)
+    if (none := absent(reply)) is not None:
+        return none
     found = reply.find_object() if reply.ok else None
     remote_id = events.text(found.get("id")) if found else None
     if found is None or remote_id is None:

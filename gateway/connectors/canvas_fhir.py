@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from gateway.connectors import event as events
-from gateway.connectors.call import Accepted, Call, Found, Page, Push, Read, Reply, Scan, Seen, refused, segment
+from gateway.connectors.call import Accepted, Call, Found, Page, Push, Read, Reply, Scan, Seen, absent, refused, segment
 from gateway.connectors.event import Event
 from gateway.connectors.fhir_answers import Answers
 from gateway.connectors.protocol import Item, Side, Target
@@ -99,8 +99,8 @@ def read(target: Target, side: Side) -> Read:
     if target.remote_id is None:
         return (yield from _search(target, side))
     reply = yield Call("GET", f"{PATIENTS}/{segment(target.remote_id)}")
-    if reply.status in (404, 410):
-        return Seen(None, None)
+    if (none := absent(reply)) is not None:
+        return none
     body = reply.find_object() if reply.ok else None
     if body is None:
         raise refused("reading a patient", reply)

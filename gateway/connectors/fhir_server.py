@@ -15,7 +15,19 @@ import msgspec
 
 from gateway.connectors import event as events
 from gateway.connectors import fhir_flat
-from gateway.connectors.call import Accepted, Call, Push, PushGroup, Read, Rejected, Reply, Seen, refused, segment
+from gateway.connectors.call import (
+    Accepted,
+    Call,
+    Push,
+    PushGroup,
+    Read,
+    Rejected,
+    Reply,
+    Seen,
+    absent,
+    refused,
+    segment,
+)
 from gateway.connectors.event import Event
 from gateway.connectors.fhir_answers import FHIR_JSON, LOCATION, Answer, Answers, Complaint, Held, Identifier, complaint
 from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, urn
@@ -65,8 +77,8 @@ def read(target: Target, side: Side) -> Read:
     if target.remote_id is None:
         return (yield from _search(target, side))
     reply = yield Call("GET", f"/{target.type}/{segment(target.remote_id)}", headers={"accept": FHIR_JSON})
-    if reply.status in (404, 410):
-        return Seen(None, None)
+    if (none := absent(reply)) is not None:
+        return none
     body = reply.find_object() if reply.ok else None
     seen = _seen(body, target, side, etag=reply.headers.get("etag")) if body else None
     if seen is None:

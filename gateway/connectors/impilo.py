@@ -25,6 +25,7 @@ from gateway.connectors.call import (
     Reply,
     Scan,
     Seen,
+    absent,
     keyed,
     refused,
     segment,
@@ -306,8 +307,8 @@ def _held(path: str) -> Generator[Call, Reply, dict[str, Any]]:
 
 def _get(remote_id: str, side: Side) -> Read:
     reply = yield Call("GET", f"{PATIENTS}/{segment(remote_id)}")
-    if reply.status in (404, 410):
-        return Seen(None, None)
+    if (none := absent(reply)) is not None:
+        return none
     found = reply.find_object() if reply.ok else None
     if found is None or _id_of(found) is None:
         raise refused("reading a patient", reply)

@@ -15,7 +15,21 @@ import msgspec
 
 from gateway.connectors import event as events
 from gateway.connectors import metriport_events as told
-from gateway.connectors.call import Accepted, Call, Found, Gather, Page, Push, Read, Reply, Scan, Seen, refused, segment
+from gateway.connectors.call import (
+    Accepted,
+    Call,
+    Found,
+    Gather,
+    Page,
+    Push,
+    Read,
+    Reply,
+    Scan,
+    Seen,
+    absent,
+    refused,
+    segment,
+)
 from gateway.connectors.event import Event
 from gateway.connectors.metriport_calls import PATIENTS, Options, complaint, facility_of, options_of
 from gateway.connectors.protocol import Item, Side, Target
@@ -51,8 +65,8 @@ def read(target: Target, side: Side) -> Read:
         reply = yield Call("GET", f"{PATIENTS}/{segment(target.remote_id)}")
     else:
         reply = yield Call("GET", f"{PATIENTS}/external-id", params=(("externalId", target.id),))
-    if reply.status == 404:
-        return Seen(None, None)
+    if (none := absent(reply)) is not None:
+        return none
     held = reply.find_object() if reply.ok else None
     if held is None or not events.text(held.get("id")):
         raise refused("reading a patient", reply)

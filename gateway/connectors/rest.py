@@ -12,7 +12,20 @@ from typing import Any
 
 from gateway.connectors import event as events
 from gateway.connectors import rest_calls as calls
-from gateway.connectors.call import Accepted, Call, Found, Gather, Push, Read, Reply, Scan, Seen, refused, segment
+from gateway.connectors.call import (
+    NOT_THERE,
+    Accepted,
+    Call,
+    Found,
+    Gather,
+    Push,
+    Read,
+    Reply,
+    Scan,
+    Seen,
+    refused,
+    segment,
+)
 from gateway.connectors.event import Event
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.connectors.rest_pages import look
@@ -244,7 +257,7 @@ def _get(shape: Shape, remote_id: str, side: Side, known: Resource | None) -> Re
     if not _is_read(shape):
         return Seen(None, None)
     raw = yield from _raw(shape, remote_id, side)
-    return Seen(None, None) if raw is None else _seen(shape, raw, side, known, remote_id=remote_id)
+    return NOT_THERE if raw is None else _seen(shape, raw, side, known, remote_id=remote_id)
 
 
 def _raw(shape: Shape, remote_id: str, side: Side) -> Generator[Call, Reply, dict[str, Any] | None]:

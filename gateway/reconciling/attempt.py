@@ -32,7 +32,7 @@ from gateway.errors import (
 from gateway.fhir import gate, json, references
 from gateway.fhir.json import Resource
 from gateway.flow import Flow
-from gateway.planning import copies, groups, waiting
+from gateway.planning import copies, groups, records, waiting
 from gateway.planning.copies import Due
 from gateway.planning.groups import Group, Part
 from gateway.planning.uuid7 import new_id
@@ -165,6 +165,9 @@ class Attempt:
         """Read their copy; of a Patient observe it, compare, and commit the intent. A clinical part is due as it is."""
         if part.reads:
             seen[part.delivery_id] = await self._read(part)
+        if part.remote_id is not None and (lost := seen[part.delivery_id][0].lost) is not None:
+            await self._lost(part, part.remote_id, lost)
+            return
         if part.type != "Patient":
             return
         one = await self._prepare(part, *seen[part.delivery_id])
@@ -172,6 +175,22 @@ class Attempt:
             due[part.delivery_id] = one
         else:
             self.done[part.delivery_id] = Done("done", one.number, one.remote_id or "", compared=one.at)
+
+    async def _lost(self, part: Part, remote_id: str, how: str) -> None:
+        """What they deleted is not made again: their delete ends the link. That they find nothing may be a wrong
+        address as well, so the link stays and a person looks."""
+        if how == "missing":
+            raise PartnerRejected(
+                f"they find no {part.type} under the id that is linked: nothing is sent to make it again"
+            )
+
+        def job(tx: Tx) -> None:
+            world = World(tx, self.flow.directory(tx))
+            records.end_record(world, self.config.name, part.type, remote_id)
+            tx.write(world.changes)
+
+        await self.flow.store.write(job)
+        self.done[part.delivery_id] = Done("done", part.number, remote_id)
 
     async def _read(self, part: Part) -> tuple[Seen, datetime]:
         began = self.flow.store.now()

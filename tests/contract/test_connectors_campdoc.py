@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from gateway.connectors import campdoc, campdoc_details
-from gateway.connectors.call import Accepted, Call, Page, Seen
+from gateway.connectors.call import NOT_THERE, Accepted, Call, Page, Seen
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
@@ -93,7 +93,7 @@ async def scan(outbound: Outbound, peer: Peer) -> Page:
 
 
 async def test_a_new_patient_becomes_a_profile_under_our_id(outbound: Outbound, peer: Peer, camp: CampSandbox) -> None:
-    assert await read(outbound, peer) == Seen(None, None)
+    assert await read(outbound, peer) == NOT_THERE
     made = await push(outbound, peer)
     profile = camp.camp.profiles[int(made.remote_id)]
     assert (profile["identifier"], profile["givenName"], profile["middleName"]) == (OUR_ID, "Ada", "Mae Lou")
@@ -251,7 +251,7 @@ async def test_users_and_reviews_are_asked_for_profile_by_profile(
 
 async def test_a_scope_that_is_missing_is_refused(outbound: Outbound, url: str) -> None:
     reader = await logged_in(url, "profiles:read")
-    assert await read(outbound, reader) == Seen(None, None)
+    assert await read(outbound, reader) == NOT_THERE
     with pytest.raises(PartnerRejected, match="403"):
         await push(outbound, reader)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.connectors import canvas
-from gateway.connectors.call import Accepted, Seen
+from gateway.connectors.call import NOT_THERE, Accepted, Seen
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
@@ -74,8 +74,8 @@ async def test_a_patient_it_holds_from_the_start_is_read(outbound: Outbound, pee
 
 
 async def test_a_patient_it_does_not_hold_is_none(outbound: Outbound, peer: Peer) -> None:
-    assert await read(outbound, peer) == Seen(None, None)
-    assert await read(outbound, peer, "pat_404") == Seen(None, None)
+    assert await read(outbound, peer) == NOT_THERE
+    assert await read(outbound, peer, "pat_404") == NOT_THERE
 
 
 async def test_get_then_post_then_update_with_our_id_always_included(

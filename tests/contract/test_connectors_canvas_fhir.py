@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from gateway.connectors import canvas_fhir
-from gateway.connectors.call import Accepted, Call, Page, Seen
+from gateway.connectors.call import NOT_THERE, Accepted, Call, Page, Seen
 from gateway.connectors.canvas_fhir import Options
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.delivery.guard import networks
@@ -168,7 +168,7 @@ async def test_created_read_back_found_and_updated(there: There) -> None:
 
 
 async def test_a_patient_nobody_holds(there: There) -> None:
-    assert await there.read("0" * 32) == Seen(None, None)
+    assert await there.read("0" * 32) == NOT_THERE
 
 
 async def test_a_page_of_what_they_hold(there: There) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from gateway.connectors import fhir_server
-from gateway.connectors.call import Accepted, Rejected, Seen
+from gateway.connectors.call import NOT_THERE, Accepted, Rejected, Seen
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
@@ -182,8 +183,8 @@ async def test_before_a_link_it_is_found_by_identifier(outbound: Outbound, peer:
 async def test_what_was_deleted_is_none(outbound: Outbound, peer: Peer) -> None:
     [made] = await one(outbound, peer, item(PATIENT))
     await outbound.send(fhir_server.Call("DELETE", f"/Patient/{made.remote_id}"), peer)
-    assert await read(outbound, peer, "Patient", "p-1", made.remote_id) == Seen(None, None)
-    assert await read(outbound, peer, "Patient", "p-1", "never-there") == Seen(None, None)
+    assert await read(outbound, peer, "Patient", "p-1", made.remote_id) == replace(NOT_THERE, lost="deleted")
+    assert await read(outbound, peer, "Patient", "p-1", "never-there") == NOT_THERE
 
 
 async def test_a_lost_answer_is_unknown_and_sending_again_makes_no_second(

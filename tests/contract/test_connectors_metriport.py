@@ -13,7 +13,7 @@ from starlette.routing import Match
 
 from gateway.connectors import metriport
 from gateway.connectors import metriport_calls as calls
-from gateway.connectors.call import Accepted, Page, Seen
+from gateway.connectors.call import NOT_THERE, Accepted, Page, Seen
 from gateway.connectors.metriport_calls import OPERATIONS, Options
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.delivery.guard import networks
@@ -117,12 +117,12 @@ async def test_a_patient_is_created_found_by_our_id_and_changed(outbound: Outbou
     assert changed.body is not None and changed.body["name"][0]["family"] == "Fields-Quill"
     assert changed.version != made.version
     await ask(outbound, peer, "delete-patient", patient=made.remote_id)
-    assert await read(outbound, peer, made.remote_id) == Seen(None, None)
+    assert await read(outbound, peer, made.remote_id) == NOT_THERE
 
 
 @only_here
 async def test_match_comes_before_create(outbound: Outbound, peer: Peer, partner: Sandbox) -> None:
-    assert await read(outbound, peer) == Seen(None, None)
+    assert await read(outbound, peer) == NOT_THERE
     await push(outbound, peer, item())
     assert [(entry["method"], entry["path"]) for entry in partner.log] == [
         ("GET", "/medical/v1/patient/external-id"),

@@ -98,7 +98,7 @@ async def test_whom_it_knows_is_read(ehr: Side2) -> None:
     assert seen.body["name"] == [{"family": "Sample", "given": ["Ines", "Maria"]}]
     assert seen.body["birthDate"] == "1974-03-09"
     assert seen.coverage is not None and not seen.coverage.covers("gender"), "what is not there says nothing"
-    assert (await ehr.read(remote_id="s-404")).body is None
+    assert (await ehr.read(remote_id="s-404")).lost == "missing"
 
 
 async def test_a_patient_is_found_then_made_then_updated(ehr: Side2, kind: str) -> None:

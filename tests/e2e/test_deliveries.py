@@ -91,6 +91,12 @@ class Three:
             (await client.put(url, content=json.encode(resource), headers=headers)).raise_for_status()
         self.registry.log.clear()
 
+    async def delete_at_registry(self, path: str) -> None:
+        """A user of the FHIR server deletes a resource, of which nobody tells us."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            (await client.delete(f"{self.registry_url}/fhir/{path}")).raise_for_status()
+        self.registry.log.clear()
+
     def writes(self, side: Sandbox) -> list[dict[str, Any]]:
         return [one for one in list(side.log) if one["method"] in WRITES and not one["path"].startswith("/_")]
 
@@ -348,6 +354,47 @@ async def test_what_is_owed_is_not_sent_to_a_copy_that_they_deleted_meanwhile(th
     three.registry.set()
     await three.quiet()
     assert three.writes(three.registry) == [] and not three.deliveries("rejected", "exhausted")
+
+
+@pytest.mark.parametrize("kind", ["Patient", "Observation"])
+async def test_what_they_deleted_without_a_word_is_not_made_again(three: Three, kind: str) -> None:
+    """A server that takes an update as a create would make it again (FHIR R4 §3.1.0.4.1); 410 ends the link."""
+    made = await three.desk.made_id(patient("New", (MRN, "1")))
+    pulse = await three.desk.made_id(observation(f"Patient/{made}"))
+    await three.quiet()
+    [theirs] = await three.at_registry(kind)
+    await three.delete_at_registry(f"{kind}/{theirs['id']}")
+    changed = {"Patient": made, "Observation": pulse}[kind]
+    for language in ("de", "fr"):
+        body = {**await three.desk.read(f"/{kind}/{changed}"), "language": language}
+        assert (await three.desk.fhir("PUT", f"/{kind}/{changed}", body)).status_code == 200
+        await three.quiet()
+    assert await three.at_registry(kind) == [] and three.writes(three.registry) == []
+    assert not three.deliveries("rejected", "exhausted")
+    assert (await three.desk.read(f"/{kind}/{changed}"))["language"] == "fr", "what is known here stays"
+
+
+@pytest.mark.parametrize("kind", ["Patient", "Observation"])
+async def test_what_they_do_not_find_waits_for_a_person(three: Three, kind: str) -> None:
+    """404 may be a wrong address: nothing is sent, and the link stays for when it is mended."""
+    made = await three.desk.made_id(patient("New", (MRN, "1")))
+    pulse = await three.desk.made_id(observation(f"Patient/{made}"))
+    await three.quiet()
+    [theirs] = await three.at_registry(kind)
+    three.registry.log.clear()
+    three.registry.set(status=404, methods=["GET"])
+    changed = {"Patient": made, "Observation": pulse}[kind]
+    body = {**await three.desk.read(f"/{kind}/{changed}"), "language": "de"}
+    assert (await three.desk.fhir("PUT", f"/{kind}/{changed}", body)).status_code == 200
+    await three.quiet()
+    [owed] = three.deliveries("rejected")
+    assert owed.connector == "registry" and "no " + kind in owed.error and three.writes(three.registry) == []
+    three.registry.set()
+    body = {**await three.desk.read(f"/{kind}/{changed}"), "language": "fr"}
+    assert (await three.desk.fhir("PUT", f"/{kind}/{changed}", body)).status_code == 200
+    await three.quiet()
+    [now] = await three.at_registry(kind)
+    assert (now["id"], now["language"]) == (theirs["id"], "fr") and not three.deliveries("rejected")
 
 
 async def test_what_was_deleted_here_before_it_was_there_is_not_made_there(three: Three) -> None:
