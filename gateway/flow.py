@@ -103,8 +103,9 @@ class _Done(NamedTuple):
     error: GatewayError | None = None
 
 
-def dedupe_key(kind: str, given: str | None) -> str | None:
-    """What a sender calls its message (`key:` an Idempotency-Key, `event:` an event id), None when it does not.
+def dedupe_key(kind: str, given: str | None, *, of: str | None = None) -> str | None:
+    """What a sender calls its message (`key:` an Idempotency-Key, `event:` an event id), None when it does not. `of`:
+    the principal whose name for it that is, where it is not its connector's.
 
     Raises InvalidInput when it is too long to be kept.
     """
@@ -112,7 +113,7 @@ def dedupe_key(kind: str, given: str | None) -> str | None:
         return None
     if len(given) > _LONGEST_DEDUPE:
         raise InvalidInput(f"an Idempotency-Key or event id has at most {_LONGEST_DEDUPE} characters")
-    return f"{kind}:{given}"
+    return f"{kind}:{given}" if of is None else f"{kind}:{of}\n{given}"  # a principal's name has no line break
 
 
 class Flow:

@@ -52,8 +52,8 @@ class Context:
     def received(self, request: Request, principal: Principal, kind: str, body: bytes) -> Received:
         """The message of a synchronous caller; its connector follows from the key."""
         media = request.headers.get("content-type", "")
-        dedupe = dedupe_key("key", request.headers.get("idempotency-key"))
-        asked = _digest(request) if dedupe else ""
+        dedupe = dedupe_key("key", request.headers.get("idempotency-key"), of=principal.name)
+        asked = _digest(request, principal) if dedupe else ""
         return Received(principal.connector, principal.name, kind, media, body, dedupe, asked)
 
     async def look(self, principal: Principal, action: str, type_: str, id_: str | None, asked: Awaitable[T]) -> T:
@@ -75,11 +75,14 @@ class Context:
             self.store.audit(row)
 
 
-def _digest(request: Request) -> str:
-    """What is asked beside the body: the address, which may hold an identifier, and the conditions."""
+def _digest(request: Request, principal: Principal) -> str:
+    """What is asked beside the body: the address, which may hold an identifier, and the conditions; the scopes too, as
+    what may be read decides what is answered."""
     parts = (request.method, request.url.path, request.url.query)
     conditions = (request.headers.get(name, "") for name in ("if-none-exist", "if-match"))
-    return hashlib.blake2b("\n".join((*parts, *conditions)).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(
+        "\n".join((*parts, *conditions, *sorted(principal.scopes))).encode(), digest_size=16
+    ).hexdigest()
 
 
 def context_of(request: Request) -> Context:

@@ -65,6 +65,24 @@ async def test_keys_of_two_connectors_are_two_keys(desk: Desk) -> None:
     assert answer.status_code == 201 and desk.counts()["Observation"] == 2
 
 
+async def test_keys_of_two_callers_of_one_connector_are_two_keys(desk: Desk) -> None:
+    """What one of them was answered is never shown to the other, who may not read it."""
+    blind = desk.add_key("blind", "app", "system/*.cu")
+    body = observation()
+    first = await desk.fhir("POST", "/Observation", body, headers=key("1"))
+    other = await desk.fhir("POST", "/Observation", body, headers=key("1"), key=blind)
+    assert (first.status_code, other.status_code) == (201, 201)
+    assert first.headers["location"] != other.headers["location"] and desk.counts()["Observation"] == 2
+
+
+async def test_a_key_of_the_same_holder_that_may_less_is_not_answered_as_the_other(desk: Desk) -> None:
+    whole = desk.add_key("holder", "app", "system/*.cruds")
+    blind = desk.add_key("holder", "app", "system/*.cu")
+    first = await desk.fhir("POST", "/Observation", observation(), headers=key("1"), key=whole)
+    again = await desk.fhir("POST", "/Observation", observation(), headers=key("1"), key=blind)
+    assert (first.status_code, again.status_code) == (201, 400) and b"Observation" not in again.content
+
+
 async def test_what_was_refused_may_be_tried_again(desk: Desk) -> None:
     bad = await desk.fhir("POST", "/Observation", observation("Patient/nobody"), headers=key("k"))
     good = await desk.fhir("POST", "/Observation", observation(), headers=key("k"))
