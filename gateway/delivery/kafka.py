@@ -20,8 +20,10 @@ _BATCH = 500
 _LOOK_MS = 1_000
 """How long to wait for messages before the topic's partitions are looked at again."""
 
-_NAMES = ("webhook-id", "message-id", "id", "ce_id")
-"""Headers in which senders name an event (Standard Webhooks, CloudEvents)."""
+_NAMES = (("webhook-id",), ("ce_source", "ce_id"))
+"""Headers that name an event once and for all (Standard Webhooks; CloudEvents 1.0, Kafka binding §3.2: source and id
+together). What another header may mean is not known: an `id` may as well be the patient's, and what follows would be
+taken for what came before."""
 
 
 class Topic:
@@ -67,7 +69,7 @@ def _letter(record: ConsumerRecord[bytes, bytes]) -> Letter:
 
 
 def _named(headers: Mapping[str, str]) -> str | None:
-    return next((headers[name] for name in _NAMES if name in headers), None)
+    return next((" ".join(headers[one] for one in names) for names in _NAMES if headers.keys() >= {*names}), None)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,6 +21,8 @@ from gateway.store import HealthRow, Reader, RunRow, Store, Tx, locks
 
 _ASLEEP = ("needs_reauth",)
 """Polls of such a connector would only be refused."""
+_LONGEST = 255
+"""Characters of a message's headers that are kept as they are."""
 
 
 class StoreLocks:
@@ -154,7 +157,12 @@ class Triggers:
 
 
 def _received(connector: str, letter: Letter) -> Received:
-    return Received(connector, None, "queue", letter.media_type, letter.body, dedupe_key("event", letter.event_id))
+    """A queue cannot be told that a message is refused: one whose headers cannot be kept would hold up all others."""
+    name = letter.event_id
+    if name is not None and not (len(name) <= _LONGEST and name.isprintable()):
+        name = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    media = "".join(filter(str.isprintable, letter.media_type))[:_LONGEST]
+    return Received(connector, None, "queue", media, letter.body, dedupe_key("event", name))
 
 
 def _is_due(config: Config, health: HealthRow | None, now: datetime) -> bool:

@@ -29,9 +29,9 @@ class Kafka:
         [one, *_] = self._producer.list_topics(timeout=10).brokers.values()
         self.address, self.topic = f"{one.host}:{one.port}", topic
 
-    async def send(self, body: bytes, message_id: str | None = None) -> None:
-        headers = [("id", message_id)] if message_id else []
-        self._producer.produce(self.topic, body, key=b"one", headers=headers)
+    async def send(self, body: bytes, message_id: str | None = None, **more: str) -> None:
+        headers = {**({"webhook-id": message_id} if message_id else {}), **more}
+        self._producer.produce(self.topic, body, key=b"one", headers=list(headers.items()))
         await asyncio.to_thread(self._producer.flush, 10)
 
 

@@ -36,6 +36,12 @@ async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.fixture
+def kafka() -> Kafka:
+    """For what only Kafka's headers can say."""
+    return Kafka(TOPIC)
+
+
+@pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
     sandbox = hms.create()
     with serve.running(sandbox) as url:
@@ -94,6 +100,51 @@ async def test_the_same_message_twice_is_taken_once(office: Office, broker: Brok
     await all_handed(office, 2, "applied")
     await asyncio.sleep(0.1)
     assert len(handed(office)) == 2
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\x00b"], ids=["long", "NUL"])
+async def test_a_name_that_cannot_be_kept_holds_up_nothing(office: Office, kafka: Kafka, name: str) -> None:
+    await office.peer("PUT", "/fhir/Patient/p1", person("p1"))
+    await office.made(office.fhir(sync=queue(kafka), push=False))
+    for _ in "12":
+        await kafka.send(event("p1"), name, **{"content-type": "application/json\x00"})
+    await kafka.send(event("p1"))
+    await all_handed(office, 2, "applied")
+    await asyncio.sleep(0.1)
+    assert len(handed(office)) == 2
+
+
+@pytest.mark.parametrize("same", [{"id": "p1"}, {"message-id": "1"}, {"ce_id": "1"}], ids=str)
+async def test_a_header_that_may_mean_anything_makes_no_two_events_one(
+    office: Office, kafka: Kafka, same: dict[str, str]
+) -> None:
+    """`id` may be whom it is about: the second event about her would be lost as a repetition of the first."""
+    await office.peer("PUT", "/fhir/Patient/p1", person("p1"))
+    await office.made(office.fhir(sync=queue(kafka), push=False))
+    for _ in "12":
+        await kafka.send(event("p1"), **same)
+    await all_handed(office, 2, "applied")
+
+
+async def test_a_cloud_event_is_known_by_its_source_and_id(office: Office, kafka: Kafka) -> None:
+    await office.peer("PUT", "/fhir/Patient/p1", person("p1"))
+    await office.made(office.fhir(sync=queue(kafka), push=False))
+    for source in ("/ward/1", "/ward/2", "/ward/1"):
+        await kafka.send(event("p1"), ce_source=source, ce_id="1")
+    await all_handed(office, 2, "applied")
+    await asyncio.sleep(0.1)
+    assert len(handed(office)) == 2
+
+
+async def test_what_has_no_name_and_comes_twice_has_no_second_effect(office: Office, broker: Broker) -> None:
+    await office.peer("PUT", "/fhir/Patient/p1", person("p1"))
+    await office.made(office.fhir(sync=queue(broker), push=False))
+    await broker.send(event("p1"))
+    await all_handed(office, 1, "applied")
+    before = office.desk.sequence()
+    await broker.send(event("p1"))
+    await all_handed(office, 2, "applied")
+    assert office.desk.sequence() == before
 
 
 async def test_a_paused_connector_reads_nothing_and_loses_nothing(office: Office, broker: Broker) -> None:
