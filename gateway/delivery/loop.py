@@ -1,7 +1,8 @@
 """Loop alarm: two systems that keep rewriting each other are stopped before they do it for ever.
 
-Counted per (connector, resource) in this process: a patient may get many readings in an hour, but hardly be rewritten
-fifty times. What was stopped, the whole patient, stands in the database until an operator releases her.
+Counted per (connector, resource) in this process, over the hour that ends now: a patient may get many readings in an
+hour, but hardly be rewritten fifty times. What was stopped, the whole patient, stands in the database until an operator
+releases her.
 """
 
 from __future__ import annotations
@@ -19,25 +20,24 @@ class LoopAlarm:
     def __init__(self, limit: int, clock: Callable[[], float]) -> None:
         self._limit = limit
         self._clock = clock
-        self._counts: dict[tuple[str, int], tuple[float, int]] = {}
+        self._writes: dict[tuple[str, int], tuple[float, ...]] = {}
         self._prune_at = _PRUNE
 
     def count(self, connector: str, rid: int) -> bool:
         """Note a write; True when there are more than the limit within the hour."""
         now = self._clock()
-        since, before = self._counts.get((connector, rid), (now, 0))
-        if now - since >= HOUR:
-            since, before = now, 0
-        self._counts[connector, rid] = (since, before + 1)
+        before = self._writes.get((connector, rid), ())
+        writes = (*(at for at in before if now - at < HOUR), now)
+        self._writes[connector, rid] = writes
         self._prune(now)
-        return before + 1 > self._limit
+        return len(writes) > self._limit
 
     def forget(self, connector: str, rid: int) -> None:
         """It was stopped: the count begins again when it is released."""
-        self._counts.pop((connector, rid), None)
+        self._writes.pop((connector, rid), None)
 
     def _prune(self, now: float) -> None:
-        if len(self._counts) < self._prune_at:
+        if len(self._writes) < self._prune_at:
             return
-        self._counts = {key: kept for key, kept in self._counts.items() if now - kept[0] < HOUR}
-        self._prune_at = max(_PRUNE, 2 * len(self._counts))
+        self._writes = {key: writes for key, writes in self._writes.items() if now - writes[-1] < HOUR}
+        self._prune_at = max(_PRUNE, 2 * len(self._writes))

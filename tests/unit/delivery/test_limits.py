@@ -51,6 +51,17 @@ def test_more_writes_than_the_limit_within_an_hour_raise_the_alarm() -> None:
     assert not alarm.count("x", 1)
 
 
+def test_the_hour_is_the_one_that_ends_now() -> None:
+    """Two bursts around the turn of a counted hour are one."""
+    now = [0.0]
+    alarm = LoopAlarm(3, lambda: now[0])
+    alarm.count("x", 1)
+    now[0] = HOUR - 1
+    assert [alarm.count("x", 1) for _ in range(2)] == [False, False]
+    now[0] = HOUR + 1
+    assert [alarm.count("x", 1) for _ in range(2)] == [False, True], "what was an hour ago no longer counts"
+
+
 def test_old_counts_are_not_kept_for_ever() -> None:
     now = [0.0]
     alarm = LoopAlarm(3, lambda: now[0])
@@ -58,4 +69,4 @@ def test_old_counts_are_not_kept_for_ever() -> None:
         alarm.count("x", rid)
     now[0] = 2 * HOUR
     alarm.count("x", -1)
-    assert len(alarm._counts) == 1
+    assert len(alarm._writes) == 1
