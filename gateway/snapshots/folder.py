@@ -111,6 +111,8 @@ def replacing(out: Path) -> Iterator[Path]:
 
 
 def _refuse_foreign(out: Path) -> None:
+    if out.exists() and out.samefile(Path.cwd()):
+        raise InvalidInput("the folder that you are in cannot be replaced: give the name of another, such as snapshot")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InvalidInput(f"{out} is not a folder: give the name of one that does not exist yet")
     if out.is_dir() and not {path.name for path in out.iterdir()} <= _listed(out / MANIFEST):

@@ -73,6 +73,15 @@ def test_a_folder_of_something_else_is_refused_and_kept(tmp_path: Path, files: d
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
+def test_the_folder_that_one_is_in_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its place would be taken by another, and the shell left in one that is gone."""
+    monkeypatch.chdir(tmp_path)
+    for out in (Path(), tmp_path):
+        with pytest.raises(InvalidInput, match="the folder that you are in"), replacing(out):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "file"
     out.write_text("mine")
