@@ -4,14 +4,20 @@ so that nothing is left out unseen."""
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from typing import Any
 from xml.sax.saxutils import escape
 
 from gateway.errors import UnknownFormat
 
-from .rows import COLUMNS, Summary, Table
+from .rows import COLUMNS, Summary
 
 _WIDTHS = (0.16, 0.34, 0.32, 0.18)
 _MARGIN = 42.0
+_PADDING = 12.0
+"""Of a cell, left and right together."""
+_GRID = 100
+"""Rows that are laid out together."""
 
 
 def pdf(summary: Summary) -> bytes:
@@ -29,26 +35,45 @@ def pdf(summary: Summary) -> bytes:
     document = SimpleDocTemplate(out, pagesize=A4, title=summary.title, invariant=1, **margins)
     width = A4[0] - 2 * _MARGIN
     story = [Paragraph(escape(summary.title), styles["Title"])]
-    story.append(_grid([(label, text) for label, text in summary.who], (0.25, 0.75), width, styles["BodyText"]))
+    story += _grids([(label, text) for label, text in summary.who], (0.25, 0.75), width, styles["BodyText"])
     for table in summary.tables:
         story += [Spacer(0, 10), Paragraph(escape(f"{table.title} ({len(table.rows)})"), styles["Heading3"])]
-        story.append(_table(table, width, styles["BodyText"]))
+        story += _grids([COLUMNS, *table.rows], _WIDTHS, width, styles["BodyText"])
     document.build(story)
     return out.getvalue()
 
 
-def _table(table: Table, width: float, style: object) -> object:
-    return _grid([COLUMNS, *table.rows], _WIDTHS, width, style)
-
-
-def _grid(rows: list[tuple[str, ...]], shares: tuple[float, ...], width: float, style: object) -> object:
+def _grids(rows: list[tuple[str, ...]], shares: tuple[float, ...], width: float, style: Any) -> Iterator[Any]:
+    """One below the other look like one. A whole one is copied for every page that it is split over."""
     from reportlab.lib import colors
-    from reportlab.platypus import Paragraph, TableStyle
     from reportlab.platypus import Table as Grid
+    from reportlab.platypus import TableStyle
 
-    cells = [[Paragraph(escape(printable(cell)), style) for cell in row] for row in rows] or [["", ""]]
-    lines = TableStyle([("LINEBELOW", (0, 0), (-1, -1), 0.3, colors.lightgrey), ("VALIGN", (0, 0), (-1, -1), "TOP")])
-    return Grid(cells, colWidths=[share * width for share in shares], style=lines, repeatRows=0, splitInRow=1)
+    widths = [share * width for share in shares]
+    lines = TableStyle(
+        [
+            ("LINEBELOW", (0, 0), (-1, -1), 0.3, colors.lightgrey),
+            ("VALIGN", (0, 0), (-1, -1), "TOP"),
+            ("FONT", (0, 0), (-1, -1), style.fontName, style.fontSize, style.leading),
+        ]
+    )
+    for start in range(0, len(rows), _GRID):
+        cells = [
+            [_cell(text, room, style) for text, room in zip(row, widths, strict=True)]
+            for row in rows[start : start + _GRID]
+        ]
+        yield Grid(cells, colWidths=widths, style=lines, repeatRows=0, splitInRow=1)
+
+
+def _cell(text: str, width: float, style: Any) -> Any:
+    """What fits on one line as it is: a paragraph takes five times as long."""
+    from reportlab.pdfbase.pdfmetrics import stringWidth
+    from reportlab.platypus import Paragraph
+
+    shown = " ".join(printable(text).split())
+    if stringWidth(shown, style.fontName, style.fontSize) <= width - _PADDING:
+        return shown
+    return Paragraph(escape(shown), style)
 
 
 def printable(text: str) -> str:

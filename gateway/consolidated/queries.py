@@ -23,7 +23,7 @@ from gateway.store import Reader, Tx
 from gateway.store.requests import Request, find_request, put_request, requests_of
 from gateway.store.subscribers import NewOutgoing, Subscriber, find_event, tell
 
-from . import gather, page, pdf, rows
+from . import gather, page, rows
 from .gather import Allowed, Filter
 from .tickets import Tickets
 
@@ -170,14 +170,17 @@ def described(row: Request, status: str) -> Resource:
     return said | ({"conversionType": asked.form} if asked.form else {})
 
 
-def content(reader: Reader, directory: reading.Known, row: Request, form: str, base: str, allowed: Allowed) -> bytes:
-    """What a ticket stands for, as it is now. `base` = that of our FHIR API."""
+def content(
+    reader: Reader, directory: reading.Known, row: Request, form: str, base: str, allowed: Allowed
+) -> bytes | rows.Summary:
+    """What a ticket stands for, as it is now; of a PDF what is to be printed, which takes long. `base` = that of our
+    FHIR API."""
     asked = _asked(row)
     found = gather.resources(reader, directory, row.subject or "", asked.filter, allowed)
     if form == "html":
         return page.html(rows.summary(found))
     if form == "pdf":
-        return pdf.pdf(rows.summary(found))
+        return rows.summary(found)
     data = json.encode(gather.bundle(found, base))
     return gzip.compress(data, mtime=0) if form == "gz" else data
 

@@ -10,7 +10,9 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.auth import Principal
 from gateway.consolidated import adt, demographics, gather, queries
+from gateway.consolidated.pdf import pdf
 from gateway.consolidated.queries import Asked, Caller
+from gateway.consolidated.rows import Summary
 from gateway.errors import InvalidInput, Missing
 from gateway.fhir import gate, json, times
 from gateway.fhir.json import Resource
@@ -156,7 +158,7 @@ async def download(request: Request, ticket: str) -> Response:
     context = context_of(request)
     request_id, form = context.tickets.open(ticket, datetime.now(UTC))
 
-    def ask(reader: Reader) -> tuple[str, str, bytes]:
+    def ask(reader: Reader) -> tuple[str, str, bytes | Summary]:
         row = find_request(reader, request_id)
         if row is None:
             raise Missing("nothing is here, or no longer")
@@ -167,6 +169,8 @@ async def download(request: Request, ticket: str) -> Response:
         return row.principal, row.subject or "", content
 
     connector, subject, content = await context.store.query_aside(ask)
+    if isinstance(content, Summary):
+        content = await context.pool.run(pdf, content)
     await context.audit_read(Principal("ticket", connector, frozenset()), "R", "Patient", subject, 200)
     return Response(content, media_type=queries.MEDIA[form], headers=_PRIVATE)
 
