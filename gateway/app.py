@@ -58,7 +58,7 @@ from gateway.store import Claim, Store, open_store, secret_key
 from gateway.store.subscribers import Turn
 from gateway.systems.priming import CALLBACK, Priming
 from gateway.telling.teller import Sent, Teller
-from gateway.work import Pool
+from gateway.work import Pool, Room
 
 T = TypeVar("T")
 
@@ -66,6 +66,7 @@ _GC_THRESHOLD = 50_000
 TOLD_AT_ONCE = 8
 """Subscribers that are sent webhooks at the same time."""
 
+_SMALL_BODY = 1_000_000
 _WARM = ("Patient", "Observation", "Encounter", "Bundle")
 
 
@@ -193,6 +194,7 @@ class _Parts:
             self._ingest,
             self._inbox,
             pool,
+            Room(settings.body_bytes, free=_SMALL_BODY),
             Authenticator(store),
             tickets=Tickets(_derived(settings, b"tickets"), f"{settings.public_url}/medical/v1/download"),
             priming=Priming(self._flow, self.logins),

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     convert_bytes: int = Field(
         100_000_000, description="Documents that may be read and converted at once, bytes; beyond it the answer is 503"
     )
+    body_bytes: int = Field(
+        100_000_000, description="FHIR bodies over 1 MB that may be read and applied at once, bytes; beyond it: 503"
+    )
     audit_strict: bool = Field(False, description="Whether a read waits for its audit row")
     clock_tolerance: float = Field(120.0, description="How far partners' clocks may be off, seconds")
     webhook_tolerance: float = Field(300.0, description="How old a signed webhook may be, seconds")

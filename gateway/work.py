@@ -21,9 +21,40 @@ from gateway.errors import Overloaded, StoreBusy, TooCostly
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Grow = Callable[[int], None]
 
 BYTES = 100_000_000
 SECONDS = 60.0
+
+
+class Room:
+    """What of memory input may take: `limit` bytes that are read, waiting or worked on at once. Of `free` bytes and
+    fewer no account is taken, so that large ones are not in the way of small ones."""
+
+    def __init__(self, limit: int, *, free: int = 0) -> None:
+        self._limit = limit
+        self._free = free
+        self._held = 0
+
+    @contextmanager
+    def place(self) -> Iterator[Grow]:
+        """Around reading and working on one input: what it yields is told its size, again whenever it is known to be
+        more, and raises Overloaded when all would be over the limit; one that is larger than that goes alone."""
+        mine = 0
+
+        def grow(size: int) -> None:
+            nonlocal mine
+            if size <= mine or size <= self._free:
+                return
+            others = self._held - mine
+            if others and others + size > self._limit:
+                raise Overloaded("too much is being worked on: send it again in a moment")
+            self._held, mine = others + size, size
+
+        try:
+            yield grow
+        finally:
+            self._held -= mine
 
 
 class Pool:
@@ -31,25 +62,12 @@ class Pool:
     end it. `limit`: bytes of input that may be under way or waiting at once; `seconds`: what one piece of work gets."""
 
     def __init__(self, processes: int, *, limit: int = BYTES, seconds: float = SECONDS) -> None:
-        self._limit = limit
-        self._held = 0
+        self.room = Room(limit)
         self._lanes = [_Lane(seconds) for _ in range(processes)]
         self._threads = ThreadPoolExecutor(processes or 1, thread_name_prefix="worker")
         self._free: asyncio.LifoQueue[_Lane] = asyncio.LifoQueue()  # one that is warm first
         for lane in self._lanes:
             self._free.put_nowait(lane)
-
-    @contextmanager
-    def room(self, size: int) -> Iterator[None]:
-        """Around reading and working on `size` bytes of input. Raises Overloaded when that would be more than the
-        limit; one that is larger than the limit goes alone."""
-        if size and self._held and self._held + size > self._limit:
-            raise Overloaded("too many documents are being worked on: send it again in a moment")
-        self._held += size
-        try:
-            yield
-        finally:
-            self._held -= size
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `work`, which must be importable by name and without effects: it is done again, once, when its

@@ -21,7 +21,7 @@ from gateway.registry.service import Registry
 from gateway.settings import Settings
 from gateway.store import AuditRow, Changes, Store
 from gateway.systems.priming import Priming
-from gateway.work import Pool
+from gateway.work import Pool, Room
 
 T = TypeVar("T")
 
@@ -36,6 +36,8 @@ class Context:
     ingest: Ingest
     inbox: Inbox
     pool: Pool
+    bodies: Room
+    """For FHIR bodies."""
     authenticator: Authenticator
     tickets: Tickets
     priming: Priming

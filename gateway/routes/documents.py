@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from gateway.errors import InvalidInput
 from gateway.fhir import json
 from gateway.routes.context import Context, context_of
-from gateway.routes.http import declared_size, fhir_json, read_xml
+from gateway.routes.http import fhir_json, read_xml
 from gateway.translators.ccda import convert
 
 router = APIRouter()
@@ -19,13 +19,9 @@ router = APIRouter()
 
 @asynccontextmanager
 async def document_of(request: Request, context: Context) -> AsyncIterator[bytes]:
-    """The body, room being held for it from before it is read until it is done with. Raises Overloaded. A body that
-    comes in chunks says only in the end how large it is."""
-    declared, limit = declared_size(request), context.settings.max_bytes
-    with context.pool.room(min(declared, limit)):
-        body = await read_xml(request, limit)
-        with context.pool.room(max(len(body) - declared, 0)):
-            yield body
+    """The body, room being held for it from before it is read until it is done with. Raises Overloaded."""
+    with context.pool.room.place() as grow:
+        yield await read_xml(request, context.settings.max_bytes, grow)
 
 
 @router.post("/api/documents")

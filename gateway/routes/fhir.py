@@ -37,13 +37,14 @@ async def metadata(request: Request) -> Response:
 async def post_bundle(request: Request) -> Response:
     """A transaction or batch."""
     context, principal = await _called(request)
-    raw, body = await read_json(request, context.settings.max_bytes)
-    received = context.received(request, principal, "fhir-bundle", raw)
-    async with context.flow.accepted(received):
-        entries = [_permitted(principal, entry) for entry in context.flow.entries(_object(body), raw)]
-        full = _prefers(request, "return=representation") and _may_see(principal, entries)
-        kind = context.flow.transaction if body["type"] == "transaction" else context.flow.batch
-        outcome = await kind(received, entries, full=full)
+    with context.bodies.place() as grow:
+        raw, body = await read_json(request, context.settings.max_bytes, grow)
+        received = context.received(request, principal, "fhir-bundle", raw)
+        async with context.flow.accepted(received):
+            entries = [_permitted(principal, entry) for entry in context.flow.entries(_object(body), raw)]
+            full = _prefers(request, "return=representation") and _may_see(principal, entries)
+            kind = context.flow.transaction if body["type"] == "transaction" else context.flow.batch
+            outcome = await kind(received, entries, full=full)
     return _answer(outcome)
 
 
@@ -165,15 +166,16 @@ async def _write(
     id_: str | None = None,
     named: Condition | None = None,
 ) -> Response:
-    raw, body = await read_json(request, context.settings.max_bytes)
-    received = context.received(request, principal, f"fhir-{action}", raw)
-    full = not _prefers(request, "return=minimal") and principal.may("r", type_)
-    async with context.flow.accepted(received):
-        resource = _object(body)
-        gate.require(resource)
-        _check_target(resource, type_, id_)
-        item = Item(type_, action, type_, resource, id_, None, named, _if_match(request))
-        outcome = await context.flow.interact(received, item, full=full)
+    with context.bodies.place() as grow:
+        raw, body = await read_json(request, context.settings.max_bytes, grow)
+        received = context.received(request, principal, f"fhir-{action}", raw)
+        full = not _prefers(request, "return=minimal") and principal.may("r", type_)
+        async with context.flow.accepted(received):
+            resource = _object(body)
+            gate.require(resource)
+            _check_target(resource, type_, id_)
+            item = Item(type_, action, type_, resource, id_, None, named, _if_match(request))
+            outcome = await context.flow.interact(received, item, full=full)
     return _answer(outcome)
 
 

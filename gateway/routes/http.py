@@ -29,6 +29,7 @@ from gateway.errors import (
 )
 from gateway.fhir import json
 from gateway.fhir.issue import Issue, outcome
+from gateway.work import Grow
 
 BODY_SECONDS = 600.0
 """What a line of 1 Mbit/s needs for the largest body; who takes longer holds what others wait for."""
@@ -39,14 +40,23 @@ _ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']
 XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
 
 
-async def read_body(request: Request, limit: int, *, empty: bool = False, seconds: float = BODY_SECONDS) -> bytes:
+def _unbounded(_size: int) -> None:
+    """Where bodies are small enough for as many as may come."""
+
+
+async def read_body(
+    request: Request, limit: int, grow: Grow = _unbounded, *, empty: bool = False, seconds: float = BODY_SECONDS
+) -> bytes:
     """The whole body. Raises TooLarge as soon as it is over `limit` bytes, Unparsable when there is none and it may
-    not be `empty`, or when it is not there in `seconds`."""
-    if declared_size(request) > limit:
+    not be `empty`, or when it is not there in `seconds`. `grow` is told how large it is: what its header says, then
+    what has come."""
+    declared = declared_size(request)
+    if declared > limit:
         raise TooLarge(f"the body is over the limit of {limit} bytes")
+    grow(declared)
     try:
         async with asyncio.timeout(seconds):
-            body = await _streamed(request, limit)
+            body = await _streamed(request, limit, grow)
     except TimeoutError:
         raise Unparsable(f"the body did not come to its end in {seconds:.0f} s") from None
     if not body and not empty:
@@ -54,13 +64,14 @@ async def read_body(request: Request, limit: int, *, empty: bool = False, second
     return body
 
 
-async def _streamed(request: Request, limit: int) -> bytes:
+async def _streamed(request: Request, limit: int, grow: Grow) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
             raise TooLarge(f"the body is over the limit of {limit} bytes")
+        grow(size)
         chunks.append(chunk)
     return b"".join(chunks)
 
@@ -81,13 +92,13 @@ def media_type(request: Request, allowed: tuple[str, ...]) -> str:
     return kind
 
 
-async def read_xml(request: Request, limit: int) -> bytes:
+async def read_xml(request: Request, limit: int, grow: Grow = _unbounded) -> bytes:
     """The raw body of an XML document, whose charset parameter does not contradict it (RFC 7303 §3).
 
     Raises UnknownFormat for an unknown charset, Unparsable when document and header do not agree.
     """
     media_type(request, XML_TYPES)
-    body = await read_body(request, limit)
+    body = await read_body(request, limit, grow)
     _, named = _content_type(request.headers.get("content-type", ""))
     if named is not None:
         _check_charset(named, body)
@@ -117,11 +128,13 @@ def _content_type(header: str) -> tuple[str, str | None]:
     return message.get_content_type() if header else "", None if charset is None else str(charset)
 
 
-async def read_json(request: Request, limit: int, *, untyped: bool = False) -> tuple[bytes, json.Json]:
+async def read_json(
+    request: Request, limit: int, grow: Grow = _unbounded, *, untyped: bool = False
+) -> tuple[bytes, json.Json]:
     """The raw body and what it says; `untyped`: one without a Content-Type is read as well (RFC 9110 §8.3)."""
     if not untyped or "content-type" in request.headers:
         media_type(request, JSON_TYPES)
-    raw = await read_body(request, limit)
+    raw = await read_body(request, limit, grow)
     return raw, json.decode(raw)
 
 

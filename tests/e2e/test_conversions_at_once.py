@@ -29,7 +29,8 @@ async def sent(desk: Desk, path: str, key: str, body: Any = DOCUMENT) -> httpx.R
 @pytest.mark.parametrize("path", PATHS)
 async def test_more_than_is_held_is_told_to_come_again(desk: Desk, path: str) -> None:
     key = desk.add_key("clinic", "clinic", SCOPES)
-    with desk.context.pool.room(desk.context.settings.convert_bytes):
+    with desk.context.pool.room.place() as grow:
+        grow(desk.context.settings.convert_bytes)
         answer = await sent(desk, path, key)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert answer.json()["code"] == "throttled"
@@ -44,7 +45,8 @@ async def test_a_body_in_chunks_counts_as_well(desk: Desk, path: str) -> None:
         yield DOCUMENT[1000:]
 
     key = desk.add_key("clinic", "clinic", SCOPES)
-    with desk.context.pool.room(desk.context.settings.convert_bytes - 10_000):
+    with desk.context.pool.room.place() as grow:
+        grow(desk.context.settings.convert_bytes - 10_000)
         assert (await sent(desk, path, key, chunks())).status_code == 503
     assert (await sent(desk, path, key, chunks())).status_code == 200
 

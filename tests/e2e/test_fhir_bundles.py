@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from gateway.fhir import gate
+from gateway.fhir import gate, json
 
 from .desk import MRN, PUBLIC, Desk, bundle, decoded, entry, issue, observation, patient
 
@@ -420,3 +421,25 @@ async def test_one_provenance_names_the_message_and_every_version_it_made(desk: 
     assert sorted(one["reference"] for one in provenance["target"]) == sorted(locations(answer))
     [message] = desk.messages()
     assert provenance["entity"][0]["what"]["identifier"]["value"] == message.message_id
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["declared", "in chunks"])
+async def test_large_bodies_are_bounded_together_and_small_ones_pass(desk: Desk, chunked: bool) -> None:
+    """A hundred clients with 50 MB each would take all memory: who comes too much is told to come again."""
+    large = {**observation(), "note": 3 * [{"text": "x" * 400_000}]}
+    whole = json.encode(bundle("transaction", entry("POST", "Observation", large)))
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield whole[:1000]
+        yield whole[1000:]
+
+    headers = {"content-type": "application/fhir+json", "authorization": f"Bearer {desk.key}"}
+    with desk.context.bodies.place() as grow:
+        grow(desk.context.settings.body_bytes)
+        answer = await desk.client.post("/fhir", content=chunks() if chunked else whole, headers=headers)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.json()["issue"][0]["code"] == "throttled" and desk.counts() == {}
+        assert (await desk.fhir("POST", "/Observation", large)).status_code == 503
+        assert (await desk.fhir("POST", "/Observation", observation())).status_code == 201
+    answer = await desk.client.post("/fhir", content=chunks() if chunked else whole, headers=headers)
+    assert answer.status_code == 200

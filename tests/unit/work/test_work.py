@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ import pytest
 
 from gateway.errors import InvalidInput, Overloaded, StoreBusy, TooCostly, Unparsable
 from gateway.fhir.issue import Issue
-from gateway.work import Pool
+from gateway.work import Pool, Room
 
 pytestmark = pytest.mark.anyio
 
@@ -156,26 +157,54 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def test_what_is_under_way_is_bounded_by_bytes() -> None:
-    pool = Pool(0, limit=100)
-    with pool.room(60), pool.room(40), pytest.raises(Overloaded), pool.room(1):
+    room = Room(100)
+    with taken(room, 60), taken(room, 40), pytest.raises(Overloaded), taken(room, 1):
         pass
-    with pool.room(100):
+    with taken(room, 100):
+        pass
+
+
+def test_one_that_turns_out_to_be_larger_counts_as_that() -> None:
+    room = Room(100)
+    with taken(room, 30), room.place() as grow:
+        grow(10)
+        grow(70)
+        with pytest.raises(Overloaded):
+            grow(71)
+        with pytest.raises(Overloaded), taken(room, 1):
+            pass
+    with taken(room, 100):
         pass
 
 
 def test_one_that_is_larger_than_all_that_is_allowed_goes_alone() -> None:
-    pool = Pool(0, limit=100)
-    with pool.room(1000), pool.room(0), pytest.raises(Overloaded), pool.room(1):
+    room = Room(100)
+    with taken(room, 1000), taken(room, 0), pytest.raises(Overloaded), taken(room, 1):
         pass
-    with pool.room(1), pytest.raises(Overloaded), pool.room(1000):
+    with taken(room, 1), pytest.raises(Overloaded), taken(room, 1000):
+        pass
+
+
+def test_small_ones_are_never_in_the_way_nor_out_of_it() -> None:
+    room = Room(100, free=10)
+    with taken(room, 100), taken(room, 10), taken(room, 10), pytest.raises(Overloaded), taken(room, 11):
+        pass
+    with taken(room, 10), taken(room, 100):
         pass
 
 
 def test_one_that_fails_gives_its_room_back() -> None:
-    pool = Pool(0, limit=100)
+    room = Room(100)
     for _ in range(3):
-        with pytest.raises(ValueError, match="odd"), pool.room(100):
+        with pytest.raises(ValueError, match="odd"), taken(room, 100):
             raise ValueError("odd")
+
+
+@contextmanager
+def taken(room: Room, size: int) -> Iterator[None]:
+    with room.place() as grow:
+        grow(size)
+        yield
 
 
 async def test_a_thread_that_waits_lets_others_through() -> None:
