@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Operations on a CampDoc organization.", no_args_is_help=True)
 
+STDIN = "-"
 Work = Callable[["CampDoc"], Awaitable[Any]]
 
 
@@ -31,6 +34,8 @@ Connector = Annotated[str, typer.Argument(help="The connector's name.")]
 Profile = Annotated[str, typer.Argument(help="The profile; --by says how it is named.")]
 Group = Annotated[str, typer.Argument(help="The group: its id or, with --identifier, its identifier.")]
 Naming_ = Annotated[Naming, typer.Option("--by", help="By CampDoc's id, the camp's identifier, or our Patient id.")]
+Fields = Annotated[str, typer.Argument(metavar="FILE", help="JSON; - is standard input.")]
+"""Who somebody is does not belong on the command line: every user of the machine sees it there."""
 Identified = Annotated[bool, typer.Option("--identifier", help="The group is named by its identifier.")]
 
 
@@ -58,16 +63,11 @@ def get_profile(connector: Connector, profile: Profile, by: Naming_ = Naming.id)
 def put_profile(
     connector: Connector,
     identifier: Annotated[str, typer.Argument(help="The camp's own key of the profile.")],
-    given_name: Annotated[str | None, typer.Option()] = None,
-    family_name: Annotated[str | None, typer.Option()] = None,
-    middle_name: Annotated[str | None, typer.Option(help="Empty for none.")] = None,
-    dob: Annotated[str | None, typer.Option(help="YYYY-MM-DD; empty for none.")] = None,
-    sex: Annotated[str | None, typer.Option(help="Male or Female; empty for none.")] = None,
+    file: Fields = STDIN,
 ) -> None:
-    """Change the profile with this identifier, or make it. What is not named stays as it is."""
-    given: dict[str, Any] = {"givenName": given_name, "familyName": family_name}
-    given |= {"middleName": middle_name, "dob": dob, "sex": sex}
-    fields = {name: value or None for name, value in given.items() if value is not None}
+    """Change the profile with this identifier, or make it. The file is a JSON object with what is to be changed of
+    givenName, familyName, middleName, dob and sex; what it does not name stays as it is, null empties it."""
+    fields = _json(file)
 
     async def work(camp: CampDoc) -> Any:
         from gateway.systems import campdoc
@@ -142,20 +142,19 @@ def list_reviews(connector: Connector, profile: Profile, by: Naming_ = Naming.id
 def create_user(
     connector: Connector,
     profile: Profile,
-    email: Annotated[str, typer.Option()],
-    given_name: Annotated[str, typer.Option()],
-    family_name: Annotated[str, typer.Option()],
-    phone: Annotated[str | None, typer.Option()] = None,
+    file: Fields = STDIN,
     by: Naming_ = Naming.id,
     notify: Annotated[bool, typer.Option("--notify", help="Send the invitation.")] = False,
     expires: Annotated[str | None, typer.Option(help="End of the invitation, YYYY-MM-DD[ HH:mm:ss] in UTC.")] = None,
 ) -> None:
-    """Give somebody access to a profile."""
+    """Give somebody access to a profile. The file is a JSON object with email, givenName and familyName, and if known
+    phone and location."""
+    fields = _json(file)
 
     async def work(camp: CampDoc) -> Any:
-        from gateway.systems.campdoc import User
+        from gateway.systems import campdoc
 
-        user = User(email, given_name, family_name, phone)
+        user = campdoc.read(fields, campdoc.User)
         return await camp.create_user(profile, _by(by), user, notify=notify, expires=expires)
 
     _print(connector, work)
@@ -171,6 +170,13 @@ def create_sso_link(
 
 def _by(naming: Naming) -> By:
     return naming.value
+
+
+def _json(file: str) -> Any:
+    """What stands in a file or comes on standard input. Raises Unparsable."""
+    from gateway.fhir import json
+
+    return json.decode(sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes())
 
 
 def _print(connector: str, work: Work) -> None:

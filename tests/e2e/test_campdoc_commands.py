@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,14 @@ def run(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: 
     }
     (tmp_path / "camp.json").write_bytes(json.encode(body))
 
-    def run_(*arguments: str) -> Any:
+    def run_(*arguments: str, said: object = None) -> Any:
         capfdbinary.readouterr()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.encode(said))))
         with pytest.raises(SystemExit) as end:
             cli.main(arguments)
         assert not end.value.code, end.value.code
-        said = capfdbinary.readouterr().out
-        return json.decode(said) if said[:1] in (b"{", b"[") else said.decode().strip()
+        printed = capfdbinary.readouterr().out
+        return json.decode(printed) if printed[:1] in (b"{", b"[") else printed.decode().strip()
 
     run_("connectors", "apply", "camp.json")
     return run_
@@ -95,10 +97,12 @@ def test_before_the_login_it_says_what_to_do(run: Run) -> None:
 
 def test_every_operation(run: Run, url: str, camp: CampSandbox, tmp_path: Path) -> None:
     log_in(url, tmp_path)
-    made = run("campdoc", "put-profile", "camp", "kid-1", "--given-name", "Ida", "--family-name", "Rask")
+    made = run("campdoc", "put-profile", "camp", "kid-1", said={"givenName": "Ida", "familyName": "Rask"})
     number = str(made["id"])
-    assert run("campdoc", "put-profile", "camp", "kid-1", "--sex", "Female")["sex"] == "Female"
-    assert run("campdoc", "put-profile", "camp", "kid-1", "--sex", "")["sex"] is None
+    (tmp_path / "sex.json").write_bytes(b'{"sex": "Female"}')
+    assert run("campdoc", "put-profile", "camp", "kid-1", "sex.json")["sex"] == "Female"
+    emptied = run("campdoc", "put-profile", "camp", "kid-1", "-", said={"sex": None})
+    assert (emptied["sex"], emptied["givenName"]) == (None, "Ida")
     assert run("campdoc", "get-profile", "camp", number)["givenName"] == "Ida"
     assert run("campdoc", "get-profile", "camp", "kid-1", "--by", "identifier")["id"] == made["id"]
     assert made["id"] in {one["id"] for one in run("campdoc", "list-profiles", "camp")}
@@ -113,6 +117,6 @@ def test_every_operation(run: Run, url: str, camp: CampSandbox, tmp_path: Path) 
     assert [one["id"] for one in run("campdoc", "list-registrations", "camp", number, "--active")] == [other["id"]]
     camp.camp.reviews[made["id"]] = [{"label": "Medical"}]
     assert run("campdoc", "list-reviews", "camp", number) == [{"label": "Medical"}]
-    person = ("--email", "mona@example.org", "--given-name", "Mona", "--family-name", "Rask")
-    assert run("campdoc", "create-user", "camp", number, *person)["email"] == "mona@example.org"
+    person = {"email": "mona@example.org", "givenName": "Mona", "familyName": "Rask"}
+    assert run("campdoc", "create-user", "camp", number, said=person)["email"] == "mona@example.org"
     assert run("campdoc", "create-sso-link", "camp", "mona@example.org")["url"].startswith(url)
