@@ -26,7 +26,10 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DATABASE_URL", "GATEWAY_DATABASE_URL", "database_url"),
         description="postgresql://user@host/name; without it SQLite in the data folder",
     )
-    public_url: str = Field("http://127.0.0.1:8000", description="Where others reach us; part of our own identifiers")
+    public_url: str = Field(
+        "http://127.0.0.1:8000",
+        description="Where others reach us; part of our own identifiers, so it does not follow the port: set it once",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on")
     port: int = Field(8000, description="Port to listen on; 0 takes any free one", ge=0, le=65_535)
     secret_key: str | None = Field(
@@ -89,6 +92,11 @@ class Settings(BaseSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("it must be an http or https address, such as https://gateway.example")
         return value.rstrip("/")
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether what we hand out says another port than the one listened to, and nobody said that this is so."""
+        return "public_url" not in self.model_fields_set and urlsplit(self.public_url).port != self.port
 
     @property
     def fhir_base(self) -> str:

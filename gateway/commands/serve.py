@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 import uvicorn
 
 from gateway import telemetry
@@ -9,6 +10,8 @@ from gateway.app import create
 from gateway.commands.bounded import BoundedProtocol
 from gateway.settings import Settings
 from gateway.store import open_store
+
+log = structlog.get_logger(__name__)
 
 _GRACE = 10
 """Seconds that requests under way have to finish when the server is told to stop."""
@@ -21,6 +24,10 @@ def serve(settings: Settings) -> None:
     """
     open_store(settings).close()
     telemetry.configure(settings.log_level)
+    if settings.is_elsewhere:
+        log.warning(
+            "the addresses we hand out have another port: set GATEWAY_PUBLIC_URL", public_url=settings.public_url
+        )
     uvicorn.run(
         create(settings),
         host=settings.host,
