@@ -85,6 +85,7 @@ class Context:
         self.people: dict[bytes, Reference | None] = {}
         self.met: dict[tuple[bytes, Element], Reference | None] = {}
         self.parties: dict[tuple[str, ...], Made] = {}
+        self.merged: list[tuple[Reference, Reference]] = []
         self.encounters: dict[tuple[str | None, str | None], Made] = {}
         self._first: dict[tuple[str, ...], Made] = {}
         self._others: dict[tuple[str, ...], Made] = {}

@@ -62,12 +62,27 @@ def merge_nameless(ctx: Context) -> None:
     for key, made in ctx.parties.items():
         if key[-1]:
             named.setdefault(key[:-1], []).append(made)
-    gone: set[int] = set()
+    pairs: list[tuple[Made, Made]] = []
     for key, made in ctx.parties.items():
         others = named.get(key[:-1], [])
         if not key[-1] and len(others) == 1:
-            unite(others[0].body, made.body)
-            made.reference["reference"] = others[0].reference["reference"]
-            gone.add(id(made))
-    if gone:
-        ctx.made = [made for made in ctx.made if id(made) not in gone]
+            pairs.append((made, others[0]))
+    merge(pairs, ctx)
+
+
+def merge(pairs: list[tuple[Made, Made]], ctx: Context) -> None:
+    """The first of each pair becomes the second."""
+    if not pairs:
+        return
+    for made, other in pairs:
+        unite(other.body, made.body)
+        ctx.merged.append((made.reference, other.reference))
+    gone = {id(made) for made, _ in pairs}
+    ctx.made = [made for made in ctx.made if id(made) not in gone]
+    follow(ctx)
+
+
+def follow(ctx: Context) -> None:
+    """What refers to one that became another refers to that one: the last first, as it may have become a third."""
+    for reference, other in reversed(ctx.merged):
+        reference["reference"] = other["reference"]

@@ -12,7 +12,7 @@ from gateway.fhir import json
 from gateway.fhir.json import Resource
 
 from .context import Context, Made
-from .parties import unite
+from .parties import follow, merge
 from .values import distinct
 
 _TOLD = ("telecom", "address")
@@ -21,14 +21,15 @@ _TOLD = ("telecom", "address")
 def merge_parties(ctx: Context) -> None:
     """A party with only some of the ids of one of its name becomes that one. A party without ids becomes the only one
     of its name that has ids, unless something else is told of it. Then roles that have become equal become one."""
+    follow(ctx)  # ids are settled by now
     before = len(ctx.made)
     for kind in ("Organization", "Practitioner"):
         parties = [made for made in ctx.parties.values() if made.type == kind]
         fewer = [*_with_fewer_ids(parties)]
-        _merge(fewer, ctx)
+        merge(fewer, ctx)
         gone = {id(made) for made, _ in fewer}
-        _merge([*_pairs([made for made in parties if id(made) not in gone])], ctx)
-    _merge([*_equal(made for made in ctx.made if made.type == "PractitionerRole")], ctx)
+        merge([*_pairs([made for made in parties if id(made) not in gone])], ctx)
+    merge([*_equal(made for made in ctx.made if made.type == "PractitionerRole")], ctx)
     if len(ctx.made) < before:
         for made in ctx.made:
             _name_once(made.body)
@@ -78,14 +79,6 @@ def _equal(roles: Iterable[Made]) -> Iterator[tuple[Made, Made]]:
         known = first.setdefault(json.encode({**made.body, "id": ""}), made)
         if known is not made:
             yield made, known
-
-
-def _merge(pairs: list[tuple[Made, Made]], ctx: Context) -> None:
-    for made, other in pairs:
-        unite(other.body, made.body)
-        made.reference["reference"] = other.reference["reference"]
-    gone = {id(made) for made, _ in pairs}
-    ctx.made = [made for made in ctx.made if id(made) not in gone]
 
 
 def _name_once(body: Resource) -> None:

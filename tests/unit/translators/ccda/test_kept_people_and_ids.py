@@ -155,3 +155,22 @@ def test_a_planned_coverage_has_the_ids_of_plan_and_policy() -> None:
     coverage = only(read(act, code="18776-5"), "Coverage")
 
     assert sorted(one["value"] for one in coverage["identifier"]) == ["urn:oid:2.999.14", "urn:oid:2.999.15"]
+
+
+def test_who_is_named_in_three_ways_is_one_and_everybody_refers_to_him() -> None:
+    """By a number alone, by it and his name, and by both with a number that all know: the middle one becomes the last
+    after the first became the middle one."""
+    number, known = '<id root="2.999.7" extension="d-1"/>', '<id root="2.16.840.1.113883.4.6" extension="1234567893"/>'
+    named = "<assignedPerson><name><given>Otto</given><family>Berg</family></name></assignedPerson>"
+    written = [number, number + named, number + known + named]
+    performers = [f'<performer typeCode="PRF"><assignedEntity>{who}</assignedEntity></performer>' for who in written]
+    entries = [
+        f'<procedure classCode="PROC" moodCode="EVN"><templateId root="{ROOT}14"/><id root="2.999.8" extension="{at}"/>'
+        f'<code code="8000{at}" codeSystem="2.16.840.1.113883.6.96"/><statusCode code="completed"/>{who}</procedure>'
+        for at, who in enumerate(performers)
+    ]
+    result = converted(section("47519-4", *entries))
+
+    doctor = only(result, "Practitioner")
+    assert {one["value"] for one in doctor["identifier"]} == {"d-1", "1234567893"}
+    assert [one["performer"] for one in of_type(result, "Procedure")] == [[{"actor": url(doctor)}]] * 3
