@@ -7,7 +7,7 @@ from gateway.fhir.json import Resource
 from .codes import CONCEPTS, language_tag
 from .context import Context
 from .demographics import address, addresses, human_name, human_names, telecoms
-from .node import Element, Node, folded
+from .node import V3, Element, Node, children, folded
 from .people import organization
 from .values import Value, codeable, coding, concept, count, identifiers, kept, resolved
 
@@ -16,9 +16,11 @@ EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
 ROLES = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 NULLS = "http://terminology.hl7.org/CodeSystem/v3-NullFlavor"
 SSN = "2.16.840.1.113883.4.1"
+CDC = "urn:oid:2.16.840.1.113883.6.238"
 
 _RACES = frozenset(["1002-5", "2028-9", "2054-5", "2076-8", "2106-3"])
 _ETHNICITIES = frozenset(["2135-2", "2186-5"])
+_ORIGINAL_TEXT, _TRANSLATION = V3 + "originalText", V3 + "translation"
 _TRUTH: dict[str | None, bool] = {"true": True, "1": True, "false": False, "0": False}
 _UNSAID = {"UNK": "Unknown", "ASKU": "Asked but no answer"}
 
@@ -118,9 +120,7 @@ def _category(name: str, codes: list[Element], categories: frozenset[str], ctx: 
     parts: list[Value] = []
     texts: list[str] = []
     for code in codes:
-        said = coding(code) or _unsaid(code)
-        text = next((resolved(child, ctx) for child in code if str(child.tag).endswith("}originalText")), None)
-        text = text or code.get("displayName") or (said or {}).get("display") or (said or {}).get("code")
+        said, text = _group(code, ctx)
         if text and text not in texts:
             texts.append(text)
         if said:
@@ -131,6 +131,21 @@ def _category(name: str, codes: list[Element], categories: frozenset[str], ctx: 
     if not texts:
         return None
     return {"url": CORE + name, "extension": [*parts, {"url": "text", "valueString": ", ".join(texts)}]}
+
+
+def _group(code: Element, ctx: Context) -> tuple[Value | None, str | None]:
+    """What it says and in which words. A null one is told by its translations: one of the CDC's is as good as a code
+    of its own, those of other lists have their words alone, as US Core has no room for them."""
+    said = coding(code) or _unsaid(code)
+    text, name = None, code.get("displayName")
+    for child in children(code):
+        if child.tag == _ORIGINAL_TEXT:
+            text = resolved(child, ctx)
+        elif said is None and child.tag == _TRANSLATION:
+            told = coding(child) or {}
+            said = told if told.get("system") == CDC else None
+            name = name or told.get("display")
+    return said, text or name or (said or {}).get("display") or (said or {}).get("code")
 
 
 def _unsaid(code: Element) -> Value | None:

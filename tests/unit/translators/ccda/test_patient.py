@@ -300,3 +300,23 @@ def test_race_has_its_category_its_detail_and_a_text() -> None:
     (race,) = found["extension"]  # type: ignore[misc]
     parts = [(part["url"], part.get("valueString") or part["valueCoding"]["code"]) for part in race["extension"]]
     assert parts == [("ombCategory", "2106-3"), ("detailed", "2108-9"), ("text", "White, European")]
+
+
+@pytest.mark.parametrize(
+    ("translations", "parts"),
+    [
+        (
+            '<translation code="2106-3" codeSystem="2.16.840.1.113883.6.238" displayName="White"/>',
+            [("ombCategory", "2106-3"), ("text", "White")],
+        ),
+        ('<translation code="W" codeSystem="OUR-RACES" displayName="White"/>', [("text", "White")]),
+    ],
+    ids=["the CDC's", "another list's"],
+)
+def test_a_race_that_only_a_translation_tells(translations: str, parts: list[tuple[str, str]]) -> None:
+    """One of another list has its words alone: US Core has no room for its code."""
+    found = patient(f'<patient><raceCode nullFlavor="OTH">{translations}</raceCode></patient>')
+
+    (race,) = found["extension"]  # type: ignore[misc]
+    said = [(part["url"], part.get("valueString") or part["valueCoding"]["code"]) for part in race["extension"]]
+    assert said == parts
