@@ -16,7 +16,7 @@ from typing import Any
 from gateway.fhir import json
 from gateway.fhir.absent import DATA_ABSENT
 
-from .codes import CONCEPTS, system_uri
+from .codes import CONCEPTS, code_system_uri, system_uri
 from .context import Context
 from .narrative import text_of
 from .node import V3, XSI_TYPE, Element, child_of, children, folded, plain_text
@@ -94,7 +94,7 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
         return None
     if not len(element):
         code = None if element.get("nullFlavor") else element.get("code")
-        return _codeable(code, element.get("codeSystem"), element.get("displayName"))
+        return _codeable(code, _system(element), element.get("displayName"))
     own, text, more = coding(element), None, ""
     codings = [own] if own else []
     translations: list[Value | None] = []
@@ -137,13 +137,18 @@ def coding(element: Element | None) -> Value | None:
     code = element.get("code")
     if not code or element.get("nullFlavor"):
         return None
-    return _coding(code, element.get("codeSystem"), element.get("displayName"))
+    return _coding(code, _system(element), element.get("displayName"))
+
+
+def _system(element: Element) -> str | None:
+    """By its OID, else by its name."""
+    return element.get("codeSystem") or element.get("codeSystemName")
 
 
 @lru_cache(maxsize=4096)
 def _coding(code: str, root: str | None, name: str | None) -> Value | None:
     found = folded(code)
-    return kept({"system": system_uri(root), "code": found, "display": folded(name)}) if found else None
+    return kept({"system": code_system_uri(root), "code": found, "display": folded(name)}) if found else None
 
 
 def resolved(element: Element | None, ctx: Context) -> str | None:
@@ -209,8 +214,22 @@ def count(text: str | None) -> int | None:
 
 
 def quantity(element: Element | None) -> Value | None:
-    """PQ -> Quantity. A unit is called UCUM only when it is one; a quantity without a unit gets none."""
-    return None if element is None else _quantity(element.get("value"), element.get("unit"))
+    """PQ -> Quantity. A unit is called UCUM only when it is one; a quantity without a unit gets none. What is counted
+    (`unit="1"`, tablets, units) may stand in the words of a translation of the same number."""
+    if element is None:
+        return None
+    found = _quantity(element.get("value"), element.get("unit"))
+    if found and len(element) and found.get("unit", "1") == "1" and (words := _counted(element)):
+        return {**found, "unit": words}
+    return found
+
+
+def _counted(element: Element) -> str | None:
+    for child in children(element):
+        if child.tag == _TRANSLATION and number(child.get("value")) == number(element.get("value")):
+            words = child_of(child, _ORIGINAL_TEXT)
+            return None if words is None else plain_text(words)
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 _OID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NO_LETTER = re.compile(r"[^A-Z0-9]")
 _URI = re.compile(r"(?:https?://|urn:)[^\s\"<>^`{|}\\]+")
 
 
@@ -45,6 +46,7 @@ def _sections() -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
 
 
 SYSTEMS: dict[str, str] = {oid: uri for oid, uri, _ in _rows("systems.tsv")}
+_NAMES: dict[str, str] = {name: uri for uri, names in _rows("system-names.tsv") for name in names.split()}
 CONCEPTS = _concept_maps()
 UNITS: dict[str, list[str]] = {kind: symbols.split() for kind, symbols in _rows("ucum.tsv")}
 KIN = frozenset(code for _, codes in _rows("kin.tsv") for code in codes.split())
@@ -70,3 +72,9 @@ def language_tag(said: str | None) -> str | None:
     """A language as BCP 47 has it: two letters where there are two (RFC 5646 §2.2.1), as C-CDA R1.1 had three."""
     first, dash, rest = (said or "").partition("-")
     return f"{_LANGUAGES.get(first.lower(), first)}{dash}{rest}" or None
+
+
+@lru_cache(maxsize=4096)
+def code_system_uri(root: str | None) -> str | None:
+    """Of a code: some write the name of its system (`ICD9CM`) where the OID belongs, or have the name alone."""
+    return system_uri(root) or _NAMES.get(_NO_LETTER.sub("", (root or "").upper()))

@@ -147,3 +147,21 @@ def test_a_priority_keeps_the_code_that_it_was_told_in() -> None:
         ("http://terminology.hl7.org/CodeSystem/goal-priority", "high-priority"),
         (SNOMED, "394849002"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        ('codeSystem="ICD9CM"', "http://hl7.org/fhir/sid/icd-9-cm"),
+        ('codeSystemName="SNOMED-CT"', SNOMED),
+        ('codeSystem="2.16.840.1.113883.6.90" codeSystemName="LOINC"', "http://hl7.org/fhir/sid/icd-10-cm"),
+        ('codeSystem="OUR-OWN-LIST" codeSystemName="LOINC"', None),
+    ],
+)
+def test_a_code_whose_system_is_told_by_its_name(system: str, expected: str | None) -> None:
+    """Some write the name where the OID belongs, some have the name alone; the OID decides where there is one."""
+    entry = result("").replace('codeSystem="2.16.840.1.113883.6.1"', system)
+
+    ((found, code),) = codes(only(converted(section("30954-2", entry)), "Observation")["code"])
+
+    assert (found, code) == (expected, "5792-7")

@@ -109,3 +109,19 @@ def test_what_is_not_to_be_supplied_is_no_order() -> None:
     result = medication(f'<entryRelationship typeCode="REFR">{order}</entryRelationship>')
 
     assert "dispenseRequest" not in only(result, "MedicationRequest")
+
+
+@pytest.mark.parametrize(
+    ("dose", "unit"),
+    [
+        ('value="30.0" unit="1"><translation value="30.0"><originalText>units</originalText></translation>', "units"),
+        ('value="30"><translation value="30.0"><originalText>units</originalText></translation>', "units"),
+        ('value="3" unit="mL"><translation value="3"><originalText>units</originalText></translation>', "mL"),
+        ('value="3" unit="1"><translation value="9"><originalText>drops</originalText></translation>', "1"),
+    ],
+)
+def test_what_is_counted_stands_in_the_words_of_a_translation(dose: str, unit: str) -> None:
+    """Thirty units of insulin are not thirty of anything; another number is another quantity."""
+    (found,) = doses(f"<doseQuantity {dose}</doseQuantity>")
+
+    assert found["doseAndRate"][0]["doseQuantity"]["unit"] == unit
