@@ -68,7 +68,7 @@ def observation_body(
         return None
     own_time = observation.get("effectiveTime")
     relations = related(observation)
-    members = _members(relations, ctx) if relations else None
+    members, grounds = _related(relations, ctx) if relations else (None, None)
     body = {
         "identifier": identifiers(observation.all("id")),
         "status": _status(observation),
@@ -86,6 +86,7 @@ def observation_body(
         "specimen": next(iter(specimens([observation], ctx)), None),
         "referenceRange": reference_ranges(observation, ctx) if "referenceRange" in observation else None,
         "hasMember": members,
+        "derivedFrom": grounds,
     }
     return kept(body)
 
@@ -114,11 +115,16 @@ def observers(observation: Node, ctx: Context, *, by_author: bool = True) -> lis
     return found
 
 
-def _members(relations: Relations, ctx: Context) -> list[Reference]:
-    """The observations that it consists of, and how severe a reaction was; what else is related stands beside it."""
-    others([one for one in relations if not _is_part(*one)], ctx)
+def _related(relations: Relations, ctx: Context) -> tuple[list[Reference], list[Reference]]:
+    """The observations that it consists of, how severe a reaction was among them, and those that support it; what else
+    is related stands beside it."""
+    grounds: list[Reference] = []
+    for one in relations:
+        made = [] if _is_part(*one) else others([one], ctx)
+        if one[0] == "SPRT":
+            grounds += [found for found in made if fits(found, "Observation")]
     parts = [one for one in relations if _is_part(*one)]
-    return [one for one in others(parts, ctx, PARTS - SEVERITY) if fits(one, "Observation")]
+    return [one for one in others(parts, ctx, PARTS - SEVERITY) if fits(one, "Observation")], grounds
 
 
 def _is_part(kind: str | None, statement: Node) -> bool:

@@ -235,3 +235,19 @@ def test_vital_signs_that_were_an_error() -> None:
     found = of_type(converted(section("8716-3", entry)), "Observation")
 
     assert [one["status"] for one in found] == ["entered-in-error", "entered-in-error"]
+
+
+def test_what_supports_an_observation_is_what_it_is_derived_from() -> None:
+    """A finding of social history and the questionnaire behind it (C-CDA R2.1 §3.101, SPRT)."""
+    scale = """<entryRelationship typeCode="SPRT"><observation classCode="OBS" moodCode="EVN">
+    <templateId root="2.16.840.1.113883.10.20.22.4.69"/><id root="1.1" extension="scale"/>
+    <code code="88028-6" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="completed"/>
+    <effectiveTime value="20240501"/></observation></entryRelationship>"""
+    finding = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.38"/>
+    <code code="8689-2" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="completed"/>
+    <effectiveTime value="20240501"/>{scale}</observation>"""
+
+    found = {codes(one["code"])[0][1]: one for one in of_type(converted(section("29762-2", finding)), "Observation")}
+
+    assert found["8689-2"]["derivedFrom"] == [{"reference": f"Observation/{found['88028-6']['id']}"}]
+    assert "hasMember" not in found["8689-2"]
