@@ -25,6 +25,9 @@ REACTION = frozenset([ROOT + "9", "2.16.840.1.113883.10.20.1.54"])
 SEVERITY = frozenset(["SEV", ROOT + "8", "2.16.840.1.113883.10.20.1.55"])
 AGE = frozenset(["445518008", ROOT + "31", "2.16.840.1.113883.10.20.1.38"])
 PRIORITY = frozenset([ROOT + "143", "225773000"])
+RANK = frozenset(["263486008", "2.16.840.1.113883.10.20.24.3.166"])
+"""QDM's Rank: which place a diagnosis has among those of an encounter."""
+
 REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
 """Entry Reference, and IHE's Internal Reference."""
 

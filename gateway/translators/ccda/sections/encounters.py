@@ -11,8 +11,8 @@ from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.plan import planned_encounter
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import PARTS, Relations, is_ahead, of_another, of_kind, reasons, related
-from gateway.translators.ccda.values import kept
+from gateway.translators.ccda.statement import PARTS, RANK, Relations, is_ahead, of_another, of_kind, reasons, related
+from gateway.translators.ccda.values import Value, count, kept
 
 _DIAGNOSIS = frozenset(["29308-4", "2.16.840.1.113883.10.20.22.4.80"])
 _READ = PARTS | _DIAGNOSIS
@@ -43,15 +43,22 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
     body["reasonReference"] = [
         found for kind, one in relations if kind == "RSON" and (found := meant("Condition", one, ctx))
     ]
-    body["diagnosis"] = [{"condition": one} for one in diagnoses]
+    body["diagnosis"] = diagnoses
     others(relations, ctx, _READ)
     yield add_encounter(activity, kept(body), ctx)
-    yield from diagnoses
+    for one in diagnoses:
+        yield one["condition"]
 
 
-def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Reference]:
+def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Value]:
     for act in of_kind(_DIAGNOSIS, relations):
         for _, observation in related(act):
             made = condition(observation, ctx, concern=act, category="encounter-diagnosis")
             if made is not None:
-                yield made
+                yield kept({"condition": made, "rank": _rank(observation)})
+
+
+def _rank(observation: Node) -> int | None:
+    """Which place it has among the diagnoses."""
+    ranks = of_kind(RANK, related(observation))
+    return count(ranks[0].attribute("value", "value")) if ranks else None

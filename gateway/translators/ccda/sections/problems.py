@@ -14,6 +14,7 @@ from gateway.translators.ccda.statement import (
     AGE,
     PARTS,
     PRIORITY,
+    RANK,
     SEVERITY,
     STATUS,
     Relations,
@@ -57,6 +58,7 @@ _CATEGORIES = {
     "encounter-diagnosis": concept("encounter-diagnosis", CATEGORY, "Encounter Diagnosis"),
     "health-concern": concept("health-concern", CORE_CATEGORY, "Health Concern"),
 }
+_ORDERS = PRIORITY | RANK
 _ONGOING = frozenset(["active", "recurrence", "relapse"])
 _ANY_PROBLEM = frozenset(["55607006", "404684003", "64572001", "282291009", "248536006"])
 """SNOMED CT Problem, Clinical finding, Disease, Diagnosis, Finding of function: negated they mean there is none."""
@@ -177,10 +179,9 @@ def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]
     """Assessment scales and other observations about the problem, the age beside a date of onset too, as R4 has room
     for one of the two; what else is related stands beside it."""
     ages = of_kind(AGE, relations) if when.start else []
-    urgent = [one for one in relations if not PRIORITY.isdisjoint(one[1].kinds)]
-    others(urgent, ctx)
+    others([one for one in relations if not _ORDERS.isdisjoint(one[1].kinds)], ctx)
     observed = [
-        *others([one for one in relations if PRIORITY.isdisjoint(one[1].kinds)], ctx),
+        *others([one for one in relations if _ORDERS.isdisjoint(one[1].kinds)], ctx),
         *(member(one, ctx, categories=None) for one in ages),
     ]
     return [{"detail": [one]} for one in observed if fits(one, "Observation")]

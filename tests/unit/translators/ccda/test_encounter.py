@@ -78,3 +78,23 @@ def test_the_entry_of_the_same_visit_completes_it() -> None:
 )
 def test_another_visit_stays_another(extension: str, time: str) -> None:
     assert len(of_type(read(activity(extension=extension, time=time)), "Encounter")) == 2
+
+
+def test_the_rank_of_a_diagnosis_is_no_evidence_of_it() -> None:
+    rank = """<entryRelationship typeCode="REFR"><observation classCode="OBS" moodCode="EVN">
+    <templateId root="2.16.840.1.113883.10.20.24.3.166"/><code code="263486008" codeSystem="2.16.840.1.113883.6.96"/>
+    <value xsi:type="INT" value="2"/></observation></entryRelationship>"""
+    problem = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ENTRY}4"/>
+    <code code="282291009" codeSystem="{SNOMED}"/><statusCode code="completed"/>
+    <value xsi:type="CD" code="444814009" codeSystem="{SNOMED}"/>{rank}</observation>"""
+    diagnosis = f"""<entryRelationship typeCode="COMP"><act classCode="ACT" moodCode="EVN">
+    <templateId root="{ENTRY}80"/>
+    <code code="29308-4"/><entryRelationship typeCode="SUBJ">{problem}</entryRelationship></act></entryRelationship>"""
+
+    result = converted(section("46240-8", activity(more=diagnosis)))
+
+    condition = only(result, "Condition")
+    assert only(result, "Encounter")["diagnosis"] == [
+        {"condition": {"reference": f"Condition/{condition['id']}"}, "rank": 2}
+    ]
+    assert "evidence" not in condition
