@@ -28,7 +28,7 @@ def administration(activity: Node, ctx: Context) -> Reference | None:
         **what,
         "subject": ctx.patient,
         "context": encounter(relations, ctx),
-        **(timed("effective", activity.get("effectiveTime"), ctx) or {"_effectiveDateTime": absent()}),
+        **(timed("effective", activity.get("effectiveTime"), ctx) or {"effectivePeriod": absent()}),
         "performer": [{"actor": one} for one in performers(activity, ctx) if fits(one, *_BY)],
         "reasonCode": reasons(relations, ctx),
         "note": notes(relations, ctx),

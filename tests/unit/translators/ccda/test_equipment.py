@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from fhir.resources.R4B import get_fhir_model_class
 
 from gateway.fhir import gate
 
@@ -132,6 +133,18 @@ def test_what_was_given_during_the_visit_is_an_administration() -> None:
     assert given["dosage"]["dose"]["value"] == Decimal("2.0")
     assert not of_type(result, "MedicationRequest")
     assert gate.check(result.bundle) == []
+
+
+def test_when_it_was_given_is_not_known() -> None:
+    """R4 demands one of the two times: the strict model of it counts what the element holds, not its `_` twin."""
+    entry = activity().replace('<effectiveTime value="202405011030-0500"/>', "")
+
+    result = converted(section("29549-3", entry))
+
+    given = only(result, "MedicationAdministration")
+    assert given["effectivePeriod"]["extension"][0]["valueCode"] == "unknown"
+    assert gate.check(result.bundle) == []
+    get_fhir_model_class("MedicationAdministration").model_validate(given)
 
 
 def test_what_was_not_given_says_so() -> None:
