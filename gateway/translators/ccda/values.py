@@ -220,7 +220,7 @@ def quantity(element: Element | None) -> Value | None:
         return None
     found = _quantity(element.get("value"), element.get("unit"))
     if found and len(element) and found.get("unit", "1") == "1" and (words := _counted(element)):
-        return {**found, "unit": words}
+        return _quantity(element.get("value"), words) if is_ucum(words) else {**found, "unit": words}
     return found
 
 

@@ -112,16 +112,18 @@ def test_what_is_not_to_be_supplied_is_no_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dose", "unit"),
+    ("dose", "unit", "code"),
     [
-        ('value="30.0" unit="1"><translation value="30.0"><originalText>units</originalText></translation>', "units"),
-        ('value="30"><translation value="30.0"><originalText>units</originalText></translation>', "units"),
-        ('value="3" unit="mL"><translation value="3"><originalText>units</originalText></translation>', "mL"),
-        ('value="3" unit="1"><translation value="9"><originalText>drops</originalText></translation>', "1"),
+        ('value="30.0" unit="1"><translation value="30.0"><originalText>units</originalText>', "units", "1"),
+        ('value="30"><translation value="30.0"><originalText>units</originalText>', "units", None),
+        ('value="75.0" unit="1"><translation value="75.0"><originalText>mg</originalText>', "mg", "mg"),
+        ('value="3" unit="mL"><translation value="3"><originalText>units</originalText>', "mL", "mL"),
+        ('value="3" unit="1"><translation value="9"><originalText>drops</originalText>', "1", "1"),
     ],
 )
-def test_what_is_counted_stands_in_the_words_of_a_translation(dose: str, unit: str) -> None:
+def test_what_is_counted_stands_in_the_words_of_a_translation(dose: str, unit: str, code: str | None) -> None:
     """Thirty units of insulin are not thirty of anything; another number is another quantity."""
-    (found,) = doses(f"<doseQuantity {dose}</doseQuantity>")
+    (found,) = doses(f"<doseQuantity {dose}</translation></doseQuantity>")
 
-    assert found["doseAndRate"][0]["doseQuantity"]["unit"] == unit
+    amount = found["doseAndRate"][0]["doseQuantity"]
+    assert (amount["unit"], amount.get("code")) == (unit, code)
