@@ -37,11 +37,7 @@ class _Source:
         self.values = {" ".join(text.split()) for text in said}
         self.folded = {text.casefold() for text in self.values}
         self.numbers = {number for text in self.values if (number := tokens.quantity(text)) is not None}
-        found = [
-            match
-            for text in self.values
-            if (match := _TIME.fullmatch(text.replace("-", "", 2) if "T" in text else text))
-        ]
+        found = [match for text in self.values if (match := _TIME.fullmatch(_plain(text) if "T" in text else text))]
         self.times = {(match[1] + (match[2] or ""), _offset(match[3])) for match in found}
         self.days = {digits[:size] for digits, _ in self.times for size in (4, 6, 8)}
 
@@ -52,6 +48,12 @@ class _Source:
         digits = re.sub(r"\D", "", written[:19])
         zone = _offset(re.sub(r"^.{19}(\.\d+)?", "", written))
         return any(_same_time(digits, source) and zone == there for source, there in self.times)
+
+
+def _plain(text: str) -> str:
+    """A time as ISO 8601 and XML write it, which some put where HL7's digits belong."""
+    day, _, clock = text.partition("T")
+    return day.replace("-", "") + clock.replace(":", "")
 
 
 def _same_time(digits: str, source: str) -> bool:

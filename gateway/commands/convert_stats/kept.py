@@ -88,7 +88,15 @@ def _statement(statement: Statement, output: Output, found: Measure) -> None:
     kept = bool(best) and any(held) and _main(statement, held)
     found.count("statement", kept, statement.label, "")
     if statement.negated:
-        found.count("negation", best is None or _is_negated(best[2], best[3]), statement.label, "negationInd")
+        alike = best is not None and _is_itself(statement, held)
+        found.count("negation", not alike or _is_negated(best[2], best[3]), statement.label, "negationInd")
+
+
+def _is_itself(statement: Statement, held: list[bool]) -> bool:
+    """Whether the resource is made of it, not of another that says the same of somebody or something else: of what has
+    ids it has one."""
+    ids = [kept for fact, kept in zip(statement.facts, held, strict=False) if fact.kind == "id" and fact.part == "id"]
+    return any(ids) or not ids
 
 
 def _candidates(statement: Statement, output: Output) -> Iterator[tuple[str, Said]]:
@@ -132,7 +140,8 @@ def _is_negated(kind: str, said: Said) -> bool:
         return True
     if _NO_RISK in said.get("extension", ()):
         return True
-    return any(token.startswith("text no ") or token.startswith("text not ") for token in said.get("code", ()))
+    words = (*said.get("code", ()), *said.get("valueCodeableConcept", ()))
+    return any(token.startswith(("text no ", "text not ")) for token in words)
 
 
 def _narrative(words: list[str], bundle: Resource, found: Measure) -> None:

@@ -48,9 +48,10 @@ _NONE_KNOWN = {
     "code 248536006": "code 160245001",
     "code 105590001": "code 716186003",
     "code 410942007": "code 409137002",
+    "code 77386006": "code 60001007",
 }
 """What stands for all problems, substances or drugs: negated it is the code that says that there are none (CF-problems,
-CF-allergies)."""
+CF-allergies); and `pregnant`, of which US Core has the contrary as a code."""
 
 _PLACES = frozenset(["streetAddressLine", "city", "state", "postalCode"])
 
@@ -185,14 +186,15 @@ def _numbers(root: str) -> bool:
 
 
 def _measured(element: Any, name: str, written: str) -> tuple[str, str | None]:
-    """A time, or a number with its unit; `low` and `high` are either."""
+    """A time, or a number with its unit (`1` is none); `low` and `high` are either."""
     outer = element.getparent()
     kind = element.get(XSI_TYPE, "") or outer.get(XSI_TYPE, "")
     measured = element.get("unit") or "PQ" in kind or _name(outer) in _QUANTITIES
     is_time = name in _TIMES and not measured and (name != "value" or "TS" in kind)
     if is_time or (kind.endswith("TS") and name != "period"):
         return "date", tokens.v3_time(written)
-    return "quantity", tokens.quantity(written, element.get("unit")) if name in _QUANTITIES else None
+    unit = element.get("unit")
+    return "quantity", tokens.quantity(written, None if unit == "1" else unit) if name in _QUANTITIES else None
 
 
 def _named(element: Any) -> Iterator[tuple[str, str | None]]:

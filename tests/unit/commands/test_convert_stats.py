@@ -119,3 +119,40 @@ def test_a_folder_is_measured(tmp_path: Path) -> None:
     assert [*found.refused] == ["two.xml"]
     assert found.to_json()["invented"] == []
     assert found.to_json()["kept"]["narrative"]["kept"] == found.to_json()["kept"]["narrative"]["seen"] > 0
+
+
+def stated(*entries: str, code: str) -> Measure:
+    """The measure of a document with these entries."""
+    held = section(code, *entries)
+    return measure(read(document(held)), converted(held).bundle, document(held))
+
+
+def pregnancy(extension: str, attributes: str = "") -> str:
+    return f"""<observation classCode="OBS" moodCode="EVN" {attributes}>
+    <templateId root="2.16.840.1.113883.10.20.15.3.8"/><id root="1.2.3" extension="{extension}"/>
+    <code code="ASSERTION"/><statusCode code="completed"/><effectiveTime value="20240102"/>
+    <value xsi:type="CD" {XSI} code="77386006" codeSystem="2.16.840.1.113883.6.96"/></observation>"""
+
+
+def test_not_pregnant_is_the_contrary_and_the_pregnancy_beside_it_is_another_statement() -> None:
+    found = stated(pregnancy("p1"), pregnancy("p2", 'negationInd="true"'), code="29762-2")
+
+    assert lost(found) == set()
+    assert found.kept["negation"] == found.seen["negation"] == 1
+
+
+def test_a_time_in_the_form_of_xml_is_not_invented() -> None:
+    entry = RESULT.replace("20240102", "2024-01-02T10:30:00Z")
+
+    assert stated(entry, code="30954-2").invented == {}
+
+
+def test_a_dose_of_one_is_a_number_without_a_unit() -> None:
+    entry = """<substanceAdministration classCode="SBADM" moodCode="EVN">
+    <templateId root="2.16.840.1.113883.10.20.22.4.16"/><id root="1.2.3" extension="m"/><statusCode code="active"/>
+    <doseQuantity value="30" unit="1"><translation value="30"><originalText>mg</originalText></translation>
+    </doseQuantity><consumable><manufacturedProduct><manufacturedMaterial>
+    <code code="197361" codeSystem="2.16.840.1.113883.6.88"/></manufacturedMaterial></manufacturedProduct></consumable>
+    </substanceAdministration>"""
+
+    assert lost(stated(entry, code="10160-0")) == set()
