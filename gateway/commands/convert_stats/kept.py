@@ -88,8 +88,8 @@ def _statement(statement: Statement, output: Output, found: Measure) -> None:
     kept = bool(best) and any(held) and _main(statement, held)
     found.count("statement", kept, statement.label, "")
     if statement.negated:
-        alike = best is not None and _is_itself(statement, held)
-        found.count("negation", not alike or _is_negated(best[2], best[3]), statement.label, "negationInd")
+        kept = best is None or not _is_itself(statement, held) or _is_negated(best[2], best[3])
+        found.count("negation", kept, statement.label, "negationInd")
 
 
 def _is_itself(statement: Statement, held: list[bool]) -> bool:
