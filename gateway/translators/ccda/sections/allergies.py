@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.translators.ccda.codes import CONCEPTS, Concept
 from gateway.translators.ccda.context import Context, Reference
@@ -70,7 +70,7 @@ def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     where = encounter(relations, ctx)
     for kind, observation in relations:
         if kind == "SUBJ" and observation.element.tag.endswith("}observation"):
-            yield allergy(observation, ctx, concern=act, where=where)
+            yield allergy(observation, ctx, concern=act, where=where, remarks=notes(relations, ctx))
         else:
             others([(kind, observation)], ctx)
 
@@ -88,10 +88,15 @@ def allergy_observation(observation: Node, ctx: Context) -> Iterator[Reference |
 
 
 def allergy(
-    observation: Node, ctx: Context, *, concern: Node | None = None, where: Reference | None = None
+    observation: Node,
+    ctx: Context,
+    *,
+    concern: Node | None = None,
+    where: Reference | None = None,
+    remarks: Iterable[Value] = (),
 ) -> Reference | None:
     """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind, or nobody
-    knows of it."""
+    knows of it. `remarks` are the comments on the concern."""
     substance = _substance(observation)
     negated = observation.negated or (concern is not None and concern.negated)
     what = _what(observation, substance, ctx, negated=negated)
@@ -119,7 +124,7 @@ def allergy(
         "recordedDate": recorded,
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
         "asserter": informant(observation, ctx),
-        "note": notes(relations, ctx),
+        "note": [*notes(relations, ctx), *remarks],
         "reaction": _reactions(relations, ctx),
     }
     others([one for one in relations if one[0] != "MFST"], ctx)

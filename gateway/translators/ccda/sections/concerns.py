@@ -33,11 +33,12 @@ def health_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     without either is one by its own words."""
     relations = related(act)
     where = encounter(relations, ctx)
+    remarks = notes(relations, ctx)
     rest: Relations = []
     made: list[Reference | None] = []
     for kind, one in relations:
         if not PROBLEM.isdisjoint(one.kinds):
-            made.append(condition(one, ctx, concern=act, category="health-concern", where=where))
+            made.append(condition(one, ctx, concern=act, category="health-concern", where=where, remarks=remarks))
         elif PARTS.isdisjoint(one.kinds) or not PRIORITY.isdisjoint(one.kinds):
             rest.append((None if kind == "RSON" else kind, one))
     made += others(rest, ctx)

@@ -11,7 +11,17 @@ from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.plan import planned_encounter
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import PARTS, RANK, Relations, is_ahead, of_another, of_kind, reasons, related
+from gateway.translators.ccda.statement import (
+    PARTS,
+    RANK,
+    Relations,
+    is_ahead,
+    notes,
+    of_another,
+    of_kind,
+    reasons,
+    related,
+)
 from gateway.translators.ccda.values import Value, count, kept
 
 _DIAGNOSIS = frozenset(["29308-4", "2.16.840.1.113883.10.20.22.4.80"])
@@ -52,8 +62,10 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
 
 def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Value]:
     for act in of_kind(_DIAGNOSIS, relations):
-        for _, observation in related(act):
-            made = condition(observation, ctx, concern=act, category="encounter-diagnosis")
+        told = related(act)
+        remarks = notes(told, ctx)
+        for _, observation in told:
+            made = condition(observation, ctx, concern=act, category="encounter-diagnosis", remarks=remarks)
             if made is not None:
                 yield kept({"condition": made, "rank": _rank(observation)})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.informants import informant
@@ -100,7 +100,7 @@ def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iter
         if not one.element.tag.endswith("}observation") or not _is_problem(one) or not PRIORITY.isdisjoint(one.kinds):
             others([(kind, one)], ctx)
         elif PARTS.isdisjoint(one.kinds):
-            yield condition(one, ctx, concern=act, category=category, where=where)
+            yield condition(one, ctx, concern=act, category=category, where=where, remarks=notes(relations, ctx))
 
 
 def _is_problem(observation: Node) -> bool:
@@ -128,8 +128,10 @@ def condition(
     concern: Node | None = None,
     category: str | None = None,
     where: Reference | None = None,
+    remarks: Iterable[Value] = (),
 ) -> Reference | None:
-    """A Problem Observation as Condition; None when it does not say which problem, or nobody knows of it."""
+    """A Problem Observation as Condition; None when it does not say which problem, or nobody knows of it. `remarks` are
+    the comments on the concern."""
     said = coded_value(observation, ctx) or codeable(observation.get("value"), ctx)
     if said is None or observation.untold or of_another(observation, ctx):
         return None
@@ -154,7 +156,7 @@ def condition(
         "recorder": fits(recorder, "Practitioner", "PractitionerRole", "Patient", "RelatedPerson"),
         "asserter": informant(observation, ctx),
         "evidence": _evidence(relations, when, ctx) if relations else None,
-        "note": notes(relations, ctx),
+        "note": [*notes(relations, ctx), *remarks],
     }
     if _is_negated(observation, concern) and _is_any(observation):
         body["code"] = concept("160245001", SNOMED, "No current problems or disability")

@@ -384,3 +384,28 @@ def test_a_directive_that_does_not_exist_is_none() -> None:
 
     assert not of_type(result, "Consent")
     assert [one for one in result.issues if "directive" in one.diagnostics]
+
+
+REMARK = """<act classCode="ACT" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.22.4.64"/>
+<code code="48767-8"/><text>Seen by a neurologist</text></act>"""
+
+
+@pytest.mark.parametrize(
+    ("code", "root", "kind"),
+    [
+        ("11450-4", "3", "Condition"),
+        ("75310-3", "132", "Condition"),
+        ("11535-2", "33", "Condition"),
+        ("48765-2", "30", "AllergyIntolerance"),
+    ],
+)
+def test_a_remark_on_a_concern_is_one_on_what_it_is_about(code: str, root: str, kind: str) -> None:
+    problem = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/><id root="1.1" extension="p"/>
+    <value xsi:type="CD" code="37796009" {SNOMED}/></observation>"""
+    content = allergy(SUBSTANCE) if kind == "AllergyIntolerance" else problem
+    act = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}{root}"/><code code="CONC"/>
+    {within("SUBJ", content)}{within("SUBJ", REMARK)}</act>"""
+
+    result = converted(section(code, act))
+
+    assert only(result, kind)["note"] == [{"text": "Seen by a neurologist"}]
