@@ -33,6 +33,12 @@ def devices(statement: Node, relations: Relations, ctx: Context) -> list[Referen
     return distinct([_device(role, organizers if len(roles) == 1 else [], ctx) for role in roles])
 
 
+def device_kinds(statement: Node, ctx: Context) -> list[Value]:
+    """What kinds of devices they are, without the devices themselves."""
+    played = (role.node("playingDevice") for role in _instances(statement))
+    return distinct(codeable(one.get("code"), ctx) for one in played if one)
+
+
 def _instances(statement: Node) -> Iterator[Node]:
     for participant in statement.nodes("participant"):
         role = participant.node("participantRole")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.devices import UDI_ORGANIZER, devices
+from gateway.translators.ccda.devices import UDI_ORGANIZER, device_kinds, devices
 from gateway.translators.ccda.encounter import location
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
@@ -113,11 +113,19 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
         "complication": _complications(relations, ctx),
         "followUp": _follow_up(relations, ctx),
         "note": notes(relations, ctx),
-        "focalDevice": [{"manipulated": one} for one in devices(activity, relations, ctx)],
+        **_devices(activity, relations, ctx),
     }
     others([one for one in relations if one[0] != "OUTC"], ctx, _READ)
     ctx.beside += specimens([activity], ctx)
     return ctx.add("Procedure", kept(body), activity)
+
+
+def _devices(activity: Node, relations: Relations, ctx: Context) -> Value:
+    """What was put in or taken out. Where nothing was, there is no Device: it would be one that the patient has (HL7's
+    example "No Implanted Devices")."""
+    if activity.negated:
+        return {"usedCode": device_kinds(activity, ctx)}
+    return {"focalDevice": [{"manipulated": one} for one in devices(activity, relations, ctx)]}
 
 
 def _method(activity: Node, ctx: Context) -> Value | None:

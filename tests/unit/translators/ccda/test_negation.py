@@ -202,3 +202,18 @@ def test_a_problem_that_is_denied_in_words(value: str, code: str | None, *, refu
 
     assert [one for _, one in codes({"coding": [], **condition["code"]})] == ([code] if code else [])
     assert ("verificationStatus" in condition) == refuted
+
+
+def test_that_nothing_was_implanted_makes_no_device() -> None:
+    device = f"""<participant typeCode="DEV"><participantRole classCode="MANU"><templateId root="{ROOT}37"/>
+    <id nullFlavor="NA" root="2.16.840.1.113883.3.3719"/><playingDevice>{CODE}</playingDevice>
+    </participantRole></participant>"""
+    entry = f"""<procedure classCode="PROC" moodCode="EVN" negationInd="true"><templateId root="{ROOT}14"/>
+    <code code="71388002"/><statusCode code="completed"/>{device}</procedure>"""
+
+    result = converted(section("46264-8", entry))
+
+    procedure = only(result, "Procedure")
+    assert procedure["status"] == "not-done"
+    assert [codes(one)[0][1] for one in procedure["usedCode"]] == ["58938008"]
+    assert not of_type(result, "Device")
