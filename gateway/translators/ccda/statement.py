@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from .codes import CONCEPTS, Concept
 from .context import Context, Reference
 from .links import meant
-from .node import Element, Node, statement_in
+from .node import V3, Element, Node, statement_in
 from .parties import is_patient
 from .people import fits, person
 from .values import Value, codeable, distinct, kept, resolved, typed
@@ -166,11 +166,24 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
 
 
 def reasons(relations: Relations, ctx: Context) -> list[Value]:
-    """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) and what is named a reason -> reasonCode.
-    What is negated was no reason, and how urgent it is is none."""
+    """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) and what is named a reason -> reasonCode; of
+    an act those that it is about (a Problem Concern). What is negated was no reason, and how urgent it is is none."""
     named = (one for kind, one in relations if kind == "RSON" or not REASON.isdisjoint(one.kinds))
-    told = [one for one in named if PRIORITY.isdisjoint(one.kinds) and not (one.negated or one.untold)]
-    return distinct([coded_value(observation, ctx) for observation in told])
+    told = [
+        each
+        for one in named
+        if _is_told(one)
+        for each in ((inner for kind, inner in related(one) if kind == "SUBJ") if _is_act(one) else (one,))
+    ]
+    return distinct([coded_value(observation, ctx) for observation in told if _is_told(observation)])
+
+
+def _is_told(reason: Node) -> bool:
+    return PRIORITY.isdisjoint(reason.kinds) and not (reason.negated or reason.untold)
+
+
+def _is_act(statement: Node) -> bool:
+    return statement.element.tag == V3 + "act"
 
 
 def reason_not_done(relations: Relations, ctx: Context) -> Value | None:

@@ -38,7 +38,7 @@ from gateway.translators.ccda.statement import (
 from gateway.translators.ccda.values import Value, absent, codeable, count, identifiers, kept, period, quantity
 
 _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.1.47"])
-_TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10"])
+_TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10", "73639000", "329505003"])
 _READ = (PARTS | _TYPE) - REACTION
 _REQUESTERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson", "Device")
 _SECTIONS = ("10160-0", "10183-2", "42346-7", "29549-3", "75311-1")
@@ -163,7 +163,7 @@ def _beside(relations: Relations, request: Reference, what: Value, ctx: Context)
 
 
 def _kinds(relations: Relations, ctx: Context) -> Iterator[Value]:
-    """Type of Medication (C83): on prescription, or over the counter."""
+    """Type of Medication (C83): on prescription, or over the counter (SNOMED CT 73639000, 329505003)."""
     for one in of_kind(_TYPE, relations):
         if found := codeable(one.get("code"), ctx):
             yield found

@@ -409,3 +409,21 @@ def test_a_remark_on_a_concern_is_one_on_what_it_is_about(code: str, root: str, 
     result = converted(section(code, act))
 
     assert only(result, kind)["note"] == [{"text": "Seen by a neurologist"}]
+
+
+def test_a_concern_that_is_the_reason_tells_why() -> None:
+    def problem(code: str, attributes: str = "") -> str:
+        return f"""<observation classCode="OBS" moodCode="EVN" {attributes}><templateId root="{ROOT}4"/>
+        <value xsi:type="CD" code="{code}" {SNOMED}/></observation>"""
+
+    said = within("SUBJ", problem("37796009")) + within("SUBJ", problem("38341003", 'negationInd="true"'))
+    concern = f'<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}3"/><code code="CONC"/>{said}</act>'
+    kind = '<observation classCode="OBS" moodCode="EVN"><code code="73639000"/></observation>'
+    entry = GIVEN.replace("</consumable>", f"</consumable>{within('RSON', concern)}{within('SUBJ', kind)}")
+
+    result = converted(section("10160-0", entry))
+
+    request = only(result, "MedicationRequest")
+    assert [codes(one)[0][1] for one in request["reasonCode"]] == ["37796009"]
+    assert [codes(one)[0][1] for one in request["category"]] == ["73639000"]
+    assert not of_type(result, "Observation", "Condition")
