@@ -46,6 +46,7 @@ _BY_SECTION = {
     ("46240-8", "encounter"): "2.16.840.1.113883.10.20.22.4.49",
     ("8716-3", "observation"): "2.16.840.1.113883.10.20.22.4.27",
 }
+_BY_CODE = dict.fromkeys(["73639000", "329505003"], "2.16.840.1.113883.3.88.11.83.8.1")
 _GENERAL = "Problem Observation"
 _BY_SYSTEM = {("2.16.840.1.113883.3.221.5", "act"): "2.16.840.1.113883.10.20.22.4.61"}
 """The act in a Planned Coverage has no template: its code is a kind of payer."""
@@ -68,7 +69,8 @@ def template_of(element: Any, name: str, section: str) -> tuple[Template, str]:
     roots = [one.get("root", "") for one in element.findall("{*}templateId")]
     code = element.find("{*}code")
     system = "" if code is None else code.get("codeSystem", "")
-    known = [*roots, _BY_SYSTEM.get((system, name), ""), _BY_SECTION.get((section, name), "")]
+    told = "" if code is None else code.get("code", "")
+    known = [*roots, _BY_CODE.get(told, ""), _BY_SYSTEM.get((system, name), ""), _BY_SECTION.get((section, name), "")]
     named = [found for root in known if (found := _TEMPLATES.get(root))]
     if named:
         found = next((one for one in named if one.name != _GENERAL), named[0])

@@ -137,8 +137,11 @@ def _refers(value: Any, reference: str) -> bool:
     return isinstance(value, dict) and value.get("reference") == reference
 
 
+_TIMED_UNITS = tuple((f"{name}{most}", f"{name}Unit") for name in ("period", "duration") for most in ("", "Max"))
+
+
 def _of_object(value: dict[str, Any]) -> Iterator[str]:
-    for name, unit in (("value", "unit"), ("value", "code"), ("period", "periodUnit"), ("duration", "durationUnit")):
+    for name, unit in (("value", "unit"), ("value", "code"), *_TIMED_UNITS):
         if (found := tokens.quantity(value.get(name), value.get(unit))) is not None:
             yield found
     names = [*value.get("given", ()), value.get("family", "")] if "family" in value or "given" in value else []

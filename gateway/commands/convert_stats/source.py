@@ -48,10 +48,12 @@ _NONE_KNOWN = {
     "code 248536006": "code 160245001",
     "code 105590001": "code 716186003",
     "code 410942007": "code 409137002",
-    "code 77386006": "code 60001007",
 }
 """What stands for all problems, substances or drugs: negated it is the code that says that there are none (CF-problems,
-CF-allergies); and `pregnant`, of which US Core has the contrary as a code."""
+CF-allergies)."""
+
+_NOT_PREGNANT = {"code 77386006": "code 60001007"}
+"""Of a pregnancy the contrary is a code of its own (US Core Pregnancy Status)."""
 
 _PLACES = frozenset(["streetAddressLine", "city", "state", "postalCode"])
 
@@ -134,8 +136,9 @@ def _walk(element: Any, section: str, outer: Statement | None, found: Document) 
 
 
 def _meant(fact: Fact, own: Statement) -> Fact:
-    if own.negated and fact.part in ("value", "participant") and fact.token in _NONE_KNOWN:
-        return Fact(fact.kind, _NONE_KNOWN[fact.token], fact.part)
+    contrary = _NOT_PREGNANT if own.template.name == "Pregnancy" else _NONE_KNOWN
+    if own.negated and fact.part in ("value", "participant") and fact.token in contrary:
+        return Fact(fact.kind, contrary[fact.token], fact.part)
     return fact
 
 
