@@ -8,11 +8,14 @@ from typing import Any
 from .context import Context
 from .node import Element, Node
 from .people import organization
-from .values import Value, codeable, identifiers, kept
+from .values import Value, codeable, identifiers, kept, quantity
 
 _MEDICATION = frozenset(["2.16.840.1.113883.10.20.22.4.23", "2.16.840.1.113883.10.20.22.4.54"])
 _DRUGS = ("2.16.840.1.113883.6.88", "2.16.840.1.113883.6.69", "2.16.840.1.113883.12.292")
 """RxNorm, NDC, CVX."""
+_PHARM = "{urn:hl7-org:pharm}"
+_ACTIVE = {"ACTI": True, "IACT": False}
+"""Classes of ingredients: ACTI, ACTIB, ACTIM, ACTIR; IACT."""
 
 
 def product_of(statement: Node) -> Node | None:
@@ -60,8 +63,8 @@ def medication(activity: Node, product: Node | None, ctx: Context) -> Value | No
         {
             "identifier": identifiers(product.all("id")) if product else None,
             "manufacturer": organization(product.get("manufacturerOrganization"), ctx) if product else None,
-            "form": codeable(activity.get("administrationUnitCode"), ctx),
-            "ingredient": [*_vehicles(activity, ctx)],
+            "form": codeable(activity.get("administrationUnitCode"), ctx) or _form(material, ctx),
+            "ingredient": [*_ingredients(material, ctx), *_vehicles(activity, ctx)],
             "batch": {"lotNumber": lot} if material and (lot := material.text("lotNumberText")) else None,
         }
     )
@@ -70,6 +73,29 @@ def medication(activity: Node, product: Node | None, ctx: Context) -> Value | No
         if reference is not None:
             return {"medicationReference": reference}
     return {"medicationCodeableConcept": code}
+
+
+def _form(material: Node | None, ctx: Context) -> Value | None:
+    return codeable(material.get(_PHARM + "formCode"), ctx) if material else None
+
+
+def _ingredients(material: Node | None, ctx: Context) -> Iterator[Value]:
+    """What a mixture is made of, and how much of each (HL7 UV Medication Information; HL7's example "Drug Mixture")."""
+    for ingredient in material.nodes(_PHARM + "ingredient") if material else ():
+        substance, amount = ingredient.node(_PHARM + "ingredientSubstance"), ingredient.node(_PHARM + "quantity")
+        name = substance.text(_PHARM + "name") if substance else None
+        item = (codeable(substance.get(_PHARM + "code"), ctx) if substance else None) or (
+            {"text": name} if name else None
+        )
+        if item:
+            strength = _strength(amount) if amount else None
+            active = _ACTIVE.get((ingredient.element.get("classCode") or "")[:4])
+            yield kept({"itemCodeableConcept": item, "isActive": active, "strength": strength})
+
+
+def _strength(amount: Node) -> Value | None:
+    numerator, denominator = (quantity(amount.get(_PHARM + part)) for part in ("numerator", "denominator"))
+    return {"numerator": numerator, "denominator": denominator} if numerator and denominator else None
 
 
 def _vehicles(activity: Node, ctx: Context) -> Iterator[Value]:

@@ -127,3 +127,21 @@ def test_what_is_counted_stands_in_the_words_of_a_translation(dose: str, unit: s
 
     amount = found["doseAndRate"][0]["doseQuantity"]
     assert (amount["unit"], amount.get("code")) == (unit, code)
+
+
+def test_a_mixture_has_its_ingredients_and_their_strengths() -> None:
+    """HL7 UV Medication Information, in a namespace of its own."""
+    part = """<pharm:ingredient classCode="{}"><pharm:quantity><pharm:numerator value="1" unit="mg"/>
+    <pharm:denominator value="1" unit="mL"/></pharm:quantity><pharm:ingredientSubstance>
+    <pharm:code code="{}" codeSystem="2.16.840.1.113883.6.88"/></pharm:ingredientSubstance></pharm:ingredient>"""
+    mixture = f"""<consumable><manufacturedProduct><manufacturedMaterial xmlns:pharm="urn:hl7-org:pharm">
+    <code nullFlavor="OTH"/><name>Mouth wash</name><pharm:formCode code="385023001"/>{part.format("ACTI", "1362")}
+    {part.format("IACT", "11295")}</manufacturedMaterial></manufacturedProduct></consumable>"""
+
+    found = only(converted(section("10160-0", taken("", product=mixture))), "Medication")
+
+    assert codes(found["form"])[0][1] == "385023001"
+    said = [(codes(one["itemCodeableConcept"])[0][1], one["isActive"]) for one in found["ingredient"]]
+    assert said == [("1362", True), ("11295", False)]
+    strength = found["ingredient"][0]["strength"]
+    assert (strength["numerator"]["unit"], strength["denominator"]["unit"]) == ("mg", "mL")
