@@ -20,6 +20,7 @@ CPT = "http://www.ama-assn.org/go/cpt"
 _OPEN = ("unknown", "in-progress")
 _PARTED = ("period", "hospitalization")
 _PARTS = frozenset(["ADM", "ATND", "CON", "DIS", "REF", "RESP"])
+_ENDS = {"ORG": "origin", "DST": "destination"}
 _CLASSES = {
     "AMB": "ambulatory",
     "EMER": "emergency",
@@ -174,6 +175,16 @@ def places(node: Node, ctx: Context) -> Iterator[Value]:
         where = location(role, role.node("playingEntity"), ctx) if role else None
         if where:
             yield kept({"location": where, "period": period(one.get("time"), ctx)})
+
+
+def moved(node: Node, ctx: Context) -> Value:
+    """From where the patient came and whither he went (participants ORG and DST) -> Encounter.hospitalization."""
+    found: Value = {}
+    for one in node.nodes("participant"):
+        name, role = _ENDS.get(one.element.get("typeCode") or ""), one.node("participantRole")
+        if name and role and (where := location(role, role.node("playingEntity"), ctx)):
+            found.setdefault(name, where)
+    return found
 
 
 def location(role: Node, place: Node | None, ctx: Context) -> Reference | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.encounter import add_encounter, encounter_body, participant, places
+from gateway.translators.ccda.encounter import add_encounter, encounter_body, moved, participant, places
 from gateway.translators.ccda.links import meant
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.registry import entry, others
@@ -49,6 +49,7 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
     diagnoses = [*_diagnoses(relations, ctx)]
     body["participant"] = [one for one in people if one]
     body["location"] = [*places(activity, ctx)]
+    body["hospitalization"] = kept({**(body["hospitalization"] or {}), **moved(activity, ctx)})
     body["reasonCode"] = reasons(relations, ctx)
     body["reasonReference"] = [
         found for kind, one in relations if kind == "RSON" and (found := meant("Condition", one, ctx))

@@ -98,3 +98,16 @@ def test_the_rank_of_a_diagnosis_is_no_evidence_of_it() -> None:
         {"condition": {"reference": f"Condition/{condition['id']}"}, "rank": 2}
     ]
     assert "evidence" not in condition
+
+
+def test_from_where_the_patient_came_and_whither_he_went() -> None:
+    def place(kind: str, name: str) -> str:
+        return f"""<participant typeCode="{kind}"><participantRole classCode="SDLOC"><playingEntity classCode="PLC">
+        <name>{name}</name></playingEntity></participantRole></participant>"""
+
+    result = converted(section("46240-8", activity(more=place("ORG", "Home") + place("DST", "Rehab"))))
+
+    names = {f"Location/{one['id']}": one["name"] for one in of_type(result, "Location")}
+    moved = only(result, "Encounter")["hospitalization"]
+    assert {end: names[moved[end]["reference"]] for end in moved} == {"origin": "Home", "destination": "Rehab"}
+    assert "location" not in only(result, "Encounter")
