@@ -81,6 +81,7 @@ def request(statement: Node, ctx: Context) -> Reference | None:
         "priority": _priority(statement),
         "doNotPerform": True if outer.negated or statement.negated else None,
         "code": code or {"text": told},
+        "orderDetail": concepts(statement.all("methodCode"), ctx),
         "subject": ctx.patient,
         "encounter": encounter(relations, ctx),
         **timed("occurrence", statement.get("effectiveTime"), ctx),

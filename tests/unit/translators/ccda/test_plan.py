@@ -393,3 +393,11 @@ def test_what_came_of_a_goal(*, turned: bool) -> None:
     outcome = {"reference": f"Observation/{only(result, 'Observation')['id']}"}
     assert only(result, "Goal")["outcomeReference"] == [outcome]
     assert gate.check(result.bundle) == []
+
+
+def test_how_something_is_to_be_done_is_a_detail_of_the_order() -> None:
+    method = '<methodCode code="51316009" codeSystem="2.16.840.1.113883.6.96"/>'
+
+    result = converted(section("18776-5", planned("procedure", "41", "INT", ECG + method)))
+
+    assert [codes(one) for one in only(result, "ServiceRequest")["orderDetail"]] == [[(SNOMED, "51316009")]]
