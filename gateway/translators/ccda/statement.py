@@ -28,6 +28,9 @@ PRIORITY = frozenset([ROOT + "143", "225773000"])
 RANK = frozenset(["263486008", "2.16.840.1.113883.10.20.24.3.166"])
 """QDM's Rank: which place a diagnosis has among those of an encounter."""
 
+DUE = frozenset(["11778-8", "2.16.840.1.113883.10.20.15.3.1"])
+"""Estimated Date of Delivery, which a Pregnancy Observation has as a part of itself."""
+
 REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
 """Entry Reference, and IHE's Internal Reference."""
 

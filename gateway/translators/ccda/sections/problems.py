@@ -12,6 +12,7 @@ from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others, reader_by_template
 from gateway.translators.ccda.statement import (
     AGE,
+    DUE,
     PARTS,
     PRIORITY,
     RANK,
@@ -58,7 +59,8 @@ _CATEGORIES = {
     "encounter-diagnosis": concept("encounter-diagnosis", CATEGORY, "Encounter Diagnosis"),
     "health-concern": concept("health-concern", CORE_CATEGORY, "Health Concern"),
 }
-_ORDERS = PRIORITY | RANK
+_BESIDE = PRIORITY | RANK | DUE
+"""What is told of a problem and is no evidence of it."""
 _ONGOING = frozenset(["active", "recurrence", "relapse"])
 _ANY_PROBLEM = frozenset(["55607006", "404684003", "64572001", "282291009", "248536006"])
 """SNOMED CT Problem, Clinical finding, Disease, Diagnosis, Finding of function: negated they mean there is none."""
@@ -181,9 +183,9 @@ def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]
     """Assessment scales and other observations about the problem, the age beside a date of onset too, as R4 has room
     for one of the two; what else is related stands beside it."""
     ages = of_kind(AGE, relations) if when.start else []
-    others([one for one in relations if not _ORDERS.isdisjoint(one[1].kinds)], ctx)
+    others([one for one in relations if not _BESIDE.isdisjoint(one[1].kinds)], ctx, PARTS - DUE)
     observed = [
-        *others([one for one in relations if _ORDERS.isdisjoint(one[1].kinds)], ctx),
+        *others([one for one in relations if _BESIDE.isdisjoint(one[1].kinds)], ctx),
         *(member(one, ctx, categories=None) for one in ages),
     ]
     return [{"detail": [one]} for one in observed if fits(one, "Observation")]

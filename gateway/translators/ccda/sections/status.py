@@ -37,13 +37,15 @@ UDI_PARTS = tuple(str(part) for part in (301, 302, 303, 304, 305, 308, 309, 314,
     *(ROOT + one for one in ("67", "74", "128", "127", "124", "138", "5", "109", "72", "114")),
     *(ROOT + one for one in ("31", "145", "47", "8", "53", "500.2", "500.3", *UDI_PARTS)),
     "2.16.840.1.113883.10.20.24.3.166",
+    "2.16.840.1.113883.10.20.15.3.1",
     *(ROOT + one for one in ("76", "77", "133", "134", "110", "113", "125", "508", "143", "9")),
+    codes=("11778-8", "8661-1", "10154-3"),
     sections=("47420-5", "10190-7", "61144-2", "11383-7", "75310-3", "29545-1", "8709-8", "59776-5", "62387-6"),
     element="observation",
 )
 def status_observation(observation: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Functional and Mental Status, Self-Care, Nutrition, Wounds, Health Status, Outcome, Prognosis; and parts of other
-    statements where they stand alone."""
+    """Functional and Mental Status, Self-Care, Nutrition, Wounds, Health Status, Outcome, Prognosis, Chief Complaint;
+    and parts of other statements where they stand alone."""
     yield observed(observation, ctx)
 
 

@@ -427,3 +427,27 @@ def test_a_concern_that_is_the_reason_tells_why() -> None:
     assert [codes(one)[0][1] for one in request["reasonCode"]] == ["37796009"]
     assert [codes(one)[0][1] for one in request["category"]] == ["73639000"]
     assert not of_type(result, "Observation", "Condition")
+
+
+def test_a_pregnancy_on_the_problem_list_has_its_due_date_beside_it() -> None:
+    due = """<observation classCode="OBS" moodCode="EVN"><templateId root="2.16.840.1.113883.10.20.15.3.1"/>
+    <code code="11778-8" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="completed"/>
+    <value xsi:type="TS" value="20240919"/></observation>"""
+    problem = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}4"/>
+    <value xsi:type="CD" code="77386006" {SNOMED}/>{within("REFR", due)}</observation>"""
+
+    result = converted(section("11450-4", problem))
+
+    assert only(result, "Observation")["valueDateTime"] == "2024-09-19"
+    assert "evidence" not in only(result, "Condition")
+
+
+def test_a_chief_complaint_is_known_by_its_code() -> None:
+    complaint = """<observation classCode="OBS" moodCode="EVN"><code code="8661-1" codeSystem="2.16.840.1.113883.6.1"/>
+    <statusCode code="completed"/><value xsi:type="CD" nullFlavor="UNK"><originalText>Cough</originalText></value>
+    </observation>"""
+
+    result = converted(section("29299-5", complaint))
+
+    assert only(result, "Observation")["valueCodeableConcept"] == {"text": "Cough"}
+    assert result.report["sections"][0]["fellBack"] == []
