@@ -20,6 +20,7 @@ _FIXED = frozenset(["85354-9", "59408-5", "8716-3", "85353-1", "82810-3", "72166
 """Codes that HL7's mapping, US Core and FHIR prescribe: vital signs, smoking, a vaccine that is due, `no known`."""
 
 _TIME = re.compile(r"(\d{4}(?:\d\d){0,5})(\.\d+)?\s*(Z|[+-]\d\d:?\d\d|[+-]\d\d)?")
+_XML_TIME = re.compile(r"\d{4}-\d\d-\d\d(T|$)|\d{8}T")
 _FHIR_TIME = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?")
 _DATED = re.compile(r"date|time|period|start|end|issued|recorded|created|sent|onset|abatement", re.IGNORECASE)
 _COUNTED = (".rank", ".numberOfRepeatsAllowed")
@@ -37,7 +38,7 @@ class _Source:
         self.values = {" ".join(text.split()) for text in said}
         self.folded = {text.casefold() for text in self.values}
         self.numbers = {number for text in self.values if (number := tokens.quantity(text)) is not None}
-        found = [match for text in self.values if (match := _TIME.fullmatch(_plain(text) if "T" in text else text))]
+        found = [match for text in self.values if (match := _TIME.fullmatch(_plain(text)))]
         self.times = {(match[1] + (match[2] or ""), _offset(match[3])) for match in found}
         self.days = {digits[:size] for digits, _ in self.times for size in (4, 6, 8)}
 
@@ -52,6 +53,8 @@ class _Source:
 
 def _plain(text: str) -> str:
     """A time as ISO 8601 and XML write it, which some put where HL7's digits belong."""
+    if not _XML_TIME.match(text):
+        return text
     day, _, clock = text.partition("T")
     return day.replace("-", "") + clock.replace(":", "")
 

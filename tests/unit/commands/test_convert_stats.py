@@ -141,8 +141,9 @@ def test_not_pregnant_is_the_contrary_and_the_pregnancy_beside_it_is_another_sta
     assert found.kept["negation"] == found.seen["negation"] == 1
 
 
-def test_a_time_in_the_form_of_xml_is_not_invented() -> None:
-    entry = RESULT.replace("20240102", "2024-01-02T10:30:00Z")
+@pytest.mark.parametrize("when", ["2024-01-02T10:30:00Z", "20240102T10:30:00Z", "2024-01-02"])
+def test_a_time_in_the_form_of_xml_is_not_invented(when: str) -> None:
+    entry = RESULT.replace("20240102", when)
 
     assert stated(entry, code="30954-2").invented == {}
 
