@@ -32,7 +32,7 @@ from gateway.connectors.call import (
 )
 from gateway.connectors.event import Event
 from gateway.connectors.metriport_calls import PATIENTS, Options, complaint, facility_of, options_of
-from gateway.connectors.protocol import Item, Side, Target
+from gateway.connectors.protocol import Hook, Item, Side, Target, TheirSecret
 from gateway.errors import Conflict, PartnerRejected, VersionConflict
 from gateway.fhir.json import Resource
 from gateway.identity.agree import agrees, may_be_relatives
@@ -135,6 +135,19 @@ def scan(cursor: str | None, side: Side) -> Scan:
     found = tuple(_found(_seen(held, side)) for held in listed.patients if events.text(held.get("id")))
     following = _next(listed.meta)
     return Page(found, following, more=following is not None)
+
+
+def register(hook: Hook, side: Side) -> Generator[Call, Reply, TheirSecret | None]:  # noqa: ARG001 (the protocol's)
+    """`POST /settings`: one address per account, which is left alone where it is somebody else's; the key is theirs."""
+    reply = yield Call("GET", "/settings")
+    taken = events.text((reply.find_object() or {}).get("webhookUrl")) if reply.ok else None
+    if taken not in (None, hook.url):
+        return None
+    reply = yield Call("POST", "/settings", {"webhookUrl": hook.url})
+    if not reply.ok:
+        raise refused("registering a webhook", reply)
+    key = events.text((reply.find_object() or {}).get("webhookKey"))
+    return TheirSecret(key) if key is not None else None
 
 
 def probe(side: Side) -> Generator[Call, Reply, None]:  # noqa: ARG001

@@ -144,12 +144,20 @@ class Hook:
     header: str = "X-Webhook-Secret"
 
 
+@dataclass(frozen=True, slots=True)
+class TheirSecret:
+    """The secret of our webhooks where it is their side that chooses it."""
+
+    value: str
+
+
 @runtime_checkable
 class Registering(Protocol):
     """A system that can be told where its webhooks should go."""
 
-    def register(self, hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
-        """Their id of the registration, where they give one. Registering again changes nothing."""
+    def register(self, hook: Hook, side: Side) -> Generator[Call, Reply, str | TheirSecret | None]:
+        """Their id of the registration, where they give one, or the secret that they chose. Registering again changes
+        nothing."""
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import WEBHOOK_SECRET, Config
-from gateway.connectors.protocol import Hook, Probing, Registering
+from gateway.connectors.protocol import Hook, Probing, Registering, TheirSecret
 from gateway.delivery.health import error_text
 from gateway.delivery.http import Login
 from gateway.errors import GatewayError, PartnerLoginExpired, PartnerUnavailable
@@ -45,10 +45,12 @@ class Systems(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What came of it. `registration`: their id of where our webhooks are, None = as it was."""
+    """What came of it. `registration`: their id of where our webhooks are, None = as it was; `secret`: what they sign
+    our webhooks with, where they choose it."""
 
     error: GatewayError | None = None
     registration: str | None = None
+    secret: str | None = None
 
     @property
     def state(self) -> str:
@@ -77,16 +79,19 @@ async def greet(
         return Greeting()
     try:
         async with asyncio.timeout(_PATIENCE):
-            return Greeting(registration=await _greet(systems, config, secrets, ours, public, register=register))
+            registered = await _greet(systems, config, secrets, ours, public, register=register)
     except TimeoutError:
         return Greeting(PartnerUnavailable(f"{config.name} did not answer in time"))
     except GatewayError as error:
         return Greeting(error)
+    if isinstance(registered, TheirSecret):
+        return Greeting(secret=registered.value)
+    return Greeting(registration=registered)
 
 
 async def _greet(
     systems: Systems, config: Config, secrets: Mapping[str, str], ours: str, public: str, *, register: bool
-) -> str | None:
+) -> str | TheirSecret | None:
     side, module = config.side(ours), config.connector
     login = systems.logins.find(config)
     if login is not None:

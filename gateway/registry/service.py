@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -158,7 +158,7 @@ class Registry:
 
         await self.store.write(job)
         greeting = await self._greet(row.name, register=not entries.is_still(row))
-        shown = {} if given is not None else {"secret": secret}
+        shown = {} if given is not None or greeting.secret is not None else {"secret": secret}
         return {"connectorId": entries.public_id(row), **contact.to_json(greeting), **shown}
 
     async def go(self, name: str) -> dict[str, Any]:
@@ -224,9 +224,18 @@ class Registry:
     async def _greet(self, name: str, *, register: bool) -> Greeting:
         row, held = await self.store.query(lambda reader: (entries.get(reader, name), reader.secrets(name)))
         config = entries.config_of(row)
-        greeting = await contact.greet(
-            self.systems, config, held, ours=self.ours, public=self.public, register=register
-        )
+
+        async def greet(secrets: Mapping[str, str]) -> Greeting:
+            return await contact.greet(
+                self.systems, config, secrets, ours=self.ours, public=self.public, register=register
+            )
+
+        greeting = await greet(held)
+        theirs = greeting.secret
+        if theirs is not None and theirs != held.get(WEBHOOK_SECRET):
+            # Kept before what they try the address with can be refused: they are told the address once more.
+            await self.store.write(lambda tx: tx.put_secret(config.name, WEBHOOK_SECRET, theirs))
+            greeting = await greet({**held, WEBHOOK_SECRET: theirs})
         news = await self.store.write(lambda tx: incidents.greeted(tx, greeting.told(tx.health(name), name, tx.now)))
         incidents.tell(news)
         return greeting

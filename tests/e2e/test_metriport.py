@@ -13,6 +13,7 @@ import pytest
 
 from gateway.commands import reconcile
 from gateway.fhir.json import Resource
+from gateway.sandbox import metriport
 
 from .desk import observation, patient
 from .metriport_meeting import JANE, SYSTEM, Meeting, met
@@ -61,6 +62,38 @@ async def test_a_new_key_is_made_by_taking_the_address_away(meeting: Meeting) ->
     await meeting.listen()
     new = (await meeting.theirs("GET", "/settings"))["webhookKey"]
     assert old != new == meeting.desk.ask(lambda reader: reader.secrets("metriport"))["webhook_secret"]
+
+
+async def registered(meeting: Meeting, name: str) -> httpx.Response:
+    """Metriport made as a connector by the registry, which can be reached where it says that it is."""
+    object.__setattr__(meeting.desk.context.registry, "public", meeting.here)
+    auth = {"scheme": "apiKey", "header": "x-api-key", "key": metriport.API_KEY}
+    sync = {"mode": "webhook", "signature": "metriport"}
+    body = {"name": name, "profile": "metriport", "endpoint": meeting.url, "auth": auth, "sync": sync, "push": False}
+    body |= {"allow_networks": ["127.0.0.0/8"]}
+    path = "/api/external-connectors"
+    return await meeting.desk.call("POST", path, body, key=meeting.operator, kind="application/json")
+
+
+async def test_the_registry_sets_the_address_of_the_webhooks_and_keeps_their_key(meeting: Meeting) -> None:
+    made = await registered(meeting, "networks")
+    assert (made.status_code, made.json()["status"]) == (201, "connected"), made.text
+    settings = await meeting.theirs("GET", "/settings")
+    assert settings["webhookUrl"] == f"{meeting.here}/api/webhooks/networks"
+    assert meeting.desk.ask(lambda reader: reader.secrets("networks"))["webhook_secret"] == settings["webhookKey"]
+    assert settings["webhookKey"] not in made.text
+
+    async def enabled() -> bool:
+        return bool((await meeting.theirs("GET", "/settings/webhook"))["webhookEnabled"])
+
+    await until(enabled)
+
+
+async def test_the_registry_takes_no_address_of_somebody_else_away(meeting: Meeting) -> None:
+    await meeting.listen()
+    before = await meeting.theirs("GET", "/settings")
+    assert (await registered(meeting, "networks")).status_code == 201
+    assert await meeting.theirs("GET", "/settings") == before
 
 
 async def test_a_network_query_brings_her_data_in_as_fhir_under_our_patient(meeting: Meeting) -> None:
