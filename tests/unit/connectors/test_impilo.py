@@ -9,8 +9,9 @@ import pytest
 
 from gateway.connectors import config_file, impilo
 from gateway.connectors.call import Call, Reply
-from gateway.connectors.protocol import Side
+from gateway.connectors.protocol import Hook, Side
 from gateway.errors import Conflict, InvalidInput
+from gateway.fhir import json
 from gateway.fhir.json import Resource
 
 SIDE = Side("https://gateway.example/fhir", impilo.ID_SYSTEM, options=impilo.Options())
@@ -83,6 +84,16 @@ def test_a_reading_must_name_its_patient() -> None:
     assert (told.kind, told.remote_id) == ("gather", "weight-2")
     with pytest.raises(InvalidInput, match="patient"):
         next(impilo.gather(told, SIDE))
+
+
+@pytest.mark.parametrize("wrapped", [True, False], ids=["page", "array"])
+def test_webhooks_that_are_there_already_are_found_in_either_shape_of_the_list(wrapped: bool) -> None:
+    there = [{"id": n, "type": kind, "url": "https://g.example/hook"} for n, kind in enumerate(impilo.EVENTS)]
+    calls = impilo.register(Hook("https://g.example/hook"), SIDE)
+    assert next(calls).path == "/webhook"
+    with pytest.raises(StopIteration) as over:  # no webhook is made a second time
+        calls.send(Reply(200, body=json.encode({"content": there} if wrapped else there)))
+    assert over.value.value == "0,1,2,3,4,5,6"
 
 
 def connector(**more: Any) -> dict[str, Any]:
