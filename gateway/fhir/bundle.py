@@ -134,9 +134,9 @@ def _parse(index: int, raw: Json, base: str) -> Entry:
         id_,
         version,
         query if method == "GET" else None,
-        _condition(type_, query, ".request.url") if method != "GET" else None,
+        _condition(type_, query, base, ".request.url") if method != "GET" else None,
         _etag(request.get("ifMatch")),
-        _condition(type_, request.get("ifNoneExist"), ".request.ifNoneExist") if method == "POST" else None,
+        _condition(type_, request.get("ifNoneExist"), base, ".request.ifNoneExist") if method == "POST" else None,
         request.get("ifNoneMatch"),
         resource,
     )
@@ -184,11 +184,11 @@ def _check_resource(resource: Json, type_: str, id_: str | None) -> None:
         raise InvalidInput("the url names another id than the resource has", expression=".request.url")
 
 
-def _condition(type_: str, query: Json, where: str) -> Condition | None:
+def _condition(type_: str, query: Json, base: str, where: str) -> Condition | None:
     if query is None:
         return None
     try:
-        return condition.parse(type_, str(query))
+        return condition.parse(type_, str(query), base)
     except InvalidInput as error:
         error.expression = where
         raise

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gateway.errors import InvalidInput
-from gateway.fhir.search import Token, check, tokens, unquote
+from gateway.fhir.references import from_base
+from gateway.fhir.search import ELSEWHERE, Token, check, tokens, unquote
 
 _PLAIN = re.compile(r"identifier=([\w.:/\-]+)\|([\w.:/\-]+)", re.ASCII)
 """Nothing in it that a query string or a token would escape or split: most conditions are of this form."""
@@ -35,12 +36,13 @@ def rows(identifiers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [row for system, value in identifiers for row in ((system, value), ("*", value))]
 
 
-def parse(type_: str, query: str) -> Condition:
-    """A condition from `identifier=system|value`, with or without a leading `Type?`. Raises InvalidInput."""
-    asked = query.removeprefix(type_).removeprefix("?")
+def parse(type_: str, query: str, base: str = "") -> Condition:
+    """A condition from `identifier=system|value`, with or without a leading `Type?` or our `base` before that, as some
+    clients write If-None-Exist. Raises InvalidInput."""
+    asked = from_base(query, base).removeprefix(type_).removeprefix("?")
     if plain := _PLAIN.fullmatch(asked):
         return Condition(type_, plain[1], plain[2])
-    pairs = unquote(asked)
+    pairs = [pair for pair in unquote(asked) if pair[0] not in ELSEWHERE]
     names = [name for name, _ in pairs]
     if names != ["identifier"]:
         raise InvalidInput("a condition is exactly one identifier=system|value; other parameters are not supported")

@@ -23,7 +23,7 @@ _CURSOR = re.compile(r"[A-Za-z0-9_.\-]{1,200}", re.ASCII)
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(\d.*)", re.ASCII | re.DOTALL)
 _ESCAPED = re.compile(r"\\([\\,|$])")
-_ELSEWHERE = frozenset({"_format", "_pretty"})  # what the route does with its answer, no filter
+ELSEWHERE = frozenset({"_format", "_pretty"})  # what the route does with its answer, no filter
 
 
 class Token(NamedTuple):
@@ -77,7 +77,7 @@ def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Qu
             check(name, value)
             read(found, Parameter(name, value, base))
             applied.append((name, value))
-        elif name not in _ELSEWHERE:
+        elif name not in ELSEWHERE:
             _check_unknown(type_, name, strict)
             ignored.append(name)
     found.applied, found.ignored = tuple(applied), tuple(ignored)

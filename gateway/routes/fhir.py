@@ -54,7 +54,7 @@ async def create(request: Request) -> Response:
     context, principal = await _called(request, type_)
     principal.require("c", type_)
     asked = request.headers.get("if-none-exist")
-    named = condition.parse(type_, asked) if asked is not None else None
+    named = condition.parse(type_, asked, context.flow.ours) if asked is not None else None
     return await _write(request, context, principal, type_, "create", named=named)
 
 

@@ -72,6 +72,19 @@ async def test_a_preference_may_stand_in_a_header_of_its_own(desk: Desk) -> None
     assert answer.status_code == 201 and answer.content == b""
 
 
+async def test_a_condition_may_name_our_address_and_the_format_of_the_answer(desk: Desk) -> None:
+    """As HAPI FHIR's client sends them; `_format` is no part of what is searched for (FHIR R4 §3.1.0.1.11)."""
+    visit = {**observation(), "identifier": [{"system": UNLISTED, "value": "v 1"}]}
+    made = await desk.made_id(visit)
+    asked = f"{PUBLIC}/fhir/Observation?identifier={UNLISTED}%7Cv+1&_format=json"
+    found = await desk.post(visit, if_none_exist=asked)
+    assert (found.status_code, decoded(found)["id"]) == (200, made)
+    answer = await desk.transact(entry("POST", "Observation", visit, ifNoneExist=asked))
+    assert decoded(answer)["entry"][0]["response"]["location"].startswith(f"Observation/{made}/")
+    update = await desk.fhir("PUT", f"/Observation?identifier={UNLISTED}%7Cv+1&_format=json&_pretty=true", visit)
+    assert (update.status_code, decoded(update)["id"]) == (200, made)
+
+
 async def test_update_makes_the_next_version_and_the_same_again_none(desk: Desk) -> None:
     made = await desk.made_id(observation())
     changed = {**observation(), "id": made, "status": "amended"}

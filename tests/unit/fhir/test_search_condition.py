@@ -20,10 +20,12 @@ from gateway.fhir.condition import Condition
         ("identifier=|7", "", "7"),
         (r"identifier=a|7\,8", "a", "7,8"),
         ("identifier=Patient|7", "Patient", "7"),
+        ("https://here.example/fhir/Patient?identifier=a|7", "a", "7"),
+        ("identifier=a|7&_format=json&_pretty=true", "a", "7"),
     ],
 )
 def test_one_identifier(query: str, system: str | None, value: str) -> None:
-    found = condition.parse("Patient", query)
+    found = condition.parse("Patient", query, "https://here.example/fhir")
     assert found == Condition("Patient", system, value)
     assert found.row == ("*" if system is None else system, value)
 
@@ -50,11 +52,11 @@ def test_whatever_system_is_another_condition_than_none() -> None:
         "name=x",
         "Observation?identifier=a|1",
         "identifier=%FF",
-        "identifier=a|1&_format=json",
+        "https://elsewhere.example/fhir/Patient?identifier=a|1",
         "identifier=a|1%00",
     ],
 )
 def test_every_other_condition_is_refused(query: str) -> None:
     """FHIR R4 §3.1.0.8.1: a condition that was not understood whole must not decide what is overwritten."""
     with pytest.raises(InvalidInput):
-        condition.parse("Patient", query)
+        condition.parse("Patient", query, "https://here.example/fhir")
