@@ -31,7 +31,9 @@ class Applied(NamedTuple):
 
     @property
     def created(self) -> bool:
-        return self.before == 0 and self.after > 0
+        """Made, or brought back after it was deleted (FHIR R4 §3.1.0.4)."""
+        was_there = self.before > 0 and self.state is not None and not self.state.deleted
+        return self.after > self.before and not was_there
 
 
 def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool = True) -> list[Applied]:
