@@ -97,6 +97,8 @@ def answer(reader: Reader, directory: Known, entry: Entry, base: str) -> Answer:
         got = vread(reader, entry.type, entry.id, entry.version)
     else:
         got = read(reader, directory, entry.type, entry.id)
+    if entry.if_none_match is not None and bundle.is_named(entry.if_none_match, got.number):
+        return Answer(304, version=got.number, at=got.at)
     return Answer(200, version=got.number, at=got.at, resource=json.raw(got.body))
 
 

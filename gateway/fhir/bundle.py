@@ -137,7 +137,7 @@ def _parse(index: int, raw: Json, base: str) -> Entry:
         _condition(type_, query, base, ".request.url") if method != "GET" else None,
         _etag(request.get("ifMatch")),
         _condition(type_, request.get("ifNoneExist"), base, ".request.ifNoneExist") if method == "POST" else None,
-        request.get("ifNoneMatch"),
+        _tags(request.get("ifNoneMatch")),
         resource,
     )
 
@@ -198,12 +198,23 @@ def _etag(value: Json) -> str | None:
     return None if value is None else version_of(value, expression=".request.ifMatch")
 
 
+def _tags(value: Json) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise InvalidInput("ifNoneMatch is a string", expression=".request.ifNoneMatch")
+    return value
+
+
 def version_of(etag: Json, *, expression: str | None = None) -> str:
     """The version that an ETag `W/"3"` names. Raises InvalidInput."""
     match = _ETAG.fullmatch(etag) if isinstance(etag, str) else None
     if match is None:
         raise InvalidInput('an ETag is written W/"version"', expression=expression)
     return match[1]
+
+
+def is_named(tags: str, version: int) -> bool:
+    """Whether an If-None-Match names this version or any (RFC 9110 §13.1.2)."""
+    return any(tag.strip().removeprefix("W/") in (f'"{version}"', "*") for tag in tags.split(","))
 
 
 def _checked_full_url(value: Json, resource: Json) -> str | None:

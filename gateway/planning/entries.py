@@ -16,7 +16,8 @@ def to_item(entry: Entry) -> Item:
     """An entry of a client's Bundle as what it asks for."""
     method, condition = entry.method, entry.condition or entry.if_none_exist
     resource = entry.resource if method != "DELETE" else None
-    stated = (entry.type, resource, entry.id, None, condition, entry.if_match, entry.full_url, entry.names)
+    unless = entry.if_none_match if method == "PUT" else None
+    stated = (entry.type, resource, entry.id, None, condition, entry.if_match, unless, entry.full_url, entry.names)
     return Item(resource_path(entry), _ACTIONS[method], *stated)
 
 

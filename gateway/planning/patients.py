@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from gateway.errors import InvalidInput, VersionConflict
-from gateway.fhir import condition, consolidate, form, json, observe, record, search
+from gateway.fhir import bundle, condition, consolidate, form, json, observe, record, search
 from gateway.fhir.consolidate import Consolidated
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Record
@@ -88,9 +88,12 @@ def _unindex(world: World, state: State) -> None:
 
 
 def check_version(item: Item, state: State) -> None:
-    """Raises VersionConflict when If-Match names another version (FHIR R4 §3.1.0.5)."""
+    """Raises VersionConflict when If-Match names another version (FHIR R4 §3.1.0.5), or If-None-Match this one."""
     if item.if_match is not None and item.if_match != str(state.number):
         raise VersionConflict(f"the current version is {state.number}: read it again first", expression=item.path)
+    is_there = state.number > 0 and not state.deleted
+    if item.if_none_match is not None and is_there and bundle.is_named(item.if_none_match, state.number):
+        raise VersionConflict("there is one already, and If-None-Match keeps it as it is", expression=item.path)
 
 
 def replace_record(known: Known, stated: Record) -> Known:

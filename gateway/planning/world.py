@@ -41,6 +41,7 @@ class Item(NamedTuple):
     """One resource of a message. `id` = ours (a FHIR client's PUT or DELETE by id), `remote_id` = the source's own.
 
     `identity`: who it is about, where `resource` is but a part of what its system is known to show of that record.
+    `if_none_match`: as its header is written; where it names what is there, nothing may be overwritten.
     `document`: the remote id is merely the first id that a document gives its patient, of whatever system.
     """
 
@@ -52,6 +53,7 @@ class Item(NamedTuple):
     remote_id: str | None = None
     condition: Condition | None = None
     if_match: str | None = None
+    if_none_match: str | None = None
     full_url: str | None = None
     names: tuple[str, ...] = ()
     identity: Resource | None = None

@@ -81,7 +81,7 @@ def _digest(request: Request, principal: Principal) -> str:
     """What is asked beside the body: the address, which may hold an identifier, and the conditions; the scopes too, as
     what may be read decides what is answered."""
     parts = (request.method, request.url.path, request.url.query)
-    conditions = (request.headers.get(name, "") for name in ("if-none-exist", "if-match"))
+    conditions = (request.headers.get(name, "") for name in ("if-none-exist", "if-match", "if-none-match"))
     return hashlib.blake2b(
         "\n".join((*parts, *conditions, *sorted(principal.scopes))).encode(), digest_size=16
     ).hexdigest()

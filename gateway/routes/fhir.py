@@ -174,7 +174,8 @@ async def _write(
             resource = _object(body)
             gate.require(resource)
             _check_target(resource, type_, id_)
-            item = Item(type_, action, type_, resource, id_, None, named, _if_match(request))
+            unless = request.headers.get("if-none-match") if action == "update" else None
+            item = Item(type_, action, type_, resource, id_, None, named, _if_match(request), unless)
             outcome = await context.flow.interact(received, item, full=full)
     return _answer(outcome)
 
@@ -273,7 +274,7 @@ def _read_answer(request: Request, found: Read) -> Response:
 def _is_known(request: Request, found: Read) -> bool:
     known = request.headers.get("if-none-match")
     if known:
-        return any(tag.strip().removeprefix("W/") in (f'"{found.number}"', "*") for tag in known.split(","))
+        return bundle.is_named(known, found.number)
     since = request.headers.get("if-modified-since")
     if not since:
         return False

@@ -153,6 +153,38 @@ async def test_what_the_caller_does_not_have_is_sent(desk: Desk) -> None:
         assert (await desk.fhir("GET", f"/Observation/{made}", headers={"if-modified-since": odd})).status_code == 200
 
 
+@pytest.mark.parametrize("tag", ["*", 'W/"7", W/"1"'])
+async def test_an_update_that_may_not_overwrite_is_412_where_there_is_one(desk: Desk, tag: str) -> None:
+    """RFC 9110 §13.1.2; in a transaction `ifNoneMatch` says so."""
+    unless = {"if-none-match": tag}
+    for resource in (
+        patient("First", (MRN, "n1")),
+        {**observation(), "identifier": [{"system": UNLISTED, "value": "n1"}]},
+    ):
+        kind, [identifier] = resource["resourceType"], resource["identifier"]
+        query = f"{kind}?identifier={identifier['system']}|n1"
+        made = await desk.fhir("PUT", f"/{query}", resource, headers=unless)
+        assert made.status_code == 201, made.text
+        body = {**decoded(made), "language": "de"}
+        named = f"{kind}/{body['id']}"
+        for path in (f"/{named}", f"/{query}"):
+            refused = await desk.fhir("PUT", path, body, headers=unless)
+            assert refused.status_code == 412 and issue(refused)["code"] == "conflict"
+            assert (await desk.transact(entry("PUT", path, body, ifNoneMatch=tag))).status_code == 412
+        assert "language" not in await desk.read(f"/{named}")
+        assert (await put(desk, body, if_none_match='W/"7"')).status_code == 200, "it names a version that is not there"
+        assert (await desk.fhir("DELETE", f"/{named}")).status_code == 204
+        assert (await put(desk, body, if_none_match="*")).status_code == 201, "there is none any more"
+
+
+async def test_a_read_inside_a_batch_answers_304_for_what_the_caller_has(desk: Desk) -> None:
+    made = await desk.made_id(observation())
+    answer = await desk.batch(*(entry("GET", f"Observation/{made}", ifNoneMatch=f'W/"{one}"') for one in (1, 2)))
+    known, other = decoded(answer)["entry"]
+    assert known["response"]["status"] == "304 Not Modified" and "resource" not in known
+    assert other["resource"]["id"] == made
+
+
 @pytest.mark.parametrize("resource", [patient("Gone", (MRN, "gone-1")), observation(None, ("https://x.example", "1"))])
 async def test_deleted_is_410_and_put_brings_it_back_as_the_next_version(desk: Desk, resource: dict) -> None:
     kind, made = resource["resourceType"], await desk.made_id(resource)
@@ -167,7 +199,7 @@ async def test_deleted_is_410_and_put_brings_it_back_as_the_next_version(desk: D
     assert await desk.found(query) == []
 
     back = await put(desk, {**resource, "id": made})
-    assert back.status_code in (200, 201) and back.headers["etag"] == 'W/"3"', back.text
+    assert back.status_code == 201 and back.headers["etag"] == 'W/"3"', back.text
     assert [one["id"] for one in await desk.found(query)] == [made]
 
     versions = decoded(await desk.fhir("GET", f"{path}/_history"))

@@ -104,6 +104,7 @@ BROKEN = {
     "a wide condition": (entry("PUT", "Patient?name=x", PATIENT), "request.url"),
     "a wide ifNoneExist": (entry("POST", "Patient", PATIENT, ifNoneExist="birthdate=1980"), "request.ifNoneExist"),
     "a bare version": (entry("PUT", "Patient/p1", PATIENT, ifMatch="3"), "request.ifMatch"),
+    "tags that are no text": (entry("PUT", "Patient/p1", PATIENT, ifNoneMatch=1), "request.ifNoneMatch"),
     "a relative fullUrl": (entry("PUT", "Patient/p1", PATIENT, "Patient/p1"), "fullUrl"),
     "a fullUrl that is a number": (entry("PUT", "Patient/p1", PATIENT, 1), "fullUrl"),
 }
