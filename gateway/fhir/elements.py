@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from gateway.fhir.gate_schemas import schema
+from gateway.fhir.gate_schemas import Schema, own, schema
 from gateway.fhir.gate_types import is_r4_type
 from gateway.fhir.primitives import PRIMITIVES
 
@@ -37,8 +37,16 @@ def is_resource_type(name: str) -> bool:
 def find(resource_type: str, kind: str, name: str) -> Element | None:
     """The element `name` of a data type, or of the resource itself, within `resource_type`; None = there is none."""
     definitions = schema(resource_type, local=True)["$defs"]
-    properties = definitions.get(kind, {}).get("properties", {})
-    found = properties.get(name)
+    return _named(definitions.get(kind, {}), name)
+
+
+def of_type(resource_type: str, name: str) -> Element | None:
+    """The element `name` of the resource itself; None = there is none."""
+    return _named(own(resource_type), name)
+
+
+def _named(definition: Schema, name: str) -> Element | None:
+    found = definition.get("properties", {}).get(name)
     if not isinstance(found, dict) or name == "resourceType":
         return None
     return _element(found["items"], many=True) if found.get("type") == "array" else _element(found, many=False)

@@ -31,6 +31,11 @@ def _file(name: str) -> dict[str, Schema]:
     return schemas
 
 
+def own(type_name: str) -> Schema:
+    """The schema of a resource type alone, without what it refers to."""
+    return _file(type_name)[type_name]
+
+
 @cache
 def schema(type_name: str, *, local: bool) -> Schema:
     """The whole schema of a resource type: its own, and of what it refers to.

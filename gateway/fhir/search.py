@@ -122,16 +122,23 @@ _Read = Callable[[Query, Parameter], None]
 def _reader(type_: str, name: str) -> _Read | None:
     plain, colon, _ = name.partition(":")
     read = _READERS.get(plain)
-    if read is None or (plain in ("patient", "subject") and not _has_patient(type_, plain)):
+    if read is None or (plain in ("patient", "subject") and plain not in patient_names(type_)):
         return None
     if colon:
         raise InvalidInput(f"{plain} has no modifiers here")
     return read
 
 
-def _has_patient(type_: str, name: str) -> bool:
+def patient_names(type_: str) -> tuple[str, ...]:
+    """The search parameters of a type that ask whose it is."""
     element = PATIENT_ELEMENT.get(type_)
-    return element is not None and (name == "patient" or element == "subject")
+    if element is None:
+        return ()
+    return ("patient", "subject") if element == "subject" or type_ in _SUBJECTS else ("patient",)
+
+
+_SUBJECTS = frozenset({"EnrollmentRequest", "SupplyRequest", "Task"})
+"""Whose `subject` parameter searches an element of another name (FHIR R4, SearchParameter/Task-subject)."""
 
 
 def _ids(found: Query, one: Parameter) -> None:

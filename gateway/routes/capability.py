@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 from gateway import __version__
-from gateway.fhir import gate, json
+from gateway.fhir import elements, gate, json, search
 from gateway.fhir.json import Resource
 from gateway.fhir.references import PATIENT_ELEMENT
 
 _DATE = "2026-11-21"
+_CONDITIONS = "A condition is exactly one identifier=system|value; it is all that a conditional interaction takes."
 _INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
 
 
@@ -29,6 +30,7 @@ def statement(base: str) -> bytes:
             "rest": [
                 {
                     "mode": "server",
+                    "documentation": _CONDITIONS,
                     "security": {"description": "API key as 'Authorization: Bearer' or 'X-API-Key'"},
                     "resource": [_resource(type_) for type_ in sorted(gate.TYPES) if type_ != "Parameters"],
                     "interaction": [{"code": "transaction"}, {"code": "batch"}],
@@ -39,17 +41,28 @@ def statement(base: str) -> bytes:
 
 
 def _resource(type_: str) -> Resource:
-    params = [("_id", "token"), ("identifier", "token"), ("_lastUpdated", "date")]
-    if type_ in PATIENT_ELEMENT:
-        params.append(("patient", "reference"))
     return {
         "type": type_,
         "interaction": [{"code": code} for code in _INTERACTIONS],
         "versioning": "versioned",
         "readHistory": True,
         "updateCreate": False,
+        "conditionalRead": "full-support",
         "conditionalCreate": True,
         "conditionalUpdate": True,
         "conditionalDelete": "single",
-        "searchParam": [{"name": name, "type": kind} for name, kind in params],
+        "referencePolicy": ["literal", "logical"],
+        "searchParam": [
+            {"name": "_id", "type": "token"},
+            {"name": "_lastUpdated", "type": "date"},
+            *([{"name": "identifier", "type": "token"}] if elements.of_type(type_, "identifier") else []),
+            *({"name": name, "type": "reference", **_finds(type_)} for name in search.patient_names(type_)),
+        ],
     }
+
+
+def _finds(type_: str) -> Resource:
+    """What of a patient parameter has to be said: where a resource may name several, which one is searched for."""
+    named = elements.of_type(type_, PATIENT_ELEMENT[type_])
+    only = "; of several the first that is named" if named is not None and named.many else ""
+    return {"documentation": f"whose it is, a Patient{only}"}

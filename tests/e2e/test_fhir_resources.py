@@ -373,4 +373,27 @@ async def test_metadata_needs_no_key_and_names_what_is_there(desk: Desk) -> None
     kinds = {one["type"]: one for one in statement["rest"][0]["resource"]}
     assert statement["fhirVersion"] == "4.0.1" and statement["implementation"]["url"] == f"{PUBLIC}/fhir"
     assert {one["code"] for one in kinds["Patient"]["interaction"]} >= {"read", "vread", "create", "update", "delete"}
-    assert not {one["name"] for one in kinds["Patient"]["searchParam"]} & {"patient"}
+    searched = {kind: {one["name"] for one in said["searchParam"]} for kind, said in kinds.items()}
+    assert searched["Patient"] == {"_id", "_lastUpdated", "identifier"}
+    assert searched["Binary"] == {"_id", "_lastUpdated"}, "it has no identifier"
+    assert searched["Task"] == searched["Observation"] == {"_id", "_lastUpdated", "identifier", "patient", "subject"}
+    assert searched["Coverage"] == {"_id", "_lastUpdated", "identifier", "patient"}
+    told = {one["name"]: one["documentation"] for one in kinds["Appointment"]["searchParam"] if "documentation" in one}
+    assert "the first" in told["patient"], "of several participants"
+
+
+async def test_every_search_that_is_claimed_finds_by_what_it_asks(desk: Desk) -> None:
+    statement = decoded(await desk.fhir("GET", "/metadata"))
+    asked = {"_id": "none", "_lastUpdated": "lt1990", "identifier": "none", "patient": "none", "subject": "none"}
+    made = await desk.made_id(patient("Asked"))
+    task = {"resourceType": "Task", "status": "draft", "intent": "order", "for": {"reference": f"Patient/{made}"}}
+    for resource in (task, observation(f"Patient/{made}")):
+        await desk.made_id(resource)
+        for name in ("patient", "subject"):
+            assert len(await desk.found(f"/{resource['resourceType']}?{name}={made}")) == 1
+    strict = {"prefer": "handling=strict"}
+    for said in statement["rest"][0]["resource"]:
+        for param in said["searchParam"]:
+            path = f"/{said['type']}?{param['name']}={asked[param['name']]}"
+            answer = await desk.fhir("GET", path, headers=strict)
+            assert answer.status_code == 200 and resources(decoded(answer)) == [], path
