@@ -120,12 +120,15 @@ _Read = Callable[[Query, Parameter], None]
 
 
 def _reader(type_: str, name: str) -> _Read | None:
-    plain, colon, _ = name.partition(":")
+    plain, colon, modifier = name.partition(":")
+    plain, chain, _ = plain.partition(".")
     read = _READERS.get(plain)
     if read is None or (plain in ("patient", "subject") and plain not in patient_names(type_)):
         return None
-    if colon:
-        raise InvalidInput(f"{plain} has no modifiers here")
+    if chain:
+        raise InvalidInput(f"{plain} is not chained here: search for the Patient first")
+    if colon and not (modifier == "Patient" and plain in ("patient", "subject")):
+        raise InvalidInput(f"{plain} has no modifier here, but for the type of a reference: patient:Patient=id")
     return read
 
 

@@ -55,6 +55,7 @@ async def test_by_id_and_by_patient(desk: Desk) -> None:
     for name in (ada, f"Patient/{ada}", f"{PUBLIC}/fhir/Patient/{ada}"):
         assert await ids(desk, f"/Observation?patient={name}") == [pulse]
         assert await ids(desk, f"/Observation?subject={name}") == [pulse]
+        assert await ids(desk, f"/Observation?subject:Patient={name}&patient:Patient={name}") == [pulse]
     assert await ids(desk, f"/Observation?patient={ada},{bob}") == [pulse, other]
     assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|2") == []
     assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|1&_id={pulse}") == [pulse]
@@ -143,6 +144,16 @@ async def test_what_we_do_not_know_is_ignored_or_refused_as_asked(desk: Desk) ->
     assert (await desk.fhir("GET", "/Patient?nonsense=1", headers=strict)).status_code == 400
     for query in ("identifier:not=a", "_id:missing=true", "_sort=name", "_count=-1", "_count=x", "_cursor=%20"):
         assert (await desk.fhir("GET", f"/Patient?{query}")).status_code == 400, query
+
+
+@pytest.mark.parametrize(
+    "query", ["subject:Group=1", "patient:identifier=a|b", "patient:Patient.identifier=a|b", "patient.identifier=a|b"]
+)
+async def test_a_patient_that_is_asked_for_in_another_way_is_refused(desk: Desk, query: str) -> None:
+    """Ignored, everybody's would be found (FHIR R4 §3.1.1.4.6: a modifier that is not supported is rejected)."""
+    await desk.made_id(observation(f"Patient/{await desk.made_id(patient('Other'))}"))
+    answer = await desk.fhir("GET", f"/Observation?{query}")
+    assert answer.status_code == 400 and issue(answer)["code"] == "invalid"
 
 
 async def test_search_by_form(desk: Desk) -> None:
