@@ -16,7 +16,7 @@ from gateway.fhir.references import PATIENT_ELEMENT, from_base
 
 COUNT, MOST = 50, 1000
 FIELDS = 100
-SUPPORTED = ("_id", "identifier", "patient", "subject", "_lastUpdated", "_count", "_total", "_cursor")
+SUPPORTED = ("_id", "identifier", "patient", "subject", "_lastUpdated", "_count", "_summary", "_total", "_cursor")
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _CURSOR = re.compile(r"[A-Za-z0-9_.\-]{1,200}", re.ASCII)
@@ -72,7 +72,7 @@ def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Qu
     applied: list[tuple[str, str]] = []
     ignored: list[str] = []
     for name, value in unquote(query):
-        read = _reader(type_, name)
+        read = None if name == "_summary" and value != "count" else _reader(type_, name)
         if read is not None:
             check(name, value)
             read(found, Parameter(name, value, base))
@@ -167,7 +167,12 @@ def _updated(found: Query, one: Parameter) -> None:
 def _count(found: Query, one: Parameter) -> None:
     if not re.fullmatch(r"\d{1,9}", one.value, re.ASCII):
         raise InvalidInput("_count is a whole number")
-    found.count = min(int(one.value), MOST)
+    found.count = min(int(one.value), MOST) if found.count else 0
+
+
+def _summary(found: Query, _: Parameter) -> None:
+    """`count`: whatever `_count` says (FHIR R4 §3.1.1.5.8). Of the others the whole resource is more than was asked."""
+    found.count = 0
 
 
 def _total(found: Query, one: Parameter) -> None:
@@ -189,6 +194,7 @@ _READERS: dict[str, _Read] = {
     "subject": _patients,
     "_lastUpdated": _updated,
     "_count": _count,
+    "_summary": _summary,
     "_total": _total,
     "_cursor": _cursor,
 }

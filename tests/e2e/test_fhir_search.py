@@ -129,8 +129,11 @@ async def test_pages_hold_everything_once_even_while_it_grows(desk: Desk) -> Non
 async def test_count_zero_counts_only(desk: Desk) -> None:
     for _ in range(3):
         await desk.made_id(observation())
-    page = decoded(await desk.fhir("GET", "/Observation?_count=0"))
-    assert page["total"] == 3 and "entry" not in page and link(page, "next") is None
+    for query in ("_count=0", "_summary=count", "_summary=count&_count=2", "_count=2&_summary=count"):
+        page = decoded(await desk.fhir("GET", f"/Observation?{query}", headers={"prefer": "handling=strict"}))
+        assert page["total"] == 3 and "entry" not in page and link(page, "next") is None, query
+        assert link(page, "self") == f"/fhir/Observation?{query}"
+    assert len(await desk.found("/Observation?_summary=true")) == 3, "a whole resource is no wrong answer to it"
 
 
 async def test_a_self_link_says_what_was_searched(desk: Desk) -> None:
