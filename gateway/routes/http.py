@@ -37,6 +37,8 @@ BODY_SECONDS = 600.0
 FHIR_JSON = "application/fhir+json"
 JSON_TYPES = (FHIR_JSON, "application/json", "text/json", "application/json+fhir")
 _ENCODING = re.compile(rb"(?:\xef\xbb\xbf)?\s*<\?xml[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._\-]+)[\"']")
+_RELEASE = re.compile(r";\s*fhirversion\s*=\s*\"?([\w.\-]*)", re.ASCII | re.IGNORECASE)
+_REFUSED = re.compile(r"(?:^|;)\s*q\s*=\s*0(?:\.0*)?\s*(?:;|$)", re.ASCII)
 XML_TYPES = ("application/xml", "text/xml", "application/hl7-v3+xml")
 
 
@@ -89,6 +91,8 @@ def media_type(request: Request, allowed: tuple[str, ...]) -> str:
         raise UnknownFormat(f"this route reads {', '.join(allowed)}: set Content-Type to one of them")
     if kind in JSON_TYPES and (charset or "utf-8").lower() not in ("utf-8", "utf8"):
         raise UnknownFormat("JSON is read as UTF-8 only: drop the charset or set it to utf-8")
+    if kind in JSON_TYPES and _is_other_release(request.headers["content-type"]):
+        raise UnknownFormat("FHIR R4 is read here: fhirVersion is 4.0")
     return kind
 
 
@@ -159,9 +163,26 @@ def flag_of(request: Request, name: str) -> bool:
 def require_json_answer(request: Request) -> None:
     """Raises NotAcceptable when the caller takes something else only (FHIR R4 §3.1.0.1.11)."""
     asked = request.query_params.get("_format") if b"_format" in request.scope["query_string"] else None
-    wanted = asked or request.headers.get("accept") or "*/*"
-    if wanted != "*/*" and not any(part in wanted.lower() for part in ("json", "*/*", "application/*")):
-        raise NotAcceptable("only JSON is spoken here: ask for application/fhir+json")
+    if not _takes_json(asked or request.headers.get("accept") or "*/*"):
+        raise NotAcceptable("only JSON of FHIR R4 is spoken here: ask for application/fhir+json")
+
+
+@lru_cache(maxsize=64)
+def _takes_json(accept: str) -> bool:
+    """Whether one of its media ranges takes JSON of R4: `q=0` says that it does not (RFC 9110 §12.5.1)."""
+    ranges = [one.partition(";") for one in accept.lower().split(",")]
+    return any(
+        ("json" in kind or kind.strip() in ("*/*", "application/*"))
+        and not _REFUSED.search(parameters)
+        and not _is_other_release(f";{parameters}")
+        for kind, _, parameters in ranges
+    )
+
+
+def _is_other_release(parameters: str) -> bool:
+    """Whether the `fhirVersion` of a media type is another release than R4 (FHIR R4 §3.1.0.1.9)."""
+    named = _RELEASE.search(parameters)
+    return named is not None and named[1] not in ("4.0", "4.0.1")
 
 
 def fhir_json(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -331,13 +331,47 @@ async def test_the_same_for_a_patient(desk: Desk) -> None:
     assert decoded(back)["gender"] == "female"
 
 
-async def test_no_answer_in_another_format(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/fhir+xml",
+        "application/fhir+json; fhirVersion=5.0",
+        "application/fhir+json;fhirVersion=3.0, text/xml",
+        "application/fhir+json;q=0, application/fhir+xml",
+        "*/*; q=0.000",
+    ],
+)
+async def test_no_answer_in_another_format_or_release(desk: Desk, accept: str) -> None:
     made = await desk.made_id(observation())
-    for how in ({"headers": {"accept": "application/fhir+xml"}}, {}):
-        path = f"/Observation/{made}" if how else f"/Observation/{made}?_format=xml"
-        assert (await desk.fhir("GET", path, **how)).status_code == 406
-    for accept in ("application/json", "*/*", "text/html, application/fhir+json;q=0.5"):
-        assert (await desk.fhir("GET", f"/Observation/{made}", headers={"accept": accept})).status_code == 200
+    refused = await desk.fhir("GET", f"/Observation/{made}", headers={"accept": accept})
+    assert refused.status_code == 406 and issue(refused)["code"] == "not-supported"
+    assert (await desk.fhir("GET", f"/Observation/{made}?_format=xml")).status_code == 406
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/json",
+        "*/*",
+        "text/html, application/fhir+json;q=0.5",
+        "application/fhir+xml;q=1.0, application/fhir+json; fhirVersion=4.0; q=0.01",
+        'application/fhir+json;fhirVersion="4.0"',
+        "application/fhir+json;fhirVersion=3.0, application/fhir+json;fhirVersion=4.0",
+    ],
+)
+async def test_whoever_takes_json_of_r4_too_gets_it(desk: Desk, accept: str) -> None:
+    made = await desk.made_id(observation())
+    assert (await desk.fhir("GET", f"/Observation/{made}", headers={"accept": accept})).status_code == 200
+    path = f"/Observation/{made}?_format=application/fhir%2Bjson"
+    assert (await desk.fhir("GET", path, headers={"accept": "application/fhir+xml"})).status_code == 200
+
+
+async def test_a_body_of_another_release_is_415(desk: Desk) -> None:
+    """What a resource means differs between releases, though it may look right."""
+    for version, status in (("3.0", 415), ("4.3", 415), ("4.0", 201), ('"4.0"', 201)):
+        answer = await desk.fhir("POST", "/Observation", observation(), kind=f"{FHIR}; fhirVersion={version}")
+        assert answer.status_code == status, version
+    assert desk.counts()["Observation"] == 2
 
 
 async def test_head_is_answered_like_get(desk: Desk) -> None:
