@@ -59,17 +59,32 @@ def vread(reader: Reader, type_: str, id_: str, number: str) -> Read:
     return Read(version.body, version.number, version.at)
 
 
-def history(reader: Reader, type_: str, id_: str, *, base: str, count: int, before: int | None) -> Resource:
-    """All versions, newest first (FHIR R4 §3.1.0.9)."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which versions of a history: at most `count`, smaller than `before`, made at or after `since`."""
+
+    count: int
+    before: int | None = None
+    since: datetime | None = None
+
+    def link(self, url: str, before: int | None) -> str:
+        since = f"&_since={times.to_instant(self.since)}" if self.since is not None else ""
+        return f"{url}/_history?_count={self.count}{since}" + (f"&before={before}" if before is not None else "")
+
+
+def history(reader: Reader, type_: str, id_: str, span: Span, *, base: str) -> Resource:
+    """The versions, newest first (FHIR R4 §3.1.0.9); the total where all of them are asked for."""
     head = _head(reader, type_, id_)
-    versions = reader.history(head.rid, limit=count + 1, before=before)
+    asked = reader.history(head.rid, limit=span.count + 1, before=span.before)
+    versions = [one for one in asked if span.since is None or one.at >= span.since]
     url = f"{base}/{type_}/{id_}"
-    links = [{"relation": "self", "url": f"{url}/_history"}]
-    if len(versions) > count:
-        following = f"{url}/_history?_count={count}&before={versions[count - 1].number}"
-        links.append({"relation": "next", "url": following})
-    entries = [_past(one, type_, id_, url) for one in versions[:count]]
-    return {"resourceType": "Bundle", "type": "history", "total": head.number, "link": links, "entry": entries}
+    links = [{"relation": "self", "url": span.link(url, span.before)}]
+    if len(versions) > span.count:
+        links.append({"relation": "next", "url": span.link(url, versions[span.count - 1].number)})
+    entries = [_past(one, type_, id_, url) for one in versions[: span.count]]
+    counted = {"total": head.number} if span.since is None else {}
+    listed = {"entry": entries} if entries else {}
+    return {"resourceType": "Bundle", "type": "history", **counted, "link": links, **listed}
 
 
 def find(reader: Reader, directory: Known, query: Query, base: str) -> Page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from fastapi import Request, Response
@@ -18,7 +19,7 @@ from gateway.fhir.json import Json, Resource
 from gateway.flow import Outcome
 from gateway.planning import bodies
 from gateway.planning.world import Action, Item
-from gateway.reading import Read
+from gateway.reading import Read, Span
 from gateway.routes.capability import statement
 from gateway.routes.context import Context, context_of
 from gateway.routes.http import fhir_json, media_type, read_body, read_json, require_json_answer
@@ -119,15 +120,13 @@ async def read(request: Request) -> Response:
 
 
 async def history(request: Request) -> Response:
-    """All versions of one resource, newest first (FHIR R4 §3.1.0.9)."""
+    """The versions of one resource, all or those `_since` a moment, newest first (FHIR R4 §3.1.0.9)."""
     type_, id_ = request.path_params["type_"], request.path_params["id_"]
     context, principal = await _called(request, type_)
     principal.require("r", type_)
-    count, before = min(_number(request, "_count") or _HISTORY_PAGE, _MOST), _number(request, "before")
-    base = context.flow.ours
-    asked = context.store.query(
-        lambda reader: reading.history(reader, type_, id_, base=base, count=count, before=before)
-    )
+    count = min(_number(request, "_count") or _HISTORY_PAGE, _MOST)
+    span, base = Span(count, _number(request, "before"), _moment(request, "_since")), context.flow.ours
+    asked = context.store.query(lambda reader: reading.history(reader, type_, id_, span, base=base))
     found = await context.look(principal, "R", type_, id_, asked)
     return fhir_json(json.encode(found))
 
@@ -258,6 +257,11 @@ def _number(request: Request, name: str) -> int | None:
     if number is None or not 0 < number <= bodies.LARGEST:
         raise InvalidInput(f"{name} is a whole number from 1 to {bodies.LARGEST}")
     return number
+
+
+def _moment(request: Request, name: str) -> datetime | None:
+    text = request.query_params.get(name)
+    return None if text is None else times.from_instant(text.replace(" ", "+"))  # a plus sign that nobody escaped
 
 
 def _answer(outcome: Outcome) -> Response:

@@ -241,6 +241,23 @@ async def test_history_is_paged_to_its_end(desk: Desk) -> None:
     assert seen == ["7", "6", "5", "4", "3", "2", "1"]
 
 
+async def test_a_history_since_a_moment(desk: Desk) -> None:
+    """FHIR R4 §3.1.0.9: the versions made at or after the instant, and its links say that it was heeded."""
+    made = await desk.made_id(observation())
+    for number in range(3):
+        await put(desk, {**observation(note=[{"text": f"note {number}"}]), "id": made})
+    moments = [one["meta"]["lastUpdated"] for one in resources(await desk.read(f"/Observation/{made}/_history"))]
+    seen, path = [], f"/fhir/Observation/{made}/_history?_count=1&_since={moments[1].replace('Z', '+00:00')}"
+    while path:
+        page = decoded(await desk.call("GET", path))
+        assert "_since=" in str(link(page, "self")) and "total" not in page
+        seen += [one["meta"]["versionId"] for one in resources(page)]
+        path = link(page, "next")
+    assert seen == ["4", "3"]
+    assert "entry" not in await desk.read(f"/Observation/{made}/_history?_since=9999-01-01")
+    assert (await desk.fhir("GET", f"/Observation/{made}/_history?_since=yesterday")).status_code == 400
+
+
 async def test_a_history_page_may_begin_at_any_version(desk: Desk) -> None:
     made = await desk.made_id(observation())
     for before in ("1001", "123456789"):
