@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 
 import pytest
@@ -49,6 +50,31 @@ async def test_a_body_is_read_whole_or_not_at_all() -> None:
     with pytest.raises(Unparsable):
         await http.read_body(request(b""), 3)
     assert await http.read_body(request(b""), 3, empty=True) == b""
+
+
+async def test_a_packed_body_is_unpacked_within_the_limit() -> None:
+    packed = gzip.compress(b"abc")
+    assert await http.read_body(request(packed[:9], packed[9:], content_encoding="gzip"), 3) == b"abc"
+    assert await http.read_body(request(b"abc", content_encoding="identity"), 3) == b"abc"
+    assert await http.read_body(request(b"", content_encoding="gzip"), 3, empty=True) == b""
+    bomb = gzip.compress(b"0" * 10_000_000)
+    with pytest.raises(TooLarge):
+        await http.read_body(request(bomb, content_encoding="gzip"), 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"abc", gzip.compress(b"abc")[:-1], gzip.compress(b"a") + gzip.compress(b"b"), b"\x1f\x8b"]
+)
+async def test_a_body_that_is_not_packed_as_it_says_is_refused(sent: bytes) -> None:
+    with pytest.raises(Unparsable):
+        await http.read_body(request(sent, content_encoding="gzip"), 1_000)
+
+
+async def test_another_coding_is_415() -> None:
+    """RFC 9110 §8.4: what cannot be unpacked is not read as if it were not packed."""
+    for coding in ("br", "deflate", "gzip, gzip"):
+        with pytest.raises(UnknownFormat):
+            await http.read_body(request(b"abc", content_encoding=coding), 3)
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
