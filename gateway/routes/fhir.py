@@ -103,8 +103,10 @@ async def search_by_post(request: Request) -> Response:
     """The same search as a form, so that identifiers stay out of URLs (FHIR R4 §3.1.1.2.1)."""
     type_ = request.path_params["type_"]
     await _called(request, type_)
-    media_type(request, (_FORM,))
-    form = (await read_body(request, _LARGEST_FORM, empty=True)).decode("utf-8", "surrogateescape")
+    sent = await read_body(request, _LARGEST_FORM, empty=True)
+    if sent or "content-type" in request.headers:
+        media_type(request, (_FORM,))
+    form = sent.decode("utf-8", "surrogateescape")
     return await _search(request, type_, "&".join(part for part in (_query(request), form) if part))
 
 

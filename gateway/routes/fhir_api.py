@@ -32,22 +32,42 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         response = await handler(request)
     except GatewayError as error:
         response = fhir_error(request, error)
+        if error.status == NotAllowed.status and isinstance(handler, _Methods):
+            response.headers["allow"] = handler.others(request.method)
     except Exception as error:
         await unexpected(request, error)(scope, receive, send)
         raise
     await response(scope, receive, send)
 
 
+class _Methods:
+    """One address, its interactions by HTTP method; HEAD where GET is (FHIR R4 §3.1.0.1.7)."""
+
+    def __init__(self, **handlers: Handler) -> None:
+        self._known = {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})}
+
+    def __call__(self, request: Request) -> Awaitable[Response]:
+        return self._known.get(request.method, self._refuse)(request)
+
+    async def _refuse(self, request: Request) -> Response:
+        raise NotAllowed(f"{request.method} is not done here: there is {self.others(request.method)}")
+
+    def others(self, method: str) -> str:
+        """What is done here instead of a method that is refused (RFC 9110 §10.2.1)."""
+        return ", ".join(sorted(self._known.keys() - {method}))
+
+
 def _address(path: str) -> tuple[Handler, dict[str, str]]:
-    match path[len(PREFIX) + 1 :].split("/"):
+    parts = path[len(PREFIX) + 1 :].split("/")
+    if len(parts) > 1 and not parts[-1]:
+        parts.pop()  # `PUT [base]/[type]/?[search parameters]`, as FHIR R4 §3.1.0.4.3 writes it
+    match parts:
         case [""]:
             return _BASE, {}
         case ["metadata"]:
             return _METADATA, {}
         case [type_] if type_:
             return _TYPE, {"type_": type_}
-        case [type_, ""] if type_:
-            return _TYPE_SLASH, {"type_": type_}
         case [type_, "_search"] if type_:
             return _SEARCH, {"type_": type_}
         case [type_, id_] if type_ and id_:
@@ -59,27 +79,10 @@ def _address(path: str) -> tuple[Handler, dict[str, str]]:
     return fhir.unknown, {}
 
 
-def _by_method(**handlers: Handler) -> Handler:
-    """One address, its interactions by HTTP method; HEAD where GET is (FHIR R4 §3.1.0.1.7)."""
-    known = {**handlers, **({"HEAD": handlers["GET"]} if "GET" in handlers else {})}
-    allowed = ", ".join(sorted(known))
-
-    async def refuse(request: Request) -> Response:
-        refusal = fhir_error(request, NotAllowed(f"{request.method} is not done here: there is {allowed}"))
-        refusal.headers["allow"] = allowed
-        return refusal
-
-    def handle(request: Request) -> Awaitable[Response]:
-        return known.get(request.method, refuse)(request)
-
-    return handle
-
-
-_BASE = _by_method(POST=fhir.post_bundle)
-_METADATA = _by_method(GET=fhir.metadata)
-_TYPE = _by_method(GET=fhir.search_type, POST=fhir.create, PUT=fhir.conditional_update, DELETE=fhir.conditional_delete)
-_TYPE_SLASH = _by_method(GET=fhir.search_type, POST=fhir.create)
-_SEARCH = _by_method(POST=fhir.search_by_post)
-_INSTANCE = _by_method(GET=fhir.read, PUT=fhir.update, DELETE=fhir.delete)
-_HISTORY = _by_method(GET=fhir.history)
-_VERSION = _by_method(GET=fhir.vread)
+_BASE = _Methods(POST=fhir.post_bundle)
+_METADATA = _Methods(GET=fhir.metadata)
+_TYPE = _Methods(GET=fhir.search_type, POST=fhir.create, PUT=fhir.conditional_update, DELETE=fhir.conditional_delete)
+_SEARCH = _Methods(POST=fhir.search_by_post)
+_INSTANCE = _Methods(GET=fhir.read, PUT=fhir.update, DELETE=fhir.delete)
+_HISTORY = _Methods(GET=fhir.history)
+_VERSION = _Methods(GET=fhir.vread)

@@ -228,7 +228,7 @@ class _FhirResponse(Response):
 
     def __init__(self, body: bytes, status: int, headers: Mapping[str, str] | None) -> None:
         self.status_code, self.body, self.background = status, body, None
-        self.raw_headers = [(b"content-type", FHIR_JSON.encode())]
+        self.raw_headers = [(b"content-type", FHIR_JSON.encode())] if body else []
         self.raw_headers += [
             (name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()
         ]

@@ -62,6 +62,7 @@ async def test_ids_are_uuid_7(desk: Desk) -> None:
 async def test_prefer_minimal_answers_without_a_body(desk: Desk, prefer: str) -> None:
     answer = await desk.post(observation(), prefer=prefer)
     assert answer.status_code == 201 and answer.content == b"" and answer.headers["location"]
+    assert "content-type" not in answer.headers, "nothing is of no type"
 
 
 async def test_a_preference_may_stand_in_a_header_of_its_own(desk: Desk) -> None:
@@ -407,6 +408,26 @@ async def test_what_an_address_does_not_do_is_405_with_what_it_does(desk: Desk) 
     answer = await desk.fhir("PATCH", f"/Observation/{made}", {**observation(), "id": made})
     assert answer.status_code == 405 and issue(answer)["code"] == "not-supported"
     assert answer.headers["allow"] == "DELETE, GET, HEAD, PUT"
+    unnamed = await desk.fhir("DELETE", "/Observation")
+    assert (unnamed.status_code, unnamed.headers["allow"]) == (405, "GET, HEAD, POST, PUT")
+    unknown = await put(desk, {**observation(), "id": "never-given"})
+    assert (unknown.status_code, unknown.headers["allow"]) == (405, "DELETE, GET, HEAD")
+
+
+async def test_an_address_may_end_in_a_slash(desk: Desk) -> None:
+    """`PUT [base]/[type]/?[search parameters]` (FHIR R4 §3.1.0.4.3), `DELETE` alike (§3.1.0.7.1)."""
+    visit = {**observation(), "identifier": [{"system": UNLISTED, "value": "v1"}]}
+    path = f"/Observation/?identifier={UNLISTED}|v1"
+    made = decoded(await desk.fhir("PUT", path, visit))["id"]
+    assert [one["id"] for one in await desk.found(path)] == [made]
+    for same in (f"/Observation/{made}/", f"/Observation/{made}/_history/1/"):
+        assert (await desk.read(same))["id"] == made
+    assert (await desk.fhir("GET", "/metadata/")).status_code == 200
+    assert (await desk.fhir("DELETE", "/Observation/")).status_code == 405
+    assert (await desk.fhir("DELETE", path)).status_code == 204
+    assert await desk.found("/Observation") == []
+    for odd in ("/Observation//", f"/Observation//{made}", "/Observation/1/_history//"):
+        assert (await desk.fhir("GET", odd)).status_code == 404, odd
 
 
 async def test_what_is_not_conformant_is_refused_with_its_place(desk: Desk) -> None:

@@ -167,6 +167,8 @@ async def test_search_by_form(desk: Desk) -> None:
     both = await desk.fhir("POST", f"/Patient/_search?_id={made}", body, kind=FORM)
     assert [one["id"] for one in resources(decoded(both))] == [made]
     assert (await desk.fhir("POST", "/Patient/_search", b"", kind=FORM)).status_code == 200
+    without = await desk.fhir("POST", f"/Patient/_search?_id={made}")
+    assert [one["id"] for one in resources(decoded(without))] == [made], "what is not sent needs no Content-Type"
     assert (await desk.fhir("POST", "/Patient/_search", b"identifier=\xff\xfe", kind=FORM)).status_code == 400
     assert (await desk.fhir("POST", "/Patient/_search", b"{}", kind="application/json")).status_code == 415
     assert (
