@@ -12,7 +12,7 @@ from fastapi import Request, Response
 from gateway import reading
 from gateway.auth import Principal
 from gateway.errors import InvalidInput, Missing, NotAllowed, NotConformant, NotPermitted
-from gateway.fhir import bundle, condition, gate, json, search, times
+from gateway.fhir import bundle, condition, gate, issue, json, search, times
 from gateway.fhir.bundle import Entry
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
@@ -26,6 +26,8 @@ from gateway.routes.http import fhir_json, media_type, read_body, read_json, req
 
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d"}
 _FORM, _LARGEST_FORM = "application/x-www-form-urlencoded", 1_000_000
+_ALL_OK = json.encode(issue.outcome(()))
+_UNQUOTED = str.maketrans("", "", ' \t"')
 _HISTORY_PAGE, _MOST = 50, 1_000
 
 
@@ -170,7 +172,8 @@ async def _write(
     with context.bodies.place() as grow:
         raw, body = await read_json(request, context.settings.max_bytes, grow)
         received = context.received(request, principal, f"fhir-{action}", raw)
-        full = not _prefers(request, "return=minimal") and principal.may("r", type_)
+        outcome_only = _prefers(request, "return=operationoutcome")
+        full = not (outcome_only or _prefers(request, "return=minimal")) and principal.may("r", type_)
         async with context.flow.accepted(received):
             resource = _object(body)
             gate.require(resource)
@@ -178,7 +181,7 @@ async def _write(
             unless = request.headers.get("if-none-match") if action == "update" else None
             item = Item(type_, action, type_, resource, id_, None, named, _if_match(request), unless)
             outcome = await context.flow.interact(received, item, full=full)
-    return _answer(outcome)
+    return _answer(replace(outcome, body=_ALL_OK) if outcome_only else outcome)
 
 
 async def _delete(request: Request, context: Context, principal: Principal, item: Item) -> Response:
@@ -242,8 +245,8 @@ def _query(request: Request) -> str:
 
 
 def _prefers(request: Request, what: str) -> bool:
-    """Whether one of its Prefer headers says so; there may be several (RFC 7240 §2)."""
-    return any(what in given.lower() for given in request.headers.getlist("prefer"))
+    """Whether one of its Prefer headers says so; there may be several, with blanks and quotes (RFC 7240 §2)."""
+    return any(what in given.lower().translate(_UNQUOTED) for given in request.headers.getlist("prefer"))
 
 
 def _if_match(request: Request) -> str | None:

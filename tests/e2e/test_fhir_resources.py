@@ -58,11 +58,22 @@ async def test_ids_are_uuid_7(desk: Desk) -> None:
     assert made[14] == "7" and made[19] in "89ab"
 
 
-@pytest.mark.parametrize("prefer", ["return=minimal", "return=minimal; handling=strict", "Return=Minimal"])
+@pytest.mark.parametrize(
+    "prefer", ["return=minimal", "return=minimal; handling=strict", "Return=Minimal", 'return = "minimal"']
+)
 async def test_prefer_minimal_answers_without_a_body(desk: Desk, prefer: str) -> None:
     answer = await desk.post(observation(), prefer=prefer)
     assert answer.status_code == 201 and answer.content == b"" and answer.headers["location"]
     assert "content-type" not in answer.headers, "nothing is of no type"
+
+
+async def test_prefer_an_operation_outcome(desk: Desk) -> None:
+    """FHIR R4 §3.1.0.1.6: `return=OperationOutcome`."""
+    answer = await desk.post(observation(), prefer="return=OperationOutcome")
+    assert answer.status_code == 201 and answer.headers["location"]
+    assert issue(answer)["severity"] == "information"
+    refused = await desk.post({**observation(), "status": "odd"}, prefer="return=OperationOutcome")
+    assert refused.status_code == 422 and issue(refused)["severity"] == "error"
 
 
 async def test_a_preference_may_stand_in_a_header_of_its_own(desk: Desk) -> None:
