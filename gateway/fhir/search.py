@@ -171,7 +171,7 @@ def _count(found: Query, one: Parameter) -> None:
 
 
 def _summary(found: Query, _: Parameter) -> None:
-    """`count`: whatever `_count` says (FHIR R4 §3.1.1.5.8). Of the others the whole resource is more than was asked."""
+    """`count`: whatever `_count` says (FHIR R4 §3.1.1.5). Of the others the whole resource is more than was asked."""
     found.count = 0
 
 

@@ -210,7 +210,7 @@ def _takes_json(accept: str) -> bool:
 
 
 def _is_other_release(parameters: str) -> bool:
-    """Whether the `fhirVersion` of a media type is another release than R4 (FHIR R4 §3.1.0.1.9)."""
+    """Whether the `fhirVersion` of a media type is another release than R4 (FHIR R4 §3.1.0.1)."""
     named = _RELEASE.search(parameters)
     return named is not None and named[1] not in ("4.0", "4.0.1")
 

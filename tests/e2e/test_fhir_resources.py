@@ -68,7 +68,7 @@ async def test_prefer_minimal_answers_without_a_body(desk: Desk, prefer: str) ->
 
 
 async def test_prefer_an_operation_outcome(desk: Desk) -> None:
-    """FHIR R4 §3.1.0.1.6: `return=OperationOutcome`."""
+    """FHIR R4 §3.1.0.1: the header Prefer."""
     answer = await desk.post(observation(), prefer="return=OperationOutcome")
     assert answer.status_code == 201 and answer.headers["location"]
     assert issue(answer)["severity"] == "information"

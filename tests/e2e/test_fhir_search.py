@@ -153,7 +153,7 @@ async def test_what_we_do_not_know_is_ignored_or_refused_as_asked(desk: Desk) ->
     "query", ["subject:Group=1", "patient:identifier=a|b", "patient:Patient.identifier=a|b", "patient.identifier=a|b"]
 )
 async def test_a_patient_that_is_asked_for_in_another_way_is_refused(desk: Desk, query: str) -> None:
-    """Ignored, everybody's would be found (FHIR R4 §3.1.1.4.6: a modifier that is not supported is rejected)."""
+    """Ignored, everybody's would be found (FHIR R4 §3.1.1.4.4: a modifier that is not supported is rejected)."""
     await desk.made_id(observation(f"Patient/{await desk.made_id(patient('Other'))}"))
     answer = await desk.fhir("GET", f"/Observation?{query}")
     assert answer.status_code == 400 and issue(answer)["code"] == "invalid"
