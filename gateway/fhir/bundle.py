@@ -24,7 +24,7 @@ KINDS = ("transaction", "batch")
 ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3}
 
 _URL = re.compile(
-    r"([A-Z][A-Za-z]{1,63})(?:/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?)?(?:\?(.*))?",
+    r"([A-Z][A-Za-z]{1,63})(?:/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?)?/?(?:\?(.*))?",
     re.ASCII | re.DOTALL,
 )
 _ETAG = re.compile(r'(?:W/)?"([A-Za-z0-9\-.]{1,64})"', re.ASCII)

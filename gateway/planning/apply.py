@@ -13,6 +13,7 @@ from gateway.planning import clinical, patients, provenance
 from gateway.planning.clinical import Said
 from gateway.planning.linkup import LinkUp
 from gateway.planning.resolve import Meant, Resolver, check_people
+from gateway.planning.uuid7 import may_be_ours
 from gateway.planning.world import Item, Speaker, State, World
 from gateway.store import Key
 
@@ -46,6 +47,7 @@ def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool 
     resolver = Resolver(world, items, speaker)
     meant = [resolver.resolve(item) for item in items]
     _check_once(meant)
+    _check_ids(world, meant)
     check_people(world, meant)
     before = [one.state.number if one.state else 0 for one in meant]
     linkup = LinkUp(world, meant)
@@ -116,6 +118,21 @@ def _check_once(meant: Sequence[Meant]) -> None:
         if one.state.rid in seen:
             raise InvalidInput("two entries mean the same resource; nothing was written", expression=one.item.path)
         seen.add(one.state.rid)
+
+
+def _check_ids(world: World, meant: Sequence[Meant]) -> None:
+    """FHIR R4 §3.1.0.4.3: an update by condition whose body has the id of another resource is refused. Only ids that
+    we gave count: a caller's bodies may have its own ones, which name nothing here."""
+    odd: dict[tuple[str, str], str] = {}
+    for item, state, _ in meant:
+        if item.action == "update" and item.condition is not None and item.resource and state is not None:
+            own = item.resource.get("id", "")
+            if may_be_ours(own) and own != state.id:
+                odd[item.type, own] = item.path
+    known = world.tx.heads(odd) if odd else {}
+    for pair, path in odd.items():
+        if pair in known:
+            raise InvalidInput("the condition and the id name different resources", expression=f"{path}.id")
 
 
 def _take_conditions(world: World, meant: Sequence[Meant]) -> None:

@@ -31,6 +31,11 @@ def new_id(at: datetime) -> str:
     return f"{_time(at)}-7{drawn[:3]}-{_VARIANT[drawn[3]]}{drawn[4:7]}-{drawn[7:]}"
 
 
+def may_be_ours(id_: object) -> bool:
+    """Whether an id has the form of those that are made here."""
+    return isinstance(id_, str) and len(id_) == 36 and id_[14] == "7"
+
+
 @lru_cache(maxsize=64)  # a message makes all its ids at its one moment
 def _time(at: datetime) -> str:
     time = f"{int(at.timestamp() * 1000) & 0xFFFFFFFFFFFF:012x}"

@@ -32,8 +32,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         response = await handler(request)
     except GatewayError as error:
         response = fhir_error(request, error)
-        if error.status == NotAllowed.status and isinstance(handler, _Methods):
-            response.headers["allow"] = handler.others(request.method)
+        others = handler.others(request.method) if isinstance(handler, _Methods) else ""
+        if others and error.status == NotAllowed.status:
+            response.headers["allow"] = others
     except Exception as error:
         await unexpected(request, error)(scope, receive, send)
         raise

@@ -97,6 +97,23 @@ async def test_a_condition_may_name_our_address_and_the_format_of_the_answer(des
     assert (update.status_code, decoded(update)["id"]) == (200, made)
 
 
+async def test_a_condition_and_an_id_that_name_two_resources_are_refused(desk: Desk) -> None:
+    """FHIR R4 §3.1.0.4.3: else whoever mistook one for the other would overwrite the wrong one."""
+    for kind in (lambda one: patient(one, (MRN, one)), lambda one: {**observation(), "identifier": [{"value": one}]}):
+        ada, bob = await desk.made_id(kind("ada")), await desk.made_id(kind("bob"))
+        type_, identifier = kind("ada")["resourceType"], kind("ada")["identifier"][0]
+        query = f"{type_}?identifier={identifier.get('system', '')}|ada"
+        body = {**kind("ada"), "language": "de"}
+        wrong = await desk.fhir("PUT", f"/{query}", {**body, "id": bob})
+        assert (wrong.status_code, issue(wrong)["expression"]) == (400, [f"{type_}.id"])
+        wrong = await desk.transact(entry("PUT", query, {**body, "id": bob}))
+        assert (wrong.status_code, issue(wrong)["expression"]) == (400, ["Bundle.entry[0].resource.id"])
+        assert "language" not in await desk.read(f"/{type_}/{ada}")
+        for right in ({**body, "id": ada}, {**body, "id": "local-7"}, body):
+            answer = await desk.fhir("PUT", f"/{query}", right)
+            assert (answer.status_code, decoded(answer)["id"]) == (200, ada)
+
+
 async def test_update_makes_the_next_version_and_the_same_again_none(desk: Desk) -> None:
     made = await desk.made_id(observation())
     changed = {**observation(), "id": made, "status": "amended"}
@@ -421,6 +438,9 @@ async def test_what_an_address_does_not_do_is_405_with_what_it_does(desk: Desk) 
     assert answer.headers["allow"] == "DELETE, GET, HEAD, PUT"
     unnamed = await desk.fhir("DELETE", "/Observation")
     assert (unnamed.status_code, unnamed.headers["allow"]) == (405, "GET, HEAD, POST, PUT")
+    nowhere = await desk.transact(entry("PUT", "Observation/never-given", {**observation(), "id": "never-given"}))
+    assert nowhere.status_code == 405 and "allow" not in nowhere.headers, "POST is done there"
+    assert (await desk.fhir("GET", "")).headers["allow"] == "POST"
     unknown = await put(desk, {**observation(), "id": "never-given"})
     assert (unknown.status_code, unknown.headers["allow"]) == (405, "DELETE, GET, HEAD")
 
@@ -433,6 +453,8 @@ async def test_an_address_may_end_in_a_slash(desk: Desk) -> None:
     assert [one["id"] for one in await desk.found(path)] == [made]
     for same in (f"/Observation/{made}/", f"/Observation/{made}/_history/1/"):
         assert (await desk.read(same))["id"] == made
+    said = await desk.transact(entry("PUT", path[1:], visit), entry("GET", f"Observation/{made}/"))
+    assert [one["response"]["status"] for one in decoded(said)["entry"]] == ["200 OK", "200 OK"]
     assert (await desk.fhir("GET", "/metadata/")).status_code == 200
     assert (await desk.fhir("DELETE", "/Observation/")).status_code == 405
     assert (await desk.fhir("DELETE", path)).status_code == 204

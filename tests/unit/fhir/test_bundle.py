@@ -101,6 +101,7 @@ BROKEN = {
     "another type": (entry("PUT", "Observation/p1", PATIENT), "request.url"),
     "another id": (entry("PUT", "Patient/p2", PATIENT), "request.url"),
     "no id": (entry("PUT", "Patient/p1", {"resourceType": "Patient"}), "request.url"),
+    "a slash too many": (entry("GET", "Patient//"), "request.url"),
     "a wide condition": (entry("PUT", "Patient?name=x", PATIENT), "request.url"),
     "a wide ifNoneExist": (entry("POST", "Patient", PATIENT, ifNoneExist="birthdate=1980"), "request.ifNoneExist"),
     "a bare version": (entry("PUT", "Patient/p1", PATIENT, ifMatch="3"), "request.ifMatch"),
