@@ -63,7 +63,9 @@ async def test_a_packed_body_is_unpacked_within_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"abc", gzip.compress(b"abc")[:-1], gzip.compress(b"a") + gzip.compress(b"b"), b"\x1f\x8b"]
+    "sent",
+    [b"abc", gzip.compress(b"abc")[:-1], gzip.compress(b"a") + gzip.compress(b"b"), b"\x1f\x8b"],
+    ids=["not packed", "cut short", "two streams", "a head alone"],
 )
 async def test_a_body_that_is_not_packed_as_it_says_is_refused(sent: bytes) -> None:
     with pytest.raises(Unparsable):
