@@ -131,7 +131,7 @@ def _check_ids(world: World, meant: Sequence[Meant]) -> None:
                 odd[item.type, own] = item.path
     known = world.tx.heads(odd) if odd else {}
     for pair, path in odd.items():
-        if pair in known:
+        if pair in known and not known[pair].deleted:
             raise InvalidInput("the condition and the id name different resources", expression=f"{path}.id")
 
 

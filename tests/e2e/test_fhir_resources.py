@@ -112,6 +112,10 @@ async def test_a_condition_and_an_id_that_name_two_resources_are_refused(desk: D
         for right in ({**body, "id": ada}, {**body, "id": "local-7"}, body):
             answer = await desk.fhir("PUT", f"/{query}", right)
             assert (answer.status_code, decoded(answer)["id"]) == (200, ada)
+        assert (await desk.fhir("DELETE", f"/{type_}/{bob}")).status_code == 204
+        assert (await desk.fhir("PUT", f"/{query}", {**body, "id": bob})).status_code == 200, (
+            "it names nothing any more"
+        )
 
 
 async def test_update_makes_the_next_version_and_the_same_again_none(desk: Desk) -> None:
