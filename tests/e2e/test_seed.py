@@ -199,5 +199,5 @@ async def test_a_deleted_patient_is_not_brought_back_by_a_seed(desk: Desk, partn
     await desk.fhir("DELETE", f"/Patient/{alice['id']}")
     assert (await desk.seed(NAMED, partner)).status_code == 409
     back = await desk.fhir("PUT", f"/Patient/{alice['id']}", {**patient("Example"), "id": alice["id"]})
-    assert back.status_code == 200 and decoded(back)["meta"]["versionId"] == "3"
+    assert back.status_code == 201 and decoded(back)["meta"]["versionId"] == "3"
     assert (await desk.seed(NAMED, partner)).status_code == 202
