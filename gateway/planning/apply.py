@@ -33,8 +33,8 @@ class Applied(NamedTuple):
     @property
     def created(self) -> bool:
         """Made, or brought back after it was deleted (FHIR R4 §3.1.0.4)."""
-        was_there = self.before > 0 and self.state is not None and not self.state.deleted
-        return self.after > self.before and not was_there
+        was_gone = self.before == 0 or (self.state is not None and self.state.deleted)
+        return was_gone and self.after > self.before
 
 
 def apply(world: World, items: Sequence[Item], speaker: Speaker, *, whole: bool = True) -> list[Applied]:

@@ -407,7 +407,7 @@ async def test_what_was_deleted_here_before_it_was_there_is_not_made_there(three
     await three.quiet()
     assert (await three.at_registry(), await three.at_partner()) == ([], [])
     back = patient("Meant", (MRN, "1"), id=made)
-    assert (await three.desk.fhir("PUT", f"/Patient/{made}", back)).status_code == 200
+    assert (await three.desk.fhir("PUT", f"/Patient/{made}", back)).status_code == 201
     await three.quiet()
     assert [family(one) for one in await three.at_registry()] == ["Meant"]
     assert [one["lastName"] for one in await three.at_partner()] == ["Meant"]
