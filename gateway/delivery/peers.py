@@ -26,9 +26,13 @@ class Peers:
 
     async def get(self, config: Config) -> Peer:
         """Raises PartnerRejected when the connector has no endpoint."""
+        return self.peer(config, await self._secrets(config.name))
+
+    def peer(self, config: Config, secrets: Mapping[str, str]) -> Peer:
+        """The same with secrets that were read already."""
         if config.endpoint is None:
             raise PartnerRejected(f"the connector {config.name} has no endpoint to call")
-        peer = self._made(config, config.endpoint, await self._secrets(config.name))
+        peer = self._made(config, config.endpoint, secrets)
         fetched = self._logins.find(config) if self._logins else None
         return peer if fetched is None else replace(peer, login=fetched)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -103,7 +103,7 @@ class Worker(Generic[C, R]):
         """One claim from beginning to end; nothing escapes but being cancelled."""
         work = asyncio.current_task()
         assert work is not None
-        renewing = asyncio.create_task(self._keep(claim, work))
+        keeping = _Keeping(asyncio.get_running_loop(), self._renew_every, lambda: self._keep(claim, work))
         try:
             await self._orders.settle(claim, await self._orders.reconcile(claim))
         except asyncio.CancelledError:
@@ -114,23 +114,42 @@ class Worker(Generic[C, R]):
             log.error("a delivery failed unexpectedly", exc_info=error)
             await self._give_back(claim, error)
         finally:
-            renewing.cancel()
+            keeping.end()
 
     async def _keep(self, claim: C, work: asyncio.Task[None]) -> None:
         """Renew the lease while `work` goes on; stop it once somebody else holds the claim."""
         while True:
-            await asyncio.sleep(self._renew_every)
             try:
                 held = await self._orders.renew(claim)
             except Exception as error:  # the lease may still hold: try again at the next turn
                 log.error("renewing a lease failed", error=type(error).__name__)
-                continue
-            if not held:
-                work.cancel()
-                return
+            else:
+                if not held:
+                    work.cancel()
+                    return
+            await asyncio.sleep(self._renew_every)
 
     async def _give_back(self, claim: C, error: Exception | None) -> None:
         try:
             await self._orders.release(claim, error)
         except Exception as unexpected:  # its lease runs out instead
             log.error("giving a delivery back failed", exc_info=unexpected)
+
+
+class _Keeping:
+    """Begins to renew a lease after `seconds`: most work is done long before, and a task costs more than a timer."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, seconds: float, keep: Callable[[], Coroutine[None, None, None]]
+    ) -> None:
+        self._keep = keep
+        self._task: asyncio.Task[None] | None = None
+        self._timer = loop.call_later(seconds, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._keep())
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from gateway.connectors.call import Accepted
 from gateway.connectors.config import Config
@@ -56,17 +57,32 @@ class Group:
     delivered: dict[str, str]
 
 
-def load(reader: Reader, directory: Directory, config: Config, claimed: Claim) -> Group:
-    """Everything that an attempt at this claim needs to know."""
-    rids = [row.rid for row in claimed.deliveries]
+def load(reader: Reader, directory: Directory, config: Config, claims: Sequence[Claim]) -> dict[int, Group]:
+    """Everything that an attempt at each of these claims on one system needs to know, by fence."""
+    rids = [row.rid for claimed in claims for row in claimed.deliveries]
     heads = reader.heads_by_rid(rids)
-    contents = _contents(reader, heads)
+    due = _Due(heads, _contents(reader, heads), _records(reader, config, rids), _live(reader, config, rids))
+    return {claimed.fence: _group(reader, directory, config, claimed, due) for claimed in claims}
+
+
+class _Due(NamedTuple):
+    """What is due, by rid: heads, contents, this system's copies; and which of those it still holds (`live`)."""
+
+    heads: Mapping[int, Head]
+    contents: Mapping[int, Resource]
+    records: Mapping[int, list[RecordRow]]
+    live: AbstractSet[tuple[int | None, str]]
+
+
+def _group(reader: Reader, directory: Directory, config: Config, claimed: Claim, due: _Due) -> Group:
+    rids = [row.rid for row in claimed.deliveries]
+    heads = {rid: due.heads[rid] for rid in rids}
+    contents = {rid: due.contents[rid] for rid in rids if rid in due.contents}
     inside = {(head.type, head.id) for head in heads.values()}
     named = {rid: _named(content, directory) for rid, content in contents.items()}
     around = _held_with_us(reader, config, set().union(*named.values()) - inside)
     group = Group([], [], [], {})
-    records = _records(reader, config, [*rids, *around])
-    live = _live(reader, config, rids)
+    records = {rid: due.records.get(rid, []) for rid in rids} | _records(reader, config, around)
     _note(group.delivered, {**heads, **around}, records)
     missing = {rid: head for rid, head in around.items() if f"{head.type}/{head.id}" not in group.delivered}
     if config.groups is not None:
@@ -74,8 +90,8 @@ def load(reader: Reader, directory: Directory, config: Config, claimed: Claim) -
     needs = _needs(reader, directory, config, {**heads, **around}, contents, named, missing)
     local = {theirs: ours for ours, theirs in group.delivered.items()}
     for row in sorted(claimed.deliveries, key=lambda row: _rank(heads[row.rid].type)):
-        copies = [one for one in records.get(row.rid, ()) if one.remote_id != heads[row.rid].id]
-        part = _part(row, heads[row.rid], contents.get(row.rid), copies, live, directory, config)
+        copies = [one for one in records[row.rid] if one.remote_id != heads[row.rid].id]
+        part = _part(row, heads[row.rid], contents.get(row.rid), copies, due.live, directory, config)
         if not isinstance(part, Part):
             group.settled.append(part)
         elif any((one.rid, one.remote_id) == (part.rid, part.remote_id) for one in group.parts):

@@ -74,6 +74,7 @@ class Answered:
     `remote_id`: as it was before."""
 
     delivery_id: int
+    rid: int
     remote_id: str
     record: Callable[[Tx], None]
 
@@ -88,6 +89,11 @@ class Result:
     orders: Sequence[NewDelivery] = ()
     last: Answered | None = None
 
+    @property
+    def about(self) -> tuple[int, ...]:
+        """The resources that recording reads."""
+        return () if self.last is None else (self.last.rid,)
+
     def refused(self, error: GatewayError) -> Result:
         """When the last answer cannot be recorded: that is its resource's own failure."""
         assert self.last is not None
@@ -98,13 +104,14 @@ class Result:
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt at one claim."""
+    """One attempt at one claim. `begins`: its group as it was read for all claims at once, until that is used."""
 
     flow: Flow
     outbound: Outbound
     claimed: Claim
     config: Config
     peer: Peer
+    begins: Group | None
     done: dict[int, Done] = field(default_factory=dict)
     orders: list[NewDelivery] = field(default_factory=list)
     answered: bool = False
@@ -152,9 +159,10 @@ class Attempt:
 
     async def _group(self) -> Group:
         def ask(reader: Reader) -> Group:
-            return groups.load(reader, self.flow.directory(reader), self.config, self.claimed)
+            return groups.load(reader, self.flow.directory(reader), self.config, [self.claimed])[self.claimed.fence]
 
-        group = await self.flow.store.query(ask)
+        group = self.begins if self.begins is not None else await self.flow.store.query(ask)
+        self.begins = None
         for delivery_id, want, remote_id in group.settled:
             self.done.setdefault(delivery_id, Done("done", want, remote_id))
         return group
@@ -211,7 +219,7 @@ class Attempt:
             self._write(world, message_id, "read", seen.body)
             return due
 
-        return await self.flow.store.write(job)
+        return await self.flow.store.write(job, about=(part.rid,))
 
     def _write(self, world: World, message_id: str, kind: str, body: Resource | None) -> None:
         """What a read or an answer changed is named by a message that keeps it, like everything that comes in."""
@@ -339,7 +347,7 @@ class Attempt:
     async def _record(self, part: Part, job: Callable[[Tx], None]) -> None:
         """Write down an answer: at once where more is sent, else together with what came of the claim."""
         if all(row.delivery_id in self.done or row.delivery_id == part.delivery_id for row in self.claimed.deliveries):
-            self.last = Answered(part.delivery_id, part.remote_id or "", job)
+            self.last = Answered(part.delivery_id, part.rid, part.remote_id or "", job)
         else:
             await self.flow.store.write(job)
 

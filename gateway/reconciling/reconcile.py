@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import structlog
 
 from gateway.connectors.config import Config
 from gateway.delivery import health, incidents
@@ -22,10 +25,13 @@ from gateway.delivery.peers import Peers
 from gateway.delivery.retry import next_attempt
 from gateway.errors import GatewayError, PartnerRejected
 from gateway.flow import Flow
-from gateway.planning import copies
+from gateway.planning import copies, groups
+from gateway.planning.groups import Group
 from gateway.planning.world import World
 from gateway.reconciling.attempt import Attempt, Done, Result
 from gateway.store import Changes, Claim, Delivery, IncidentRow, Reader, Settled, Tx, claim, due, renew, settle
+
+log = structlog.get_logger(__name__)
 
 _WOKEN = 500
 """How many waiting deliveries are made due in one transaction once their system answers again."""
@@ -43,6 +49,14 @@ class Pace:
     breaker: Breaker = field(default_factory=Breaker)
 
 
+class Begin(NamedTuple):
+    """What an attempt begins with: the system as configured, its secrets, and what is due there."""
+
+    config: Config
+    secrets: Mapping[str, str]
+    group: Group
+
+
 @dataclass(slots=True)
 class Reconciler:
     """The steps of a delivery for `delivery.worker.Worker`."""
@@ -56,6 +70,7 @@ class Reconciler:
     _alarm: LoopAlarm = field(init=False)
     _at_work: Counter[str] = field(init=False, default_factory=Counter)
     _probes: set[int] = field(init=False, default_factory=set)
+    _begun: dict[int, Begin] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._alarm = LoopAlarm(self.pace.writes, self.clock)
@@ -72,7 +87,30 @@ class Reconciler:
         claims, probes = await self.flow.store.write(job)
         self._at_work.update(one.connector for one in claims)
         self._probes |= probes
+        await self._read_ahead(claims)
         return claims
+
+    async def _read_ahead(self, claims: Sequence[Claim]) -> None:
+        """What the attempts begin with, read for all of them at once: a quarter of what it costs one by one."""
+        if not claims:
+            return
+        try:
+            self._begun.update(await self.flow.store.query(lambda reader: self._begin(reader, claims)))
+        except Exception as error:  # one that cannot be read must not stop the others: each reads its own instead
+            log.warning("reading ahead failed", error=type(error).__name__)
+
+    def _begin(self, reader: Reader, claims: Sequence[Claim]) -> dict[int, Begin]:
+        """By fence."""
+        directory = self.flow.directory(reader)
+        of: dict[str, list[Claim]] = defaultdict(list)
+        for one in claims:
+            of[one.connector].append(one)
+        found: dict[int, Begin] = {}
+        for name, own in of.items():
+            config, secrets = directory.peer(name), reader.secrets(name)
+            loaded = groups.load(reader, directory, config, own)
+            found |= {fence: Begin(config, secrets, group) for fence, group in loaded.items()}
+        return found
 
     def _free(self, reader: Reader) -> dict[str, int]:
         """How many more patients may be worked on at each system that anything is due for."""
@@ -114,13 +152,14 @@ class Reconciler:
             self._at_work[claimed.connector] -= 1
 
     async def _attempt(self, claimed: Claim) -> Result:
-        directory = await self.flow.store.query(self.flow.directory)
-        config = directory.peer(claimed.connector)
+        begin = self._begun.pop(claimed.fence, None)
+        if begin is None:
+            begin = (await self.flow.store.query(lambda reader: self._begin(reader, [claimed])))[claimed.fence]
         try:
-            peer = await self.peers.get(config)
+            peer = self.peers.peer(begin.config, begin.secrets)
         except PartnerRejected as error:
             return Result({row.delivery_id: _refused(row, error) for row in claimed.deliveries})
-        return await Attempt(self.flow, self.outbound, claimed, config, peer).run()
+        return await Attempt(self.flow, self.outbound, claimed, begin.config, peer, begin.group).run()
 
     async def settle(self, claimed: Claim, result: Result) -> None:
         """Write down what came of it; a failure is due again by the schedule."""
@@ -131,7 +170,7 @@ class Reconciler:
             return self._settle(tx, claimed, result, probe=probe, alarmed=alarmed)
 
         try:
-            news, recovered = await self.flow.store.write(job)
+            news, recovered = await self.flow.store.write(job, about=result.about)
         except GatewayError as error:
             if result.last is None or error.transient:
                 raise
@@ -146,12 +185,16 @@ class Reconciler:
 
     async def release(self, claimed: Claim, error: Exception | None) -> None:
         """After an unexpected error it counts as an attempt; unfinished because we stop, it is given back as it was."""
-        done = {row.delivery_id: _retry(row, type(error).__name__) for row in claimed.deliveries} if error else {}
-        rows = [row for row in claimed.deliveries if row.delivery_id in done]
+        rows = {row.delivery_id: row for row in claimed.deliveries}
+        done = {number: _retry(row, type(error).__name__) for number, row in rows.items()}
+
+        def job(tx: Tx) -> None:
+            settle(
+                tx, claimed, lambda now: self._settled(tx, rows[now.delivery_id], now, done, None) if error else None
+            )
+
         self._probes.discard(claimed.fence)
-        await self.flow.store.write(
-            lambda tx: settle(tx, claimed, [self._settled(tx, row, done, None) for row in rows])
-        )
+        await self.flow.store.write(job)
 
     def _alarmed(self, claimed: Claim, result: Result) -> bool:
         """Whether one resource was written there too often; many resources of one patient are no loop."""
@@ -171,8 +214,9 @@ class Reconciler:
             noted = incidents.judge(tx, before, result.sign, self.pace.breaker, probe=probe)
         broken = noted.health.state in health.BROKEN
         rest = noted.health.open_until if broken else None
-        rows = [self._settled(tx, row, result.done, rest) for row in claimed.deliveries]
-        if settle(tx, claimed, rows) and result.orders:
+        rows = {row.delivery_id: row for row in claimed.deliveries}
+        held = settle(tx, claimed, lambda now: self._settled(tx, rows[now.delivery_id], now, result.done, rest))
+        if held and result.orders:
             tx.write(Changes(deliveries=list(result.orders)))
         stopped = self._stop(tx, claimed) if alarmed else []
         return [*noted.news, *stopped], before.state in health.BROKEN and not broken
@@ -193,11 +237,14 @@ class Reconciler:
             self.flow.ordered()
         self.flow.ordered()
 
-    def _settled(self, tx: Tx, row: Delivery, result: Mapping[int, Done], rest: datetime | None) -> Settled:
+    def _settled(
+        self, tx: Tx, row: Delivery, now: Delivery, result: Mapping[int, Done], rest: datetime | None
+    ) -> Settled:
+        """`row`: as it was claimed; `now`: as it is stored, as it may have been ordered again since."""
         done = result.get(row.delivery_id) or _retry(row, "not reached")
         kept = (done.want, done.remote_id, done.error)
         if done.state in ("done", "rejected"):
-            state = "due" if done.compared and self._is_owed_again(tx, row, done, done.compared) else done.state
+            state = "due" if done.compared and self._is_owed_again(tx, now, done, done.compared) else done.state
             return Settled(row.delivery_id, state, row.attempt, tx.now, *kept)
         if rest is not None or not done.counts:
             due_at = max(rest or tx.now, tx.now + timedelta(seconds=done.retry_after or 0.0))
@@ -211,7 +258,7 @@ class Reconciler:
     def _is_owed_again(self, tx: Tx, row: Delivery, done: Done, compared: datetime) -> bool:
         """Whether it was ordered again since, for what was not in the comparison: an edit of theirs that loses makes no
         version. Most such orders were for what was on its way."""
-        if not any(one.at > compared for one in tx.deliveries_by_id([row.delivery_id])):
+        if row.at <= compared:
             return False
         directory = self.flow.directory(tx)
         config = directory.peer(row.connector)

@@ -5,7 +5,7 @@ All of it runs in a writer's job. A killed worker's lease runs out, and the ordi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -75,7 +75,7 @@ def _waiting(_: Flavour) -> Select[Any]:
 def _ours(flavour: Flavour) -> Select[Any]:
     given = flavour.given("held", delivery_id=BigInteger(), fence=BigInteger())
     same = and_(delivery.c.delivery_id == given.c.delivery_id, delivery.c.fence == given.c.fence)
-    return select(*delivery.c).select_from(given.join(delivery, same))
+    return select(delivery.c.delivery_id).select_from(given.join(delivery, same))
 
 
 def _due(flavour: Flavour) -> Select[Any]:
@@ -125,45 +125,35 @@ def renew(tx: Tx, claim: Claim, until: datetime) -> bool:
     return True
 
 
-def settle(tx: Tx, claim: Claim, settled: Sequence[Settled]) -> bool:
-    """Write what came of it and end the lease; deliveries that are not named are given back as they were.
+def settle(tx: Tx, claim: Claim, decide: Callable[[Delivery], Settled | None]) -> bool:
+    """Write what came of it and end the lease. `decide`: of each delivery as it is stored now; None gives it back as it
+    was.
 
     False, and nothing is written, when the group is no longer ours.
     """
-    stored = _held(tx, claim)
-    if not stored:
+    orders = tx.deliveries_of({one.rid for one in claim.deliveries})
+    stored = {one.delivery_id: one for found in orders.values() for one in found}
+    ours = [one for each in claim.deliveries if (one := stored.get(each.delivery_id)) and one.fence == claim.fence]
+    if len(ours) < len(claim.deliveries):
         return False
-    outcomes = {outcome.delivery_id: outcome for outcome in settled}
-    taken = _taken_orders(tx, stored, outcomes)
-    rows = [
-        _outcome(tx.now, one, outcomes.get(one.delivery_id)) for one in stored.values() if one.delivery_id not in taken
-    ]
-    tx.apply(
-        [
-            Step(tx.mutations.settled, rows, exact=True),
-            Step(tx.mutations.deliveries_removed, [(number,) for number in taken]),
-        ]
-    )
+    named = {(one.connector, one.rid, one.remote_id) for one in stored.values()}
+    rows: list[Row] = []
+    taken: list[Row] = []
+    for one in ours:
+        outcome = decide(one)
+        # An order for *new* whose remote id has got an order of its own meanwhile: that one stands.
+        if outcome and outcome.remote_id != one.remote_id and (one.connector, one.rid, outcome.remote_id) in named:
+            taken.append((one.delivery_id,))
+        else:
+            rows.append(_outcome(tx.now, one, outcome))
+    tx.apply([Step(tx.mutations.settled, rows, exact=True), Step(tx.mutations.deliveries_removed, taken)])
     return True
 
 
-def _held(tx: Tx, claim: Claim) -> dict[int, Delivery]:
-    """The claim's deliveries as stored; empty when any of them is no longer ours."""
+def _held(tx: Tx, claim: Claim) -> bool:
+    """Whether all deliveries of the claim are still ours."""
     held = [(one.delivery_id, claim.fence) for one in claim.deliveries]
-    stored = {row[0]: to_delivery(row) for row in tx.ask(_ours, {"held": held})}
-    return stored if len(stored) == len(held) else {}
-
-
-def _taken_orders(tx: Tx, stored: dict[int, Delivery], outcomes: dict[int, Settled]) -> set[int]:
-    """Orders for *new* whose remote id has got an order of its own meanwhile: that one stands."""
-    renamed = {
-        number: one
-        for number, one in stored.items()
-        if number in outcomes and outcomes[number].remote_id != one.remote_id
-    }
-    others = tx.deliveries_of({one.rid for one in renamed.values()})
-    orders = {(one.connector, one.rid, one.remote_id) for found in others.values() for one in found}
-    return {number for number, one in renamed.items() if (one.connector, one.rid, outcomes[number].remote_id) in orders}
+    return len(tx.ask(_ours, {"held": held})) == len(held)
 
 
 def _outcome(now: datetime, stored: Delivery, outcome: Settled | None) -> Row:

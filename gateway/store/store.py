@@ -55,14 +55,16 @@ class Store:
         """By the clock that jobs go by: a read that begins now is later than all that was written here before."""
         return self._writer.clock.now()
 
-    async def write(self, job: Callable[[Tx], T]) -> T:
+    async def write(self, job: Callable[[Tx], T], *, about: Sequence[int] = ()) -> T:
         """What the job returns, after the commit; what it raises is raised here and concerns only this job.
+
+        `about`: the rids that it will read, which are then read for all jobs of a batch at once.
 
         The job runs on the writer's thread, perhaps several times, so it must be pure but for the Tx.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._writer.put(Waiting(job, self._delivery_to(loop), future))
+        self._writer.put(Waiting(job, self._delivery_to(loop), future, about))
         return await future
 
     def _delivery_to(self, loop: asyncio.AbstractEventLoop) -> Done:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from gateway.errors import InvalidInput
 
+from .ahead import Ahead, Known
 from .clock import maybe_to_micros, to_micros
 from .health import from_health
 from .incidents import from_incident
@@ -20,10 +21,12 @@ from .rows import (
     Changes,
     ConnectorRow,
     Delivery,
+    Head,
     HealthRow,
     Identifier,
     IncidentRow,
     Key,
+    LinkRow,
     NewVersion,
     PrincipalRow,
     RecordRow,
@@ -39,13 +42,15 @@ LONGEST_KEY = 600
 
 
 class Turn:
-    """What the jobs of one batch share: the next seq and the time of the last change."""
+    """What the jobs of one batch share: the next seq, the time of the last change, what was read for all of them."""
 
-    __slots__ = ("micros", "seq")
+    __slots__ = ("ahead", "epoch", "micros", "seq")
 
     def __init__(self, seq: int, micros: int) -> None:
         self.seq = seq
         self.micros = micros
+        self.ahead: Ahead | None = None
+        self.epoch: int | None = None
 
 
 class Tx(Reader):
@@ -77,8 +82,30 @@ class Tx(Reader):
         numbers of several processes have to be in order."""
         return self._keys.take(after)
 
+    def heads_and_patients(self, rids: Iterable[int]) -> list[tuple[Head, bytes | None]]:
+        known = self._ahead(rids := list(rids))
+        return super().heads_and_patients(rids) if known is None else [(one.head, one.body) for one in known]
+
+    def records(self, rids: Iterable[int]) -> dict[int, list[RecordRow]]:
+        known = self._ahead(rids := list(rids))
+        return super().records(rids) if known is None else {one.head.rid: one.records for one in known}
+
+    def links(self, rids: Iterable[int]) -> dict[int, list[LinkRow]]:
+        known = self._ahead(rids := list(rids))
+        return super().links(rids) if known is None else {one.head.rid: one.links for one in known}
+
+    def _ahead(self, rids: Sequence[int]) -> list[Known] | None:
+        return None if self._turn.ahead is None else self._turn.ahead.find(rids)
+
+    def connector_epoch(self) -> int:
+        if self._turn.epoch is None:
+            self._turn.epoch = super().connector_epoch()
+        return self._turn.epoch
+
     def write(self, changes: Changes) -> None:
         """Raises Stale (the writer plans the batch again) and InvalidInput (a text with U+0000 and the like)."""
+        if self._turn.ahead is not None:
+            self._turn.ahead.forget(changes)
         self.apply(tuple(self._steps(changes)))
 
     def apply(self, steps: Sequence[Step]) -> None:
@@ -153,13 +180,15 @@ class Tx(Reader):
         """Make or replace it; its number stays. `config`: JSON text without secrets."""
         at, changed = to_micros(self.now), self.connector_epoch() + 1
         self.apply([Step(self.mutations.connectors, [(name, self._keys.take(), config, state, at, changed)])])
+        self._turn.epoch = changed
         return ConnectorRow(name, self.connector_id(name), config, state, self.now, changed)
 
     def set_connector_state(self, name: str, state: str) -> None:
         """Raises Missing."""
         self.connector_id(name)
-        row = (state, to_micros(self.now), self.connector_epoch() + 1, name)
-        self.apply([Step(self.mutations.connector_states, [row])])
+        changed = self.connector_epoch() + 1
+        self.apply([Step(self.mutations.connector_states, [(state, to_micros(self.now), changed, name)])])
+        self._turn.epoch = changed
 
     def put_secret(self, connector: str, name: str, value: str) -> None:
         """Encrypted, bound to this connector. Raises Missing."""

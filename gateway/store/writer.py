@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.errors import Conflict, GatewayError
 
+from .ahead import Ahead
 from .clock import Clock, from_micros, to_micros
 from .keys import Keys
 from .mutations import Mutations
@@ -40,12 +41,14 @@ class _Again(Exception):
 class Waiting:
     """A job, whom to tell and, after its turn, what became of it.
 
-    `done` is called on the writer's thread after the commit, once per batch with all that share it.
+    `about`: the rids that it will read. `done` is called on the writer's thread after the commit, once per batch with
+    all that share it.
     """
 
     job: Callable[[Tx], Any]
     done: Done
     future: Future[Any] | asyncio.Future[Any]
+    about: Sequence[int] = ()
     result: Any = None
     error: Exception | None = None
 
@@ -173,6 +176,7 @@ class Writer:
             self._keys.refill()
             self._session.begin_write()
             turn = self._turn()
+            self._read_ahead(batch, turn)
             for waiting in batch:
                 if waiting.error is None:
                     self._play(waiting, turn)
@@ -186,6 +190,12 @@ class Writer:
         del self._audits[: len(audits)]
         self.counters.batches += 1
         self.counters.commits += 1
+
+    def _read_ahead(self, batch: Sequence[Waiting], turn: Turn) -> None:
+        """What several jobs are going to read, by one question each to heads, records and links."""
+        asking = [waiting.about for waiting in batch if waiting.about and waiting.error is None]
+        if len(asking) > 1:
+            turn.ahead = Ahead.read(self._tx(turn), {rid for about in asking for rid in about})
 
     def _play(self, waiting: Waiting, turn: Turn) -> None:
         tx = self._tx(turn)

@@ -22,11 +22,13 @@ def take(store: Store, *, lease: timedelta = LEASE, limit: int = 10, connector: 
 
 
 def finish(store: Store, held: Claim, state: str = "done", *, due_at: datetime | None = None) -> bool:
-    outcomes = [
-        Settled(one.delivery_id, state, one.attempt + 1, due_at or one.due_at, one.want, one.remote_id, "E1")
+    outcomes = {
+        one.delivery_id: Settled(
+            one.delivery_id, state, one.attempt + 1, due_at or one.due_at, one.want, one.remote_id, "E1"
+        )
         for one in held.deliveries
-    ]
-    return store.write_now(lambda tx: settle(tx, held, outcomes))
+    }
+    return store.write_now(lambda tx: settle(tx, held, lambda now: outcomes[now.delivery_id]))
 
 
 def order(store: Store, rid: int, *, want: int, remote_id: str = "r0") -> None:
@@ -191,7 +193,8 @@ def test_a_new_one_gets_its_remote_id(store: Store):
     order(store, rid, want=1, remote_id="")
     [held] = take(store)
     [one] = held.deliveries
-    assert store.write_now(lambda tx: settle(tx, held, [Settled(one.delivery_id, "done", 1, one.due_at, 1, "theirs")]))
+    done = Settled(one.delivery_id, "done", 1, one.due_at, 1, "theirs")
+    assert store.write_now(lambda tx: settle(tx, held, lambda _: done))
     assert [(found.remote_id, found.state) for found in of(store, rid)] == [("theirs", "done")]
 
 
@@ -201,7 +204,8 @@ def test_an_order_for_that_remote_id_wins_over_the_one_for_new(store: Store):
     [held] = take(store)
     order(store, rid, want=2, remote_id="theirs")
     [one] = held.deliveries
-    assert store.write_now(lambda tx: settle(tx, held, [Settled(one.delivery_id, "done", 1, one.due_at, 1, "theirs")]))
+    done = Settled(one.delivery_id, "done", 1, one.due_at, 1, "theirs")
+    assert store.write_now(lambda tx: settle(tx, held, lambda _: done))
     assert [(found.remote_id, found.state, found.want) for found in of(store, rid)] == [("theirs", "due", 2)]
 
 
@@ -210,7 +214,9 @@ def test_what_is_not_named_is_given_back(store: Store):
     [held] = take(store)
     first, second = held.deliveries
     done = Settled(first.delivery_id, "done", 1, first.due_at, first.want, first.remote_id)
-    assert store.write_now(lambda tx: settle(tx, held, [done]))
+    assert store.write_now(
+        lambda tx: settle(tx, held, lambda now: done if now.delivery_id == first.delivery_id else None)
+    )
     [again] = take(store)
     assert [(one.delivery_id, one.attempt) for one in again.deliveries] == [(second.delivery_id, 0)]
 

@@ -65,7 +65,8 @@ def test_a_new_login_closes_everything_and_makes_what_waits_due(store: Store):
     [held] = store.write_now(lambda tx: claim(tx, "rest", lease=timedelta(seconds=9), limit=5))
     [one] = held.deliveries
     later = one.due_at + timedelta(hours=1)
-    store.write_now(lambda tx: settle(tx, held, [Settled(one.delivery_id, "due", 0, later, 1, "r0", "login")]))
+    failed = Settled(one.delivery_id, "due", 0, later, 1, "r0", "login")
+    store.write_now(lambda tx: settle(tx, held, lambda _: failed))
     [lost] = note(store, Sign("login", PartnerLoginExpired("rest no longer takes our login (401)")))
     assert lost.cause == "login" and state(store)[0] == health.NEEDS_REAUTH
     [closed] = store.write_now(lambda tx: incidents.reauthorised(tx, "rest"))
@@ -79,7 +80,7 @@ def test_thousands_that_were_given_up_are_listed_page_by_page_and_replayed(store
         for held in store.write_now(lambda tx: claim(tx, "rest", lease=timedelta(seconds=99), limit=100)):
             [one] = held.deliveries
             failed = Settled(one.delivery_id, "exhausted", 10, one.due_at, 1, one.remote_id, "gave up")
-            store.write_now(lambda tx, held=held, failed=failed: settle(tx, held, [failed]))
+            store.write_now(lambda tx, held=held, failed=failed: settle(tx, held, lambda _: failed))
     first = store.query_now(lambda reader: listed(reader, "exhausted", "rest", limit=700))
     rest = store.query_now(lambda reader: listed(reader, None, "rest", limit=700, after=first[-1].id))
     assert len(first) == 700 and len(rest) == 500 and {one.error for one in first} == {"gave up"}
