@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,12 +67,12 @@ class WatchedStore(Store):
 
     steps: Steps
 
-    async def write(self, job: Callable[[Tx], T]) -> T:
+    async def write(self, job: Callable[[Tx], T], *, about: Sequence[int] = ()) -> T:
         name = job.__qualname__.replace(".<locals>", "")
         looks = name.endswith("claim.job")
         if not looks:
             self.steps.at("before", name)
-        result = await super().write(job)
+        result = await super().write(job, about=about)
         if not looks or any(result):  # type: ignore[arg-type]
             self.steps.at("after", name)
         return result
