@@ -7,7 +7,7 @@ of the feed never skips a row.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -177,11 +177,8 @@ class PostgresBackend:
         self.flavour = PostgresFlavour()
         conninfo = url.replace("postgresql+psycopg:", "postgresql:", 1)
         snapshot = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",)
-        self._readers = Pool(lambda: PostgresSession(conninfo, begin=snapshot))
+        self.readers = Pool(lambda: PostgresSession(conninfo, begin=snapshot))
         self._writer = PostgresSession(conninfo, begin=("BEGIN", f"SELECT pg_advisory_xact_lock({LOCK})"))
-
-    def reading(self) -> AbstractContextManager[Session]:
-        return self._readers.session()
 
     def writer(self) -> Session:
         return self._writer
@@ -191,7 +188,7 @@ class PostgresBackend:
         return False
 
     def close(self) -> None:
-        self._readers.close()
+        self.readers.close()
         self._writer.close()
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Delete, FromClause, Insert, Select, Table, Update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
 Statement = Select[Any] | Insert | Update | Delete
 
@@ -81,6 +81,11 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
+class Readers(Protocol):
+    def read(self, ask: Callable[[Session], T]) -> T:
+        """In a read transaction: everything in it is of one moment."""
+
+
 class Backend(Protocol):
     """A database. `inline`: reads are quick enough for the event loop's own thread."""
 
@@ -89,8 +94,8 @@ class Backend(Protocol):
     @property
     def flavour(self) -> Flavour: ...
 
-    def reading(self) -> AbstractContextManager[Session]:
-        """A session in a read transaction."""
+    @property
+    def readers(self) -> Readers: ...
 
     def writer(self) -> Session:
         """The session of the one writer."""

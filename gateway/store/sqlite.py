@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 from gateway.errors import GatewayError, InvalidInput, StoreBusy
 
 from .pool import Pool
-from .sql import Mutation, Query, Row, Session, Stale, Statement, Step, compile_query, matching
+from .sql import Mutation, Query, Row, Stale, Statement, Step, compile_query, matching
 
 BUSY_SECONDS = 5.0
 _LOOK_AGAIN = 0.01
@@ -134,11 +134,8 @@ class SqliteBackend:
         self.flavour = SqliteFlavour()
         self._writer = SqliteSession(path, cache_mb=32)
         self._writer.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES * 4}")
-        self._readers = Pool(lambda: SqliteSession(path, cache_mb=4))
+        self.readers = Pool(lambda: SqliteSession(path, cache_mb=4))
         self._load_limit = CHECKPOINT_PAGES // 4
-
-    def reading(self) -> AbstractContextManager[Session]:
-        return self._readers.session()
 
     def writer(self) -> SqliteSession:
         return self._writer
@@ -153,7 +150,7 @@ class SqliteBackend:
         return True
 
     def close(self) -> None:
-        self._readers.close()
+        self.readers.close()
         self._writer.close()
 
 

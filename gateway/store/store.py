@@ -93,8 +93,8 @@ class Store:
 
     def query_now(self, ask: Callable[[Reader], T]) -> T:
         """All reads of `ask` see the same moment."""
-        with self._backend.reading() as session:
-            return ask(Reader(session, self._statements, self._vault))
+        statements, vault = self._statements, self._vault
+        return self._backend.readers.read(lambda session: ask(Reader(session, statements, vault)))
 
     async def query_aside(self, ask: Callable[[Reader], T]) -> T:
         """For long reads: always in another thread."""

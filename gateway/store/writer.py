@@ -97,7 +97,9 @@ class Writer:
 
     def audit(self, row: AuditRow) -> None:
         """Goes with the next batch, or alone within a second."""
-        self._audits.append(AuditRow._make(map(_storable, row)))
+        text = "".join([value for value in row if type(value) is str])
+        plain = text.isascii() and "\0" not in text  # nearly always: one look instead of one for each value
+        self._audits.append(row if plain else AuditRow._make(map(_storable, row)))
         if len(self._audits) == 1:
             self._queue.put(None)
 
