@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import urlencode
 
 from gateway.connectors.protocol import Item, Side
@@ -72,8 +71,7 @@ def as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
     body = {key: value for key, value in body.items() if key != "identifier"} | ({"identifier": kept} if kept else {})
     refs = references.collect(body)
     here = {ref.value: str(found) for ref in refs if ref.kind == "absolute" and (found := _ours(ref, side))}
-    named: Resource = _with_links(references.rewrite(body, {**local, **here}, refs), f"{side.ours}/", "")
-    return named
+    return _with_links(references.rewrite(body, {**local, **here}, refs), f"{side.ours}/", "")
 
 
 def _ours(ref: references.Ref, side: Side) -> references.Local | None:
@@ -97,15 +95,9 @@ def _elsewhere(named: references.Local, side: Side) -> str:
     return f"{side.ours}/{named.type}/{named.id}"
 
 
-def _with_links(value: Any, old: str, new: str) -> Any:
-    """The value with the addresses of our Binaries (Attachment.url, FHIR R4 §2.24.0.4) moved from one base to another:
-    content is not sent along, it stays with us."""
-    if isinstance(value, list):
-        return [_with_links(one, old, new) for one in value]
-    if not isinstance(value, dict):
-        return value
-    moved = {key: _with_links(one, old, new) for key, one in value.items()}
-    url = moved.get("url")
-    if isinstance(url, str) and url.startswith(f"{old}Binary/"):
-        moved["url"] = new + url.removeprefix(old)
-    return moved
+def _with_links(body: Resource, old: str, new: str) -> Resource:
+    """The resource with the addresses of our Binaries (Attachment.url, FHIR R4 §2.24.0.4) moved from one base to
+    another: content is not sent along, it stays with us."""
+    refs = references.attachments(body)
+    binaries = [ref.value for ref in refs if ref.value.startswith(f"{old}Binary/")]
+    return references.rewrite(body, {value: new + value.removeprefix(old) for value in binaries}, refs)

@@ -95,21 +95,24 @@ def _read(key: str, value: str, trail: Trail, found: list[Ref]) -> None:
 
 def attachments(resource: Resource) -> tuple[Ref, ...]:
     """Every address of a Binary in an attachment (`Binary/1`, `https://x.example/fhir/Binary/1`), which `collect` takes
-    for a name like any other: asked only where a message brings such a Binary."""
+    for a name like any other: asked only where a message brings such a Binary, or where its base changes."""
     found: list[Ref] = []
     _walk_attachments(resource, (), found)
     return tuple(found)
 
 
-def _walk_attachments(node: Json, trail: Trail, found: list[Ref]) -> None:
-    if isinstance(node, dict):
-        url = node.get("url")
-        if isinstance(url, str) and _BINARY.fullmatch(url):
-            found.append(Ref((*trail, "url"), "link", url))
-    steps = node.items() if isinstance(node, dict) else enumerate(node)
-    for step, part in steps:
-        if isinstance(part, dict | list):
-            _walk_attachments(part, (*trail, step), found)
+def _walk_attachments(node: dict[str, Json], trail: Trail, found: list[Ref]) -> None:
+    for key, value in node.items():
+        kind = type(value)
+        if kind is str:
+            if key == "url" and _BINARY.fullmatch(value):
+                found.append(Ref((*trail, key), "link", value))
+        elif kind is dict:
+            _walk_attachments(value, trail + (key,), found)  # noqa: RUF005 (as in _walk)
+        elif kind is list:
+            for at, item in enumerate(value):
+                if type(item) is dict:
+                    _walk_attachments(item, trail + (key, at), found)  # noqa: RUF005
 
 
 def kind_of(value: str) -> Kind:

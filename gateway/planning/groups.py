@@ -89,35 +89,46 @@ def _group(reader: Reader, directory: Directory, config: Config, claimed: Claim,
         group.extras.extend(_extras(reader, directory, config, missing, inside, group.delivered))
     needs = _needs(reader, directory, config, {**heads, **around}, contents, named, missing)
     local = {theirs: ours for ours, theirs in group.delivered.items()}
+    met: set[tuple[int, str | None]] = set()
     for row in sorted(claimed.deliveries, key=lambda row: _rank(heads[row.rid].type)):
         copies = [one for one in records[row.rid] if one.remote_id != heads[row.rid].id]
         part = _part(row, heads[row.rid], contents.get(row.rid), copies, due.live, directory, config)
         if not isinstance(part, Part):
             group.settled.append(part)
-        elif any((one.rid, one.remote_id) == (part.rid, part.remote_id) for one in group.parts):
+        elif (part.rid, part.remote_id) in met:
             group.settled.append(
                 (row.delivery_id, part.number, part.remote_id or "")
             )  # a copy that was named meanwhile
         else:
+            met.add((part.rid, part.remote_id))
             group.parts.append(replace(part, local=local, needs=needs.get(row.rid, frozenset())))
     return group
 
 
-def accepted(tx: Tx, config: Config, part: Part, answer: Accepted) -> None:
-    """They hold this version now: remember it by its digest, link their id. A lost answer makes it known twice."""
+def accepted(tx: Tx, config: Config, answers: Sequence[tuple[Part, Accepted]]) -> None:
+    """They hold these versions now: remember each by its digest, link its id. A lost answer makes it known twice."""
+    changes, met = Changes(), set[tuple[str, str]]()
+    records = tx.records_of(config.name, [(part.type, answer.remote_id) for part, answer in answers])
+    for part, answer in answers:
+        key = (part.type, answer.remote_id)
+        if key in met:  # two of ours are one there
+            tx.write(changes)
+            changes, records = Changes(), records | tx.records_of(config.name, [key])
+        met.add(key)
+        _note_accepted(tx, config, part, records.get(key), answer.remote_id, changes)
+    tx.write(changes)
+
+
+def _note_accepted(
+    tx: Tx, config: Config, part: Part, known: RecordRow | None, remote_id: str, changes: Changes
+) -> None:
     name = bodies.digest(bodies.content_of(part.body))
-    key = (part.type, answer.remote_id)
-    known = tx.records_of(config.name, [key]).get(key)
-    changes = Changes()
     if known is not None:
         changes.records.append(known._replace(rid=part.rid, digest=name, read_at=tx.now))
-    else:
-        row = RecordRow(0, config.name, part.type, answer.remote_id, part.rid, 0, b"", name, tx.now)
-        changes.records.append(row)
-        reason = '{"rule":"delivery"}'
-        link = LinkRow(tx.new_id(), config.name, part.type, answer.remote_id, part.rid, reason, tx.now)
-        changes.links.append(link)
-    tx.write(changes)
+        return
+    changes.records.append(RecordRow(0, config.name, part.type, remote_id, part.rid, 0, b"", name, tx.now))
+    reason = '{"rule":"delivery"}'
+    changes.links.append(LinkRow(tx.new_id(), config.name, part.type, remote_id, part.rid, reason, tx.now))
 
 
 def _part(

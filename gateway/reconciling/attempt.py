@@ -306,28 +306,49 @@ class Attempt:
         connector = self.config.groups
         assert connector is not None
         delivered = dict(group.delivered)
+        taken: list[tuple[Part, Accepted]] = []
         for part, item, result in zip(listed, items, results, strict=True):
             self.at_work = (part.delivery_id,)
             if isinstance(result, Rejected) and not result.alone:
                 if not part.needs <= delivered.keys():
                     await self._wait([part], delivered.keys())
                     continue
+                await self._take(taken)
+                taken = []
                 [result] = await self.outbound.run(connector.push_bundle([item], self._side(), delivered), self.peer)
             if isinstance(result, Rejected):
                 await self._void(part, due.get(part.delivery_id))
                 error = f"refused with status {result.status} ({result.code}) at {result.where or part.type}"
                 self.done[part.delivery_id] = Done("rejected", part.number, part.remote_id or "", error)
+                continue
+            delivered[part.name] = f"{part.type}/{result.remote_id}"
+            if part.delivery_id in due:
+                await self._accept(part, due[part.delivery_id], result)
             else:
-                delivered[part.name] = f"{part.type}/{result.remote_id}"
-                await self._accept(part, due.get(part.delivery_id), result)
+                taken.append((part, result))
+        await self._take(taken)
+
+    async def _take(self, taken: Sequence[tuple[Part, Accepted]]) -> None:
+        """Record the clinical resources of one answer together; where one of them cannot be, each for itself."""
+        if len(taken) > 1:
+            try:
+                await self.flow.store.write(lambda tx: groups.accepted(tx, self.config, taken))
+            except GatewayError as error:
+                if error.transient:
+                    raise
+            else:
+                self.done |= {part.delivery_id: _brought(part, accepted) for part, accepted in taken}
+                return
+        for part, accepted in taken:
+            await self._alone(part, lambda part=part, accepted=accepted: self._accept(part, None, accepted))  # type: ignore[misc]
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 
     async def _accept(self, part: Part, due: Due | None, accepted: Accepted) -> None:
         self.answered = True
         if due is None:
-            await self._record(part, lambda tx: groups.accepted(tx, self.config, part, accepted))
-            self.done[part.delivery_id] = Done("done", part.number, accepted.remote_id, wrote=True)
+            await self._record(part, lambda tx: groups.accepted(tx, self.config, [(part, accepted)]))
+            self.done[part.delivery_id] = _brought(part, accepted)
             return
         seen: Seen | None = None
         if accepted.body is not None:
@@ -397,7 +418,8 @@ def _sendable(group: Group, parts: Sequence[Part]) -> tuple[list[Part], list[Par
         there = {*group.delivered, *extras, *(part.name for part in ready)}
         kept = [part for part in ready if part.needs <= there]
         if len(kept) == len(ready):
-            return ready, [part for part in parts if part not in ready]
+            names = {part.name for part in ready}
+            return ready, [part for part in parts if part.name not in names]
         ready = kept
 
 
@@ -413,6 +435,10 @@ def _item(part: Part, due: Due | None, read: tuple[Seen, datetime] | None) -> It
     else:
         item = Item(part.type, part.id, part.body, part.remote_id or seen.remote_id)
     return replace(item, version=seen.version, raw=seen.raw, read_at=began)
+
+
+def _brought(part: Part, accepted: Accepted) -> Done:
+    return Done("done", part.number, accepted.remote_id, wrote=True)
 
 
 def _failed(row: Delivery, error: GatewayError) -> Done:
