@@ -20,9 +20,7 @@ from gateway.delivery.health import Sign
 from gateway.delivery.http import Outbound, Peer
 from gateway.errors import (
     GatewayError,
-    HeldBack,
     PartnerLoginExpired,
-    PartnerPending,
     PartnerRejected,
     PartnerUnavailable,
     PartnerUnknown,
@@ -37,7 +35,8 @@ from gateway.planning.copies import Due
 from gateway.planning.groups import Group, Part
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import World
-from gateway.store import Claim, Delivery, MessageRow, NewDelivery, Reader, Tx
+from gateway.reconciling.outcome import Answered, Done, Result, brought, failed
+from gateway.store import Claim, MessageRow, NewDelivery, Reader, Tx
 
 T = TypeVar("T")
 
@@ -50,56 +49,6 @@ _ENDS = (VersionConflict, PartnerUnavailable, PartnerUnknown, PartnerLoginExpire
 """Errors that are not one resource's own."""
 _NOTHING_DONE = (VersionConflict, PartnerUnavailable, PartnerRejected, PartnerLoginExpired)
 """Errors after which an announced send is known to have had no effect."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What became of one delivery: `state` as stored, for a retry how long to wait. `counts`: whether it uses up one of
-    its attempts; `wrote`: whether something was or may have been written there; `compared`: when what was brought was
-    compared, where an order that came later may be for something else."""
-
-    state: str
-    want: int
-    remote_id: str
-    error: str | None = None
-    retry_after: float | None = None
-    counts: bool = True
-    wrote: bool = False
-    compared: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """An answer after which nothing more is sent: `record` writes it down in the transaction that settles the claim.
-    `remote_id`: as it was before."""
-
-    delivery_id: int
-    rid: int
-    remote_id: str
-    record: Callable[[Tx], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """`done` by delivery id; `sign`: what it told about the system; `orders`: what others wait for and nobody had
-    ordered; `last`: what is still to be recorded."""
-
-    done: Mapping[int, Done]
-    sign: Sign | None = None
-    orders: Sequence[NewDelivery] = ()
-    last: Answered | None = None
-
-    @property
-    def about(self) -> tuple[int, ...]:
-        """The resources that recording reads."""
-        return () if self.last is None else (self.last.rid,)
-
-    def refused(self, error: GatewayError) -> Result:
-        """When the last answer cannot be recorded: that is its resource's own failure."""
-        assert self.last is not None
-        sent = self.done[self.last.delivery_id]
-        failed = replace(sent, state="rejected", remote_id=self.last.remote_id, error=error.message, compared=None)
-        return replace(self, done={**self.done, self.last.delivery_id: failed}, last=None)
 
 
 @dataclass(slots=True)
@@ -337,7 +286,7 @@ class Attempt:
                 if error.transient:
                     raise
             else:
-                self.done |= {part.delivery_id: _brought(part, accepted) for part, accepted in taken}
+                self.done |= {part.delivery_id: brought(part, accepted) for part, accepted in taken}
                 return
         for part, accepted in taken:
             await self._alone(part, lambda part=part, accepted=accepted: self._accept(part, None, accepted))  # type: ignore[misc]
@@ -348,7 +297,7 @@ class Attempt:
         self.answered = True
         if due is None:
             await self._record(part, lambda tx: groups.accepted(tx, self.config, [(part, accepted)]))
-            self.done[part.delivery_id] = _brought(part, accepted)
+            self.done[part.delivery_id] = brought(part, accepted)
             return
         seen: Seen | None = None
         if accepted.body is not None:
@@ -401,7 +350,7 @@ class Attempt:
         """The system's failure: theirs who were at work is known, the rest was not reached."""
         for row in self.claimed.deliveries:
             met = row.delivery_id in self.at_work or not self.at_work
-            ended = _failed(row, error) if met else Done("due", row.want, row.remote_id, row.error, _NEXT, counts=False)
+            ended = failed(row, error) if met else Done("due", row.want, row.remote_id, row.error, _NEXT, counts=False)
             self.done.setdefault(row.delivery_id, ended)
         repeated = any(row.attempt > 0 for row in self.claimed.deliveries)
         return health.sign_of(error, repeated=repeated)
@@ -435,17 +384,3 @@ def _item(part: Part, due: Due | None, read: tuple[Seen, datetime] | None) -> It
     else:
         item = Item(part.type, part.id, part.body, part.remote_id or seen.remote_id)
     return replace(item, version=seen.version, raw=seen.raw, read_at=began)
-
-
-def _brought(part: Part, accepted: Accepted) -> Done:
-    return Done("done", part.number, accepted.remote_id, wrote=True)
-
-
-def _failed(row: Delivery, error: GatewayError) -> Done:
-    if isinstance(error, PartnerUnknown):
-        wrote = not isinstance(error, PartnerPending) or error.sent
-        return Done("unknown", row.want, row.remote_id, error.message, wrote=wrote)
-    if isinstance(error, PartnerUnavailable):
-        held = isinstance(error, HeldBack)
-        return Done("due", row.want, row.remote_id, error.message, error.retry_after, counts=not held)
-    return Done("due", row.want, row.remote_id, error.message, counts=not isinstance(error, PartnerLoginExpired))

@@ -28,7 +28,8 @@ from gateway.flow import Flow
 from gateway.planning import copies, groups
 from gateway.planning.groups import Group
 from gateway.planning.world import World
-from gateway.reconciling.attempt import Attempt, Done, Result
+from gateway.reconciling.attempt import Attempt
+from gateway.reconciling.outcome import Done, Result
 from gateway.store import Changes, Claim, Delivery, IncidentRow, Reader, Settled, Tx, claim, due, renew, settle
 
 log = structlog.get_logger(__name__)
