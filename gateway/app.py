@@ -32,8 +32,8 @@ from gateway.intake.ingest import Ingest
 from gateway.intake.sync import Sync
 from gateway.intake.triggers import Triggers
 from gateway.planning.directory import Directory
-from gateway.reconciling.outcome import Result
 from gateway.reconciling.comparing import Comparer
+from gateway.reconciling.outcome import Result
 from gateway.reconciling.reconcile import Pace, Reconciler
 from gateway.registry.service import Registry
 from gateway.routes import (
