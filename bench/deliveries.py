@@ -80,6 +80,7 @@ def stand_in() -> Iterator[Side]:
 
 def measure(count: int, backlog: int) -> Iterator[Figure]:
     yield from throughput(count)
+    yield from by_bundles(min(count, 500))
     yield from latency(min(count, 400))
     yield from two_workers(count)
     yield from after_outage(backlog)
@@ -95,6 +96,22 @@ def throughput(count: int) -> Iterator[Figure]:
     ours, theirs = count / seconds, count / bare
     print(f"  gateway {ours:.0f} deliveries/s, bare client {theirs:.0f} such exchanges/s", flush=True)
     yield Figure("deliveries/s / bare client", f"{ours / theirs:.2f} ({ours:.0f}/s)", ">= 0.5", ours / theirs >= 0.5)
+
+
+def by_bundles(patients: int) -> Iterator[Figure]:
+    """Patients with 20 Observations each to a FHIR server: a read and one transaction for each patient."""
+    port = free_port()
+    command = [sys.executable, "-m", "bench.fhir_partner", str(port)]
+    with process(command, dict(os.environ), port), tempfile.TemporaryDirectory() as name:
+        folder, side = Path(name), Side(port)
+        address = {"endpoint": f"http://127.0.0.1:{port}", "allow_networks": ["127.0.0.0/8"]}
+        pushed = ["Patient", "Observation"]
+        _apply(folder, [{"name": "fhir", "profile": "fhir", "idSystem": "urn:bench:fhir", "push": pushed, **address}])
+        with gateway(folder, extra={"GATEWAY_DELIVER": "false"}) as server:
+            run(server.port, [request("POST", "/fhir", server.key, inputs.bundle(at)) for at in range(patients)], 8)
+        resources = patients * (1 + inputs.OBSERVATIONS)
+        seconds = drained(folder, side, resources)
+    yield Figure("resources/s to a FHIR server, 21 a Bundle", f"{resources / seconds:.0f}", "")
 
 
 async def _bare(side: Side, count: int) -> float:
@@ -116,8 +133,7 @@ async def _bare(side: Side, count: int) -> float:
 
 
 def connect(folder: Path, sides: Sequence[Side], database: str | None = None) -> None:
-    """The partners as connectors, as an operator applies them."""
-    file = folder / "connectors.json"
+    """The partners as connectors."""
     bodies = [
         {
             "name": f"side{at}",
@@ -130,6 +146,12 @@ def connect(folder: Path, sides: Sequence[Side], database: str | None = None) ->
         }
         for at, side in enumerate(sides)
     ]
+    _apply(folder, bodies, database)
+
+
+def _apply(folder: Path, bodies: Sequence[dict[str, Any]], database: str | None = None) -> None:
+    """As an operator does."""
+    file = folder / "connectors.json"
     file.write_bytes(json.encode(bodies))
     env = {**os.environ, "GATEWAY_DATA": str(folder)} | ({"DATABASE_URL": database} if database else {})
     command = [sys.executable, "-m", "gateway", "connectors", "apply", str(file)]

@@ -7,6 +7,7 @@ import random
 from gateway.fhir import json
 
 MRN = "urn:oid:2.25.271828182845904523536028747135266249775"
+OBSERVATIONS = 20
 _CODES = (("8867-4", "Heart rate", "/min"), ("8310-5", "Body temperature", "Cel"), ("29463-7", "Body weight", "kg"))
 _NOTE = "Taken seated after five minutes of rest; device checked on the same day. "
 
@@ -25,7 +26,7 @@ def bundle(number: int, *, edit: str = "") -> bytes:
         "address": [{"use": "home", "line": [f"{number} Long Street"], "city": "Springfield", "postalCode": "12345"}],
     }
     entries = [_put(patient_url, patient, f"Patient?identifier={MRN}|B{number:08d}")]
-    entries += [_observation(number, at, patient_url, rng) for at in range(20)]
+    entries += [_observation(number, at, patient_url, rng) for at in range(OBSERVATIONS)]
     return json.encode({"resourceType": "Bundle", "type": "transaction", "entry": entries})
 
 
