@@ -6,24 +6,30 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.errors import InvalidInput
-from gateway.fhir import times
+from gateway.fhir import elements, times
 from gateway.fhir.json import Resource
 from gateway.fhir.references import PATIENT_ELEMENT, from_base
 
 COUNT, MOST = 50, 1000
 FIELDS = 100
-SUPPORTED = ("_id", "identifier", "patient", "subject", "_lastUpdated", "_count", "_summary", "_total", "_cursor")
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _CURSOR = re.compile(r"[A-Za-z0-9_.\-]{1,200}", re.ASCII)
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(\d.*)", re.ASCII | re.DOTALL)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_:.\-]{0,63}", re.ASCII)
 _ESCAPED = re.compile(r"\\([\\,|$])")
 ELSEWHERE = frozenset({"_format", "_pretty"})  # what the route does with its answer, no filter
+_FORMS = frozenset({"_summary", "_elements", "_include", "_revinclude"})
+"""How much is answered, not whom: ignored, more or less than was asked comes back, but of nobody else."""
+
+Handling = Literal["strict", "lenient"] | None
+"""What to do with parameters that are not known here (Prefer: handling, FHIR R4 §3.1.1.1)."""
 
 
 class Token(NamedTuple):
@@ -63,10 +69,11 @@ class Query:
     ignored: tuple[str, ...] = field(default=(), compare=False)
 
 
-def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Query:
-    """A search of `type_`; what we do not know is ignored, or refused when `strict` (Prefer: handling=strict).
+def parse(type_: str, query: str, *, base: str = "", handling: Handling = None) -> Query:
+    """A search of `type_`. A parameter that is not known here is refused, as without its filter the search would find
+    everybody; only `lenient` ignores it, and `strict` refuses also what would change only the form of the answer.
 
-    Raises InvalidInput for everything else that is wrong, an unknown modifier above all (FHIR R4 §3.1.1.4).
+    Raises InvalidInput for that and everything else that is wrong, an unknown modifier above all (FHIR R4 §3.1.1.4).
     """
     found = Query(type_)
     applied: list[tuple[str, str]] = []
@@ -78,7 +85,7 @@ def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Qu
             read(found, Parameter(name, value, base))
             applied.append((name, value))
         elif name not in ELSEWHERE:
-            _check_unknown(type_, name, strict)
+            _check_unknown(type_, name, handling)
             ignored.append(name)
     found.applied, found.ignored = tuple(applied), tuple(ignored)
     return found
@@ -109,27 +116,40 @@ def check(name: str, value: str) -> None:
         raise InvalidInput(f"{name} holds a control character")
 
 
-def _check_unknown(type_: str, name: str, strict: bool) -> None:
+def _check_unknown(type_: str, name: str, handling: Handling) -> None:
     if name == "_sort":
         raise InvalidInput("_sort is not supported: results come in the order of their creation")
-    if strict:
-        raise InvalidInput(f"a search parameter that {type_} does not have here; there are {', '.join(SUPPORTED)}")
+    if handling == "lenient" or (handling is None and name.partition(":")[0] in _FORMS):
+        return
+    named = name if _NAME.fullmatch(name) else "of that name"  # a value in the wrong place is not repeated
+    raise InvalidInput(f"{type_} has no search parameter {named} here; there are {', '.join(_readers(type_))}")
 
 
 _Read = Callable[[Query, Parameter], None]
 
 
 def _reader(type_: str, name: str) -> _Read | None:
+    known = _readers(type_)
+    if name in known:
+        return known[name]
     plain, colon, modifier = name.partition(":")
     plain, chain, _ = plain.partition(".")
-    read = _READERS.get(plain)
-    if read is None or (plain in ("patient", "subject") and plain not in patient_names(type_)):
+    read = known.get(plain)
+    if read is None:
         return None
     if chain:
         raise InvalidInput(f"{plain} is not chained here: search for the Patient first")
     if colon and not (modifier == "Patient" and plain in ("patient", "subject")):
         raise InvalidInput(f"{plain} has no modifier here, but for the type of a reference: patient:Patient=id")
     return read
+
+
+@lru_cache(maxsize=256)
+def _readers(type_: str) -> dict[str, _Read]:
+    """The parameters that a type has here."""
+    identified = elements.is_resource_type(type_) and elements.of_type(type_, "identifier")
+    own = {*patient_names(type_), *(("identifier",) if identified else ())}
+    return {name: read for name, read in _READERS.items() if name.startswith("_") or name in own}
 
 
 def patient_names(type_: str) -> tuple[str, ...]:

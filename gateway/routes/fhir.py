@@ -194,8 +194,7 @@ async def _delete(request: Request, context: Context, principal: Principal, item
 async def _search(request: Request, type_: str, query: str) -> Response:
     context, principal = await _called(request, type_)
     principal.require("s", type_)
-    strict = _prefers(request, "handling=strict")
-    asked = search.parse(type_, query, base=context.flow.ours, strict=strict)
+    asked = search.parse(type_, query, base=context.flow.ours, handling=_handling(request))
     flow = context.flow
     answered = context.store.query(lambda reader: reading.find(reader, flow.directory, asked, flow.ours))
     page = await context.look(principal, "E", type_, None, answered)
@@ -247,6 +246,12 @@ def _query(request: Request) -> str:
 def _prefers(request: Request, what: str) -> bool:
     """Whether one of its Prefer headers says so; there may be several, with blanks and quotes (RFC 7240 §2)."""
     return any(what in given.lower().translate(_UNQUOTED) for given in request.headers.getlist("prefer"))
+
+
+def _handling(request: Request) -> search.Handling:
+    if _prefers(request, "handling=strict"):
+        return "strict"
+    return "lenient" if _prefers(request, "handling=lenient") else None
 
 
 def _if_match(request: Request) -> str | None:

@@ -137,14 +137,27 @@ async def test_count_zero_counts_only(desk: Desk) -> None:
 
 
 async def test_a_self_link_says_what_was_searched(desk: Desk) -> None:
-    page = decoded(await desk.fhir("GET", "/Patient?identifier=a|b&nonsense=1&_count=2"))
+    lenient = {"prefer": "respond-async, handling=lenient"}
+    page = decoded(await desk.fhir("GET", "/Patient?identifier=a|b&nonsense=1&_count=2", headers=lenient))
     assert link(page, "self") == "/fhir/Patient?identifier=a%7Cb&_count=2"
 
 
-async def test_what_we_do_not_know_is_ignored_or_refused_as_asked(desk: Desk) -> None:
-    assert (await desk.fhir("GET", "/Patient?nonsense=1")).status_code == 200
-    strict = {"prefer": "handling=strict"}
-    assert (await desk.fhir("GET", "/Patient?nonsense=1", headers=strict)).status_code == 400
+async def test_a_filter_that_is_not_known_never_finds_everybody(desk: Desk) -> None:
+    """A typo in the name of a parameter would otherwise answer all patients (FHIR R4 §3.1.1.1)."""
+    await desk.made_id(patient("Somebody", (MRN, "S-1")))
+    refused = await desk.fhir("GET", f"/Patient?identifer={MRN}|nobody")
+    assert refused.status_code == 400 and "identifer" in issue(refused)["diagnostics"]
+    form = await desk.fhir("POST", "/Patient/_search", b"identifer=nobody", kind=FORM)
+    assert form.status_code == 400 and MRN not in form.text
+    strict, lenient = {"prefer": "handling=strict"}, {"prefer": "handling=lenient"}
+    assert (await desk.fhir("GET", "/Patient?identifer=1", headers=strict)).status_code == 400
+    assert len(resources(decoded(await desk.fhir("GET", "/Patient?identifer=1", headers=lenient)))) == 1
+    entry = {"request": {"method": "GET", "url": f"Patient?identifer={MRN}|nobody"}}
+    [said] = decoded(await desk.batch(entry))["entry"]
+    assert said["response"]["status"].startswith("400") and "resource" not in said
+
+
+async def test_what_cannot_be_meant_is_refused(desk: Desk) -> None:
     for query in ("identifier:not=a", "_id:missing=true", "_sort=name", "_count=-1", "_count=x", "_cursor=%20"):
         assert (await desk.fhir("GET", f"/Patient?{query}")).status_code == 400, query
 

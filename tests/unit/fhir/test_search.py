@@ -16,8 +16,8 @@ from gateway.fhir.search import Query, Token
 BASE = "https://gateway.example/fhir"
 
 
-def parse(query: str, kind: str = "Observation", *, strict: bool = False) -> Query:
-    return search.parse(kind, query, base=BASE, strict=strict)
+def parse(query: str, kind: str = "Observation", handling: search.Handling = None) -> Query:
+    return search.parse(kind, query, base=BASE, handling=handling)
 
 
 @pytest.mark.parametrize(
@@ -80,8 +80,9 @@ def test_another_reference_is_no_patient(value: str) -> None:
 
 def test_subject_is_asked_only_where_a_type_has_it() -> None:
     assert parse("patient=7", "Immunization").patients == ("7",)
-    assert parse("subject=7", "Immunization").ignored == ("subject",)
-    assert parse("patient=7", "Patient").ignored == ("patient",)
+    for name, kind in (("subject", "Immunization"), ("patient", "Patient"), ("identifier", "Provenance")):
+        with pytest.raises(InvalidInput, match=f"{kind} has no search parameter {name} here"):
+            parse(f"{name}=7", kind)
 
 
 @pytest.mark.parametrize(
@@ -154,26 +155,42 @@ def test_total() -> None:
 )
 def test_what_cannot_be_meant_is_refused_even_when_lenient(query: str) -> None:
     with pytest.raises(InvalidInput):
+        parse(query, handling="lenient")
+
+
+@pytest.mark.parametrize("name", ["identifer", "birthdate", "name:exact", "_has:Observation:patient:code", "_tag"])
+@pytest.mark.parametrize("handling", [None, "strict"])
+def test_a_parameter_that_is_not_known_is_refused_and_named(name: str, handling: search.Handling) -> None:
+    """Without its filter the search would find everybody."""
+    with pytest.raises(InvalidInput) as refused:
+        parse(f"{name}=Secret&_count=1", "Patient", handling)
+    assert f"no search parameter {name} here; there are _id, identifier, _lastUpdated," in refused.value.message
+    assert "Secret" not in refused.value.message and "subject" not in refused.value.message
+
+
+@pytest.mark.parametrize("query", ["http%3A%2F%2Fmrn.example%7C123", "1980-02-03", "Smith%20Ada=1", "=1"])
+def test_a_value_in_the_place_of_a_name_is_not_repeated(query: str) -> None:
+    with pytest.raises(InvalidInput, match="no search parameter of that name here"):
         parse(query)
 
 
-def test_an_unknown_parameter_is_ignored_and_left_out_of_the_self_link() -> None:
-    query = parse("code=8867-4&identifier=a|1&_format=json&_include=x")
+def test_an_unknown_parameter_is_ignored_when_lenient_and_left_out_of_the_self_link() -> None:
+    query = parse("code=8867-4&identifier=a|1&_format=json&_include=x", handling="lenient")
     assert query.ignored == ("code", "_include")
     assert search.self_link(query, BASE) == f"{BASE}/Observation?identifier=a%7C1"
 
 
-def test_an_unknown_parameter_is_refused_when_strict() -> None:
-    with pytest.raises(InvalidInput, match="identifier") as refused:
-        parse("secretname=Secretvalue", strict=True)
-    assert "ecret" not in refused.value.message
-    assert parse("_format=json&_pretty=true", strict=True).ignored == ()
+@pytest.mark.parametrize("name", ["_include", "_include:iterate", "_revinclude", "_elements", "_summary"])
+def test_what_only_changes_the_form_of_the_answer_is_ignored_unless_strict(name: str) -> None:
+    query = parse(f"{name}=text&identifier=a|1")
+    assert query.ignored == (name,)
+    assert search.self_link(query, BASE) == f"{BASE}/Observation?identifier=a%7C1"
+    with pytest.raises(InvalidInput, match=name):
+        parse(f"{name}=text&identifier=a|1", handling="strict")
 
 
-def test_an_unknown_chain_or_modifier_never_widens_a_search_silently() -> None:
-    """`patient.identifier` is another parameter than `patient`: strict refuses it."""
-    with pytest.raises(InvalidInput):
-        parse("patient.identifier=a|1", strict=True)
+def test_the_form_of_the_answer_is_no_search_parameter() -> None:
+    assert parse("_format=json&_pretty=true", handling="strict").ignored == ()
 
 
 def test_links_read_back_as_the_same_search() -> None:
