@@ -11,6 +11,7 @@ from gateway.fhir import bundle, json, search, times
 from gateway.fhir.bundle import Answer, Entry
 from gateway.fhir.json import Json, Resource
 from gateway.fhir.search import Query, Token
+from gateway.fhir.searchset import searchset
 from gateway.planning import bodies
 from gateway.planning.directory import Directory
 from gateway.store import Head, Hit, LinkRow, Reader, Version
@@ -106,7 +107,7 @@ def answer(reader: Reader, directory: Known, entry: Entry, base: str) -> Answer:
     if entry.id is None:
         query = search.parse(entry.type, entry.query or "", base=base)
         page = find(reader, directory, query, base)
-        found = search.searchset(query, page.matches, base=base, cursor=page.cursor, total=page.total)
+        found = searchset(query, page.matches, base=base, cursor=page.cursor, total=page.total)
         return Answer(200, resource=found)
     if entry.version is not None:
         got = vread(reader, entry.type, entry.id, entry.version)

@@ -16,6 +16,7 @@ from gateway.fhir import bundle, condition, gate, issue, json, search, times
 from gateway.fhir.bundle import Entry
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
+from gateway.fhir.searchset import searchset
 from gateway.flow import Outcome
 from gateway.planning import bodies
 from gateway.planning.world import Action, Item
@@ -198,7 +199,7 @@ async def _search(request: Request, type_: str, query: str) -> Response:
     flow = context.flow
     answered = context.store.query(lambda reader: reading.find(reader, flow.directory, asked, flow.ours))
     page = await context.look(principal, "E", type_, None, answered)
-    found = search.searchset(asked, page.matches, base=flow.ours, cursor=page.cursor, total=page.total)
+    found = searchset(asked, page.matches, base=flow.ours, cursor=page.cursor, total=page.total)
     return fhir_json(json.encode(found))
 
 

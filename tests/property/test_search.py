@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidInput
-from gateway.fhir import condition, search, times
+from gateway.fhir import condition, search, searchset, times
 
 BASE = "https://gateway.example/fhir"
 names = st.sampled_from(
@@ -29,7 +29,7 @@ def test_a_query_is_refused_or_its_self_link_says_the_same(query: str, kind: str
         found = search.parse(kind, query, base=BASE, handling=handling)
     except InvalidInput:
         return
-    assert search.parse(kind, urlsplit(search.self_link(found, BASE)).query, base=BASE, handling="strict") == found
+    assert search.parse(kind, urlsplit(searchset.self_link(found, BASE)).query, base=BASE, handling="strict") == found
 
 
 @given(st.text() | pairs)

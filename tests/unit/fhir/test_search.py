@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.errors import InvalidInput
-from gateway.fhir import json, search
+from gateway.fhir import json, search, searchset
 from gateway.fhir.search import Query, Token
 
 BASE = "https://gateway.example/fhir"
@@ -177,14 +177,14 @@ def test_a_value_in_the_place_of_a_name_is_not_repeated(query: str) -> None:
 def test_an_unknown_parameter_is_ignored_when_lenient_and_left_out_of_the_self_link() -> None:
     query = parse("code=8867-4&identifier=a|1&_format=json&_include=x", handling="lenient")
     assert query.ignored == ("code", "_include")
-    assert search.self_link(query, BASE) == f"{BASE}/Observation?identifier=a%7C1"
+    assert searchset.self_link(query, BASE) == f"{BASE}/Observation?identifier=a%7C1"
 
 
 @pytest.mark.parametrize("name", ["_include", "_include:iterate", "_revinclude", "_elements", "_summary"])
 def test_what_only_changes_the_form_of_the_answer_is_ignored_unless_strict(name: str) -> None:
     query = parse(f"{name}=text&identifier=a|1")
     assert query.ignored == (name,)
-    assert search.self_link(query, BASE) == f"{BASE}/Observation?identifier=a%7C1"
+    assert searchset.self_link(query, BASE) == f"{BASE}/Observation?identifier=a%7C1"
     with pytest.raises(InvalidInput, match=name):
         parse(f"{name}=text&identifier=a|1", handling="strict")
 
@@ -195,11 +195,12 @@ def test_the_form_of_the_answer_is_no_search_parameter() -> None:
 
 def test_links_read_back_as_the_same_search() -> None:
     query = parse(r"identifier=a|1\,2,b c|é&patient=Patient/7&_lastUpdated=ge2024-01-01T00:00:00%2B01:00&_count=5")
-    assert parse(urlsplit(search.self_link(query, BASE)).query) == query
-    following = parse(urlsplit(search.next_link(query, BASE, "018f-a_1")).query)
+    assert parse(urlsplit(searchset.self_link(query, BASE)).query) == query
+    following = parse(urlsplit(searchset.next_link(query, BASE, "018f-a_1")).query)
     assert following.cursor == "018f-a_1"
-    assert parse(urlsplit(search.next_link(following, BASE, "018f-b")).query).cursor == "018f-b"
-    assert [name for name, _ in parse_qsl(urlsplit(search.next_link(following, BASE, "x")).query)].count("_cursor") == 1
+    assert parse(urlsplit(searchset.next_link(following, BASE, "018f-b")).query).cursor == "018f-b"
+    further = parse_qsl(urlsplit(searchset.next_link(following, BASE, "x")).query)
+    assert [name for name, _ in further].count("_cursor") == 1
 
 
 def matches(number: int) -> list[tuple[str, Any]]:
@@ -207,7 +208,7 @@ def matches(number: int) -> list[tuple[str, Any]]:
 
 
 def test_a_page_of_several() -> None:
-    page = search.searchset(parse("_count=2"), matches(2), base=BASE, cursor="1")
+    page = searchset.searchset(parse("_count=2"), matches(2), base=BASE, cursor="1")
     assert page["type"] == "searchset"
     assert "total" not in page
     assert {link["relation"]: link["url"] for link in page["link"]} == {
@@ -221,22 +222,22 @@ def test_a_page_of_several() -> None:
 
 
 def test_the_only_page_tells_the_total() -> None:
-    assert search.searchset(parse(""), matches(3), base=BASE)["total"] == 3
+    assert searchset.searchset(parse(""), matches(3), base=BASE)["total"] == 3
 
 
 def test_a_later_page_does_not_guess_the_total() -> None:
-    assert "total" not in search.searchset(parse("_cursor=1"), matches(3), base=BASE)
-    assert search.searchset(parse("_cursor=1&_total=accurate"), matches(3), base=BASE, total=7)["total"] == 7
+    assert "total" not in searchset.searchset(parse("_cursor=1"), matches(3), base=BASE)
+    assert searchset.searchset(parse("_cursor=1&_total=accurate"), matches(3), base=BASE, total=7)["total"] == 7
 
 
 def test_nothing_found_has_no_entry() -> None:
-    page = search.searchset(parse("identifier=a|1"), [], base=BASE)
+    page = searchset.searchset(parse("identifier=a|1"), [], base=BASE)
     assert page["total"] == 0
     assert "entry" not in page
 
 
 def test_a_count_has_a_total_and_no_entry() -> None:
-    page = search.searchset(parse("_count=0"), [], base=BASE, total=12)
+    page = searchset.searchset(parse("_count=0"), [], base=BASE, total=12)
     assert (page["total"], "entry" in page) == (12, False)
 
 
