@@ -10,7 +10,7 @@ from gateway.errors import Gone, Missing
 from gateway.fhir import bundle, json, search, times
 from gateway.fhir.bundle import Answer, Entry
 from gateway.fhir.json import Json, Resource
-from gateway.fhir.search import Query, Token
+from gateway.fhir.search import Order, Query, Token
 from gateway.fhir.searchset import searchset
 from gateway.planning import bodies
 from gateway.planning.directory import Directory
@@ -89,17 +89,23 @@ def history(reader: Reader, type_: str, id_: str, span: Span, *, base: str) -> R
 
 
 def find(reader: Reader, directory: Known, query: Query, base: str) -> Page:
-    """One page of what a search finds, in the order of creation."""
+    """One page of what a search finds, in the order of creation unless another is asked for. Where each page begins is
+    a place in that order: what did not change meanwhile is met once, whatever else is written."""
     filters = _filters(reader, query, base)
     if filters is None:
         return Page([], None, 0 if query.total or not query.count else None)
-    hits = reader.search(query.type, **filters, after=query.cursor, limit=query.count + 1) if query.count else []
+    order, more = query.order or "id", query.count + 1
+    hits = reader.search(query.type, **filters, order=order, after=query.cursor, limit=more) if query.count else []
     page = hits[: query.count]
     bodies = _with_links(reader, directory, page)
     matches = [(hit.head.id, json.raw(body)) for hit, body in zip(page, bodies, strict=True)]
-    cursor = hits[query.count - 1].head.id if query.count and len(hits) > query.count else None
+    cursor = _place(page[-1].head, order) if len(hits) > query.count > 0 else None
     total = reader.count(query.type, **filters) if query.total or not query.count else None
     return Page(matches, cursor, total)
+
+
+def _place(head: Head, order: Order) -> str:
+    return head.id if order in ("id", "-id") else str(head.seq)
 
 
 def answer(reader: Reader, directory: Known, entry: Entry, base: str) -> Answer:

@@ -20,6 +20,7 @@ FIELDS = 100
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _CURSOR = re.compile(r"[A-Za-z0-9_.\-]{1,200}", re.ASCII)
+_PLACE = re.compile(r"\d{1,18}", re.ASCII)
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(\d.*)", re.ASCII | re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_:.\-]{0,63}", re.ASCII)
@@ -47,14 +48,17 @@ class Parameter(NamedTuple):
     base: str
 
 
+Order = Literal["id", "-id", "seq", "-seq"]
+"""By what the results come: the id, which is the order of creation, or the commit of the current version."""
+
 Bound = tuple[str, datetime]
 """("ge" or "lt", moment) on meta.lastUpdated."""
 
 
 @dataclass(slots=True)
 class Query:
-    """What to find: every part must hold; filled while it is parsed. `identifiers` is an and of ors; `ids` and
-    `patients` None = not asked."""
+    """What to find: every part must hold; filled while it is parsed. `identifiers` is an and of ors; `ids`,
+    `patients` and `order` None = not asked."""
 
     type: str
     ids: tuple[str, ...] | None = None
@@ -63,6 +67,7 @@ class Query:
     updated: tuple[Bound, ...] = ()
     count: int = COUNT
     total: bool = False
+    order: Order | None = None
     cursor: str | None = None
     applied: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """The parameters that were used, as written: the self link."""
@@ -87,6 +92,7 @@ def parse(type_: str, query: str, *, base: str = "", handling: Handling = None) 
         elif name not in ELSEWHERE:
             _check_unknown(type_, name, handling)
             ignored.append(name)
+    _check_cursor(found)
     found.applied, found.ignored = tuple(applied), tuple(ignored)
     return found
 
@@ -117,8 +123,6 @@ def check(name: str, value: str) -> None:
 
 
 def _check_unknown(type_: str, name: str, handling: Handling) -> None:
-    if name == "_sort":
-        raise InvalidInput("_sort is not supported: results come in the order of their creation")
     if handling == "lenient" or (handling is None and name.partition(":")[0] in _FORMS):
         return
     named = name if _NAME.fullmatch(name) else "of that name"  # a value in the wrong place is not repeated
@@ -207,6 +211,21 @@ def _cursor(found: Query, one: Parameter) -> None:
     found.cursor = one.value
 
 
+def _sort(found: Query, one: Parameter) -> None:
+    if found.order is not None or one.value not in _ORDERS:
+        raise InvalidInput(f"_sort is one of {', '.join(_ORDERS)}, once")
+    found.order = _ORDERS[one.value]
+
+
+_ORDERS: dict[str, Order] = {"_id": "id", "-_id": "-id", "_lastUpdated": "seq", "-_lastUpdated": "-seq"}
+"""Times of change are in the order of commits, and two changes of one moment have an order too."""
+
+
+def _check_cursor(found: Query) -> None:
+    if found.cursor is not None and found.order in ("seq", "-seq") and not _PLACE.fullmatch(found.cursor):
+        raise InvalidInput("_cursor is of a search in another order")
+
+
 _READERS: dict[str, _Read] = {
     "_id": _ids,
     "identifier": _identifiers,
@@ -216,6 +235,7 @@ _READERS: dict[str, _Read] = {
     "_count": _count,
     "_summary": _summary,
     "_total": _total,
+    "_sort": _sort,
     "_cursor": _cursor,
 }
 

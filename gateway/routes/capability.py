@@ -11,6 +11,7 @@ from gateway.fhir.references import PATIENT_ELEMENT
 
 _DATE = "2026-11-21"
 _CONDITIONS = "A condition is exactly one identifier=system|value; it is all that a conditional interaction takes."
+_SORTED = "_sort takes it, and _id, each with - for the other way round, and no other parameter"
 _INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
 
 
@@ -54,7 +55,7 @@ def _resource(type_: str) -> Resource:
         "referencePolicy": ["literal", "logical"],
         "searchParam": [
             {"name": "_id", "type": "token"},
-            {"name": "_lastUpdated", "type": "date"},
+            {"name": "_lastUpdated", "type": "date", "documentation": _SORTED},
             *([{"name": "identifier", "type": "token"}] if elements.of_type(type_, "identifier") else []),
             *({"name": name, "type": "reference", **_finds(type_)} for name in search.patient_names(type_)),
         ],

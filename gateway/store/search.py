@@ -7,7 +7,22 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, bindparam, func, literal_column, or_, select
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Column,
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+
+from gateway.fhir.search import Order
 
 from .clock import to_micros
 from .resources import HIT, to_hit
@@ -24,7 +39,8 @@ class Shape(NamedTuple):
     identifiers: Literal["one", "several"] | None
     patients: bool
     at: tuple[str, ...]
-    counting: bool
+    order: Order | None
+    """None = only how many there are."""
 
 
 _COMPARE: dict[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = {
@@ -41,12 +57,16 @@ _COMPARE: dict[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = 
 def _search(shape: Shape) -> Build:
     def build(flavour: Flavour) -> Select[Any]:
         found = and_(*_filters(shape, flavour))
-        if shape.counting:
+        if shape.order is None:
             return select(func.count()).select_from(resource).where(found)
         joined = resource.join(version, version.c.seq == resource.c.seq)
-        order = _unindexed(resource.c.id) if shape.ids or shape.identifiers or shape.patients else resource.c.id
-        page = select(*HIT).select_from(joined).where(found, order > bindparam("after"))
-        return page.order_by(order).limit(bindparam("limit"))
+        key: ColumnElement[Any] = _KEYS[shape.order]
+        if shape.ids or shape.identifiers or shape.patients:
+            key = _unindexed(_KEYS[shape.order])
+        after: BindParameter[Any] = bindparam("after")
+        is_down = shape.order.startswith("-")
+        page = select(*HIT).select_from(joined).where(found, key < after if is_down else key > after)
+        return page.order_by(key.desc() if is_down else key).limit(bindparam("limit"))
 
     return build
 
@@ -65,9 +85,19 @@ def _filters(shape: Shape, flavour: Flavour) -> Iterable[ColumnElement[bool]]:
         yield _COMPARE[comparison](resource.c.at, bindparam(f"at_{place}"))
 
 
-def _unindexed(key: ColumnElement[str]) -> ColumnElement[str]:
+_KEYS: dict[Order, Column[Any]] = {
+    "id": resource.c.id,
+    "-id": resource.c.id,
+    "seq": resource.c.seq,
+    "-seq": resource.c.seq,
+}
+_BEFORE: dict[Order, str | int] = {"id": "", "-id": "~", "seq": 0, "-seq": 2**62}
+"""Where an order begins: before everything that there can be."""
+
+
+def _unindexed(key: Column[Any]) -> ColumnElement[Any]:
     """The same value, but no way in: neither database may walk a whole type because of the order of the page."""
-    return key.concat(literal_column("''"))
+    return key + literal_column("0") if key is resource.c.seq else key.concat(literal_column("''"))
 
 
 def _identified(flavour: Flavour) -> Select[Any]:
@@ -96,16 +126,20 @@ class Search(Source):
         identifiers: Sequence[tuple[str | None, str]] | None = None,
         patient: int | Sequence[int] | None = None,
         at: Sequence[tuple[str, datetime]] = (),
+        order: Order = "id",
         after: str | None = None,
         limit: int = 100,
     ) -> list[Hit]:
-        """Live resources that meet every filter given, by id, which for our UUIDv7 is the order of creation.
+        """Live resources that meet every filter given, by id, which for our UUIDv7 is the order of creation, or by seq,
+        the order of their last changes; with `-` the other way round.
 
-        `after`: the id of the last hit of the page before. `at`: ('ge', moment) and so on, on the last change.
+        `after`: the id, or the seq, of the last hit of the page before. `at`: ('ge', moment) and so on, on the last
+        change.
         An identifier's system None = whatever the system. Values of one filter are alternatives.
         """
-        shape, values = _question(kind, ids, identifiers, patient, at, counting=False)
-        rows = self.ask(_search(shape), {**values, "after": after or "", "limit": limit})
+        shape, values = _question(kind, ids, identifiers, patient, at, order=order)
+        place = _BEFORE[order] if not after else after if order in ("id", "-id") else int(after)
+        rows = self.ask(_search(shape), {**values, "after": place, "limit": limit})
         return [to_hit(row) for row in rows]
 
     def count(
@@ -118,7 +152,7 @@ class Search(Source):
         at: Sequence[tuple[str, datetime]] = (),
     ) -> int:
         """How many there are in all (Bundle.total)."""
-        shape, values = _question(kind, ids, identifiers, patient, at, counting=True)
+        shape, values = _question(kind, ids, identifiers, patient, at, order=None)
         return int(self.ask(_search(shape), values)[0][0])
 
 
@@ -129,12 +163,12 @@ def _question(
     patient: int | Sequence[int] | None,
     at: Sequence[tuple[str, datetime]],
     *,
-    counting: bool,
+    order: Order | None,
 ) -> tuple[Shape, dict[str, Any]]:
     patients = [patient] if isinstance(patient, int) else patient
     comparisons = tuple(comparison for comparison, _ in at)
     asked, named = _named(kind, identifiers)
-    shape = Shape(ids is not None, asked, patients is not None, comparisons, counting)
+    shape = Shape(ids is not None, asked, patients is not None, comparisons, order)
     values: dict[str, Any] = {"type": kind, **named}
     if ids is not None:
         values["ids"] = [(one,) for one in ids]

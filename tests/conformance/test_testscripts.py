@@ -23,7 +23,6 @@ _UNKNOWN = "no search parameter here: refused, as ignoring it would find everybo
 REFUSED = {
     "bulk-data-export": "no snapshots over HTTP yet",
     "history-type": "the history of a type is not claimed",
-    "sort-descending-lastupdated": "_sort is not claimed",
     "patient-search-by-birthdate": _UNKNOWN,
     "patient-search-by-gender": _UNKNOWN,
     "token-not-modifier": _UNKNOWN,

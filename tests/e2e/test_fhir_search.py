@@ -126,6 +126,24 @@ async def test_pages_hold_everything_once_even_while_it_grows(desk: Desk) -> Non
     assert seen == made
 
 
+@pytest.mark.parametrize("sort", ["_lastUpdated", "-_lastUpdated", "_id", "-_id"])
+async def test_results_come_in_the_order_that_is_asked_for(desk: Desk, sort: str) -> None:
+    made = [await desk.made_id(observation()) for _ in range(5)]
+    again = await desk.read(f"/Observation/{made[1]}")
+    assert (await desk.fhir("PUT", f"/Observation/{made[1]}", {**again, "status": "amended"})).status_code == 200
+    expected = [made[0], made[2], made[3], made[4], made[1]] if "_lastUpdated" in sort else made
+    expected = expected[::-1] if sort.startswith("-") else expected
+    seen: list[str] = []
+    path: str | None = f"/fhir/Observation?_sort={sort}&_count=2&_lastUpdated=ge2000"
+    while path:
+        page = decoded(await desk.call("GET", path))
+        seen += [one["id"] for one in resources(page)]
+        path = link(page, "next")
+    assert seen == expected
+    other = await desk.fhir("GET", "/Observation?_sort=-code,_lastUpdated")
+    assert other.status_code == 400 and "-_lastUpdated" in issue(other)["diagnostics"]
+
+
 async def test_count_zero_counts_only(desk: Desk) -> None:
     for _ in range(3):
         await desk.made_id(observation())
@@ -158,7 +176,7 @@ async def test_a_filter_that_is_not_known_never_finds_everybody(desk: Desk) -> N
 
 
 async def test_what_cannot_be_meant_is_refused(desk: Desk) -> None:
-    for query in ("identifier:not=a", "_id:missing=true", "_sort=name", "_count=-1", "_count=x", "_cursor=%20"):
+    for query in ("identifier:not=a", "_id:missing=true", "_count=-1", "_count=x", "_cursor=%20"):
         assert (await desk.fhir("GET", f"/Patient?{query}")).status_code == 400, query
 
 

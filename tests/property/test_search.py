@@ -13,9 +13,23 @@ from gateway.fhir import condition, search, searchset, times
 
 BASE = "https://gateway.example/fhir"
 names = st.sampled_from(
-    ["_id", "identifier", "patient", "subject", "_lastUpdated", "_count", "_total", "_cursor", "code", "_include"]
+    [
+        "_id",
+        "identifier",
+        "patient",
+        "subject",
+        "_lastUpdated",
+        "_count",
+        "_total",
+        "_cursor",
+        "_sort",
+        "code",
+        "_include",
+    ]
 )
-values = st.text(max_size=12) | st.sampled_from(["a|1", "2024", "ge2024-02", "Patient/1", "5", "a\\,b|c"])
+values = st.text(max_size=12) | st.sampled_from(
+    ["a|1", "2024", "ge2024-02", "Patient/1", "5", "_id", "-_lastUpdated", "a\\,b|c"]
+)
 pairs = st.lists(st.tuples(names, values).map(lambda pair: f"{pair[0]}={quote(pair[1])}"), max_size=4).map("&".join)
 
 

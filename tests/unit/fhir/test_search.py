@@ -147,7 +147,13 @@ def test_total() -> None:
         "_count=1.5",
         "_count=٣",
         "_total=all",
-        "_sort=-_lastUpdated",
+        "_sort=name",
+        "_sort=-identifier",
+        "_sort=_lastUpdated,_id",
+        "_sort=_id&_sort=-_id",
+        "_sort:asc=_id",
+        "_sort=_lastUpdated&_cursor=018f-a_1",
+        "_cursor=9999999999999999999&_sort=-_lastUpdated",
         "_cursor=a&_cursor=b",
         "_cursor=a/b",
         "&".join(["_id=1"] * (search.FIELDS + 1)),
@@ -201,6 +207,16 @@ def test_links_read_back_as_the_same_search() -> None:
     assert parse(urlsplit(searchset.next_link(following, BASE, "018f-b")).query).cursor == "018f-b"
     further = parse_qsl(urlsplit(searchset.next_link(following, BASE, "x")).query)
     assert [name for name, _ in further].count("_cursor") == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "order"), [("_id", "id"), ("-_id", "-id"), ("_lastUpdated", "seq"), ("-_lastUpdated", "-seq")]
+)
+def test_the_orders_that_results_come_in(value: str, order: str) -> None:
+    query = parse(f"_sort={value}&_count=1", handling="strict")
+    assert query.order == order
+    following = urlsplit(searchset.next_link(query, BASE, "17")).query
+    assert (parse(following).order, parse(following).cursor) == (order, "17")
 
 
 def matches(number: int) -> list[tuple[str, Any]]:
