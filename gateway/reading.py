@@ -10,6 +10,7 @@ from gateway.errors import Gone, Missing
 from gateway.fhir import bundle, json, search, times
 from gateway.fhir.bundle import Answer, Entry
 from gateway.fhir.json import Json, Resource
+from gateway.fhir.references import SHARED
 from gateway.fhir.search import Order, Query, Token
 from gateway.fhir.searchset import searchset
 from gateway.planning import bodies
@@ -146,6 +147,7 @@ def _filters(reader: Reader, query: Query, base: str) -> dict[str, Json] | None:
     if query.patients is not None:
         heads = reader.heads([("Patient", id_) for id_ in query.patients])
         filters["patient"] = [head.rid for head in heads.values()]
+        filters["shared"] = query.type in SHARED
     if query.identifiers:
         own = f"{base}/{query.type}"
         last = query.identifiers[-1]

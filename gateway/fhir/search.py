@@ -92,7 +92,8 @@ def parse(type_: str, query: str, *, base: str = "", handling: Handling = None) 
         elif name not in ELSEWHERE:
             _check_unknown(type_, name, handling)
             ignored.append(name)
-    _check_cursor(found)
+    if found.cursor is not None and found.order in ("seq", "-seq") and not _PLACE.fullmatch(found.cursor):
+        raise InvalidInput("_cursor is of a search in another order")
     found.applied, found.ignored = tuple(applied), tuple(ignored)
     return found
 
@@ -219,11 +220,6 @@ def _sort(found: Query, one: Parameter) -> None:
 
 _ORDERS: dict[str, Order] = {"_id": "id", "-_id": "-id", "_lastUpdated": "seq", "-_lastUpdated": "-seq"}
 """Times of change are in the order of commits, and two changes of one moment have an order too."""
-
-
-def _check_cursor(found: Query) -> None:
-    if found.cursor is not None and found.order in ("seq", "-seq") and not _PLACE.fullmatch(found.cursor):
-        raise InvalidInput("_cursor is of a search in another order")
 
 
 _READERS: dict[str, _Read] = {

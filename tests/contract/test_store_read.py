@@ -29,6 +29,7 @@ from gateway.store import (
     Store,
     Tx,
 )
+from gateway.store.compartments import compartment, counts
 from gateway.store.schema import secret
 from gateway.store.vault import SecretUnreadable
 
@@ -141,6 +142,44 @@ def test_each_order_meets_what_did_not_change_once(store: Store, order: Order, n
         assert [head.at for head in seen] == sorted((head.at for head in seen), reverse=order.startswith("-"))
     met = [head.rid for head in seen if head.rid in rids and head.rid != rids[4]]
     assert sorted(met) == sorted(set(rids) - {rids[4]}), "each once"
+
+
+def test_what_is_shared_is_found_under_each_and_once(store: Store):
+    one = store.write_now(family)
+    anna, berta = one["anna"], one["berta"]
+
+    def share(tx: Tx) -> dict[str, int]:
+        made = {kind: tx.new_rid() for kind in ("Appointment", "Contract")}
+        changes = Changes(belongs={rid: [anna, berta] for rid in made.values()})
+        for kind, rid in made.items():
+            changes.heads_new.append(NewHead(rid, kind, str(uuid4()), anna))
+            changes.versions.append(NewVersion(rid, 1, "create", "ehr", "m1", b"{}"))
+        tx.write(changes)
+        return made
+
+    made = store.write_now(share)
+    for whose in (anna, berta, [anna, berta]):
+        assert hits(store, "Appointment", patient=whose, shared=True) == [made["Appointment"]]
+    assert hits(store, "Appointment", patient=berta) == [], "it goes in step with the first"
+    assert hits(store, "Observation", patient=berta, shared=True) == []
+
+    def held(reader: Reader) -> list[set[int]]:
+        return [{head.rid for head, _ in compartment(reader, whose)} for whose in (anna, berta)]
+
+    of_anna, of_berta = store.query_now(held)
+    assert of_anna >= set(made.values())
+    assert made["Appointment"] in of_berta
+    assert made["Contract"] not in of_berta, "no compartment has it"
+    assert store.query_now(lambda reader: counts(reader, berta))["Appointment"] == 1
+    gone = Changes(
+        heads_updated=[HeadUpdate(made["Appointment"], 1, anna)],
+        versions=[NewVersion(made["Appointment"], 2, "update", "ehr", "m2", b"{}")],
+        belongs={made["Appointment"]: ()},
+    )
+    store.write_now(lambda tx: tx.write(gone))
+    assert hits(store, "Appointment", patient=berta, shared=True) == []
+    assert hits(store, "Appointment", patient=anna, shared=True) == [made["Appointment"]]
+    assert made["Appointment"] not in store.query_now(held)[1]
 
 
 def test_identified_finds_the_living(store: Store):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from .desk import MRN, OURS, PUBLIC, UNLISTED, Desk, decoded, issue, link, observation, patient, resources
+from .desk import MRN, OURS, PUBLIC, UNLISTED, Desk, decoded, entry, issue, link, observation, patient, resources
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +60,37 @@ async def test_by_id_and_by_patient(desk: Desk) -> None:
     assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|2") == []
     assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|1&_id={pulse}") == [pulse]
     assert await ids(desk, "/Observation?patient=nobody") == []
+
+
+async def test_what_two_patients_share_is_found_under_each(desk: Desk) -> None:
+    """FHIR R4, SearchParameter/Appointment-patient: any participant that is a Patient."""
+    ada, bob, eve = [await desk.made_id(patient(name)) for name in ("A", "B", "E")]
+    both = [{"actor": {"reference": f"Patient/{one}"}, "status": "accepted"} for one in (ada, bob)]
+    couple = {"resourceType": "Appointment", "status": "proposed", "participant": both}
+    made = await desk.made_id(couple)
+    alone = await desk.made_id({**couple, "participant": both[:1]})
+    assert await ids(desk, f"/Appointment?patient={ada}&_sort=-_lastUpdated") == [alone, made]
+    assert await ids(desk, f"/Appointment?patient={bob}") == [made]
+    assert await ids(desk, f"/Appointment?patient={ada},{bob},{eve}") == [made, alone]
+    assert await ids(desk, f"/Appointment?patient={ada}&patient={eve}") == []
+    assert decoded(await desk.fhir("GET", f"/Appointment?patient={bob}&_total=accurate&_count=1"))["total"] == 1
+    changed = {**couple, "id": made, "participant": [both[0], {**both[0], "actor": {"reference": f"Patient/{eve}"}}]}
+    assert (await desk.fhir("PUT", f"/Appointment/{made}", changed)).status_code == 200
+    assert await ids(desk, f"/Appointment?patient={bob}") == [], "he is no participant any more"
+    assert await ids(desk, f"/Appointment?patient={eve}") == [made]
+    assert (await desk.fhir("PUT", f"/Appointment/{made}", {**changed, "participant": both[1:]})).status_code == 200
+    assert await ids(desk, f"/Appointment?patient={bob}") == [made]
+    assert await ids(desk, f"/Appointment?patient={eve}") == []
+    assert (await desk.fhir("DELETE", f"/Appointment/{made}")).status_code == 204
+    assert await ids(desk, f"/Appointment?patient={bob}") == []
+
+
+async def test_the_provenance_of_a_message_about_two_is_found_under_each(desk: Desk) -> None:
+    named = [patient(name, (MRN, name)) for name in ("A", "B")]
+    assert (await desk.transact(*[entry("POST", "Patient", one) for one in named])).status_code == 200
+    both = [one["id"] for one in await desk.found("/Patient")]
+    [first], [second] = [await ids(desk, f"/Provenance?patient={one}") for one in both]
+    assert first == second
 
 
 async def test_our_own_identifier_is_what_others_know_our_resources_by(desk: Desk) -> None:
