@@ -186,7 +186,12 @@ def _patients(found: Query, one: Parameter) -> None:
 
 
 def _updated(found: Query, one: Parameter) -> None:
-    found.updated = (*found.updated, *_bounds(one.value))
+    """Of several bounds the narrowest holds, so that there are no more than two, whatever is asked."""
+    ends = dict(found.updated)
+    for sign, moment in _bounds(one.value):
+        narrower = max if sign == "ge" else min
+        ends[sign] = narrower(moment, ends.get(sign, moment))
+    found.updated = tuple(sorted(ends.items()))
 
 
 def _count(found: Query, one: Parameter) -> None:
@@ -238,8 +243,8 @@ _READERS: dict[str, _Read] = {
 
 def _and(before: tuple[str, ...] | None, found: Iterable[str]) -> tuple[str, ...]:
     """Repeated parameters narrow each other."""
-    ids = tuple(dict.fromkeys(found))
-    return ids if before is None else tuple(one for one in before if one in ids)
+    ids = dict.fromkeys(found)
+    return tuple(ids) if before is None else tuple(one for one in before if one in ids)
 
 
 def _id(name: str, text: str) -> str:

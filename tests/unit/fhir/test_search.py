@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -106,6 +107,20 @@ def test_last_updated(value: str, expected: list[tuple[str, datetime]]) -> None:
 
 def test_last_updated_as_a_span() -> None:
     assert [sign for sign, _ in parse("_lastUpdated=ge2024&_lastUpdated=lt2025").updated] == ["ge", "lt"]
+
+
+def test_of_many_bounds_the_narrowest_hold() -> None:
+    """However many are asked for, the store is asked one of a few questions."""
+    query = "&".join(f"_lastUpdated={sign}20{year}" for year in range(10, 40) for sign in ("ge", "lt"))
+    assert parse(query).updated == (("ge", datetime(2039, 1, 1, tzinfo=UTC)), ("lt", datetime(2010, 1, 1, tzinfo=UTC)))
+
+
+def test_long_lists_of_ids_narrow_each_other_at_once() -> None:
+    """In time that grows with the lists, not with their product: 20,000 times 20,000 would take half a minute."""
+    many = [",".join(f"{letter}{n}" for n in range(20_000)) for letter in "ab"]
+    started = time.process_time()
+    assert parse(f"_id={many[0]},c&_id=c,{many[1]}").ids == ("c",)
+    assert time.process_time() - started < 2
 
 
 def test_count_is_capped() -> None:
