@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.errors import Gone, Missing
+from gateway.errors import Gone, InvalidInput, Missing
 from gateway.fhir import bundle, json, search, times
 from gateway.fhir.bundle import Answer, Entry
 from gateway.fhir.json import Json, Resource
@@ -167,11 +167,15 @@ def _narrowed(reader: Reader, type_: str, ids: Sequence[str] | None, group: Iter
     of our `own` system is the id itself, and no row."""
     named = [one.value for one in group if one.system == own and one.value]
     asked = [(one.system, one.value or "") for one in group if one.system != own]
-    found = reader.search(type_, identifiers=asked, ids=ids, limit=_MOST) if asked else []
-    return [*(hit.head.id for hit in found), *(one for one in named if ids is None or one in ids)]
+    found = reader.search(type_, identifiers=asked, ids=ids, limit=_MOST + 1) if asked else []
+    if len(found) > _MOST:
+        raise InvalidInput(f"one of several identifier parameters finds more than {_MOST} resources by itself")
+    known = None if ids is None else frozenset(ids)
+    return [*(hit.head.id for hit in found), *(one for one in named if known is None or one in known)]
 
 
 _MOST = 10_000
+"""What is left out here would be missing in the answer without a word."""
 
 
 def _with_links(reader: Reader, directory: Known, page: Sequence[Hit]) -> list[bytes]:

@@ -246,7 +246,8 @@ def _query(request: Request) -> str:
 
 def _prefers(request: Request, what: str) -> bool:
     """Whether one of its Prefer headers says so; there may be several, with blanks and quotes (RFC 7240 §2)."""
-    return any(what in given.lower().translate(_UNQUOTED) for given in request.headers.getlist("prefer"))
+    said = ",".join(request.headers.getlist("prefer")).lower().translate(_UNQUOTED)
+    return what in said and what in said.replace(";", ",").split(",")
 
 
 def _handling(request: Request) -> search.Handling:

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway import reading
+
 from .desk import MRN, OURS, PUBLIC, UNLISTED, Desk, decoded, entry, issue, link, observation, patient, resources
 
 pytestmark = pytest.mark.anyio
@@ -204,6 +206,32 @@ async def test_a_filter_that_is_not_known_never_finds_everybody(desk: Desk) -> N
     entry = {"request": {"method": "GET", "url": f"Patient?identifer={MRN}|nobody"}}
     [said] = decoded(await desk.batch(entry))["entry"]
     assert said["response"]["status"].startswith("400") and "resource" not in said
+
+
+@pytest.mark.parametrize(
+    ("prefer", "status"),
+    [
+        ('Handling = "lenient"', 200),
+        ("return=minimal; handling=lenient", 200),
+        ("respond-async,handling=lenient", 200),
+        ("handling=lenientish", 400),
+        ("x-handling=lenient", 400),
+        ("handling=lenient, handling=strict", 400),
+    ],
+)
+async def test_only_who_says_so_is_answered_without_the_filter(desk: Desk, prefer: str, status: int) -> None:
+    assert (await desk.fhir("GET", "/Patient?nonsense=1", headers={"prefer": prefer})).status_code == status
+
+
+async def test_identifiers_that_cannot_be_narrowed_are_refused_rather_than_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MOST", 2)
+    for number in range(3):
+        await desk.made_id(patient("Many", (MRN, f"m-{number}"), (UNLISTED, "same"), birthDate=f"198{number}-01-01"))
+    query = f"identifier={UNLISTED}|same&identifier={MRN}|m-2"
+    assert (await desk.fhir("GET", f"/Patient?{query}")).status_code == 400
+    assert len(await ids(desk, f"/Patient?identifier={MRN}|m-2&identifier={UNLISTED}|same")) == 1
 
 
 async def test_what_cannot_be_meant_is_refused(desk: Desk) -> None:
