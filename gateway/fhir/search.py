@@ -29,6 +29,9 @@ ELSEWHERE = frozenset({"_format", "_pretty"})  # what the route does with its an
 _FORMS = frozenset({"_summary", "_elements", "_include", "_revinclude"})
 """How much is answered, not whom: ignored, more or less than was asked comes back, but of nobody else."""
 
+HISTORY = ("_count", "_since", "before")
+"""What the history of a resource can be asked (FHIR R4 §3.1.0.9)."""
+
 Handling = Literal["strict", "lenient"] | None
 """What to do with parameters that are not known here (Prefer: handling, FHIR R4 §3.1.1.1)."""
 
@@ -90,7 +93,7 @@ def parse(type_: str, query: str, *, base: str = "", handling: Handling = None) 
             read(found, Parameter(name, value, base))
             applied.append((name, value))
         elif name not in ELSEWHERE:
-            _check_unknown(type_, name, handling)
+            _check_unknown(f"{type_} has no search parameter", name, _readers(type_), handling)
             ignored.append(name)
     if found.cursor is not None and found.order in ("seq", "-seq") and not _PLACE.fullmatch(found.cursor):
         raise InvalidInput("_cursor is of a search in another order")
@@ -123,11 +126,18 @@ def check(name: str, value: str) -> None:
         raise InvalidInput(f"{name} holds a control character")
 
 
-def _check_unknown(type_: str, name: str, handling: Handling) -> None:
+def check_history(names: Iterable[str], handling: Handling) -> None:
+    """Raises InvalidInput for what the history of a resource cannot be asked."""
+    for name in names:
+        if name not in HISTORY and name not in ELSEWHERE:
+            _check_unknown("a history has no parameter", name, HISTORY, handling)
+
+
+def _check_unknown(what: str, name: str, known: Iterable[str], handling: Handling) -> None:
     if handling == "lenient" or (handling is None and name.partition(":")[0] in _FORMS):
         return
     named = name if _NAME.fullmatch(name) else "of that name"  # a value in the wrong place is not repeated
-    raise InvalidInput(f"{type_} has no search parameter {named} here; there are {', '.join(_readers(type_))}")
+    raise InvalidInput(f"{what} {named} here; there are {', '.join(known)}")
 
 
 _Read = Callable[[Query, Parameter], None]

@@ -8,7 +8,7 @@ from gateway import __version__
 from gateway.fhir import elements, gate, json, search
 from gateway.fhir.json import Resource
 
-_DATE = "2026-11-21"
+_DATE = "2026-11-26"
 _CONDITIONS = "A condition is exactly one identifier=system|value; it is all that a conditional interaction takes."
 _SORTED = "_sort takes it, and _id, each with - for the other way round, and no other parameter"
 _WHOSE = {"documentation": "whose it is, a Patient"}

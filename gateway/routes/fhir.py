@@ -129,6 +129,7 @@ async def history(request: Request) -> Response:
     type_, id_ = request.path_params["type_"], request.path_params["id_"]
     context, principal = await _called(request, type_)
     principal.require("r", type_)
+    search.check_history(request.query_params, _handling(request))
     count = min(_number(request, "_count") or _HISTORY_PAGE, _MOST)
     span, base = Span(count, _number(request, "before"), _moment(request, "_since")), context.flow.ours
     asked = context.store.query(lambda reader: reading.history(reader, type_, id_, span, base=base))
