@@ -112,7 +112,7 @@ def _place(head: Head, order: Order) -> str:
 def answer(reader: Reader, directory: Known, entry: Entry, base: str) -> Answer:
     """A GET inside a Bundle: read, vread or search."""
     if entry.id is None:
-        query = search.parse(entry.type, entry.query or "", base=base)
+        query = _asked(entry, base)
         page = find(reader, directory, query, base)
         found = searchset(query, page.matches, base=base, cursor=page.cursor, total=page.total)
         return Answer(200, resource=found)
@@ -123,6 +123,14 @@ def answer(reader: Reader, directory: Known, entry: Entry, base: str) -> Answer:
     if entry.if_none_match is not None and bundle.is_named(entry.if_none_match, got.number):
         return Answer(304, version=got.number, at=got.at)
     return Answer(200, version=got.number, at=got.at, resource=json.raw(got.body))
+
+
+def _asked(entry: Entry, base: str) -> Query:
+    try:
+        return search.parse(entry.type, entry.query or "", base=base)
+    except InvalidInput as error:
+        error.expression = f"{entry.path}.request.url"
+        raise
 
 
 def _head(reader: Reader, type_: str, id_: str) -> Head:

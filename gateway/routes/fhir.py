@@ -57,6 +57,8 @@ async def create(request: Request) -> Response:
     type_ = request.path_params["type_"]
     context, principal = await _called(request, type_)
     principal.require("c", type_)
+    if request.scope["query_string"] and not request.query_params.keys() <= search.ELSEWHERE:
+        raise InvalidInput("POST names the type alone: a condition goes to If-None-Exist, a search to _search")
     asked = request.headers.get("if-none-exist")
     named = condition.parse(type_, asked, context.flow.ours) if asked is not None else None
     return await _write(request, context, principal, type_, "create", named=named)

@@ -203,9 +203,12 @@ async def test_a_filter_that_is_not_known_never_finds_everybody(desk: Desk) -> N
     strict, lenient = {"prefer": "handling=strict"}, {"prefer": "handling=lenient"}
     assert (await desk.fhir("GET", "/Patient?identifer=1", headers=strict)).status_code == 400
     assert len(resources(decoded(await desk.fhir("GET", "/Patient?identifer=1", headers=lenient)))) == 1
-    entry = {"request": {"method": "GET", "url": f"Patient?identifer={MRN}|nobody"}}
-    [said] = decoded(await desk.batch(entry))["entry"]
+    asked = entry("GET", f"Patient?identifer={MRN}|nobody")
+    [said] = decoded(await desk.batch(asked))["entry"]
     assert said["response"]["status"].startswith("400") and "resource" not in said
+    whole = await desk.transact(entry("POST", "Patient", patient("Other")), asked)
+    assert whole.status_code == 400 and issue(whole)["expression"] == ["Bundle.entry[1].request.url"]
+    assert desk.counts()["Patient"] == 1
 
 
 @pytest.mark.parametrize(
@@ -232,6 +235,20 @@ async def test_identifiers_that_cannot_be_narrowed_are_refused_rather_than_lost(
     query = f"identifier={UNLISTED}|same&identifier={MRN}|m-2"
     assert (await desk.fhir("GET", f"/Patient?{query}")).status_code == 400
     assert len(await ids(desk, f"/Patient?identifier={MRN}|m-2&identifier={UNLISTED}|same")) == 1
+
+
+async def test_a_create_whose_condition_stands_in_the_url_makes_nobody(desk: Desk) -> None:
+    """FHIR R4 §3.1.0.8.1: it goes to If-None-Exist; ignored, every repetition would make one more."""
+    refused = await desk.fhir("POST", f"/Patient?identifier={MRN}|1", patient("Twice", (UNLISTED, "1")))
+    assert refused.status_code == 400 and "If-None-Exist" in issue(refused)["diagnostics"]
+    assert desk.counts() == {}
+    assert (await desk.fhir("POST", "/Patient?_format=json&_pretty=true", patient("Once"))).status_code == 201
+
+
+async def test_a_bundle_is_not_answered_about_types_that_there_are_not(desk: Desk) -> None:
+    urls = ("Patiant?identifier=a|1", "Patiant/1", "Patient/nobody")
+    said = decoded(await desk.batch(*[entry("GET", url) for url in urls], entry("DELETE", "Patiant/1")))["entry"]
+    assert [one["response"]["status"][:3] for one in said] == ["404"] * 4
 
 
 async def test_what_cannot_be_meant_is_refused(desk: Desk) -> None:
