@@ -29,6 +29,7 @@ ELSEWHERE = frozenset({"_format", "_pretty"})  # what the route does with its an
 _FORMS = frozenset({"_summary", "_elements", "_include", "_revinclude"})
 """How much is answered, not whom: ignored, more or less than was asked comes back, but of nobody else."""
 
+_SUMMARIES = ("true", "text", "data", "false")
 HISTORY = ("_count", "_since", "before")
 """What the history of a resource can be asked (FHIR R4 §3.1.0.9)."""
 
@@ -93,6 +94,7 @@ def parse(type_: str, query: str, *, base: str = "", handling: Handling = None) 
             read(found, Parameter(name, value, base))
             applied.append((name, value))
         elif name not in ELSEWHERE:
+            _check_summary(name, value)
             _check_unknown(f"{type_} has no search parameter", name, _readers(type_), handling)
             ignored.append(name)
     if found.cursor is not None and found.order in ("seq", "-seq") and not _PLACE.fullmatch(found.cursor):
@@ -124,6 +126,12 @@ def check(name: str, value: str) -> None:
         raise InvalidInput(f"{name} has no value: leave it out to search for all")
     if _UNSEEN.search(value):
         raise InvalidInput(f"{name} holds a control character")
+
+
+def _check_summary(name: str, value: str) -> None:
+    """A word that is not known may have meant `count`: who wants a number is not sent the patients."""
+    if name == "_summary" and value not in _SUMMARIES:
+        raise InvalidInput(f"_summary is count, {', '.join(_SUMMARIES)}")
 
 
 def check_history(names: Iterable[str], handling: Handling) -> None:

@@ -162,6 +162,8 @@ def test_total() -> None:
         "_count=1.5",
         "_count=٣",
         "_total=all",
+        "_summary=Count",
+        "_summary=",
         "_sort=name",
         "_sort=-identifier",
         "_sort=_lastUpdated,_id",
