@@ -11,8 +11,9 @@ from gateway.fhir import bundle, json, search, times
 from gateway.fhir.bundle import Answer, Entry
 from gateway.fhir.json import Json, Resource
 from gateway.fhir.references import SHARED
-from gateway.fhir.search import Order, Query, Token
+from gateway.fhir.search import Order, Query
 from gateway.fhir.searchset import searchset
+from gateway.fhir.tokens import Token
 from gateway.planning import bodies
 from gateway.planning.directory import Directory
 from gateway.store import Head, Hit, LinkRow, Reader, Version

@@ -14,6 +14,7 @@ from gateway.errors import InvalidInput
 from gateway.fhir import elements, times
 from gateway.fhir.json import Resource
 from gateway.fhir.references import PATIENT_ELEMENT, from_base
+from gateway.fhir.tokens import Token, alternatives, tokens
 
 COUNT, MOST = 50, 1000
 FIELDS = 100
@@ -24,7 +25,6 @@ _PLACE = re.compile(r"\d{1,18}", re.ASCII)
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(\d.*)", re.ASCII | re.DOTALL)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_:.\-]{0,63}", re.ASCII)
-_ESCAPED = re.compile(r"\\([\\,|$])")
 ELSEWHERE = frozenset({"_format", "_pretty"})  # what the route does with its answer, no filter
 _FORMS = frozenset({"_summary", "_elements", "_include", "_revinclude"})
 """How much is answered, not whom: ignored, more or less than was asked comes back, but of nobody else."""
@@ -35,13 +35,6 @@ HISTORY = ("_count", "_since", "before")
 
 Handling = Literal["strict", "lenient"] | None
 """What to do with parameters that are not known here (Prefer: handling, FHIR R4 §3.1.1.1)."""
-
-
-class Token(NamedTuple):
-    """`system` None = any system, "" = none; `value` None = any value."""
-
-    system: str | None
-    value: str | None
 
 
 class Parameter(NamedTuple):
@@ -188,7 +181,7 @@ _SUBJECTS = frozenset({"EnrollmentRequest", "SupplyRequest", "Task"})
 
 
 def _ids(found: Query, one: Parameter) -> None:
-    found.ids = _and(found.ids, (_id(one.name, text) for text in _or(one.value)))
+    found.ids = _and(found.ids, (_id(one.name, text) for text in alternatives(one.value)))
 
 
 def _identifiers(found: Query, one: Parameter) -> None:
@@ -199,7 +192,7 @@ def _identifiers(found: Query, one: Parameter) -> None:
 
 
 def _patients(found: Query, one: Parameter) -> None:
-    ids = (_id(one.name, from_base(text, one.base).removeprefix("Patient/")) for text in _or(one.value))
+    ids = (_id(one.name, from_base(text, one.base).removeprefix("Patient/")) for text in alternatives(one.value))
     found.patients = _and(found.patients, ids)
 
 
@@ -291,42 +284,6 @@ _BOUNDS: dict[str, tuple[tuple[str, bool], ...]] = {
     "eb": (("lt", False),),
     "le": (("lt", True),),
 }
-
-
-def tokens(name: str, value: str) -> tuple[Token, ...]:
-    """`sys|val`, `val`, `sys|` and `|val`, separated by commas; `\\,`, `\\|` and `\\\\` stand for themselves."""
-    return tuple(_token(name, one) for one in _split(value, ","))
-
-
-def _token(name: str, text: str) -> Token:
-    parts = _split(text, "|")
-    if len(parts) > 2:
-        raise InvalidInput(f"{name} is system|value; a | inside either is written \\|")
-    plain = [_unescape(part) for part in parts]
-    if not any(plain):
-        raise InvalidInput(f"{name} has no value: system|value, value, system| or |value")
-    return Token(None, plain[0]) if len(plain) == 1 else Token(plain[0], plain[1] or None)
-
-
-def _or(value: str) -> list[str]:
-    return [_unescape(part) for part in _split(value, ",")]
-
-
-def _split(text: str, mark: str) -> list[str]:
-    """Split at every mark that no backslash escapes (FHIR R4 §3.1.1.4.0.1)."""
-    if "\\" not in text:
-        return text.split(mark)
-    parts, start, escaped = [], 0, False
-    for at, char in enumerate(text):
-        if char == mark and not escaped:
-            parts.append(text[start:at])
-            start = at + 1
-        escaped = char == "\\" and not escaped
-    return [*parts, text[start:]]
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
 
 
 def identifiers_of(resource: Resource) -> list[tuple[str, str]]:

@@ -12,7 +12,8 @@ import pytest
 
 from gateway.errors import InvalidInput
 from gateway.fhir import json, search, searchset
-from gateway.fhir.search import Query, Token
+from gateway.fhir.search import Query
+from gateway.fhir.tokens import Token, tokens
 
 BASE = "https://gateway.example/fhir"
 
@@ -41,7 +42,7 @@ def test_identifier_tokens(value: str, expected: tuple[Token, ...]) -> None:
 
 
 def test_a_token_may_be_a_system_alone_but_is_not_searched_for() -> None:
-    assert search.tokens("identifier", "http://mrn.example|") == (Token("http://mrn.example", None),)
+    assert tokens("identifier", "http://mrn.example|") == (Token("http://mrn.example", None),)
     with pytest.raises(InvalidInput, match="names a value"):
         parse("identifier=a|1,http://mrn.example|")
 
