@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.errors import Gone, Missing
+from gateway.errors import Gone, InvalidInput, Missing
 from gateway.fhir import bundle, json, search, times
 from gateway.fhir.bundle import Answer, Entry
 from gateway.fhir.json import Json, Resource
-from gateway.fhir.search import Query, Token
+from gateway.fhir.references import SHARED
+from gateway.fhir.search import Order, Query
+from gateway.fhir.searchset import searchset
+from gateway.fhir.tokens import Token
 from gateway.planning import bodies
 from gateway.planning.directory import Directory
 from gateway.store import Head, Hit, LinkRow, Reader, Version
@@ -88,25 +91,31 @@ def history(reader: Reader, type_: str, id_: str, span: Span, *, base: str) -> R
 
 
 def find(reader: Reader, directory: Known, query: Query, base: str) -> Page:
-    """One page of what a search finds, in the order of creation."""
+    """One page of what a search finds, in the order of creation unless another is asked for. Where each page begins is
+    a place in that order: what did not change meanwhile is met once, whatever else is written."""
     filters = _filters(reader, query, base)
     if filters is None:
         return Page([], None, 0 if query.total or not query.count else None)
-    hits = reader.search(query.type, **filters, after=query.cursor, limit=query.count + 1) if query.count else []
+    order, more = query.order or "id", query.count + 1
+    hits = reader.search(query.type, **filters, order=order, after=query.cursor, limit=more) if query.count else []
     page = hits[: query.count]
     bodies = _with_links(reader, directory, page)
     matches = [(hit.head.id, json.raw(body)) for hit, body in zip(page, bodies, strict=True)]
-    cursor = hits[query.count - 1].head.id if query.count and len(hits) > query.count else None
+    cursor = _place(page[-1].head, order) if len(hits) > query.count > 0 else None
     total = reader.count(query.type, **filters) if query.total or not query.count else None
     return Page(matches, cursor, total)
+
+
+def _place(head: Head, order: Order) -> str:
+    return head.id if order in ("id", "-id") else str(head.seq)
 
 
 def answer(reader: Reader, directory: Known, entry: Entry, base: str) -> Answer:
     """A GET inside a Bundle: read, vread or search."""
     if entry.id is None:
-        query = search.parse(entry.type, entry.query or "", base=base)
+        query = _asked(entry, base)
         page = find(reader, directory, query, base)
-        found = search.searchset(query, page.matches, base=base, cursor=page.cursor, total=page.total)
+        found = searchset(query, page.matches, base=base, cursor=page.cursor, total=page.total)
         return Answer(200, resource=found)
     if entry.version is not None:
         got = vread(reader, entry.type, entry.id, entry.version)
@@ -115,6 +124,14 @@ def answer(reader: Reader, directory: Known, entry: Entry, base: str) -> Answer:
     if entry.if_none_match is not None and bundle.is_named(entry.if_none_match, got.number):
         return Answer(304, version=got.number, at=got.at)
     return Answer(200, version=got.number, at=got.at, resource=json.raw(got.body))
+
+
+def _asked(entry: Entry, base: str) -> Query:
+    try:
+        return search.parse(entry.type, entry.query or "", base=base)
+    except InvalidInput as error:
+        error.expression = f"{entry.path}.request.url"
+        raise
 
 
 def _head(reader: Reader, type_: str, id_: str) -> Head:
@@ -139,6 +156,7 @@ def _filters(reader: Reader, query: Query, base: str) -> dict[str, Json] | None:
     if query.patients is not None:
         heads = reader.heads([("Patient", id_) for id_ in query.patients])
         filters["patient"] = [head.rid for head in heads.values()]
+        filters["shared"] = query.type in SHARED
     if query.identifiers:
         own = f"{base}/{query.type}"
         last = query.identifiers[-1]
@@ -158,11 +176,15 @@ def _narrowed(reader: Reader, type_: str, ids: Sequence[str] | None, group: Iter
     of our `own` system is the id itself, and no row."""
     named = [one.value for one in group if one.system == own and one.value]
     asked = [(one.system, one.value or "") for one in group if one.system != own]
-    found = reader.search(type_, identifiers=asked, ids=ids, limit=_MOST) if asked else []
-    return [*(hit.head.id for hit in found), *(one for one in named if ids is None or one in ids)]
+    found = reader.search(type_, identifiers=asked, ids=ids, limit=_MOST + 1) if asked else []
+    if len(found) > _MOST:
+        raise InvalidInput(f"one of several identifier parameters finds more than {_MOST} resources by itself")
+    known = None if ids is None else frozenset(ids)
+    return [*(hit.head.id for hit in found), *(one for one in named if known is None or one in known)]
 
 
 _MOST = 10_000
+"""What is left out here would be missing in the answer without a word."""
 
 
 def _with_links(reader: Reader, directory: Known, page: Sequence[Hit]) -> list[bytes]:

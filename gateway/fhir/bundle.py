@@ -12,7 +12,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from gateway.errors import GatewayError, InvalidInput, NotAllowed, NotConformant, TooLarge
+from gateway.errors import GatewayError, InvalidInput, Missing, NotAllowed, NotConformant, TooLarge
 from gateway.fhir import condition, references, times
 from gateway.fhir.condition import Condition
 from gateway.fhir.gate_types import is_r4_type
@@ -113,7 +113,7 @@ def _refuse(errors: Sequence[GatewayError]) -> None:
 def _read(index: int, raw: Json, base: str) -> Entry:
     try:
         return _parse(index, raw, base)
-    except (InvalidInput, NotAllowed) as error:
+    except (InvalidInput, Missing) as error:
         refused = Entry(index, error=error)
         error.expression = f"{refused.path}{error.expression or ''}"
         return refused
@@ -126,6 +126,8 @@ def _parse(index: int, raw: Json, base: str) -> Entry:
     _check_url(method, id_, version, query)
     if method in ("PUT", "POST"):
         _check_resource(resource, type_, id_ if method == "PUT" else None)
+    elif not is_r4_type(type_):
+        raise Missing("the url names no resource type of FHIR R4 that is kept here", expression=".request.url")
     return Entry(
         index,
         _checked_full_url(raw.get("fullUrl"), resource),

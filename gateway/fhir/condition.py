@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from gateway.errors import InvalidInput
 from gateway.fhir.references import from_base
-from gateway.fhir.search import ELSEWHERE, Token, check, tokens, unquote
+from gateway.fhir.search import ELSEWHERE, check, unquote
+from gateway.fhir.tokens import Token, tokens
 
 _PLAIN = re.compile(r"identifier=([\w.:/\-]+)\|([\w.:/\-]+)", re.ASCII)
 """Nothing in it that a query string or a token would escape or split: most conditions are of this form."""

@@ -6,7 +6,7 @@ FHIR R4 §2.3.0 (References), §2.36.4.1 (Resolving references in Bundles), §3.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -254,19 +254,34 @@ PATIENT_ELEMENT: Mapping[str, str] = {
 """Where a type says whose it is: the element of its `patient` search parameter (FHIR R4, SearchParameter/*-patient)."""
 
 
+SHARED = frozenset({"Account", "Appointment", "Contract", "Provenance", "Schedule"})
+"""Of them those where it is a list: such a resource may be several patients'."""
+
+
 def compartment(resource: Resource) -> str | None:
-    """`Patient/id` of the patient a resource belongs to (FHIR R4 CompartmentDefinition/patient); None when of nobody.
+    """`Patient/id` of the first patient a resource belongs to (FHIR R4 CompartmentDefinition/patient); None when of
+    nobody."""
+    return next(_compartments(resource), None)
+
+
+def compartments(resource: Resource) -> list[str]:
+    """`Patient/id` of each patient a resource belongs to, in their order.
 
     Read it after rewriting: a urn is no patient yet. A Patient is its own.
     """
+    return list(_compartments(resource))
+
+
+def _compartments(resource: Resource) -> Iterator[str]:
     type_ = resource.get("resourceType")
     if type_ == "Patient":
-        return f"Patient/{resource['id']}" if resource.get("id") else None
+        if resource.get("id"):
+            yield f"Patient/{resource['id']}"
+        return
     element = PATIENT_ELEMENT.get(str(type_))
     value = resource.get(element) if element else None
     for one in value if isinstance(value, list) else (value,):
         held = one.get("actor", one) if isinstance(one, dict) else None  # Appointment.participant.actor
         reference = held.get("reference") if isinstance(held, dict) else None
         if isinstance(reference, str) and reference.startswith("Patient/"):
-            return _versionless(reference)
-    return None
+            yield _versionless(reference)

@@ -1,4 +1,4 @@
-"""Search: a query string as a value, the index rows it meets, and the searchset that answers it (FHIR R4 §3.1.1)."""
+"""Search: a query string as a value, and the index rows it meets (FHIR R4 §3.1.1)."""
 
 from __future__ import annotations
 
@@ -6,31 +6,35 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
-from urllib.parse import quote, unquote_to_bytes
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from gateway.errors import InvalidInput
-from gateway.fhir import times
+from gateway.fhir import elements, times
 from gateway.fhir.json import Resource
 from gateway.fhir.references import PATIENT_ELEMENT, from_base
+from gateway.fhir.tokens import Token, alternatives, tokens
 
 COUNT, MOST = 50, 1000
 FIELDS = 100
-SUPPORTED = ("_id", "identifier", "patient", "subject", "_lastUpdated", "_count", "_summary", "_total", "_cursor")
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _CURSOR = re.compile(r"[A-Za-z0-9_.\-]{1,200}", re.ASCII)
+_PLACE = re.compile(r"\d{1,18}", re.ASCII)
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _PREFIXED = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(\d.*)", re.ASCII | re.DOTALL)
-_ESCAPED = re.compile(r"\\([\\,|$])")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_:.\-]{0,63}", re.ASCII)
 ELSEWHERE = frozenset({"_format", "_pretty"})  # what the route does with its answer, no filter
+_FORMS = frozenset({"_summary", "_elements", "_include", "_revinclude"})
+"""How much is answered, not whom: ignored, more or less than was asked comes back, but of nobody else."""
 
+_SUMMARIES = ("true", "text", "data", "false")
+HISTORY = ("_count", "_since", "before")
+"""What the history of a resource can be asked (FHIR R4 §3.1.0.9)."""
 
-class Token(NamedTuple):
-    """`system` None = any system, "" = none; `value` None = any value."""
-
-    system: str | None
-    value: str | None
+Handling = Literal["strict", "lenient"] | None
+"""What to do with parameters that are not known here (Prefer: handling, FHIR R4 §3.1.1.1)."""
 
 
 class Parameter(NamedTuple):
@@ -41,14 +45,17 @@ class Parameter(NamedTuple):
     base: str
 
 
+Order = Literal["id", "-id", "seq", "-seq"]
+"""By what the results come: the id, which is the order of creation, or the commit of the current version."""
+
 Bound = tuple[str, datetime]
 """("ge" or "lt", moment) on meta.lastUpdated."""
 
 
 @dataclass(slots=True)
 class Query:
-    """What to find: every part must hold; filled while it is parsed. `identifiers` is an and of ors; `ids` and
-    `patients` None = not asked."""
+    """What to find: every part must hold; filled while it is parsed. `identifiers` is an and of ors; `ids`,
+    `patients` and `order` None = not asked."""
 
     type: str
     ids: tuple[str, ...] | None = None
@@ -57,16 +64,18 @@ class Query:
     updated: tuple[Bound, ...] = ()
     count: int = COUNT
     total: bool = False
+    order: Order | None = None
     cursor: str | None = None
     applied: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     """The parameters that were used, as written: the self link."""
     ignored: tuple[str, ...] = field(default=(), compare=False)
 
 
-def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Query:
-    """A search of `type_`; what we do not know is ignored, or refused when `strict` (Prefer: handling=strict).
+def parse(type_: str, query: str, *, base: str = "", handling: Handling = None) -> Query:
+    """A search of `type_`. A parameter that is not known here is refused, as without its filter the search would find
+    everybody; only `lenient` ignores it, and `strict` refuses also what would change only the form of the answer.
 
-    Raises InvalidInput for everything else that is wrong, an unknown modifier above all (FHIR R4 §3.1.1.4).
+    Raises InvalidInput for that and everything else that is wrong, an unknown modifier above all (FHIR R4 §3.1.1.4).
     """
     found = Query(type_)
     applied: list[tuple[str, str]] = []
@@ -78,8 +87,11 @@ def parse(type_: str, query: str, *, base: str = "", strict: bool = False) -> Qu
             read(found, Parameter(name, value, base))
             applied.append((name, value))
         elif name not in ELSEWHERE:
-            _check_unknown(type_, name, strict)
+            _check_summary(name, value)
+            _check_unknown(f"{type_} has no search parameter", name, _readers(type_), handling)
             ignored.append(name)
+    if found.cursor is not None and found.order in ("seq", "-seq") and not _PLACE.fullmatch(found.cursor):
+        raise InvalidInput("_cursor is of a search in another order")
     found.applied, found.ignored = tuple(applied), tuple(ignored)
     return found
 
@@ -109,27 +121,51 @@ def check(name: str, value: str) -> None:
         raise InvalidInput(f"{name} holds a control character")
 
 
-def _check_unknown(type_: str, name: str, strict: bool) -> None:
-    if name == "_sort":
-        raise InvalidInput("_sort is not supported: results come in the order of their creation")
-    if strict:
-        raise InvalidInput(f"a search parameter that {type_} does not have here; there are {', '.join(SUPPORTED)}")
+def _check_summary(name: str, value: str) -> None:
+    """A word that is not known may have meant `count`: who wants a number is not sent the patients."""
+    if name == "_summary" and value not in _SUMMARIES:
+        raise InvalidInput(f"_summary is count, {', '.join(_SUMMARIES)}")
+
+
+def check_history(names: Iterable[str], handling: Handling) -> None:
+    """Raises InvalidInput for what the history of a resource cannot be asked."""
+    for name in names:
+        if name not in HISTORY and name not in ELSEWHERE:
+            _check_unknown("a history has no parameter", name, HISTORY, handling)
+
+
+def _check_unknown(what: str, name: str, known: Iterable[str], handling: Handling) -> None:
+    if handling == "lenient" or (handling is None and name.partition(":")[0] in _FORMS):
+        return
+    named = name if _NAME.fullmatch(name) else "of that name"  # a value in the wrong place is not repeated
+    raise InvalidInput(f"{what} {named} here; there are {', '.join(known)}")
 
 
 _Read = Callable[[Query, Parameter], None]
 
 
 def _reader(type_: str, name: str) -> _Read | None:
+    known = _readers(type_)
+    if name in known:
+        return known[name]
     plain, colon, modifier = name.partition(":")
     plain, chain, _ = plain.partition(".")
-    read = _READERS.get(plain)
-    if read is None or (plain in ("patient", "subject") and plain not in patient_names(type_)):
+    read = known.get(plain)
+    if read is None:
         return None
     if chain:
         raise InvalidInput(f"{plain} is not chained here: search for the Patient first")
     if colon and not (modifier == "Patient" and plain in ("patient", "subject")):
         raise InvalidInput(f"{plain} has no modifier here, but for the type of a reference: patient:Patient=id")
     return read
+
+
+@lru_cache(maxsize=256)
+def _readers(type_: str) -> dict[str, _Read]:
+    """The parameters that a type has here."""
+    identified = elements.is_resource_type(type_) and elements.of_type(type_, "identifier")
+    own = {*patient_names(type_), *(("identifier",) if identified else ())}
+    return {name: read for name, read in _READERS.items() if name.startswith("_") or name in own}
 
 
 def patient_names(type_: str) -> tuple[str, ...]:
@@ -145,7 +181,7 @@ _SUBJECTS = frozenset({"EnrollmentRequest", "SupplyRequest", "Task"})
 
 
 def _ids(found: Query, one: Parameter) -> None:
-    found.ids = _and(found.ids, (_id(one.name, text) for text in _or(one.value)))
+    found.ids = _and(found.ids, (_id(one.name, text) for text in alternatives(one.value)))
 
 
 def _identifiers(found: Query, one: Parameter) -> None:
@@ -156,12 +192,17 @@ def _identifiers(found: Query, one: Parameter) -> None:
 
 
 def _patients(found: Query, one: Parameter) -> None:
-    ids = (_id(one.name, from_base(text, one.base).removeprefix("Patient/")) for text in _or(one.value))
+    ids = (_id(one.name, from_base(text, one.base).removeprefix("Patient/")) for text in alternatives(one.value))
     found.patients = _and(found.patients, ids)
 
 
 def _updated(found: Query, one: Parameter) -> None:
-    found.updated = (*found.updated, *_bounds(one.value))
+    """Of several bounds the narrowest holds, so that there are no more than two, whatever is asked."""
+    ends = dict(found.updated)
+    for sign, moment in _bounds(one.value):
+        narrower = max if sign == "ge" else min
+        ends[sign] = narrower(moment, ends.get(sign, moment))
+    found.updated = tuple(sorted(ends.items()))
 
 
 def _count(found: Query, one: Parameter) -> None:
@@ -187,6 +228,16 @@ def _cursor(found: Query, one: Parameter) -> None:
     found.cursor = one.value
 
 
+def _sort(found: Query, one: Parameter) -> None:
+    if found.order is not None or one.value not in _ORDERS:
+        raise InvalidInput(f"_sort is one of {', '.join(_ORDERS)}, once")
+    found.order = _ORDERS[one.value]
+
+
+_ORDERS: dict[str, Order] = {"_id": "id", "-_id": "-id", "_lastUpdated": "seq", "-_lastUpdated": "-seq"}
+"""Times of change are in the order of commits, and two changes of one moment have an order too."""
+
+
 _READERS: dict[str, _Read] = {
     "_id": _ids,
     "identifier": _identifiers,
@@ -196,14 +247,15 @@ _READERS: dict[str, _Read] = {
     "_count": _count,
     "_summary": _summary,
     "_total": _total,
+    "_sort": _sort,
     "_cursor": _cursor,
 }
 
 
 def _and(before: tuple[str, ...] | None, found: Iterable[str]) -> tuple[str, ...]:
     """Repeated parameters narrow each other."""
-    ids = tuple(dict.fromkeys(found))
-    return ids if before is None else tuple(one for one in before if one in ids)
+    ids = dict.fromkeys(found)
+    return tuple(ids) if before is None else tuple(one for one in before if one in ids)
 
 
 def _id(name: str, text: str) -> str:
@@ -234,42 +286,6 @@ _BOUNDS: dict[str, tuple[tuple[str, bool], ...]] = {
 }
 
 
-def tokens(name: str, value: str) -> tuple[Token, ...]:
-    """`sys|val`, `val`, `sys|` and `|val`, separated by commas; `\\,`, `\\|` and `\\\\` stand for themselves."""
-    return tuple(_token(name, one) for one in _split(value, ","))
-
-
-def _token(name: str, text: str) -> Token:
-    parts = _split(text, "|")
-    if len(parts) > 2:
-        raise InvalidInput(f"{name} is system|value; a | inside either is written \\|")
-    plain = [_unescape(part) for part in parts]
-    if not any(plain):
-        raise InvalidInput(f"{name} has no value: system|value, value, system| or |value")
-    return Token(None, plain[0]) if len(plain) == 1 else Token(plain[0], plain[1] or None)
-
-
-def _or(value: str) -> list[str]:
-    return [_unescape(part) for part in _split(value, ",")]
-
-
-def _split(text: str, mark: str) -> list[str]:
-    """Split at every mark that no backslash escapes (FHIR R4 §3.1.1.4.0.1)."""
-    if "\\" not in text:
-        return text.split(mark)
-    parts, start, escaped = [], 0, False
-    for at, char in enumerate(text):
-        if char == mark and not escaped:
-            parts.append(text[start:at])
-            start = at + 1
-        escaped = char == "\\" and not escaped
-    return [*parts, text[start:]]
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text) if "\\" in text else text
-
-
 def identifiers_of(resource: Resource) -> list[tuple[str, str]]:
     """The (system, value) rows a resource is found by, in its own order; no system = ""."""
     found = resource.get("identifier")
@@ -284,54 +300,3 @@ def _row(identifier: Any) -> tuple[str, str] | None:
         return None
     system, value = identifier.get("system") or "", identifier.get("value")
     return (system, value) if isinstance(system, str) and isinstance(value, str) and value else None
-
-
-def self_link(query: Query, base: str) -> str:
-    """The search as it was understood (FHIR R4 §3.1.1.3.2)."""
-    return _link(query, base, query.applied)
-
-
-def next_link(query: Query, base: str, cursor: str) -> str:
-    """The same search from where this page ended."""
-    return _link(query, base, [*(pair for pair in query.applied if pair[0] != "_cursor"), ("_cursor", cursor)])
-
-
-def _link(query: Query, base: str, pairs: Iterable[tuple[str, str]]) -> str:
-    """The names are those that we know, so only the values need escaping."""
-    asked = "&".join([f"{name}={_quoted(value)}" for name, value in pairs])
-    return f"{base}/{query.type}?{asked}" if asked else f"{base}/{query.type}"
-
-
-def _quoted(text: str) -> str:
-    """Percent-encoded (RFC 3986 §2.1); what is plain ASCII, nearly everything, by one table."""
-    return text.translate(_PERCENT) if text.isascii() else quote(text, safe="")
-
-
-_PERCENT = {code: quote(chr(code), safe="") for code in range(128)}
-
-
-def searchset(
-    query: Query,
-    matches: Iterable[tuple[str, Any]],
-    *,
-    base: str,
-    cursor: str | None = None,
-    total: int | None = None,
-) -> Resource:
-    """The Bundle of one page: `matches` are (id, body), a body parsed or msgspec.Raw; `cursor` = where the next begins.
-
-    A first page that is also the last tells the total for nothing.
-    """
-    entries = [_entry(f"{base}/{query.type}/{id_}", body) for id_, body in matches]
-    links = [{"relation": "self", "url": self_link(query, base)}]
-    if cursor is not None:
-        links.append({"relation": "next", "url": next_link(query, base, cursor)})
-    elif total is None and query.cursor is None and query.count:
-        total = len(entries)
-    counted = {} if total is None else {"total": total}
-    listed = {"entry": entries} if entries else {}
-    return {"resourceType": "Bundle", "type": "searchset", **counted, "link": links, **listed}
-
-
-def _entry(full_url: str, body: Any) -> Resource:
-    return {"fullUrl": full_url, "resource": body, "search": {"mode": "match"}}

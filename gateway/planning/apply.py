@@ -103,7 +103,7 @@ def _apply_one(
         return meant.state.raw if meant.state else None
     if said is None:
         return patients.apply(world, meant, resource, speaker)
-    return clinical.apply(world, said, linkup.patient_of(said.resource), speaker)
+    return clinical.apply(world, said, linkup.patients_of(said.resource), speaker)
 
 
 def _check_once(meant: Sequence[Meant]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gateway.fhir import condition, json, search
 from gateway.fhir.json import Json, Resource
+from gateway.fhir.references import SHARED
 from gateway.planning import bodies, orders
 from gateway.planning.patients import base_of, check_version, live
 from gateway.planning.resolve import Meant
@@ -37,14 +39,16 @@ def read(meant: Meant, resource: Resource, speaker: Speaker) -> Said:
     return Said(meant, state, resource, content, bodies.digest(content), known.row if known else None)
 
 
-def apply(world: World, said: Said, patient: int | None, speaker: Speaker) -> bytes | None:
-    """Queue the version if the content changed; its stored bytes. `patient`: the rid of its compartment."""
+def apply(world: World, said: Said, patients: Sequence[int], speaker: Speaker) -> bytes | None:
+    """Queue the version if the content changed; its stored bytes. `patients`: the rids of those whose compartment it is
+    in. It goes in step with the first."""
     state = said.state
     check_version(said.meant.item, state)
     if _is_overtaken(said, speaker):
         return state.raw
     if state.deleted or not _says_nothing_new(world, said):
-        state.patient = patient
+        state.patient = patients[0] if patients else None
+        _belong(world, state, patients)
         state.raw = _version(world, state, _labelled(said.content, state.body), speaker)
     _remember(world, said, speaker)
     return state.raw
@@ -100,6 +104,11 @@ def _labelled(content: Resource, before: Resource) -> Resource:
 def _label(coding: Resource) -> tuple[Json, ...]:
     """What tells one label from another: its code or, without one, its words."""
     return (coding.get("system"), coding.get("code") or coding.get("display"))
+
+
+def _belong(world: World, state: State, patients: Sequence[int]) -> None:
+    if state.type in SHARED and (state.number > 0 or len(patients) > 1):
+        world.changes.belongs[state.rid] = patients if len(patients) > 1 else ()
 
 
 def _version(world: World, state: State, content: Resource, speaker: Speaker) -> bytes:

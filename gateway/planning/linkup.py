@@ -52,10 +52,10 @@ class LinkUp:
             raise NotConformant(wrong[0].diagnostics, expression=wrong[0].expression, issues=wrong)
         return [self._rewritten(at, mapping) for at, mapping in enumerate(mappings)]
 
-    def patient_of(self, resource: Resource) -> int | None:
-        """The rid of the patient whose compartment a rewritten resource is in."""
-        location = references.compartment(resource)
-        return self._patients.get(location) if location else None
+    def patients_of(self, resource: Resource) -> list[int]:
+        """The rids of the patients whose compartment a rewritten resource is in, the first of them first."""
+        named = dict.fromkeys(references.compartments(resource))
+        return [self._patients[location] for location in named if location in self._patients]
 
     def _inside(self, at: int) -> dict[str, str]:
         """What the references of one item mean within the message."""

@@ -30,6 +30,8 @@ def add_for(world: World, worlds: Sequence[World], speaker: Speaker) -> None:
     rid, public_id = world.tx.new_rid(), new_id(world.now)
     body = bodies.stored(_content(world, speaker, targets), public_id, 1, world.now)
     patient = next(iter(patients)) if len(patients) == 1 else None
+    if len(patients) > 1:
+        world.changes.belongs[rid] = sorted(patients)
     world.changes.heads_new.append(NewHead(rid, "Provenance", public_id, patient))
     raw = json.encode(body)
     world.changes.versions.append(NewVersion(rid, 1, "create", speaker.connector, speaker.message_id, raw))

@@ -7,10 +7,11 @@ from functools import cache
 from gateway import __version__
 from gateway.fhir import elements, gate, json, search
 from gateway.fhir.json import Resource
-from gateway.fhir.references import PATIENT_ELEMENT
 
-_DATE = "2026-11-21"
+_DATE = "2026-11-26"
 _CONDITIONS = "A condition is exactly one identifier=system|value; it is all that a conditional interaction takes."
+_SORTED = "_sort takes it, and _id, each with - for the other way round, and no other parameter"
+_WHOSE = {"documentation": "whose it is, a Patient"}
 _INTERACTIONS = ("read", "vread", "update", "delete", "history-instance", "create", "search-type")
 
 
@@ -54,15 +55,8 @@ def _resource(type_: str) -> Resource:
         "referencePolicy": ["literal", "logical"],
         "searchParam": [
             {"name": "_id", "type": "token"},
-            {"name": "_lastUpdated", "type": "date"},
+            {"name": "_lastUpdated", "type": "date", "documentation": _SORTED},
             *([{"name": "identifier", "type": "token"}] if elements.of_type(type_, "identifier") else []),
-            *({"name": name, "type": "reference", **_finds(type_)} for name in search.patient_names(type_)),
+            *({"name": name, "type": "reference", **_WHOSE} for name in search.patient_names(type_)),
         ],
     }
-
-
-def _finds(type_: str) -> Resource:
-    """What of a patient parameter has to be said: where a resource may name several, which one is searched for."""
-    named = elements.of_type(type_, PATIENT_ELEMENT[type_])
-    only = "; of several the first that is named" if named is not None and named.many else ""
-    return {"documentation": f"whose it is, a Patient{only}"}

@@ -16,6 +16,7 @@ from gateway.fhir import bundle, condition, gate, issue, json, search, times
 from gateway.fhir.bundle import Entry
 from gateway.fhir.condition import Condition
 from gateway.fhir.json import Json, Resource
+from gateway.fhir.searchset import searchset
 from gateway.flow import Outcome
 from gateway.planning import bodies
 from gateway.planning.world import Action, Item
@@ -56,6 +57,8 @@ async def create(request: Request) -> Response:
     type_ = request.path_params["type_"]
     context, principal = await _called(request, type_)
     principal.require("c", type_)
+    if request.scope["query_string"] and not request.query_params.keys() <= search.ELSEWHERE:
+        raise InvalidInput("POST names the type alone: a condition goes to If-None-Exist, a search to _search")
     asked = request.headers.get("if-none-exist")
     named = condition.parse(type_, asked, context.flow.ours) if asked is not None else None
     return await _write(request, context, principal, type_, "create", named=named)
@@ -128,6 +131,7 @@ async def history(request: Request) -> Response:
     type_, id_ = request.path_params["type_"], request.path_params["id_"]
     context, principal = await _called(request, type_)
     principal.require("r", type_)
+    search.check_history(request.query_params, _handling(request))
     count = min(_number(request, "_count") or _HISTORY_PAGE, _MOST)
     span, base = Span(count, _number(request, "before"), _moment(request, "_since")), context.flow.ours
     asked = context.store.query(lambda reader: reading.history(reader, type_, id_, span, base=base))
@@ -194,12 +198,11 @@ async def _delete(request: Request, context: Context, principal: Principal, item
 async def _search(request: Request, type_: str, query: str) -> Response:
     context, principal = await _called(request, type_)
     principal.require("s", type_)
-    strict = _prefers(request, "handling=strict")
-    asked = search.parse(type_, query, base=context.flow.ours, strict=strict)
+    asked = search.parse(type_, query, base=context.flow.ours, handling=_handling(request))
     flow = context.flow
     answered = context.store.query(lambda reader: reading.find(reader, flow.directory, asked, flow.ours))
     page = await context.look(principal, "E", type_, None, answered)
-    found = search.searchset(asked, page.matches, base=flow.ours, cursor=page.cursor, total=page.total)
+    found = searchset(asked, page.matches, base=flow.ours, cursor=page.cursor, total=page.total)
     return fhir_json(json.encode(found))
 
 
@@ -246,7 +249,14 @@ def _query(request: Request) -> str:
 
 def _prefers(request: Request, what: str) -> bool:
     """Whether one of its Prefer headers says so; there may be several, with blanks and quotes (RFC 7240 §2)."""
-    return any(what in given.lower().translate(_UNQUOTED) for given in request.headers.getlist("prefer"))
+    said = ",".join(request.headers.getlist("prefer")).lower().translate(_UNQUOTED)
+    return what in said and what in said.replace(";", ",").split(",")
+
+
+def _handling(request: Request) -> search.Handling:
+    if _prefers(request, "handling=strict"):
+        return "strict"
+    return "lenient" if _prefers(request, "handling=lenient") else None
 
 
 def _if_match(request: Request) -> str | None:

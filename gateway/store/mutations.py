@@ -14,6 +14,8 @@ class Mutations:
         self.heads_updated = flavour.update(
             schema.resource, ("number", "seq", "at", "deleted", "patient"), {"rid": "rid", "expected": "number"}
         )
+        self.belongs_removed = flavour.delete(schema.belongs, ("rid",))
+        self.belongs_new = flavour.insert(schema.belongs)
         self.versions = flavour.insert(schema.version)
         self.keys_added = flavour.insert(schema.identity_key)
         self.keys_removed = flavour.delete(schema.identity_key, ("type", "kind", "system", "value", "rid"))

@@ -282,12 +282,14 @@ class PrincipalRow(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """Everything one job writes, in bulk. `conflicts`: rid -> all its open conflicts as (slot, connectors JSON),
-    replacing what was listed. A delivery that exists becomes due again, attempt 0, and stays one row."""
+    """Everything one job writes, in bulk. `belongs`: rid -> all the patients whose it is where they are several, else
+    none, replacing who they were. `conflicts`: rid -> all its open conflicts as (slot, connectors JSON), replacing what
+    was listed. A delivery that exists becomes due again, attempt 0, and stays one row."""
 
     heads_new: list[NewHead] = field(default_factory=list)
     heads_updated: list[HeadUpdate] = field(default_factory=list)
     versions: list[NewVersion] = field(default_factory=list)
+    belongs: dict[int, Sequence[int]] = field(default_factory=dict)
     keys_added: list[Key] = field(default_factory=list)
     keys_removed: list[Key] = field(default_factory=list)
     identifiers_added: list[Identifier] = field(default_factory=list)

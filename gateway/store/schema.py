@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, Table, Text, text
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration: what a database must be at to be opened."""
 
 metadata = MetaData()
@@ -51,6 +51,16 @@ resource = Table(
     Index("resource_seq", "type", "seq"),
 )
 """One narrow head per resource; its body is the version at `seq`."""
+
+belongs = Table(
+    "belongs",
+    metadata,
+    _number("rid", key=True),
+    _number("patient", key=True),
+    Index("belongs_patient", "patient", "rid"),
+    sqlite_with_rowid=False,
+)
+"""What belongs to several patients: a row for each of them. What belongs to one has none, the head names her."""
 
 version = Table(
     "version",

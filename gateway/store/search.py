@@ -7,12 +7,29 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Select, Text, and_, bindparam, func, literal_column, or_, select
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    Column,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
+
+from gateway.fhir.search import Order
 
 from .clock import to_micros
 from .resources import HIT, to_hit
 from .rows import Hit
-from .schema import identifier, resource, version
+from .schema import belongs, identifier, resource, version
 from .source import Build, Source
 from .sql import Flavour
 
@@ -22,9 +39,10 @@ class Shape(NamedTuple):
 
     ids: bool
     identifiers: Literal["one", "several"] | None
-    patients: bool
+    patients: Literal["first", "each"] | None
     at: tuple[str, ...]
-    counting: bool
+    order: Order | None
+    """None = only how many there are."""
 
 
 _COMPARE: dict[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = {
@@ -41,33 +59,56 @@ _COMPARE: dict[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = 
 def _search(shape: Shape) -> Build:
     def build(flavour: Flavour) -> Select[Any]:
         found = and_(*_filters(shape, flavour))
-        if shape.counting:
+        if shape.order is None:
             return select(func.count()).select_from(resource).where(found)
         joined = resource.join(version, version.c.seq == resource.c.seq)
-        order = _unindexed(resource.c.id) if shape.ids or shape.identifiers or shape.patients else resource.c.id
-        page = select(*HIT).select_from(joined).where(found, order > bindparam("after"))
-        return page.order_by(order).limit(bindparam("limit"))
+        key: ColumnElement[Any] = _KEYS[shape.order]
+        if shape.ids or shape.identifiers or shape.patients:
+            key = _unindexed(_KEYS[shape.order])
+        after: BindParameter[Any] = bindparam("after")
+        is_down = shape.order.startswith("-")
+        page = select(*HIT).select_from(joined).where(found, key < after if is_down else key > after)
+        return page.order_by(key.desc() if is_down else key).limit(bindparam("limit"))
 
     return build
 
 
 def _filters(shape: Shape, flavour: Flavour) -> Iterable[ColumnElement[bool]]:
-    kind = _unindexed(resource.c.type) if shape.identifiers else resource.c.type
+    kind = _unindexed(resource.c.type) if shape.identifiers or shape.patients == "each" else resource.c.type
     yield kind == bindparam("type")
     yield resource.c.deleted.is_(False)
     if shape.ids:
         yield resource.c.id.in_(select(flavour.given("ids", id=Text()).c.id))
-    if shape.patients:
+    if shape.patients == "first":
         yield resource.c.patient.in_(select(flavour.given("patients", rid=BigInteger()).c.rid))
+    elif shape.patients:
+        yield resource.c.rid.in_(_of_patients(flavour))
     if shape.identifiers:
         yield resource.c.rid.in_(_identified(flavour) if shape.identifiers == "several" else _identified_by_one())
     for place, comparison in enumerate(shape.at):
         yield _COMPARE[comparison](resource.c.at, bindparam(f"at_{place}"))
 
 
-def _unindexed(key: ColumnElement[str]) -> ColumnElement[str]:
+_KEYS: dict[Order, Column[Any]] = {
+    "id": resource.c.id,
+    "-id": resource.c.id,
+    "seq": resource.c.seq,
+    "-seq": resource.c.seq,
+}
+_BEFORE: dict[Order, str | int] = {"id": "", "-id": "~", "seq": 0, "-seq": 2**62}
+"""Where an order begins: before everything that there can be."""
+
+
+def _unindexed(key: Column[Any]) -> ColumnElement[Any]:
     """The same value, but no way in: neither database may walk a whole type because of the order of the page."""
-    return key.concat(literal_column("''"))
+    return key + literal_column("0") if key is resource.c.seq else key.concat(literal_column("''"))
+
+
+def _of_patients(flavour: Flavour) -> CompoundSelect[Any]:
+    """What belongs to any of them, alone or beside others."""
+    given, first = select(flavour.given("patients", rid=BigInteger()).c.rid), resource.alias()
+    shared = select(belongs.c.rid).where(belongs.c.patient.in_(given))
+    return union_all(select(first.c.rid).where(first.c.patient.in_(given), first.c.type == bindparam("type")), shared)
 
 
 def _identified(flavour: Flavour) -> Select[Any]:
@@ -95,17 +136,22 @@ class Search(Source):
         ids: Sequence[str] | None = None,
         identifiers: Sequence[tuple[str | None, str]] | None = None,
         patient: int | Sequence[int] | None = None,
+        shared: bool = False,
         at: Sequence[tuple[str, datetime]] = (),
+        order: Order = "id",
         after: str | None = None,
         limit: int = 100,
     ) -> list[Hit]:
-        """Live resources that meet every filter given, by id, which for our UUIDv7 is the order of creation.
+        """Live resources that meet every filter given, by id, which for our UUIDv7 is the order of creation, or by seq,
+        the order of their last changes; with `-` the other way round.
 
-        `after`: the id of the last hit of the page before. `at`: ('ge', moment) and so on, on the last change.
-        An identifier's system None = whatever the system. Values of one filter are alternatives.
+        `patient`: who comes first in it or, with `shared`, any whose it is. `after`: the id, or the seq, of the last
+        hit of the page before. `at`: ('ge', moment) and so on, on the last change. An identifier's system None =
+        whatever the system. Values of one filter are alternatives.
         """
-        shape, values = _question(kind, ids, identifiers, patient, at, counting=False)
-        rows = self.ask(_search(shape), {**values, "after": after or "", "limit": limit})
+        shape, values = _question(kind, ids, identifiers, patient, at, shared=shared, order=order)
+        place = _BEFORE[order] if not after else after if order in ("id", "-id") else int(after)
+        rows = self.ask(_search(shape), {**values, "after": place, "limit": limit})
         return [to_hit(row) for row in rows]
 
     def count(
@@ -115,10 +161,11 @@ class Search(Source):
         ids: Sequence[str] | None = None,
         identifiers: Sequence[tuple[str | None, str]] | None = None,
         patient: int | Sequence[int] | None = None,
+        shared: bool = False,
         at: Sequence[tuple[str, datetime]] = (),
     ) -> int:
         """How many there are in all (Bundle.total)."""
-        shape, values = _question(kind, ids, identifiers, patient, at, counting=True)
+        shape, values = _question(kind, ids, identifiers, patient, at, shared=shared, order=None)
         return int(self.ask(_search(shape), values)[0][0])
 
 
@@ -129,12 +176,14 @@ def _question(
     patient: int | Sequence[int] | None,
     at: Sequence[tuple[str, datetime]],
     *,
-    counting: bool,
+    shared: bool,
+    order: Order | None,
 ) -> tuple[Shape, dict[str, Any]]:
     patients = [patient] if isinstance(patient, int) else patient
     comparisons = tuple(comparison for comparison, _ in at)
+    whose: Literal["first", "each"] | None = None if patients is None else "each" if shared else "first"
     asked, named = _named(kind, identifiers)
-    shape = Shape(ids is not None, asked, patients is not None, comparisons, counting)
+    shape = Shape(ids is not None, asked, whose, comparisons, order)
     values: dict[str, Any] = {"type": kind, **named}
     if ids is not None:
         values["ids"] = [(one,) for one in ids]

@@ -140,6 +140,8 @@ class Tx(Reader):
         yield Step(self.mutations.heads_new, heads)
         yield Step(self.mutations.heads_updated, updates, exact=True)
         yield Step(self.mutations.versions, versions)
+        yield Step(self.mutations.belongs_removed, [(rid,) for rid in changes.belongs])
+        yield Step(self.mutations.belongs_new, [(rid, one) for rid, all_ in changes.belongs.items() for one in all_])
 
     def _numbered(self, version: NewVersion, at: int) -> Row:
         self._turn.seq += 1

@@ -13,10 +13,12 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Update, select
 
 from gateway.errors import Conflict, GatewayError, Missing
+from gateway.fhir.search import Order
 from gateway.store import (
     Changes,
     Head,
     HeadUpdate,
+    Hit,
     Identifier,
     Key,
     LinkRow,
@@ -27,6 +29,7 @@ from gateway.store import (
     Store,
     Tx,
 )
+from gateway.store.compartments import compartment, counts
 from gateway.store.schema import secret
 from gateway.store.vault import SecretUnreadable
 
@@ -52,6 +55,13 @@ def family(tx: Tx) -> dict[str, int]:
     observations.identifiers_added.append(Identifier("Patient", "urn:lab:o1", "77", berta))
     tx.write(observations)
     return found
+
+
+def two_at_once(tx: Tx) -> tuple[int, int]:
+    (one, changes), (other, more) = patient(tx, "T-1"), patient(tx, "T-2")
+    tx.write(changes)
+    tx.write(more)
+    return one, other
 
 
 def hits(store: Store, kind: str, **filters: object) -> list[int]:
@@ -103,6 +113,73 @@ def test_pages_do_not_overlap_or_skip(store: Store):
         seen += [hit.head.id for hit in page]
         store.write_now(lambda tx, rid=page[0][0].rid, n=page[0][0].number: tx.write(update(rid, n)))
     assert len(seen) == 7 and seen == sorted(seen)
+
+
+@pytest.mark.parametrize("order", ["id", "-id", "seq", "-seq"])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_each_order_meets_what_did_not_change_once(store: Store, order: Order, narrow: bool) -> None:
+    """Two of one transaction have one time of change, and one that changes between two pages another place."""
+    rids = [*store.write_now(two_at_once), *(store.write_now(create()) for _ in range(5))]
+    changed = [rids[2], rids[5]]
+    for number, rid in enumerate([changed[0], changed[1], changed[1]]):
+        store.write_now(lambda tx, rid=rid, number=number: tx.write(update(rid, 1 + number // 2)))
+    filters = {"patient": rids} if narrow else {}
+
+    def page(reader: Reader, after: str | None) -> list[Hit]:
+        return reader.search("Patient", order=order, after=after, limit=2, **filters)  # type: ignore[arg-type]
+
+    seen: list[Head] = []
+    after: str | None = None
+    while found := store.query_now(partial(page, after=after)):
+        seen += [hit.head for hit in found]
+        after = seen[-1].id if "id" in order else str(seen[-1].seq)
+        if len(seen) == 2:
+            store.write_now(create())
+            store.write_now(lambda tx: tx.write(update(rids[4], 1)))
+    own = [(head.id if "id" in order else head.seq) for head in seen]
+    assert own == sorted(own, reverse=order.startswith("-"))
+    if "seq" in order:
+        assert [head.at for head in seen] == sorted((head.at for head in seen), reverse=order.startswith("-"))
+    met = [head.rid for head in seen if head.rid in rids and head.rid != rids[4]]
+    assert sorted(met) == sorted(set(rids) - {rids[4]}), "each once"
+
+
+def test_what_is_shared_is_found_under_each_and_once(store: Store):
+    one = store.write_now(family)
+    anna, berta = one["anna"], one["berta"]
+
+    def share(tx: Tx) -> dict[str, int]:
+        made = {kind: tx.new_rid() for kind in ("Appointment", "Contract")}
+        changes = Changes(belongs={rid: [anna, berta] for rid in made.values()})
+        for kind, rid in made.items():
+            changes.heads_new.append(NewHead(rid, kind, str(uuid4()), anna))
+            changes.versions.append(NewVersion(rid, 1, "create", "ehr", "m1", b"{}"))
+        tx.write(changes)
+        return made
+
+    made = store.write_now(share)
+    for whose in (anna, berta, [anna, berta]):
+        assert hits(store, "Appointment", patient=whose, shared=True) == [made["Appointment"]]
+    assert hits(store, "Appointment", patient=berta) == [], "it goes in step with the first"
+    assert hits(store, "Observation", patient=berta, shared=True) == []
+
+    def held(reader: Reader) -> list[set[int]]:
+        return [{head.rid for head, _ in compartment(reader, whose)} for whose in (anna, berta)]
+
+    of_anna, of_berta = store.query_now(held)
+    assert of_anna >= set(made.values())
+    assert made["Appointment"] in of_berta
+    assert made["Contract"] not in of_berta, "no compartment has it"
+    assert store.query_now(lambda reader: counts(reader, berta))["Appointment"] == 1
+    gone = Changes(
+        heads_updated=[HeadUpdate(made["Appointment"], 1, anna)],
+        versions=[NewVersion(made["Appointment"], 2, "update", "ehr", "m2", b"{}")],
+        belongs={made["Appointment"]: ()},
+    )
+    store.write_now(lambda tx: tx.write(gone))
+    assert hits(store, "Appointment", patient=berta, shared=True) == []
+    assert hits(store, "Appointment", patient=anna, shared=True) == [made["Appointment"]]
+    assert made["Appointment"] not in store.query_now(held)[1]
 
 
 def test_identified_finds_the_living(store: Store):

@@ -291,6 +291,16 @@ async def test_a_history_since_a_moment(desk: Desk) -> None:
     assert (await desk.fhir("GET", f"/Observation/{made}/_history?_since=yesterday")).status_code == 400
 
 
+async def test_a_history_is_not_asked_what_it_would_not_answer(desk: Desk) -> None:
+    """All versions are no answer to those at a moment (FHIR R4 §3.1.0.9, `_at`)."""
+    path = f"/Observation/{await desk.made_id(observation())}/_history"
+    refused = await desk.fhir("GET", f"{path}?_at=1990")
+    assert refused.status_code == 400 and "_at" in issue(refused)["diagnostics"]
+    assert (await desk.fhir("GET", f"{path}?_sinse=2030&_count=1")).status_code == 400
+    assert (await desk.fhir("GET", f"{path}?_at=1990", headers={"prefer": "handling=lenient"})).status_code == 200
+    assert (await desk.fhir("GET", f"{path}?_format=json&_pretty=true&_since=2020")).status_code == 200
+
+
 async def test_a_history_page_may_begin_at_any_version(desk: Desk) -> None:
     made = await desk.made_id(observation())
     for before in ("1001", "123456789"):
@@ -488,7 +498,7 @@ async def test_metadata_needs_no_key_and_names_what_is_there(desk: Desk) -> None
     assert searched["Task"] == searched["Observation"] == {"_id", "_lastUpdated", "identifier", "patient", "subject"}
     assert searched["Coverage"] == {"_id", "_lastUpdated", "identifier", "patient"}
     told = {one["name"]: one["documentation"] for one in kinds["Appointment"]["searchParam"] if "documentation" in one}
-    assert "the first" in told["patient"], "of several participants"
+    assert "_sort" in told["_lastUpdated"]
 
 
 async def test_every_search_that_is_claimed_finds_by_what_it_asks(desk: Desk) -> None:

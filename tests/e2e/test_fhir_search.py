@@ -6,7 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
-from .desk import MRN, OURS, PUBLIC, UNLISTED, Desk, decoded, issue, link, observation, patient, resources
+from gateway import reading
+
+from .desk import MRN, OURS, PUBLIC, UNLISTED, Desk, decoded, entry, issue, link, observation, patient, resources
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +62,37 @@ async def test_by_id_and_by_patient(desk: Desk) -> None:
     assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|2") == []
     assert await ids(desk, f"/Observation?patient={ada}&identifier=https://x.example|1&_id={pulse}") == [pulse]
     assert await ids(desk, "/Observation?patient=nobody") == []
+
+
+async def test_what_two_patients_share_is_found_under_each(desk: Desk) -> None:
+    """FHIR R4, SearchParameter/Appointment-patient: any participant that is a Patient."""
+    ada, bob, eve = [await desk.made_id(patient(name)) for name in ("A", "B", "E")]
+    both = [{"actor": {"reference": f"Patient/{one}"}, "status": "accepted"} for one in (ada, bob)]
+    couple = {"resourceType": "Appointment", "status": "proposed", "participant": both}
+    made = await desk.made_id(couple)
+    alone = await desk.made_id({**couple, "participant": both[:1]})
+    assert await ids(desk, f"/Appointment?patient={ada}&_sort=-_lastUpdated") == [alone, made]
+    assert await ids(desk, f"/Appointment?patient={bob}") == [made]
+    assert await ids(desk, f"/Appointment?patient={ada},{bob},{eve}") == [made, alone]
+    assert await ids(desk, f"/Appointment?patient={ada}&patient={eve}") == []
+    assert decoded(await desk.fhir("GET", f"/Appointment?patient={bob}&_total=accurate&_count=1"))["total"] == 1
+    changed = {**couple, "id": made, "participant": [both[0], {**both[0], "actor": {"reference": f"Patient/{eve}"}}]}
+    assert (await desk.fhir("PUT", f"/Appointment/{made}", changed)).status_code == 200
+    assert await ids(desk, f"/Appointment?patient={bob}") == [], "he is no participant any more"
+    assert await ids(desk, f"/Appointment?patient={eve}") == [made]
+    assert (await desk.fhir("PUT", f"/Appointment/{made}", {**changed, "participant": both[1:]})).status_code == 200
+    assert await ids(desk, f"/Appointment?patient={bob}") == [made]
+    assert await ids(desk, f"/Appointment?patient={eve}") == []
+    assert (await desk.fhir("DELETE", f"/Appointment/{made}")).status_code == 204
+    assert await ids(desk, f"/Appointment?patient={bob}") == []
+
+
+async def test_the_provenance_of_a_message_about_two_is_found_under_each(desk: Desk) -> None:
+    named = [patient(name, (MRN, name)) for name in ("A", "B")]
+    assert (await desk.transact(*[entry("POST", "Patient", one) for one in named])).status_code == 200
+    both = [one["id"] for one in await desk.found("/Patient")]
+    [first], [second] = [await ids(desk, f"/Provenance?patient={one}") for one in both]
+    assert first == second
 
 
 async def test_our_own_identifier_is_what_others_know_our_resources_by(desk: Desk) -> None:
@@ -126,6 +159,24 @@ async def test_pages_hold_everything_once_even_while_it_grows(desk: Desk) -> Non
     assert seen == made
 
 
+@pytest.mark.parametrize("sort", ["_lastUpdated", "-_lastUpdated", "_id", "-_id"])
+async def test_results_come_in_the_order_that_is_asked_for(desk: Desk, sort: str) -> None:
+    made = [await desk.made_id(observation()) for _ in range(5)]
+    again = await desk.read(f"/Observation/{made[1]}")
+    assert (await desk.fhir("PUT", f"/Observation/{made[1]}", {**again, "status": "amended"})).status_code == 200
+    expected = [made[0], made[2], made[3], made[4], made[1]] if "_lastUpdated" in sort else made
+    expected = expected[::-1] if sort.startswith("-") else expected
+    seen: list[str] = []
+    path: str | None = f"/fhir/Observation?_sort={sort}&_count=2&_lastUpdated=ge2000"
+    while path:
+        page = decoded(await desk.call("GET", path))
+        seen += [one["id"] for one in resources(page)]
+        path = link(page, "next")
+    assert seen == expected
+    other = await desk.fhir("GET", "/Observation?_sort=-code,_lastUpdated")
+    assert other.status_code == 400 and "-_lastUpdated" in issue(other)["diagnostics"]
+
+
 async def test_count_zero_counts_only(desk: Desk) -> None:
     for _ in range(3):
         await desk.made_id(observation())
@@ -137,15 +188,71 @@ async def test_count_zero_counts_only(desk: Desk) -> None:
 
 
 async def test_a_self_link_says_what_was_searched(desk: Desk) -> None:
-    page = decoded(await desk.fhir("GET", "/Patient?identifier=a|b&nonsense=1&_count=2"))
+    lenient = {"prefer": "respond-async, handling=lenient"}
+    page = decoded(await desk.fhir("GET", "/Patient?identifier=a|b&nonsense=1&_count=2", headers=lenient))
     assert link(page, "self") == "/fhir/Patient?identifier=a%7Cb&_count=2"
 
 
-async def test_what_we_do_not_know_is_ignored_or_refused_as_asked(desk: Desk) -> None:
-    assert (await desk.fhir("GET", "/Patient?nonsense=1")).status_code == 200
-    strict = {"prefer": "handling=strict"}
-    assert (await desk.fhir("GET", "/Patient?nonsense=1", headers=strict)).status_code == 400
-    for query in ("identifier:not=a", "_id:missing=true", "_sort=name", "_count=-1", "_count=x", "_cursor=%20"):
+async def test_a_filter_that_is_not_known_never_finds_everybody(desk: Desk) -> None:
+    """A typo in the name of a parameter would otherwise answer all patients (FHIR R4 §3.1.1.1)."""
+    await desk.made_id(patient("Somebody", (MRN, "S-1")))
+    refused = await desk.fhir("GET", f"/Patient?identifer={MRN}|nobody")
+    assert refused.status_code == 400 and "identifer" in issue(refused)["diagnostics"]
+    form = await desk.fhir("POST", "/Patient/_search", b"identifer=nobody", kind=FORM)
+    assert form.status_code == 400 and MRN not in form.text
+    strict, lenient = {"prefer": "handling=strict"}, {"prefer": "handling=lenient"}
+    assert (await desk.fhir("GET", "/Patient?identifer=1", headers=strict)).status_code == 400
+    assert len(resources(decoded(await desk.fhir("GET", "/Patient?identifer=1", headers=lenient)))) == 1
+    asked = entry("GET", f"Patient?identifer={MRN}|nobody")
+    [said] = decoded(await desk.batch(asked))["entry"]
+    assert said["response"]["status"].startswith("400") and "resource" not in said
+    whole = await desk.transact(entry("POST", "Patient", patient("Other")), asked)
+    assert whole.status_code == 400 and issue(whole)["expression"] == ["Bundle.entry[1].request.url"]
+    assert desk.counts()["Patient"] == 1
+
+
+@pytest.mark.parametrize(
+    ("prefer", "status"),
+    [
+        ('Handling = "lenient"', 200),
+        ("return=minimal; handling=lenient", 200),
+        ("respond-async,handling=lenient", 200),
+        ("handling=lenientish", 400),
+        ("x-handling=lenient", 400),
+        ("handling=lenient, handling=strict", 400),
+    ],
+)
+async def test_only_who_says_so_is_answered_without_the_filter(desk: Desk, prefer: str, status: int) -> None:
+    assert (await desk.fhir("GET", "/Patient?nonsense=1", headers={"prefer": prefer})).status_code == status
+
+
+async def test_identifiers_that_cannot_be_narrowed_are_refused_rather_than_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MOST", 2)
+    for number in range(3):
+        await desk.made_id(patient("Many", (MRN, f"m-{number}"), (UNLISTED, "same"), birthDate=f"198{number}-01-01"))
+    query = f"identifier={UNLISTED}|same&identifier={MRN}|m-2"
+    assert (await desk.fhir("GET", f"/Patient?{query}")).status_code == 400
+    assert len(await ids(desk, f"/Patient?identifier={MRN}|m-2&identifier={UNLISTED}|same")) == 1
+
+
+async def test_a_create_whose_condition_stands_in_the_url_makes_nobody(desk: Desk) -> None:
+    """FHIR R4 §3.1.0.8.1: it goes to If-None-Exist; ignored, every repetition would make one more."""
+    refused = await desk.fhir("POST", f"/Patient?identifier={MRN}|1", patient("Twice", (UNLISTED, "1")))
+    assert refused.status_code == 400 and "If-None-Exist" in issue(refused)["diagnostics"]
+    assert desk.counts() == {}
+    assert (await desk.fhir("POST", "/Patient?_format=json&_pretty=true", patient("Once"))).status_code == 201
+
+
+async def test_a_bundle_is_not_answered_about_types_that_there_are_not(desk: Desk) -> None:
+    urls = ("Patiant?identifier=a|1", "Patiant/1", "Patient/nobody")
+    said = decoded(await desk.batch(*[entry("GET", url) for url in urls], entry("DELETE", "Patiant/1")))["entry"]
+    assert [one["response"]["status"][:3] for one in said] == ["404"] * 4
+
+
+async def test_what_cannot_be_meant_is_refused(desk: Desk) -> None:
+    for query in ("identifier:not=a", "_id:missing=true", "_count=-1", "_count=x", "_cursor=%20"):
         assert (await desk.fhir("GET", f"/Patient?{query}")).status_code == 400, query
 
 

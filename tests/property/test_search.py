@@ -9,23 +9,42 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidInput
-from gateway.fhir import condition, search, times
+from gateway.fhir import condition, search, searchset, times
+from gateway.fhir.tokens import Token, tokens
 
 BASE = "https://gateway.example/fhir"
 names = st.sampled_from(
-    ["_id", "identifier", "patient", "subject", "_lastUpdated", "_count", "_total", "_cursor", "code"]
+    [
+        "_id",
+        "identifier",
+        "patient",
+        "subject",
+        "_lastUpdated",
+        "_count",
+        "_total",
+        "_cursor",
+        "_sort",
+        "code",
+        "_include",
+    ]
 )
-values = st.text(max_size=12) | st.sampled_from(["a|1", "2024", "ge2024-02", "Patient/1", "5", "a\\,b|c"])
+values = st.text(max_size=12) | st.sampled_from(
+    ["a|1", "2024", "ge2024-02", "Patient/1", "5", "_id", "-_lastUpdated", "a\\,b|c"]
+)
 pairs = st.lists(st.tuples(names, values).map(lambda pair: f"{pair[0]}={quote(pair[1])}"), max_size=4).map("&".join)
 
 
-@given(st.text() | pairs, st.sampled_from(["Patient", "Observation", "Immunization", "Nonsense"]), st.booleans())
-def test_a_query_is_refused_or_its_self_link_says_the_same(query: str, kind: str, strict: bool) -> None:
+kinds = st.sampled_from(["Patient", "Observation", "Immunization", "Nonsense"])
+handlings: st.SearchStrategy[search.Handling] = st.sampled_from(["strict", "lenient", None])
+
+
+@given(st.text() | pairs, kinds, handlings)
+def test_a_query_is_refused_or_its_self_link_says_the_same(query: str, kind: str, handling: search.Handling) -> None:
     try:
-        found = search.parse(kind, query, base=BASE, strict=strict)
+        found = search.parse(kind, query, base=BASE, handling=handling)
     except InvalidInput:
         return
-    assert search.parse(kind, urlsplit(search.self_link(found, BASE)).query, base=BASE, strict=True) == found
+    assert search.parse(kind, urlsplit(searchset.self_link(found, BASE)).query, base=BASE, handling="strict") == found
 
 
 @given(st.text() | pairs)
@@ -43,8 +62,8 @@ plain = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 @given(plain, plain)
 def test_any_identifier_can_be_asked_for(system: str, value: str) -> None:
     escaped = "|".join(part.replace("\\", "\\\\").replace(",", "\\,").replace("|", "\\|") for part in (system, value))
-    found = search.tokens("identifier", escaped)
-    assert found == (search.Token(system, value),)
+    found = tokens("identifier", escaped)
+    assert found == (Token(system, value),)
 
 
 @given(st.text(max_size=40))

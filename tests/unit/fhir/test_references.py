@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
-from gateway.fhir import bundle, json, references
+from gateway.fhir import bundle, elements, json, references
 from gateway.fhir.references import Local
 from tests.conftest import shared_files
 
@@ -268,3 +268,21 @@ def _naive(node: Any) -> list[str]:
         return []
     own = [node["reference"]] if isinstance(node.get("reference"), str) else []
     return own + [value for item in node.values() for value in _naive(item)]
+
+
+def test_what_may_be_several_patients_is_known() -> None:
+    lists = {type_ for type_, name in references.PATIENT_ELEMENT.items() if _is_list(type_, name)}
+    assert lists == references.SHARED
+
+
+def _is_list(type_: str, name: str) -> bool:
+    found = elements.of_type(type_, name)
+    return found is not None and found.many
+
+
+def test_the_compartments_of_what_two_share() -> None:
+    named = ("Patient/1", "Practitioner/2", "Patient/3/_history/2", "https://elsewhere.example/fhir/Patient/4", "#p")
+    booked = {"resourceType": "Appointment", "participant": [{"actor": {"reference": one}} for one in named]}
+    assert references.compartments(booked) == ["Patient/1", "Patient/3"]
+    assert references.compartment(booked) == "Patient/1"
+    assert references.compartments({"resourceType": "Appointment", "participant": [{"actor": {}}, {}]}) == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,7 +16,19 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 import gateway.store
-from gateway.store import Store, claims, health, incidents, partners, resources, search, subscribers, traffic
+from gateway.fhir.search import Order
+from gateway.store import (
+    Store,
+    claims,
+    compartments,
+    health,
+    incidents,
+    partners,
+    resources,
+    search,
+    subscribers,
+    traffic,
+)
 from gateway.store.schema import REVISION, metadata
 from gateway.store.search import Shape
 from gateway.store.source import Build
@@ -90,11 +104,11 @@ def _reads() -> Iterator[tuple[str, Build]]:
         for name, value in vars(module).items():
             if getattr(value, "__annotations__", {}).get("return") == "Select[Any]" and name not in LISTS | COUNTS:
                 yield name, value
-    for bits in range(8):
-        yield (
-            f"search {bits:03b}",
-            search._search(Shape(bool(bits & 4), bool(bits & 2), bool(bits & 1), ("ge",), False)),
-        )
+    yield from (("_compartment", compartments._compartment), ("_counts", compartments._counts))
+    for order in get_args(Order):
+        for ids, several, whose in product((False, True), (None, "several"), (None, "first", "each")):
+            name = f"search {order} {'ids' if ids else ''} {several or ''} {whose or ''}"
+            yield name.rstrip(), search._search(Shape(ids, several, whose, ("ge",), order))
 
 
 @pytest.mark.parametrize(("name", "build"), [pytest.param(*one, id=one[0]) for one in _reads()])
@@ -107,4 +121,9 @@ def test_no_read_walks_a_table(path: Path, name: str, build: Build):
     walked = [step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]
     assert [step for step in walked if "connector" not in step] == []
     halfway = [step for step in plan if step.endswith(("(type=?)", "(connector=?)", "(type=? AND kind=?)"))]
-    assert halfway == [] or name in ("_secrets", "search 000", "_health", "_open_incidents")
+    assert halfway == [] or name in (
+        "_secrets",
+        *(f"search {one}" for one in get_args(Order)),
+        "_health",
+        "_open_incidents",
+    )
