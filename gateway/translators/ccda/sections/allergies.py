@@ -64,8 +64,6 @@ _LATEX_CODES = frozenset(["111088007", "1003755004", "1314"])
 )
 def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Allergy Concern Act: a wrapper, the observations carry the content."""
-    if of_another(act, ctx):
-        return
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, observation in relations:

@@ -9,7 +9,7 @@ from gateway.translators.ccda.node import Element, Node, folded
 from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.related import associate
-from gateway.translators.ccda.statement import ROOT, components, mapped, related
+from gateway.translators.ccda.statement import ROOT, components, mapped, of_another, related
 from gateway.translators.ccda.unstructured import to_url
 from gateway.translators.ccda.values import (
     PARTICIPATION,
@@ -51,7 +51,7 @@ def directive(observation: Node, ctx: Context) -> Reference | None:
     says neither."""
     kind = codeable(observation.get("code"), ctx)
     decided = _decided(observation, ctx)
-    if (kind is None and not decided) or observation.untold:
+    if (kind is None and not decided) or observation.untold or of_another(observation, ctx):
         return None
     if observation.negated or observation.attribute("value", "value") == "false":
         ctx.issue("warning", "not-supported", "a negated directive stays in the narrative only", observation.element)

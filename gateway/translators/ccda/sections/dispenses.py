@@ -9,7 +9,7 @@ from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import ROOT, denied, instruction, mapped, notes, related
+from gateway.translators.ccda.statement import ROOT, denied, instruction, mapped, notes, of_another, related
 from gateway.translators.ccda.values import Value, identifiers, interval, kept, quantity
 
 DISPENSE = frozenset([ROOT + "18", "1.3.6.1.4.1.19376.1.5.3.1.4.7.3.1"])
@@ -28,7 +28,7 @@ def dispense(
     None when nobody says which medication."""
     product = product_of(supply)
     which = medication(supply, product, ctx) or what
-    if which is None or denied(supply, ctx):
+    if which is None or of_another(supply, ctx) or denied(supply, ctx):
         return None
     relations = related(supply)
     status = mapped("event-status", supply.attribute("statusCode", "code"))

@@ -42,7 +42,7 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
         yield planned_encounter(activity, ctx)
         return
     body = encounter_body(activity, ctx)
-    if not any(body.get(name) for name in ("identifier", "type", "period")) or of_another(activity, ctx):
+    if not any(body.get(name) for name in ("identifier", "type", "period")):
         return
     relations = related(activity)
     people = [participant(one, "assignedEntity", ctx) for one in activity.nodes("performer")]
@@ -63,6 +63,8 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
 
 def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Value]:
     for act in of_kind(_DIAGNOSIS, relations):
+        if of_another(act, ctx):
+            continue
         told = related(act)
         remarks = notes(told, ctx)
         for _, observation in told:

@@ -46,13 +46,14 @@ _AGES = AGE | {"397659008"}
     "1.3.6.1.4.1.19376.1.5.3.1.4.15",
     sections=("10157-6",),
     element="organizer",
+    of_kin=True,
 )
 def relative(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Family History Organizer: a relative, and what he had."""
     yield _history(organizer, organizer.node("subject"), components(organizer), ctx)
 
 
-@entry(ROOT + "46", "2.16.840.1.113883.10.20.1.22", sections=("10157-6",), element="observation")
+@entry(ROOT + "46", "2.16.840.1.113883.10.20.1.22", sections=("10157-6",), element="observation", of_kin=True)
 def lone_observation(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """A Family History Observation outside of an organizer: whose it is may be said in it, or nowhere."""
     yield _history(observation, observation.node("subject"), [observation], ctx)

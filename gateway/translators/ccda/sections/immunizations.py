@@ -20,7 +20,6 @@ from gateway.translators.ccda.statement import (
     instruction,
     mapped,
     notes,
-    of_another,
     reason_not_done,
     reasons,
     related,
@@ -62,7 +61,7 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
         return
     product = _product(activity)
     vaccine, material = vaccine_of(activity, ctx)
-    if vaccine is None or product is None or material is None or of_another(activity, ctx):
+    if vaccine is None or product is None or material is None:
         return
     relations = related(activity)
     time = interval(activity.get("effectiveTime"), ctx).start
@@ -100,7 +99,7 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
 def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
     """What was not given yet -> ImmunizationRecommendation: it is no Immunization, as it did not happen."""
     code, material = vaccine_of(activity, ctx)
-    if code is None or of_another(activity, ctx):
+    if code is None:
         return
     relations = related(activity)
     _, written = recording(activity, ctx)

@@ -21,7 +21,6 @@ from gateway.translators.ccda.statement import (
     instruction,
     mapped,
     notes,
-    of_another,
     reasons,
     referenced,
     related,
@@ -71,7 +70,7 @@ def request(statement: Node, ctx: Context) -> Reference | None:
         statement, relations = same, related(same)
     told = instruction([(None, statement), *relations], ctx)
     code = _asked(statement, ctx)
-    if (code is None and told is None) or of_another(statement, ctx):
+    if code is None and told is None:
         return None
     author, written = recording(statement, ctx)
     body = {

@@ -94,8 +94,6 @@ def diagnosis(act: Node, ctx: Context) -> Iterator[Reference | None]:
 
 def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iterator[Reference | None]:
     """The problems that an act is about; what else it holds stands beside them."""
-    if of_another(act, ctx):
-        return
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, one in relations:

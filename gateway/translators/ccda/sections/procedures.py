@@ -25,7 +25,6 @@ from gateway.translators.ccda.statement import (
     is_ahead,
     mapped,
     notes,
-    of_another,
     of_kind,
     reason_not_done,
     reasons,
@@ -85,7 +84,7 @@ def procedure(activity: Node, ctx: Context) -> Reference | None:
     code = codeable(activity.get("code"), ctx)
     if code is None and (text := resolved(activity.get("text"), ctx)):
         code = {"text": text}
-    if code is None or of_another(activity, ctx):
+    if code is None:
         return None
     relations = related(activity)
     recorder, _ = recording(activity, ctx)

@@ -18,7 +18,6 @@ from gateway.translators.ccda.statement import (
     is_ahead,
     mapped,
     notes,
-    of_another,
     related,
 )
 from gateway.translators.ccda.values import (
@@ -40,8 +39,6 @@ _BY = ("Practitioner", "PractitionerRole", "Organization")
 @entry("2.16.840.1.113883.10.20.22.4.1", "2.16.840.1.113883.10.20.1.32", sections=("30954-2",), element="organizer")
 def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Result Organizer -> DiagnosticReport; nothing when it has neither a code nor a result."""
-    if of_another(organizer, ctx):
-        return
     time = organizer.get("effectiveTime")
     statements = components(organizer)
     observations = [one for one in statements if one.element.tag.endswith("}observation") and not is_ahead(one)]

@@ -12,7 +12,7 @@ from gateway.translators.ccda.observation import CATEGORY, effective, member, ob
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, named, one_more, others, reader_of
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import ROOT, components, mapped, notes, of_another, referenced, related
+from gateway.translators.ccda.statement import ROOT, components, mapped, notes, referenced, related
 from gateway.translators.ccda.values import Value, absent_concept, codeable, concept, identifiers, kept
 
 CORE = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
@@ -102,8 +102,6 @@ def _here(ctx: Context) -> list[Value]:
 
 def panel(organizer: Node, ctx: Context) -> Reference | None:
     """An organizer -> Observation whose members are what it holds; None when it holds nothing."""
-    if of_another(organizer, ctx):
-        return None
     time = organizer.get("effectiveTime")
     made = [reference for one in components(organizer) for reference in _held(one, time, ctx)]
     members = [one for one in made if fits(one, "Observation")]

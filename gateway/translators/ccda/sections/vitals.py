@@ -16,7 +16,6 @@ from gateway.translators.ccda.statement import (
     is_ahead,
     mapped,
     notes,
-    of_another,
     related,
 )
 from gateway.translators.ccda.values import LOINC, Value, absent, concept, identifiers, kept, timed
@@ -35,8 +34,6 @@ PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and 
 def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Vital Signs Organizer -> the panel 85353-1, its observations as they come; systolic and diastolic of one
     measurement are one."""
-    if of_another(organizer, ctx):
-        return
     time = organizer.get("effectiveTime")
     vital = category("vital-signs", "Vital Signs")
     held = components(organizer)
