@@ -13,7 +13,7 @@ from typing import Any
 
 from .context import Context, Reference, SectionReport
 from .node import Node, local_name
-from .statement import INSTRUCTION, OF_ITS_OWN, PARTS, PRIORITY, Relations, is_ahead, of_another
+from .statement import INSTRUCTION, OF_ITS_OWN, PARTS, PRIORITY, Relations, denied, is_ahead, of_another
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
@@ -125,11 +125,13 @@ def described(statement: Node) -> str:
 
 def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) -> list[Reference]:
     """What the related statements become that are no part of the one that they are related to; they stand beside it
-    in its section."""
+    in its section. A part that is denied is told nowhere (`statement.of_kind`)."""
     found: list[Reference] = []
     for kind, statement in relations:
         if _stands_beside(kind, statement, parts) and not _only_names(statement) and _says_more(statement):
             found += one_more(statement, ctx)
+        elif statement.negated and not parts.isdisjoint(statement.kinds):
+            denied(statement, ctx)
     ctx.beside += found
     return found
 

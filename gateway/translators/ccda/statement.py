@@ -84,8 +84,9 @@ def related(node: Node) -> Relations:
 
 
 def of_kind(kinds: frozenset[str], relations: Relations) -> list[Node]:
-    """The related statements whose code or template is one of these, but for those that nobody knows of."""
-    return [one for _, one in relations if not (kinds.isdisjoint(one.kinds) or one.untold)]
+    """The related statements whose code or template is one of these, but for those that nobody knows of, and those that
+    are denied: what is not severe has no severity (`registry.others` tells of them)."""
+    return [one for _, one in relations if not (kinds.isdisjoint(one.kinds) or one.untold or one.negated)]
 
 
 def has_another(holder: Node, ctx: Context) -> bool:
@@ -135,14 +136,14 @@ def _note(act: Node, ctx: Context) -> Value | None:
 
 def instruction(relations: Relations, ctx: Context) -> str | None:
     """The words of the Instruction Activities, one after the other."""
-    said = [resolved(act.get("text"), ctx) or _originally(act, ctx) for act in of_kind(INSTRUCTION, relations)]
+    said = [instructed(act, ctx) for act in of_kind(INSTRUCTION, relations)]
     return "\n".join([one for one in said if one]) or None
 
 
-def _originally(act: Node, ctx: Context) -> str | None:
-    """The words from which its code was chosen."""
+def instructed(act: Node, ctx: Context) -> str | None:
+    """The words of one Instruction Activity, else those from which its code was chosen."""
     code = act.node("code")
-    return resolved(code.get("originalText"), ctx) if code else None
+    return resolved(act.get("text"), ctx) or (resolved(code.get("originalText"), ctx) if code else None)
 
 
 def encounter(relations: Relations, ctx: Context) -> Reference | None:

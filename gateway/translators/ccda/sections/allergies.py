@@ -125,7 +125,7 @@ def allergy(
         "note": [*notes(relations, ctx), *remarks],
         "reaction": _reactions(relations, ctx),
     }
-    others([one for one in relations if one[0] != "MFST"], ctx)
+    others([one for one in relations if not _is_reaction(*one)], ctx)
     return ctx.add("AllergyIntolerance", kept(body), observation, code=_identifying(observation, substance))
 
 
@@ -211,12 +211,16 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
     overall = _severity(relations, ctx)
     found = []
     for kind, one in relations:
-        if (kind == "MFST" or not REACTION.isdisjoint(one.kinds)) and not (one.untold or denied(one, ctx)):
+        if _is_reaction(kind, one) and not (one.untold or denied(one, ctx)):
             inner = related(one)
             found.append(_reaction(one, _severity(inner, ctx) or overall, inner, ctx))
     if overall and not found:
         return [{"manifestation": [absent_concept()], **overall}]
     return [reaction for reaction in found if reaction]
+
+
+def _is_reaction(kind: str | None, statement: Node) -> bool:
+    return kind == "MFST" or not REACTION.isdisjoint(statement.kinds)
 
 
 def _reaction(observation: Node, severity: Value, inner: Relations, ctx: Context) -> Value | None:

@@ -41,6 +41,8 @@ def health_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
             made.append(condition(one, ctx, concern=act, category="health-concern", where=where, remarks=remarks))
         elif PARTS.isdisjoint(one.kinds) or not PRIORITY.isdisjoint(one.kinds):
             rest.append((None if kind == "RSON" else kind, one))
+    if rest:
+        denied(act, ctx)
     made += others(rest, ctx)
     made += referenced(relations, ctx)
     yield from made or [_in_words(act, relations, ctx)]

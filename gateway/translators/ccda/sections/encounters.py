@@ -12,7 +12,6 @@ from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.plan import planned_encounter
 from gateway.translators.ccda.sections.problems import condition
 from gateway.translators.ccda.statement import (
-    PARTS,
     RANK,
     Relations,
     is_ahead,
@@ -25,7 +24,6 @@ from gateway.translators.ccda.statement import (
 from gateway.translators.ccda.values import Value, count, kept
 
 _DIAGNOSIS = frozenset(["29308-4", "2.16.840.1.113883.10.20.22.4.80"])
-_READ = PARTS | _DIAGNOSIS
 
 
 @entry(
@@ -55,15 +53,16 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
         found for kind, one in relations if kind == "RSON" and (found := meant("Condition", one, ctx))
     ]
     body["diagnosis"] = diagnoses
-    others(relations, ctx, _READ)
+    others([one for one in relations if _DIAGNOSIS.isdisjoint(one[1].kinds)], ctx)
     yield add_encounter(activity, kept(body), ctx)
     for one in diagnoses:
         yield one["condition"]
 
 
 def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Value]:
-    for act in of_kind(_DIAGNOSIS, relations):
-        if of_another(act, ctx):
+    """A diagnosis that is negated is a refuted one."""
+    for _, act in relations:
+        if _DIAGNOSIS.isdisjoint(act.kinds) or act.untold or of_another(act, ctx):
             continue
         told = related(act)
         remarks = notes(told, ctx)

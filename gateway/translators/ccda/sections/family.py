@@ -14,6 +14,7 @@ from gateway.translators.ccda.statement import (
     ROOT,
     coded_value,
     components,
+    denied,
     mapped,
     notes,
     of_kind,
@@ -120,6 +121,8 @@ def _condition(observation: Node, ctx: Context) -> Value | None:
         ctx.issue("warning", "not-supported", "a negated family history stays in the narrative", observation.element)
         return None
     relations = related(observation)
+    for _, one in relations:
+        denied(one, ctx)
     caused = any(kind == "CAUS" and _is_death(one) for kind, one in relations)
     return kept(
         {

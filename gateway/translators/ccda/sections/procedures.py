@@ -164,7 +164,7 @@ def _outcome(relations: Relations, ctx: Context) -> Value | None:
 
 def _complications(relations: Relations, ctx: Context) -> list[Value]:
     """Reaction Observations: to what was given or done."""
-    told = (coded_value(one, ctx) for one in of_kind(REACTION, relations) if not one.negated)
+    told = (coded_value(one, ctx) for one in of_kind(REACTION, relations))
     return distinct([one for one in told if one])
 
 

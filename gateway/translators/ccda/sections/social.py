@@ -11,7 +11,7 @@ from gateway.translators.ccda.observation import category, observation_body
 from gateway.translators.ccda.patient import CORE, NULLS
 from gateway.translators.ccda.people import recording
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import ROOT, denied, of_another, related, value_code
+from gateway.translators.ccda.statement import DUE, ROOT, denied, of_another, of_kind, related, value_code
 from gateway.translators.ccda.values import LOINC, SNOMED, Value, codeable, concept, interval, kept
 
 BIRTH_SEX = f"{CORE}us-core-birthsex"
@@ -59,8 +59,8 @@ def pregnancy(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     if body is None:
         return
     body["code"] = concept("82810-3", LOINC, "Pregnancy status")
-    for _, one in related(observation):
-        if one.attribute("code", "code") == _DELIVERY and (date := ctx.moment(one.get("value"))):
+    for one in of_kind(DUE, related(observation)):
+        if date := ctx.moment(one.get("value")):
             due = concept(_DELIVERY, LOINC, "Delivery date Estimated")
             body["component"] = [{"code": due, "valueDateTime": date}]
     yield ctx.add("Observation", kept(body), observation)
