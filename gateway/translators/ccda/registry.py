@@ -13,7 +13,7 @@ from typing import Any
 
 from .context import Context, Reference, SectionReport
 from .node import Node, local_name
-from .statement import INSTRUCTION, OF_ITS_OWN, PARTS, PRIORITY, Relations, denied, is_ahead, of_another
+from .statement import INSTRUCTION, OF_ITS_OWN, PARTS, PRIORITY, Relations, denied, is_ahead, is_supposed, of_another
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
@@ -38,8 +38,8 @@ def entry(
     LOINC codes.
 
     A handler yields the reference of every resource that stands for the entry in its section. One that reads
-    observations reads those that were made, unless it looks at the mood itself; none is given what is about somebody
-    else, unless it tells of the patient's kin.
+    observations or groups of them reads those that were made, unless it looks at the mood itself; none is given what
+    is about somebody else, unless it tells of the patient's kin.
     """
 
     def register(handler: Handler) -> Handler:
@@ -94,13 +94,17 @@ def reader_of(statement: Node, section: str | None) -> tuple[Handler, bool]:
     """Who reads it, and whether that is one who knows it."""
     name = local_name(statement.element.tag)
     handler = handler_of(statement, name, section)
-    if name == "observation" and handler not in _IN_ANY_MOOD and is_ahead(statement):
+    if name in ("observation", "organizer") and handler not in _IN_ANY_MOOD and is_ahead(statement):
         handler = None
     return (handler, True) if handler else (_BY_ELEMENT.get(name, _nobody), False)
 
 
 def read(handler: Handler, statement: Node, ctx: Context) -> list[Reference]:
-    """What it becomes: nothing where it is about somebody else, and what it holds with it (CDA R2 §4.4)."""
+    """What it becomes: nothing where it is a definition or the like, or about somebody else, and what it holds with it
+    (CDA R2 §4.4)."""
+    if is_supposed(statement):
+        ctx.issue("warning", "not-supported", "a definition or criterion, which is no fact", statement.element)
+        return []
     if handler not in _OF_KIN and of_another(statement, ctx):
         return []
     return [reference for reference in handler(statement, ctx) if reference]

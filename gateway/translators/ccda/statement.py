@@ -37,8 +37,11 @@ REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
 OF_ITS_OWN = frozenset([ROOT + "121", ROOT + "132", ROOT + "136"])
 """Goal Observation, Health Concern Act, Risk Concern Act."""
 
-PLANNED = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT"])
+_AHEAD = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT", "GOL"])
 """Moods of what has not happened."""
+
+_SUPPOSED = frozenset(["DEF", "EXPEC", "RSK", "PERM", "PERMRQ"])
+"""Moods of what is only thought of: a definition, an expectation, a risk; and every criterion (`EVN.CRT`)."""
 
 REASON = frozenset(["77301-0", "2.16.840.1.113883.10.20.24.3.88"])
 """Reason care action performed or not: its value is why."""
@@ -68,8 +71,17 @@ Relations = list[tuple[str | None, Node]]
 
 def is_ahead(statement: Node) -> bool:
     """Whether its mood says that it has not happened: it is planned, asked for or a goal."""
-    mood = statement.element.get("moodCode")
-    return mood in PLANNED or mood == "GOL"
+    return statement.element.get("moodCode") in _AHEAD
+
+
+def is_supposed(statement: Node) -> bool:
+    """Whether its mood says that it is neither a fact nor a plan (CDA R2, ActMood)."""
+    mood = statement.element.get("moodCode") or ""
+    return mood in _SUPPOSED or mood.endswith("CRT")
+
+
+def happened(statement: Node) -> bool:
+    return not (is_ahead(statement) or is_supposed(statement))
 
 
 def related(node: Node) -> Relations:

@@ -19,6 +19,7 @@ from gateway.translators.ccda.statement import (
     concepts,
     denied,
     encounter,
+    happened,
     mapped,
     notes,
     of_another,
@@ -67,7 +68,7 @@ def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, observation in relations:
-        if kind == "SUBJ" and observation.element.tag.endswith("}observation"):
+        if kind == "SUBJ" and observation.element.tag.endswith("}observation") and happened(observation):
             yield allergy(observation, ctx, concern=act, where=where, remarks=notes(relations, ctx))
         else:
             others([(kind, observation)], ctx)

@@ -27,7 +27,7 @@ _MEMBERS = ("Practitioner", "PractitionerRole", "RelatedPerson", "Patient", "Org
 _Id = tuple[str | None, str | None]
 
 
-@entry(ROOT + "500", sections=("85847-2",), element="organizer")
+@entry(ROOT + "500", sections=("85847-2",), element="organizer", in_any_mood=True)
 def care_team(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Care Team Organizer: its name, kind, time and members."""
     parts = components(organizer)

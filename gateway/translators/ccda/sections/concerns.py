@@ -17,6 +17,7 @@ from gateway.translators.ccda.statement import (
     Relations,
     denied,
     encounter,
+    happened,
     mapped,
     notes,
     referenced,
@@ -37,7 +38,7 @@ def health_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     rest: Relations = []
     made: list[Reference | None] = []
     for kind, one in relations:
-        if not PROBLEM.isdisjoint(one.kinds):
+        if not PROBLEM.isdisjoint(one.kinds) and happened(one):
             made.append(condition(one, ctx, concern=act, category="health-concern", where=where, remarks=remarks))
         elif PARTS.isdisjoint(one.kinds) or not PRIORITY.isdisjoint(one.kinds):
             rest.append((None if kind == "RSON" else kind, one))

@@ -34,7 +34,7 @@ _PERSONS = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson")
 _VERIFIERS = ("Patient", "RelatedPerson")
 
 
-@entry(ROOT + "108", sections=("42348-3",), element="organizer")
+@entry(ROOT + "108", sections=("42348-3",), element="organizer", in_any_mood=True)
 def directives(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Advance Directive Organizer: each directive is a Consent."""
     for one in components(organizer):

@@ -14,6 +14,7 @@ from gateway.translators.ccda.sections.problems import condition
 from gateway.translators.ccda.statement import (
     RANK,
     Relations,
+    happened,
     is_ahead,
     notes,
     of_another,
@@ -66,7 +67,8 @@ def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Value]:
             continue
         told = related(act)
         remarks = notes(told, ctx)
-        for _, observation in told:
+        others([one for one in told if not happened(one[1])], ctx)
+        for observation in (one for _, one in told if happened(one)):
             made = condition(observation, ctx, concern=act, category="encounter-diagnosis", remarks=remarks)
             if made is not None:
                 yield kept({"condition": made, "rank": _rank(observation)})

@@ -47,6 +47,7 @@ _AGES = AGE | {"397659008"}
     "1.3.6.1.4.1.19376.1.5.3.1.4.15",
     sections=("10157-6",),
     element="organizer",
+    in_any_mood=True,
     of_kin=True,
 )
 def relative(organizer: Node, ctx: Context) -> Iterator[Reference | None]:

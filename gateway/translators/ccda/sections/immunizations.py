@@ -12,12 +12,12 @@ from gateway.translators.ccda.people import fits, organization, performers, reco
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
     PARTS,
-    PLANNED,
     REACTION,
     ROOT,
     Relations,
     encounter,
     instruction,
+    is_ahead,
     mapped,
     notes,
     reason_not_done,
@@ -56,7 +56,7 @@ _REASON_CODES = frozenset(["2.16.840.1.113883.5.8", "2.16.840.1.113883.11.19725"
 )
 def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
     """Nothing when it does not say which vaccine. One in intent mood is planned (C-CDA R2.1, Immunization Activity)."""
-    if activity.element.get("moodCode") in PLANNED:
+    if is_ahead(activity):
         yield from planned_immunization(activity, ctx)
         return
     product = _product(activity)

@@ -13,10 +13,10 @@ from gateway.translators.ccda.sections.plan import request
 from gateway.translators.ccda.sections.procedures import procedure
 from gateway.translators.ccda.statement import (
     INSTRUCTION,
-    PLANNED,
     ROOT,
     denied,
     encounter,
+    is_ahead,
     mapped,
     notes,
     referenced,
@@ -36,7 +36,7 @@ def intervention(act: Node, ctx: Context) -> Iterator[Reference | None]:
     inner = [*others(relations, ctx), *referenced(relations, ctx, only="REFR")]
     if inner:
         yield from inner
-    elif act.element.get("moodCode") in PLANNED:
+    elif is_ahead(act):
         yield request(act, ctx)
     else:
         yield procedure(act, ctx)
@@ -53,12 +53,11 @@ def handoff(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Handoff Communication Participants -> Communication: who told whom, and when."""
     relations = related(act)
     author, _ = recording(act, ctx)
-    status = mapped("procedure-status", act.attribute("statusCode", "code"))
     told = [agent(one.get("participantRole"), ctx) for one in act.nodes("participant")]
     kind = codeable(act.get("code"), ctx)
     body = {
         "identifier": identifiers(act.all("id")),
-        "status": "not-done" if act.negated else status.code if status else "unknown",
+        "status": _status(act),
         "subject": ctx.patient,
         "category": [kind] if kind else None,
         "topic": kind,
@@ -71,6 +70,14 @@ def handoff(act: Node, ctx: Context) -> Iterator[Reference | None]:
     }
     others(relations, ctx)
     yield ctx.add("Communication", kept(body), act)
+
+
+def _status(act: Node) -> str:
+    """Negated: nobody was told; planned: nobody was yet."""
+    if act.negated or is_ahead(act):
+        return "not-done" if act.negated else "preparation"
+    found = mapped("procedure-status", act.attribute("statusCode", "code"))
+    return found.code if found else "unknown"
 
 
 def _payload(act: Node, ctx: Context) -> list[Value]:

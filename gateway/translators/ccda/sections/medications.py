@@ -15,7 +15,7 @@ from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import agent, fits, organization, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
-from gateway.translators.ccda.sections.dispenses import dispense
+from gateway.translators.ccda.sections.dispenses import DISPENSE, dispense
 from gateway.translators.ccda.statement import (
     FREE_TEXT_SIG,
     PARTS,
@@ -25,7 +25,9 @@ from gateway.translators.ccda.statement import (
     Relations,
     denied,
     encounter,
+    happened,
     instruction,
+    is_ahead,
     mapped,
     notes,
     of_another,
@@ -59,6 +61,16 @@ def medication_activity(activity: Node, ctx: Context) -> Iterator[Reference | No
     yield administration(activity, ctx) if given else medication_request(activity, ctx)
 
 
+@entry(*DISPENSE)
+def medication_dispense(supply: Node, ctx: Context) -> Iterator[Reference | None]:
+    yield medication_supply(supply, ctx)
+
+
+def medication_supply(supply: Node, ctx: Context) -> Reference | None:
+    """A supply of a medication: what was handed over is a dispense, what is to be handed over an order."""
+    return supply_order(supply, ctx) if is_ahead(supply) else dispense(supply, ctx)
+
+
 @entry(ROOT + "17", "1.3.6.1.4.1.19376.1.5.3.1.4.7.3")
 def medication_supply_order(supply: Node, ctx: Context) -> Iterator[Reference | None]:
     yield supply_order(supply, ctx)
@@ -86,7 +98,7 @@ def supply_order(supply: Node, ctx: Context) -> Reference | None:
     body = {
         "identifier": identifiers(supply.all("id")),
         "status": _status(supply),
-        "intent": "order",
+        "intent": _intent(supply) if is_ahead(supply) else "order",
         "doNotPerform": True if supply.negated else None,
         **what,
         "subject": ctx.patient,
@@ -155,7 +167,7 @@ def _beside(relations: Relations, request: Reference, what: Value, ctx: Context)
         return
     supplies = [one for _, one in relations if one.element.tag.endswith("}supply")]
     for one in supplies:
-        if one.element.get("moodCode") != "EVN":
+        if not happened(one):
             others(related(one), ctx, _READ)
         elif handed := dispense(one, ctx, order=request, what=what):
             ctx.beside.append(handed)
@@ -217,7 +229,7 @@ def _dispense(relations: Relations, ctx: Context) -> Value | None:
 
 def _supplies(relations: Relations) -> Iterator[Node]:
     for _, one in relations:
-        if one.element.tag.endswith("}supply") and one.element.get("moodCode") == "INT" and not one.negated:
+        if one.element.tag.endswith("}supply") and is_ahead(one) and not one.negated:
             yield one
 
 

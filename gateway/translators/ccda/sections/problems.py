@@ -22,6 +22,7 @@ from gateway.translators.ccda.statement import (
     coded_value,
     concepts,
     encounter,
+    happened,
     mapped,
     notes,
     of_another,
@@ -97,15 +98,17 @@ def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iter
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, one in relations:
-        if not one.element.tag.endswith("}observation") or not _is_problem(one) or not PRIORITY.isdisjoint(one.kinds):
+        if not (one.element.tag.endswith("}observation") and happened(one) and _is_problem(one)):
             others([(kind, one)], ctx)
         elif PARTS.isdisjoint(one.kinds):
             yield condition(one, ctx, concern=act, category=category, where=where, remarks=notes(relations, ctx))
 
 
 def _is_problem(observation: Node) -> bool:
-    """By its first template. One that has the template of an allergy as well (IHE's are kinds of problems, and systems
-    put them on every problem) is an allergy only if it names a substance."""
+    """By its first template; a Priority Preference never is. One that has the template of an allergy as well (IHE's are
+    kinds of problems, and systems put them on every problem) is an allergy only if it names a substance."""
+    if not PRIORITY.isdisjoint(observation.kinds):
+        return False
     if reader_by_template(observation) in (None, problem):
         return True
     return not PROBLEM.isdisjoint(observation.kinds) and "participant" not in observation

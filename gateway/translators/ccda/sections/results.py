@@ -15,7 +15,7 @@ from gateway.translators.ccda.statement import (
     components,
     concepts,
     encounter,
-    is_ahead,
+    happened,
     mapped,
     notes,
     related,
@@ -41,7 +41,7 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
     """Result Organizer -> DiagnosticReport; nothing when it has neither a code nor a result."""
     time = organizer.get("effectiveTime")
     statements = components(organizer)
-    observations = [one for one in statements if one.element.tag.endswith("}observation") and not is_ahead(one)]
+    observations = [one for one in statements if one.element.tag.endswith("}observation") and happened(one)]
     laboratory = category("laboratory", "Laboratory")
     results = [
         made for one in observations if (made := member(one, ctx, categories=laboratory, time=time, by_author=False))

@@ -13,7 +13,7 @@ from gateway.translators.ccda.statement import (
     Relations,
     components,
     encounter,
-    is_ahead,
+    happened,
     mapped,
     notes,
     related,
@@ -37,8 +37,8 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
     time = organizer.get("effectiveTime")
     vital = category("vital-signs", "Vital Signs")
     held = components(organizer)
-    observations = [one for one in held if one.element.tag == OBSERVATION and not is_ahead(one)]
-    rest: Relations = [(None, one) for one in held if one.element.tag != OBSERVATION or is_ahead(one)]
+    observations = [one for one in held if one.element.tag == OBSERVATION and happened(one)]
+    rest: Relations = [(None, one) for one in held if one not in observations]
     members, observed = _members(observations, ctx, vital, time)
     others([*rest, *related(organizer)], ctx)
     if not members:
