@@ -18,7 +18,7 @@ from .sections.medications import medication_request, medication_supply
 from .sections.plan import planned_encounter, request
 from .sections.procedures import procedure
 from .sections.status import observed, panel
-from .statement import PARTS, components, denied, is_ahead, related
+from .statement import PARTS, components, denied, is_ahead, related, withdrawn
 
 _KINDS = frozenset(["2.16.840.1.113883.6.1", "2.16.840.1.113883.5.6"])
 """LOINC, ActClass: the code of an act that says of which kind the information is, not what was done."""
@@ -49,7 +49,7 @@ def any_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
 def any_act(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """An act that holds others is their wrapper; one that holds none is what was done, or is to be done."""
     held = [statement for _, statement in related(act) if PARTS.isdisjoint(statement.kinds)]
-    if held and denied(act, ctx):
+    if held and (denied(act, ctx) or withdrawn(act, ctx)):
         return
     if held:
         for statement in held:

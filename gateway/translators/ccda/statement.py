@@ -124,6 +124,20 @@ def denied(statement: Node, ctx: Context) -> bool:
     return statement.negated
 
 
+NULLIFIED = frozenset(["nullified"])
+NOT_HELD_TO = NULLIFIED | {"cancelled", "aborted"}
+"""Statuses of what was entered in error, and of what nobody holds to any more."""
+
+
+def withdrawn(statement: Node, ctx: Context, statuses: frozenset[str] = NULLIFIED) -> bool:
+    """Whether a statement was withdrawn of which FHIR has no status: it must not be told, nor what it holds."""
+    if statement.attribute("statusCode", "code") not in statuses:
+        return False
+    text = "withdrawn, for which FHIR has no element here: it stays in the narrative only"
+    ctx.issue("warning", "not-supported", text, statement.element)
+    return True
+
+
 def value_code(statement: Node) -> str | None:
     return statement.attribute("value", "code")
 

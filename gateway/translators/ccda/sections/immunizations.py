@@ -11,6 +11,7 @@ from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
+    NOT_HELD_TO,
     PARTS,
     REACTION,
     ROOT,
@@ -23,6 +24,7 @@ from gateway.translators.ccda.statement import (
     reason_not_done,
     reasons,
     related,
+    withdrawn,
 )
 from gateway.translators.ccda.values import (
     LOINC,
@@ -97,9 +99,10 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
 
 @entry(ROOT + "120")
 def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
-    """What was not given yet -> ImmunizationRecommendation: it is no Immunization, as it did not happen."""
+    """What was not given yet -> ImmunizationRecommendation: it is no Immunization, as it did not happen. What is
+    planned no more is not recommended."""
     code, material = vaccine_of(activity, ctx)
-    if code is None:
+    if code is None or withdrawn(activity, ctx, NOT_HELD_TO):
         return
     relations = related(activity)
     _, written = recording(activity, ctx)

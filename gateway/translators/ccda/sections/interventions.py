@@ -21,6 +21,7 @@ from gateway.translators.ccda.statement import (
     notes,
     referenced,
     related,
+    withdrawn,
 )
 from gateway.translators.ccda.values import Value, codeable, identifiers, interval, kept, resolved
 
@@ -31,7 +32,7 @@ _SENDERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "Rela
 def intervention(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Intervention Act, Planned Intervention Act: a wrapper; one that wraps nothing is what was done, or is planned."""
     relations = related(act)
-    if relations and denied(act, ctx):
+    if relations and (denied(act, ctx) or withdrawn(act, ctx)):
         return
     inner = [*others(relations, ctx), *referenced(relations, ctx, only="REFR")]
     if inner:

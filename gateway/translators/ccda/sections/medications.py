@@ -36,6 +36,7 @@ from gateway.translators.ccda.statement import (
     referenced,
     related,
     value_code,
+    withdrawn,
 )
 from gateway.translators.ccda.values import Value, absent, codeable, count, identifiers, kept, period, quantity
 
@@ -79,7 +80,7 @@ def medication_supply_order(supply: Node, ctx: Context) -> Iterator[Reference | 
 @entry("2.16.840.1.113883.10.20.22.4.35", "2.16.840.1.113883.10.20.22.4.36", sections=_SECTIONS, element="act")
 def wrapped_medication(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Discharge and Admission Medication: an act around the activity."""
-    if denied(act, ctx):
+    if denied(act, ctx) or withdrawn(act, ctx):
         return
     for _, activity in related(act):
         if activity.element.tag.endswith("}substanceAdministration"):

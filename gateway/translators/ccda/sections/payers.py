@@ -12,7 +12,7 @@ from gateway.translators.ccda.node import V3, Element, Node, child_of, statement
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.related import associate, guarantor
-from gateway.translators.ccda.statement import ROOT, denied, mapped, related
+from gateway.translators.ccda.statement import ROOT, denied, mapped, related, withdrawn
 from gateway.translators.ccda.values import (
     URI,
     Value,
@@ -49,7 +49,7 @@ _PAYER = frozenset([ROOT + "87", "PAYOR"])
 )
 def coverages(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Coverage Activity: a wrapper, the policies carry the content."""
-    if denied(act, ctx):
+    if denied(act, ctx) or withdrawn(act, ctx):
         return
     for wrapper in act.all("entryRelationship"):
         statement = statement_in(wrapper)

@@ -13,6 +13,7 @@ from gateway.translators.ccda.registry import entry, others, reader_by_template
 from gateway.translators.ccda.statement import (
     AGE,
     DUE,
+    NULLIFIED,
     PARTS,
     PRIORITY,
     RANK,
@@ -54,6 +55,7 @@ _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.11388
 _ASSERTED = frozenset(["77975-1", "2.16.840.1.113883.10.20.22.4.502"])
 _TRANSLATION = V3 + "translation"
 PROBLEM = frozenset(["2.16.840.1.113883.10.20.22.4.4", "2.16.840.1.113883.10.20.1.28"])
+ENTERED_IN_ERROR = concept("entered-in-error", VERIFICATION, "Entered in Error")
 REFUTED = concept("refuted", VERIFICATION, "Refuted")
 _CATEGORIES = {
     "problem-list-item": concept("problem-list-item", CATEGORY, "Problem List Item"),
@@ -195,8 +197,8 @@ def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]
 def _statuses(observation: Node, concern: Node | None, relations: Relations, when: Interval) -> Value:
     """Problem Status wins over the concern's statusCode; what has ended is not active (CF-problems)."""
     code = concern.attribute("statusCode", "code") if concern else None
-    if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
-        return {"verificationStatus": concept("entered-in-error", VERIFICATION, "Entered in Error")}
+    if not NULLIFIED.isdisjoint((code, observation.attribute("statusCode", "code"))):
+        return {"verificationStatus": ENTERED_IN_ERROR}
     status = next(map(value_code, of_kind(_STATUS, relations)), None)
     found = mapped("problem-status", status) or mapped("condition-clinical", code)
     clinical = found.code if found else None

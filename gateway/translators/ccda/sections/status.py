@@ -12,7 +12,7 @@ from gateway.translators.ccda.observation import CATEGORY, effective, member, ob
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, named, one_more, others, reader_of
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import ROOT, components, mapped, notes, referenced, related
+from gateway.translators.ccda.statement import ROOT, components, denied, mapped, notes, referenced, related, withdrawn
 from gateway.translators.ccda.values import Value, absent_concept, codeable, concept, identifiers, kept
 
 CORE = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
@@ -67,7 +67,8 @@ def status_problem(observation: Node, ctx: Context) -> Iterator[Reference | None
 @entry(sections=("47420-5", "10190-7"), element="act")
 def status_act(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """An act of older documents: a wrapper, what it holds carries the content."""
-    yield from others(related(act), ctx)
+    if not (denied(act, ctx) or withdrawn(act, ctx)):
+        yield from others(related(act), ctx)
 
 
 @entry(ROOT + "66", ROOT + "75", ROOT + "311", sections=("47420-5", "10190-7"), element="organizer")
