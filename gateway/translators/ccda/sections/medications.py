@@ -11,7 +11,7 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.dosage import dosage
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.medicine import code_of, is_named, medication, product_of
-from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import agent, fits, organization, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
@@ -38,7 +38,7 @@ from gateway.translators.ccda.statement import (
     value_code,
     withdrawn,
 )
-from gateway.translators.ccda.values import Value, absent, codeable, count, identifiers, kept, period, quantity
+from gateway.translators.ccda.values import Value, absent, bounds, codeable, count, identifiers, kept, period, quantity
 
 _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.1.47"])
 _TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10", "73639000", "329505003"])
@@ -225,7 +225,10 @@ def _order_notes(relations: Relations, ctx: Context) -> Iterator[Value]:
 
 def _dispense(relations: Relations, ctx: Context) -> Value | None:
     """Medication Supply Order (mood INT) -> dispenseRequest."""
-    return next((_ordered(supply, ctx) for supply in _supplies(relations)), None)
+    found = [*_supplies(relations)]
+    for more in found[1:]:
+        ctx.issue("warning", "not-supported", "another supply for one order stays in the narrative only", more.element)
+    return _ordered(found[0], ctx) if found else None
 
 
 def _supplies(relations: Relations) -> Iterator[Node]:
@@ -238,7 +241,7 @@ def _ordered(supply: Node, ctx: Context) -> Value:
     return kept(
         {
             "validityPeriod": period(supply.get("effectiveTime"), ctx),
-            "numberOfRepeatsAllowed": _repeats(supply.attribute("repeatNumber", "value")),
+            "numberOfRepeatsAllowed": _repeats(_dispenses(supply.get("repeatNumber"))),
             "quantity": quantity(supply.get("quantity")),
             "performer": _dispenser(supply, ctx),
         }
@@ -254,6 +257,14 @@ def _dispenser(supply: Node, ctx: Context) -> Reference | None:
     return None
 
 
+def _dispenses(number: Element | None) -> str | None:
+    """How many; of a range as many as there may be."""
+    if number is None or number.get("value"):
+        return None if number is None else number.get("value")
+    _, high = bounds(number)
+    return None if high is None else high.get("value")
+
+
 def _repeats(text: str | None) -> int | None:
-    """CDA counts all dispenses, FHIR those after the first."""
-    return None if (dispenses := count(text)) is None else dispenses - 1
+    """CDA counts all dispenses, FHIR those after the first; who writes 0 means that there are no more."""
+    return 0 if text == "0" else None if (dispenses := count(text)) is None else dispenses - 1
