@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .context import Context, Reference
-from .node import V3, Element, Node, child_of
+from .node import V3, Element, Node, child_of, folded
 from .people import fits, performers, recording
 from .registry import others
 from .specimens import specimens
@@ -33,6 +33,7 @@ from .values import (
 NORMAL_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.referenceRange.normalValue"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 _PLAIN_TEXT = "text/plain"
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
 _RANGE, _CENTER = V3 + "observationRange", V3 + "center"
@@ -165,6 +166,8 @@ def value_of(element: Element | None, ctx: Context) -> Value:
 
 
 def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
+    if element.get("nullFlavor") not in (None, "OTH"):
+        return {"valueQuantity": amount} if kind == "PQ" and (amount := translated(element, ctx)) else {}
     if kind == "PQ" and (amount := quantity(element) or translated(element, ctx)):
         return {"valueQuantity": amount}
     if kind.startswith("IVL_") and kind != "IVL_TS":
@@ -177,8 +180,8 @@ def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
         return {"valueDateTime": time}
     if kind == "IVL_TS":
         return timed("value", element, ctx)
-    if kind == "BL" and element.get("value") in ("true", "false"):
-        return {"valueBoolean": element.get("value") == "true"}
+    if kind == "BL" and element.get("value") in _TRUTH:
+        return {"valueBoolean": _TRUTH[element.get("value", "")]}
     if kind.startswith("RTO"):
         return _ratio(element)
     if kind == "ED" and _is_encoded(element) and (picture := _attached(element)):
@@ -205,8 +208,11 @@ def _string(element: Element, ctx: Context) -> Value:
 
 
 def _in_words(element: Element, ctx: Context) -> str | None:
-    """Its words, or a number as it is written."""
-    return resolved(element, ctx) or " ".join(filter(None, (element.get("value"), element.get("unit")))).strip() or None
+    """Its words, or a number or an id as it is written; a unit alone is no value."""
+    if words := resolved(element, ctx):
+        return words
+    told = element.get("value") or ""
+    return folded(f"{told} {element.get('unit') or ''}" if told.strip() else element.get("extension"))
 
 
 def _integer(text: str | None) -> int | None:

@@ -36,9 +36,11 @@ URI = "urn:ietf:rfc:3986"
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _ORIGINAL_TEXT, _TRANSLATION, _REFERENCE = V3 + "originalText", V3 + "translation", V3 + "reference"
 _QUALIFIER = V3 + "qualifier"
+_WIDTH = V3 + "width"
 _LOW, _HIGH, _CENTER = V3 + "low", V3 + "high", V3 + "center"
 _UUID_URI, _OID_URI = "urn:uuid:", "urn:oid:"
 _NEVER = Interval()
+_UNIT_ALONE = (None, "OTH")
 _FEW = 8
 
 
@@ -215,8 +217,9 @@ def count(text: str | None) -> int | None:
 
 def quantity(element: Element | None) -> Value | None:
     """PQ -> Quantity. A unit is called UCUM only when it is one; a quantity without a unit gets none. What is counted
-    (`unit="1"`, tablets, units) may stand in the words of a translation of the same number."""
-    if element is None:
+    (`unit="1"`, tablets, units) may stand in the words of a translation of the same number. A null one is none, but
+    for one of which only the unit is null (OTH)."""
+    if element is None or element.get("nullFlavor") not in _UNIT_ALONE:
         return None
     found = _quantity(element.get("value"), element.get("unit"))
     if found and len(element) and found.get("unit", "1") == "1" and (words := _counted(element)):
@@ -267,8 +270,22 @@ def bounds(element: Element) -> tuple[Element | None, Element | None]:
 
 
 def quantity_range(element: Element) -> tuple[Value | None, Value | None]:
-    low, high = bounds(element)
-    return quantity(low), quantity(high)
+    """Both ends; one of which only the width is told is as far from the other."""
+    lower, upper = bounds(element)
+    low, high = quantity(lower), quantity(upper)
+    if (low is None) != (high is None) and (width := quantity(child_of(element, _WIDTH))):
+        return _apart(low, high, width)
+    return low, high
+
+
+def _apart(low: Value | None, high: Value | None, width: Value) -> tuple[Value | None, Value | None]:
+    """In one unit: nothing is converted."""
+    known = low or high or {}
+    if known.get("unit") != width.get("unit"):
+        return low, high
+    if low:
+        return low, {**low, "value": low["value"] + width["value"]}
+    return {**known, "value": known["value"] - width["value"]}, high
 
 
 def interval(element: Element | None, ctx: Context) -> Interval:
@@ -289,7 +306,8 @@ def _interval(element: Element, ctx: Context) -> Interval:
     low, high = bounds(element)
     if low is None and high is None:
         return Interval(value=next((ctx.moment(child) for child in children(element) if child.tag == _CENTER), None))
-    ended = high is not None and (high.get("nullFlavor") == "UNK" or bool(high.get("value")))
+    flavor = None if high is None else high.get("nullFlavor")
+    ended = high is not None and (flavor == "UNK" or (flavor is None and bool(high.get("value"))))
     found = Interval(None, ctx.moment(low), ctx.moment(high), ended)
     if runs_backwards(found.low, found.high):
         ctx.issue("warning", "business-rule", "the interval ends before it starts", element)
