@@ -66,6 +66,16 @@ reasons, comments, ages, priorities, references to other entries. Of an instruct
 beside it."""
 
 
+_INDICATION = ROOT + "19"
+_KINDS_OF_PROBLEM = frozenset(
+    [
+        *("ASSERTION", "404684003", "409586006", "282291009", "64572001", "248536006", "418799008", "55607006"),
+        *("373930000", "29308-4", "75326-9", "75325-1", "75323-6", "75321-0", "75318-6", "75315-2", "75314-5"),
+        "75312-9",
+    ]
+)
+"""Problem Type (2.16.840.1.113883.3.88.12.3221.7.2), in SNOMED CT and in LOINC."""
+
 Relations = list[tuple[str | None, Node]]
 
 
@@ -205,7 +215,16 @@ def reasons(relations: Relations, ctx: Context) -> list[Value]:
         if _is_told(one)
         for each in ((inner for kind, inner in related(one) if kind == "SUBJ") if _is_act(one) else (one,))
     ]
-    return distinct([coded_value(observation, ctx) for observation in told if _is_told(observation)])
+    return distinct([_why(observation, ctx) for observation in told if _is_told(observation)])
+
+
+def _why(reason: Node, ctx: Context) -> Value | None:
+    """Its value; of an Indication without one its code, unless that says no more than of what kind a problem is."""
+    kind = reason.attribute("code", "code")
+    if "value" in reason or _INDICATION not in reason.kinds or kind in _KINDS_OF_PROBLEM:
+        return coded_value(reason, ctx)
+    code, words = codeable(reason.get("code"), ctx), resolved(reason.get("text"), ctx)
+    return {**(code or {}), "text": words} if words else code
 
 
 def _is_told(reason: Node) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.encounter import places
+from gateway.translators.ccda.medicine import called
 from gateway.translators.ccda.node import V3, Node, children, statement_in
 from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
@@ -138,8 +139,7 @@ def vaccine_of(activity: Node, ctx: Context) -> tuple[Value | None, Node | None]
     material = product.node("manufacturedMaterial") if product else None
     if material is None:
         return None, None
-    name = material.text("name")
-    return codeable(material.get("code"), ctx) or ({"text": name} if name else None), material
+    return called(material, ctx), material
 
 
 def _status(activity: Node) -> str:

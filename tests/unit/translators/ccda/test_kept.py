@@ -193,3 +193,49 @@ def test_each_part_of_a_pressure_says_its_own_value_whatever_the_type() -> None:
 def test_what_may_be_two_measurements_stays_apart(diastolic: str) -> None:
     told = [codes(one["code"])[0][1] for one in of_type(signs(sign("8480-6", "148"), diastolic), "Observation")]
     assert "85354-9" not in told and {"8480-6", "8462-4", "85353-1"} == set(told)
+
+
+def indicated(*parts: str, template: str = "19") -> Any:
+    said = f'<templateId root="{ROOT}{template}"/>{"".join(parts)}'
+    inner = f'<observation classCode="OBS" moodCode="EVN">{said}</observation>'
+    visit = f"""<encounter classCode="ENC" moodCode="INT"><templateId root="{ROOT}40"/>
+    <id root="2.999.3" extension="v"/>{related("RSON", inner)}</encounter>"""
+    return only(read("18776-5", visit), "Encounter").get("reasonCode")
+
+
+@pytest.mark.parametrize(
+    ("parts", "template", "expected"),
+    [
+        (
+            (f'<code code="185349003" {SNOMED}/>', "<text>Next year</text>"),
+            "19",
+            [{"coding": [{"system": "http://snomed.info/sct", "code": "185349003"}], "text": "Next year"}],
+        ),
+        (("<text>Next year</text>",), "19", [{"text": "Next year"}]),
+        ((f'<code code="404684003" {SNOMED}/>',), "19", None),
+        ((f'<code code="404684003" {SNOMED}/><value xsi:type="CD" nullFlavor="UNK"/>',), "19", None),
+        ((f'<code code="185349003" {SNOMED}/>',), "86", None),
+    ],
+)
+def test_an_indication_without_a_value_is_told_by_its_code(
+    parts: tuple[str, ...], template: str, expected: Any
+) -> None:
+    assert indicated(*parts, template=template) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (f'<code code="745752" {DRUG} displayName="albuterol"/>', "Proventil"),
+        (f'<code code="745752" {DRUG} displayName="Proventil"/>', None),
+        (f'<code code="745752" {DRUG}><originalText>puffer</originalText></code>', "puffer"),
+    ],
+)
+def test_the_name_by_which_a_drug_is_sold(code: str, text: str | None) -> None:
+    entry = f"""<substanceAdministration classCode="SBADM" moodCode="INT"><templateId root="{ROOT}16"/><consumable>
+    <manufacturedProduct><manufacturedMaterial>{code}<name>Proventil</name></manufacturedMaterial></manufacturedProduct>
+    </consumable></substanceAdministration>"""
+
+    concept = only(read("10160-0", entry), "MedicationRequest")["medicationCodeableConcept"]
+
+    assert (codes(concept)[0][1], concept.get("text")) == ("745752", text)
