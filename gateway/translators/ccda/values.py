@@ -35,7 +35,10 @@ URI = "urn:ietf:rfc:3986"
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _ORIGINAL_TEXT, _TRANSLATION, _REFERENCE = V3 + "originalText", V3 + "translation", V3 + "reference"
-_QUALIFIER = V3 + "qualifier"
+_QUALIFIER, _NAME, _VALUE = V3 + "qualifier", V3 + "name", V3 + "value"
+_SIDES = {"7771000": "Left", "24028007": "Right", "51440002": "Right and left"}
+"""SNOMED CT Side, where a qualifier has its code alone."""
+
 _WIDTH = V3 + "width"
 _LOW, _HIGH, _CENTER = V3 + "low", V3 + "high", V3 + "center"
 _UUID_URI, _OID_URI = "urn:uuid:", "urn:oid:"
@@ -91,13 +94,13 @@ def concept(code: str, system: str, display: str | None = None) -> Value:
 
 def codeable(element: Element | None, ctx: Context) -> Value | None:
     """CD, CE, CV, CO, CS -> CodeableConcept: the code, its translations, the original text with its reference. What a
-    qualifier adds (which side) has no element of its own: it is told in words, unless the original text is there."""
+    qualifier adds (which side) has no element of its own: it is told in words, unless the original text has them."""
     if element is None:
         return None
     if not len(element):
         code = None if element.get("nullFlavor") else element.get("code")
         return _codeable(code, _system(element), element.get("displayName"))
-    own, text, more = coding(element), None, ""
+    own, text, more = coding(element), None, list[tuple[str | None, str]]()
     codings = [own] if own else []
     translations: list[Value | None] = []
     for child in children(element):
@@ -109,18 +112,28 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
             more += _qualified(child)
     if translations:
         codings = distinct([own, *translations])
-    if more and not text and (named := folded(element.get("displayName"))):
-        text = named + more
+    if more:
+        text = _with(more, text or folded(element.get("displayName")) or (own or {}).get("code"))
     if not codings:
         text = text or folded(element.get("displayName"))
         return {"text": text} if text else None
     return {"coding": codings, "text": text} if text else {"coding": codings}
 
 
-def _qualified(qualifier: Element) -> str:
-    """`, Laterality: Left`; nothing where it has no words."""
-    said = [folded(child.get("displayName")) for child in children(qualifier) if child.get("displayName")]
-    return f", {': '.join(filter(None, said))}" if len(said) == 2 or (said and len(qualifier) == 1) else ""
+def _qualified(qualifier: Element) -> list[tuple[str | None, str]]:
+    """What it says of what: Laterality, Left; nothing where its value has no words that are known."""
+    name, value = child_of(qualifier, _NAME), child_of(qualifier, _VALUE)
+    if value is None or value.get("nullFlavor"):
+        return []
+    words = folded(value.get("displayName")) or _SIDES.get(value.get("code") or "")
+    return [(None if name is None else folded(name.get("displayName")), words)] if words else []
+
+
+def _with(qualifiers: list[tuple[str | None, str]], text: str | None) -> str | None:
+    for what, words in qualifiers:
+        if text and not re.search(rf"\b{re.escape(words)}\b", text, re.IGNORECASE):
+            text = f"{text}, {what}: {words}" if what else f"{text}, {words}"
+    return text
 
 
 @lru_cache(maxsize=4096)

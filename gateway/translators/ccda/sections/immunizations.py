@@ -17,6 +17,7 @@ from gateway.translators.ccda.statement import (
     REACTION,
     ROOT,
     Relations,
+    coded_value,
     encounter,
     instruction,
     is_ahead,
@@ -45,6 +46,7 @@ from gateway.translators.ccda.values import (
 FUNCTION = "http://terminology.hl7.org/CodeSystem/v2-0443"
 _SERIES = frozenset([ROOT + "118", "30973-2", "2.16.840.1.113883.10.20.1.46"])
 _READ = PARTS | _SERIES
+_NO_START = "by when it was given, where nobody says when, stays in the narrative only"
 _SEQUENCE = V3 + "sequenceNumber"
 _REFUSAL = "2.16.840.1.113883.10.20.22.4.53"
 _REASON_CODES = frozenset(["2.16.840.1.113883.5.8", "2.16.840.1.113883.11.19725"])
@@ -67,7 +69,10 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
     if vaccine is None or product is None or material is None:
         return
     relations = related(activity)
-    time = interval(activity.get("effectiveTime"), ctx).start
+    when = interval(activity.get("effectiveTime"), ctx)
+    time = when.start
+    if when.high and not time:
+        ctx.issue("warning", "not-supported", _NO_START, activity.element)
     _, recorded = recording(activity, ctx)
     body = {
         "identifier": identifiers(activity.all("id")),
@@ -152,12 +157,13 @@ def _status(activity: Node) -> str:
 
 
 def _refusal(relations: Relations, ctx: Context) -> Value | None:
+    """Why it was not given: the code of an Immunization Refusal Reason; some write it as the value."""
     for kind, one in relations:
         code = one.get("code")
         system = code.get("codeSystem") if code is not None else None
         refusal = _REFUSAL in one.kinds or system in _REASON_CODES
         if refusal and kind == "RSON":
-            return codeable(code, ctx)
+            return coded_value(one, ctx) or codeable(code, ctx)
     return reason_not_done(relations, ctx)
 
 

@@ -5,7 +5,7 @@ The mapping makes a MedicationRequest of every Medication Activity: intent `orde
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.dosage import dosage
@@ -79,12 +79,16 @@ def medication_supply_order(supply: Node, ctx: Context) -> Iterator[Reference | 
 
 @entry("2.16.840.1.113883.10.20.22.4.35", "2.16.840.1.113883.10.20.22.4.36", sections=_SECTIONS, element="act")
 def wrapped_medication(act: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Discharge and Admission Medication: an act around the activity."""
+    """Discharge and Admission Medication: an act around the activity, whose comments are about it."""
     if denied(act, ctx) or withdrawn(act, ctx):
         return
-    for _, activity in related(act):
-        if activity.element.tag.endswith("}substanceAdministration"):
-            yield medication_request(activity, ctx)
+    relations = related(act)
+    remarks = notes(relations, ctx)
+    for kind, one in relations:
+        if one.element.tag.endswith("}substanceAdministration"):
+            yield medication_request(one, ctx, remarks=remarks)
+        else:
+            others([(kind, one)], ctx)
 
 
 def supply_order(supply: Node, ctx: Context) -> Reference | None:
@@ -116,8 +120,8 @@ def supply_order(supply: Node, ctx: Context) -> Reference | None:
     return ctx.add("MedicationRequest", kept(body), supply, code=code_of(product))
 
 
-def medication_request(activity: Node, ctx: Context) -> Reference | None:
-    """None when it does not say which medication."""
+def medication_request(activity: Node, ctx: Context, *, remarks: Iterable[Value] = ()) -> Reference | None:
+    """None when it does not say which medication. `remarks` are the comments on what wraps it."""
     product = product_of(activity)
     relations = related(activity)
     what = medication(activity, product, ctx)
@@ -141,7 +145,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "performer": _performer(activity, ctx),
         "reasonCode": reasons(relations, ctx),
         "reasonReference": referenced(relations, ctx, "Condition", only="RSON"),
-        "note": [*notes(relations, ctx), *_order_notes(relations, ctx)],
+        "note": [*notes(relations, ctx), *_order_notes(relations, ctx), *remarks],
         "dosageInstruction": [*_doses(activity, relations, ctx)],
         "dispenseRequest": _dispense(relations, ctx),
     }

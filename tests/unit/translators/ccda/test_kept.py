@@ -239,3 +239,31 @@ def test_the_name_by_which_a_drug_is_sold(code: str, text: str | None) -> None:
     concept = only(read("10160-0", entry), "MedicationRequest")["medicationCodeableConcept"]
 
     assert (codes(concept)[0][1], concept.get("text")) == ("745752", text)
+
+
+def test_a_comment_on_a_discharge_medication() -> None:
+    remark = f'<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}64"/><text>Stop if a rash comes</text></act>'
+    drug = f"""<substanceAdministration classCode="SBADM" moodCode="EVN"><templateId root="{ROOT}16"/><consumable>
+    <manufacturedProduct><manufacturedMaterial><code code="745752" {DRUG}/></manufacturedMaterial></manufacturedProduct>
+    </consumable></substanceAdministration>"""
+    entry = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}35"/>{related("SUBJ", drug)}
+    {related("SUBJ", remark)}{related("REFR", observation("2", value("1"), code='<code code="2345-7"/>'))}</act>"""
+
+    result = read("10183-2", entry)
+
+    assert only(result, "MedicationRequest")["note"] == [{"text": "Stop if a rash comes"}]
+    assert codes(only(result, "Observation")["code"])[0][1] == "2345-7"
+
+
+def test_a_refusal_that_is_told_as_a_value() -> None:
+    why = observation("53", value("182895007", "Drug declined by patient"))
+    entry = f"""<substanceAdministration classCode="SBADM" moodCode="EVN" negationInd="true">
+    <templateId root="{ROOT}52"/><effectiveTime><high value="20240101"/></effectiveTime><consumable>
+    <manufacturedProduct><manufacturedMaterial><code code="88" codeSystem="2.16.840.1.113883.12.292"/>
+    </manufacturedMaterial></manufacturedProduct></consumable>{related("RSON", why)}</substanceAdministration>"""
+
+    result = read("11369-6", entry)
+
+    refused = only(result, "Immunization")
+    assert codes(refused["statusReason"]) == [("http://snomed.info/sct", "182895007")]
+    assert [one for one in result.issues if one.diagnostics.startswith("by when it was given")]
