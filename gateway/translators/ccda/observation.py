@@ -56,13 +56,17 @@ def observation_body(
     """`time`: the organizer's, for an observation that has none of its own; `is_denial_told`: the caller has a value
     for what a negated one says.
 
-    None for a placeholder, which has neither what was observed nor a value ("no data available"), and for a negated
-    one: an Observation cannot say that something is not so, and must not say that it is. Of one that nobody knows the
-    value is what is not known.
+    None for a placeholder, which has neither what was observed nor a value ("no data available"; what it holds stands
+    beside it), and for a negated one: an Observation cannot say that something is not so, and must not say that it is.
+    Of one that nobody knows the value is what is not known.
     """
     codes = codeable(observation.get("code"), ctx)
     value = {} if observation.untold else _values(observation, codes, ctx)
-    if (codes is None and not value) or of_another(observation, ctx):
+    if of_another(observation, ctx):
+        return None
+    if codes is None and not value:
+        if not (observation.untold or observation.negated):
+            others(related(observation), ctx)
         return None
     if observation.negated and not is_denial_told:
         ctx.issue("warning", "not-supported", "a negated observation stays in the narrative only", observation.element)

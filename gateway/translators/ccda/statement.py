@@ -185,7 +185,7 @@ def instructed(act: Node, ctx: Context) -> str | None:
 def encounter(relations: Relations, ctx: Context) -> Reference | None:
     """The encounter that an entry only names by its id."""
     for _, one in relations:
-        if one.element.tag.endswith("}encounter") and "templateId" not in one:
+        if one.element.tag.endswith("}encounter") and "templateId" not in one and not one.negated:
             return meant("Encounter", one, ctx)
     return None
 
@@ -200,7 +200,7 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
     return [
         found
         for type_code, act in relations
-        if (only is None or type_code == only) and not REFERENCED.isdisjoint(act.kinds)
+        if (only is None or type_code == only) and not (act.negated or REFERENCED.isdisjoint(act.kinds))
         if (found := meant(kind, act, ctx))
     ]
 

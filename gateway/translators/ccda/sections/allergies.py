@@ -94,14 +94,16 @@ def allergy(
     where: Reference | None = None,
     remarks: Iterable[Value] = (),
 ) -> Reference | None:
-    """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind, or nobody
-    knows of it. `remarks` are the comments on the concern."""
+    """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind nor a
+    reaction, or nobody knows of it. `remarks` are the comments on the concern."""
     substance = _substance(observation)
     negated = observation.negated or (concern is not None and concern.negated)
+    relations = related(observation)
     what = _what(observation, substance, ctx, negated=negated)
+    if not what and not negated and any(map(_is_told_reaction, relations)):
+        what = {"code": coded_value(observation, ctx) or absent_concept(observation.get("value"))}
     if not what or observation.untold or of_another(observation, ctx):
         return None
-    relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
     if recorder is None and recorded is None and concern is not None:
@@ -218,6 +220,11 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
     if overall and not found:
         return [{"manifestation": [absent_concept()], **overall}]
     return [reaction for reaction in found if reaction]
+
+
+def _is_told_reaction(relation: tuple[str | None, Node]) -> bool:
+    kind, one = relation
+    return _is_reaction(kind, one) and "value" in one and not (one.untold or one.negated)
 
 
 def _is_reaction(kind: str | None, statement: Node) -> bool:

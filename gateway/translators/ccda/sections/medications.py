@@ -173,6 +173,7 @@ def _beside(relations: Relations, request: Reference, what: Value, ctx: Context)
     supplies = [one for _, one in relations if one.element.tag.endswith("}supply")]
     for one in supplies:
         if not happened(one):
+            denied(one, ctx)
             others(related(one), ctx, _READ)
         elif handed := dispense(one, ctx, order=request, what=what):
             ctx.beside.append(handed)

@@ -67,6 +67,8 @@ def policy_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
 @entry(ROOT + "129")
 def planned_coverage(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Planned Coverage: who is expected to pay for what is planned; its inner act has the kind of payer."""
+    if denied(act, ctx) or withdrawn(act, ctx):
+        return
     for _, inner in related(act):
         yield coverage(inner, ctx, planned=act)
 
@@ -232,7 +234,8 @@ def _plans(policy: Node, ctx: Context) -> list[Value]:
     """The description of the plan (an act in definition mood)."""
     found = []
     for _, act in related(policy):
-        name = resolved(act.get("text"), ctx) if act.element.get("moodCode") == "DEF" else None
+        is_plan = act.element.get("moodCode") == "DEF" and not denied(act, ctx)
+        name = resolved(act.get("text"), ctx) if is_plan else None
         ids = identifiers(act.all("id")) if name else []
         if name:
             value = ids[0]["value"] if ids and ids[0].get("system") != URI else name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.devices import UDI_ORGANIZER, device_kinds, devices
+from gateway.translators.ccda.devices import UDI_ORGANIZER, device_kinds, devices, has_device
 from gateway.translators.ccda.encounter import location
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
@@ -80,10 +80,13 @@ def procedure_observation(activity: Node, ctx: Context) -> Iterator[Reference | 
 
 
 def procedure(activity: Node, ctx: Context) -> Reference | None:
-    """None when it does not say which procedure."""
+    """None when it does not say which procedure, but for one that put in a device: that is known by it (Epic tells
+    implants so)."""
     code = codeable(activity.get("code"), ctx)
     if code is None and (text := resolved(activity.get("text"), ctx)):
         code = {"text": text}
+    if code is None and has_device(activity):
+        code = absent_concept(activity.get("code"))
     if code is None:
         return None
     relations = related(activity)
