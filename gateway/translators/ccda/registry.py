@@ -13,7 +13,7 @@ from typing import Any
 
 from .context import Context, Reference, SectionReport
 from .node import Node, local_name
-from .statement import INSTRUCTION, OF_ITS_OWN, PARTS, PRIORITY, Relations, denied, is_ahead, is_supposed, of_another
+from .statement import INSTRUCTION, OF_ITS_OWN, PARTS, PRIORITY, Relations, denied, is_ahead, of_another, supposed
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
@@ -102,10 +102,7 @@ def reader_of(statement: Node, section: str | None) -> tuple[Handler, bool]:
 def read(handler: Handler, statement: Node, ctx: Context) -> list[Reference]:
     """What it becomes: nothing where it is a definition or the like, or about somebody else, and what it holds with it
     (CDA R2 §4.4)."""
-    if is_supposed(statement):
-        ctx.issue("warning", "not-supported", "a definition or criterion, which is no fact", statement.element)
-        return []
-    if handler not in _OF_KIN and of_another(statement, ctx):
+    if supposed(statement, ctx) or (handler not in _OF_KIN and of_another(statement, ctx)):
         return []
     return [reference for reference in handler(statement, ctx) if reference]
 
@@ -129,13 +126,14 @@ def described(statement: Node) -> str:
 
 def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) -> list[Reference]:
     """What the related statements become that are no part of the one that they are related to; they stand beside it
-    in its section. A part that is denied is told nowhere (`statement.of_kind`)."""
+    in its section. A part that is denied or only thought of is told nowhere
+    (`statement.of_kind`)."""
     found: list[Reference] = []
     for kind, statement in relations:
         if _stands_beside(kind, statement, parts) and not _only_names(statement) and _says_more(statement):
             found += one_more(statement, ctx)
-        elif statement.negated and not parts.isdisjoint(statement.kinds):
-            denied(statement, ctx)
+        elif not parts.isdisjoint(statement.kinds) and not denied(statement, ctx):
+            supposed(statement, ctx)
     ctx.beside += found
     return found
 

@@ -107,8 +107,12 @@ def related(node: Node) -> Relations:
 
 def of_kind(kinds: frozenset[str], relations: Relations) -> list[Node]:
     """The related statements whose code or template is one of these, but for those that nobody knows of, and those that
-    are denied: what is not severe has no severity (`registry.others` tells of them)."""
-    return [one for _, one in relations if not (kinds.isdisjoint(one.kinds) or one.untold or one.negated)]
+    are denied or only thought of: what is not severe has no severity (`registry.others` tells of them)."""
+    return [one for _, one in relations if not kinds.isdisjoint(one.kinds) and _is_so(one)]
+
+
+def _is_so(statement: Node) -> bool:
+    return not (statement.untold or statement.negated or is_supposed(statement))
 
 
 def has_another(holder: Node, ctx: Context) -> bool:
@@ -137,6 +141,14 @@ def denied(statement: Node, ctx: Context) -> bool:
 NULLIFIED = frozenset(["nullified"])
 NOT_HELD_TO = NULLIFIED | {"cancelled", "aborted"}
 """Statuses of what was entered in error, and of what nobody holds to any more."""
+
+
+def supposed(statement: Node, ctx: Context) -> bool:
+    """Whether a statement is neither a fact nor a plan."""
+    if not is_supposed(statement):
+        return False
+    ctx.issue("warning", "not-supported", "a definition or criterion, which is no fact", statement.element)
+    return True
 
 
 def withdrawn(statement: Node, ctx: Context, statuses: frozenset[str] = NULLIFIED) -> bool:

@@ -11,6 +11,7 @@ from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
+    PARTS,
     REACTION,
     SEVERITY,
     STATUS,
@@ -214,7 +215,9 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
     overall = _severity(relations, ctx)
     found = []
     for kind, one in relations:
-        if _is_reaction(kind, one) and not (one.untold or denied(one, ctx)):
+        if _is_reaction(kind, one) and not happened(one):
+            others([(kind, one)], ctx, PARTS - REACTION)
+        elif _is_reaction(kind, one) and not (one.untold or denied(one, ctx)):
             inner = related(one)
             found.append(_reaction(one, _severity(inner, ctx) or overall, inner, ctx))
     if overall and not found:
@@ -224,7 +227,7 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
 
 def _is_told_reaction(relation: tuple[str | None, Node]) -> bool:
     kind, one = relation
-    return _is_reaction(kind, one) and "value" in one and not (one.untold or one.negated)
+    return _is_reaction(kind, one) and "value" in one and happened(one) and not (one.untold or one.negated)
 
 
 def _is_reaction(kind: str | None, statement: Node) -> bool:

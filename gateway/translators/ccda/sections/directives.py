@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Element, Node, folded
 from gateway.translators.ccda.people import agent, fits, recording
-from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.registry import entry, one_more, others
 from gateway.translators.ccda.related import associate
-from gateway.translators.ccda.statement import ROOT, components, mapped, of_another, related
+from gateway.translators.ccda.statement import ROOT, components, happened, mapped, of_another, related
 from gateway.translators.ccda.unstructured import to_url
 from gateway.translators.ccda.values import (
     PARTICIPATION,
@@ -38,7 +38,10 @@ _VERIFIERS = ("Patient", "RelatedPerson")
 def directives(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Advance Directive Organizer: each directive is a Consent."""
     for one in components(organizer):
-        yield directive(one, ctx)
+        if happened(one):
+            yield directive(one, ctx)
+        else:
+            yield from one_more(one, ctx)
 
 
 @entry(ROOT + "48", *_DIRECTIVE, sections=("42348-3",), element="observation")

@@ -15,6 +15,7 @@ from gateway.translators.ccda.statement import (
     coded_value,
     components,
     denied,
+    happened,
     mapped,
     notes,
     of_kind,
@@ -114,9 +115,14 @@ def _is_death(observation: Node) -> bool:
 
 
 def _condition(observation: Node, ctx: Context) -> Value | None:
-    """What the relative had. A negated one is no condition: that he did not have it stays in the narrative."""
+    """What the relative had. A negated one is no condition: that he did not have it stays in the narrative, as does
+    what is only thought of."""
     what = coded_value(observation, ctx)
     if what is None or observation.untold:
+        return None
+    if not happened(observation):
+        text = "what a relative has not had stays in the narrative only"
+        ctx.issue("warning", "not-supported", text, observation.element)
         return None
     if observation.negated:
         ctx.issue("warning", "not-supported", "a negated family history stays in the narrative", observation.element)

@@ -117,3 +117,47 @@ def test_what_is_only_thought_of(mood: str, kind: str, entry: str) -> None:
     made = {one["resource"]["resourceType"] for one in result.bundle["entry"]}
     assert made <= {"Patient", "Composition", "Organization", "Provenance"}
     assert [one for one in result.issues if one.diagnostics.startswith("a definition or criterion")]
+
+
+def within(inner: str, kind: str = "SUBJ") -> str:
+    return f'<entryRelationship typeCode="{kind}">{inner}</entryRelationship>'
+
+
+@pytest.mark.parametrize("mood", ["INT", "DEF"])
+def test_a_directive_that_is_only_planned(mood: str) -> None:
+    entry = statement("organizer", "108", "EVN", f"<component>{observed('48', mood)}</component>")
+
+    result = converted(section("42348-3", entry))
+
+    assert of_type(result, "Consent") == []
+    assert len(of_type(result, "ServiceRequest")) == (mood == "INT")
+
+
+@pytest.mark.parametrize("mood", ["INT", "DEF"])
+def test_a_reaction_that_nobody_had(mood: str) -> None:
+    allergy = f"{CODE}{DONE}<value xsi:type='CD' code='91935009' {SNOMED}/>{within(observed('9', mood), 'MFST')}"
+
+    result = converted(section("48765-2", statement("observation", "7", "EVN", allergy)))
+
+    assert "reaction" not in only(result, "AllergyIntolerance")
+    assert [one for one in result.issues if one.code == "not-supported"] or of_type(result, "ServiceRequest")
+
+
+def test_a_status_that_is_only_thought_of() -> None:
+    status = within(observed("6", "DEF", '<code code="33999-4"/>').replace("38341003", "413322009"), "REFR")
+    problem = f"{CODE}<value xsi:type='CD' code='38341003' {SNOMED}/>{status}"
+
+    result = converted(section("11450-4", statement("observation", "4", "EVN", problem)))
+
+    assert "clinicalStatus" not in only(result, "Condition")
+    assert [one for one in result.issues if one.diagnostics.startswith("a definition or criterion")]
+
+
+def test_what_a_relative_has_not_had() -> None:
+    kin = '<subject><relatedSubject classCode="PRS"><code code="FTH"/></relatedSubject></subject>'
+    entry = statement("organizer", "45", "EVN", f"{kin}<component>{observed('46', 'INT')}</component>")
+
+    result = converted(section("10157-6", entry))
+
+    assert "condition" not in only(result, "FamilyMemberHistory")
+    assert [one for one in result.issues if one.diagnostics.startswith("what a relative has not had")]
