@@ -15,14 +15,13 @@ _NO_MOST = "the most that may be taken stays in the narrative only"
 
 def dosage(activity: Node, relations: Relations, ctx: Context) -> Value | None:
     """Everything about how to take it; None when nothing is said."""
-    needed = [one for one in activity.nodes("precondition") if not one.untold]
     found = kept(
         {
             "text": _sig(relations, ctx),
             "additionalInstruction": _additional(relations, ctx),
             "patientInstruction": instruction(relations, ctx),
             "timing": timing(activity.all("effectiveTime"), ctx),
-            **_as_needed(needed, ctx),
+            **(_as_needed(activity, ctx) if "precondition" in activity else {}),
             "site": codeable(activity.get("approachSiteCode"), ctx),
             "route": codeable(activity.get("routeCode"), ctx),
             "doseAndRate": _dose_and_rate(activity, ctx),
@@ -47,8 +46,9 @@ def _first_text(statements: list[Node], ctx: Context) -> str | None:
     return resolved(statements[0].get("text"), ctx) if statements else None
 
 
-def _as_needed(preconditions: list[Node], ctx: Context) -> Value:
+def _as_needed(activity: Node, ctx: Context) -> Value:
     """Precondition: as needed, for the reason it names. FHIR has room for one."""
+    preconditions = [one for one in activity.nodes("precondition") if not one.untold]
     if not preconditions:
         return {}
     found = [reason for one in preconditions if (reason := _need(one, ctx))]

@@ -14,7 +14,6 @@ V3 = "{urn:hl7-org:v3}"
 SDTC = "{urn:hl7-org:sdtc}"
 XSI_TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 NONE: list[Element] = []
-_TOLD = ("code", "value")
 
 children: Callable[[Element], list[Element]] = itemgetter(slice(None))
 """The children of an element (`element[:]`). lxml gives the list at once; its iterator over few takes twice as long."""
@@ -84,11 +83,9 @@ class Node(dict[str, Element]):
         return map(Node, self.all(name))
 
     def attribute(self, name: str, attribute: str) -> str | None:
-        """Of the first child with that name: `attribute("statusCode", "code")`. A null one has no code and no value."""
+        """Of the first child with that name: `attribute("statusCode", "code")`."""
         found = self.get(name)
-        if found is None or (attribute in _TOLD and found.get("nullFlavor")):
-            return None
-        return found.get(attribute)
+        return None if found is None else found.get(attribute)
 
     def text(self, name: str) -> str | None:
         """The text of the first child with that name, blanks folded; None when there is none."""

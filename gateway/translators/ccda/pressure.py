@@ -18,7 +18,8 @@ _UNITED = ("identifier", "performer", "note")
 
 def pair_of(observations: list[Node]) -> tuple[Node, Node] | None:
     """The two of one measurement, where there is no doubt which belong together: one of each."""
-    found = [[one for one in observations if one.attribute("code", "code") == code] for code in _PARTS]
+    codes = [one.attribute("code", "code") for one in observations]
+    found = [[one for one, said in zip(observations, codes, strict=True) if said == code] for code in _PARTS]
     return (found[0][0], found[1][0]) if all(len(some) == 1 for some in found) else None
 
 

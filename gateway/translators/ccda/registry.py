@@ -102,7 +102,7 @@ def reader_of(statement: Node, section: str | None) -> tuple[Handler, bool]:
 def read(handler: Handler, statement: Node, ctx: Context) -> list[Reference]:
     """What it becomes: nothing where it is a definition or the like, or about somebody else, and what it holds with it
     (CDA R2 §4.4)."""
-    if supposed(statement, ctx) or (handler not in _OF_KIN and of_another(statement, ctx)):
+    if supposed(statement, ctx) or ("subject" in statement and handler not in _OF_KIN and of_another(statement, ctx)):
         return []
     return [reference for reference in handler(statement, ctx) if reference]
 

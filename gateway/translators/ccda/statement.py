@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from .codes import CONCEPTS, Concept
 from .context import Context, Reference
 from .links import meant
-from .node import V3, Element, Node, statement_in
+from .node import NONE, V3, Element, Node, statement_in
 from .parties import is_patient
 from .people import fits, person
 from .values import Value, codeable, distinct, kept, resolved, typed
@@ -40,8 +40,11 @@ OF_ITS_OWN = frozenset([ROOT + "121", ROOT + "132", ROOT + "136"])
 _AHEAD = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT", "GOL"])
 """Moods of what has not happened."""
 
-_SUPPOSED = frozenset(["DEF", "EXPEC", "RSK", "PERM", "PERMRQ"])
-"""Moods of what is only thought of: a definition, an expectation, a risk; and every criterion (`EVN.CRT`)."""
+_CRITERIA = ("CRT", "EVN.CRT", "GOL.CRT", "INT.CRT", "PRMS.CRT", "PRP.CRT", "RQO.CRT", "RSK.CRT")
+_SUPPOSED = frozenset(["DEF", "EXPEC", "RSK", "PERM", "PERMRQ", *_CRITERIA])
+"""Moods of what is only thought of: a definition, an expectation, a risk, a criterion."""
+
+_NOT_SO = _AHEAD | _SUPPOSED
 
 REASON = frozenset(["77301-0", "2.16.840.1.113883.10.20.24.3.88"])
 """Reason care action performed or not: its value is why."""
@@ -86,12 +89,11 @@ def is_ahead(statement: Node) -> bool:
 
 def is_supposed(statement: Node) -> bool:
     """Whether its mood says that it is neither a fact nor a plan (CDA R2, ActMood)."""
-    mood = statement.element.get("moodCode") or ""
-    return mood in _SUPPOSED or mood.endswith("CRT")
+    return statement.element.get("moodCode") in _SUPPOSED
 
 
 def happened(statement: Node) -> bool:
-    return not (is_ahead(statement) or is_supposed(statement))
+    return statement.element.get("moodCode") not in _NOT_SO
 
 
 def related(node: Node) -> Relations:
@@ -108,6 +110,8 @@ def related(node: Node) -> Relations:
 def of_kind(kinds: frozenset[str], relations: Relations) -> list[Node]:
     """The related statements whose code or template is one of these, but for those that nobody knows of, and those that
     are denied or only thought of: what is not severe has no severity (`registry.others` tells of them)."""
+    if not relations:
+        return []
     return [one for _, one in relations if not kinds.isdisjoint(one.kinds) and _is_so(one)]
 
 
@@ -161,7 +165,9 @@ def withdrawn(statement: Node, ctx: Context, statuses: frozenset[str] = NULLIFIE
 
 
 def value_code(statement: Node) -> str | None:
-    return statement.attribute("value", "code")
+    """A null value has none, whatever stands beside its nullFlavor."""
+    value = statement.get("value")
+    return None if value is None or value.get("nullFlavor") else value.get("code")
 
 
 def mapped(table: str, code: str | None) -> Concept | None:
@@ -170,6 +176,8 @@ def mapped(table: str, code: str | None) -> Concept | None:
 
 def notes(relations: Relations, ctx: Context) -> list[Value]:
     """Comment Activities -> Annotation."""
+    if not relations:
+        return []
     return [note for act in of_kind(COMMENT, relations) if (note := _note(act, ctx))]
 
 
@@ -271,4 +279,6 @@ def _only_text(observation: Node, ctx: Context) -> Value | None:
 
 
 def concepts(elements: Iterable[Element | None], ctx: Context) -> list[Value]:
+    if elements is NONE:
+        return []
     return [found for element in elements if (found := codeable(element, ctx))]

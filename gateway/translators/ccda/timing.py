@@ -64,9 +64,12 @@ def _each(times: list[Element]) -> Iterator[Element]:
 
 def _bounds(time: Element, ctx: Context) -> Value:
     """From when to when; for how long where nobody said from when."""
+    during = period(time, ctx)
+    if during and "end" in during:
+        return {"boundsPeriod": during}
     width = child_of(time, _WIDTH)
-    if during := period(time, ctx):
-        if "end" not in during and _time_span(width):
+    if during:
+        if _time_span(width):
             _lost(_NO_SPAN, time, ctx)
         return {"boundsPeriod": during}
     return {"boundsDuration": quantity(width)} if _is_duration(width) else {}
@@ -88,19 +91,22 @@ def _time_span(element: Element | None) -> tuple[Decimal, str] | None:
     """A number and a unit of time, as FHIR wants them (tim-1, tim-2, drt-1)."""
     if element is None:
         return None
-    amount, written = number(element.get("value")), element.get("unit") or ""
-    unit = _SPELLED.get(written.lower(), written)
-    return (amount, unit) if amount is not None and amount > 0 and unit in _UNITS else None
+    amount, unit = number(element.get("value")), element.get("unit") or ""
+    if unit not in _UNITS:
+        unit = _SPELLED.get(unit.lower(), "")
+    return (amount, unit) if unit and amount is not None and amount > 0 else None
 
 
 def _how_often(times: list[Element], ctx: Context) -> Value:
     """Two frequencies that are not the same, or hold at different times, are no frequency that FHIR could say."""
+    first = _frequency(times[0])
+    if first and len(times) == 1:
+        return first
     times = [time for time in times if _is_told(child_of(time, _PERIOD))]
     found = [_frequency(time) for time in times]
-    starts = {_start(time) for time in times}
     if not found:
         return {}
-    if not found[0] or any(one != found[0] for one in found) or len(starts) > 1:
+    if not found[0] or any(one != found[0] for one in found) or len({*map(_start, times)}) > 1:
         return _lost(_NO_FREQUENCY, times[-1], ctx)
     return found[0]
 
