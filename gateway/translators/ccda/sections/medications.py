@@ -204,8 +204,8 @@ def _status(activity: Node) -> str:
 
 def _told(activity: Node, relations: Relations) -> str | None:
     """What a Medication Status Observation (CCD 1.0) says: there the activity is completed as it is written down, while
-    the medication is taken still."""
-    if activity.attribute("statusCode", "code") not in (None, "completed"):
+    the medication is taken still; or active while it is on hold, or taken no longer."""
+    if activity.attribute("statusCode", "code") not in (None, "completed", "active"):
         return None
     told = (mapped("medication-told", value_code(one)) for one in of_kind(_STATUS, relations))
     return next((found.code for found in told if found), None)
