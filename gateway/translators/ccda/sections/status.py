@@ -92,6 +92,12 @@ def disability(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     yield member(observation, ctx, categories=_DISABILITY)
 
 
+@entry(ROOT + "201", codes=("82607-3",), element="observation")
+def section_time_range(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Section Time Range: which time the section tells of, which is no finding of its kind."""
+    yield member(observation, ctx, categories=None)
+
+
 def observed(observation: Node, ctx: Context) -> Reference | None:
     """An Observation in the category of its section."""
     return member(observation, ctx, categories=_here(ctx) or None)

@@ -18,9 +18,12 @@ from gateway.translators.ccda.statement import (
     notes,
     related,
 )
-from gateway.translators.ccda.values import LOINC, Value, absent, concept, identifiers, kept, timed
+from gateway.translators.ccda.values import LOINC, Value, absent, codeable, concept, identifiers, kept, timed
 
 OBSERVATION = V3 + "observation"
+_AVERAGE = "96607-7"
+"""LOINC, Blood pressure panel mean systolic and mean diastolic (US Core Average Blood Pressure)."""
+
 PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and BMI panel"
 
 
@@ -48,7 +51,7 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
         "identifier": identifiers(organizer.all("id")),
         "status": status.code if status else "final",
         "category": vital,
-        "code": concept("85353-1", LOINC, PANEL),
+        "code": _code(organizer, ctx),
         "subject": ctx.patient,
         "encounter": encounter(rest, ctx),
         **(timed("effective", time, ctx) or span(observed, ctx) or {"_effectiveDateTime": absent()}),
@@ -57,6 +60,14 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
         "hasMember": members,
     }
     yield ctx.add("Observation", kept(body), organizer)
+
+
+def _code(organizer: Node, ctx: Context) -> Value:
+    """That of the panel, whatever the document's is (CF-vitals); an average of several measurements is none."""
+    said = codeable(organizer.get("code"), ctx)
+    if said and any(one["code"] == _AVERAGE for one in said.get("coding", ())):
+        return said
+    return concept("85353-1", LOINC, PANEL)
 
 
 def _members(
