@@ -9,7 +9,7 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import fits, recording
-from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.registry import entry, others, reader_by_template
 from gateway.translators.ccda.statement import (
     PARTS,
     REACTION,
@@ -69,10 +69,17 @@ def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, observation in relations:
-        if kind == "SUBJ" and observation.element.tag.endswith("}observation") and happened(observation):
+        if _is_allergy(kind, observation) and happened(observation):
             yield allergy(observation, ctx, concern=act, where=where, remarks=notes(relations, ctx))
         else:
             others([(kind, observation)], ctx)
+
+
+def _is_allergy(kind: str | None, statement: Node) -> bool:
+    """What the concern is about; whatever its relationship, one that is known as an allergy or names a substance."""
+    if not statement.element.tag.endswith("}observation"):
+        return False
+    return kind == "SUBJ" or reader_by_template(statement) is allergy_observation or _substance(statement) is not None
 
 
 @entry(
