@@ -34,6 +34,7 @@ NORMAL_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observatio
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
+WITHDRAWN = "entered-in-error"
 _PLAIN_TEXT = "text/plain"
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
 _RANGE, _CENTER = V3 + "observationRange", V3 + "center"
@@ -52,9 +53,10 @@ def observation_body(
     time: Element | None = None,
     by_author: bool = True,
     is_denial_told: bool = False,
+    is_withdrawn: bool = False,
 ) -> Value | None:
     """`time`: the organizer's, for an observation that has none of its own; `is_denial_told`: the caller has a value
-    for what a negated one says.
+    for what a negated one says; `is_withdrawn`: its organizer was entered in error.
 
     None for a placeholder, which has neither what was observed nor a value ("no data available"; what it holds stands
     beside it), and for a negated one: an Observation cannot say that something is not so, and must not say that it is.
@@ -76,7 +78,7 @@ def observation_body(
     members, grounds = _related(relations, ctx) if relations else (None, None)
     body = {
         "identifier": identifiers(observation.all("id")),
-        "status": _status(observation),
+        "status": WITHDRAWN if is_withdrawn else _status(observation),
         "category": categories,
         "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
@@ -283,7 +285,10 @@ def member(
     categories: list[Value] | None,
     time: Element | None = None,
     by_author: bool = True,
+    is_withdrawn: bool = False,
 ) -> Reference | None:
     """An Observation, alone or of an organizer; None when it has none to make."""
-    body = observation_body(observation, ctx, categories=categories, time=time, by_author=by_author)
+    body = observation_body(
+        observation, ctx, categories=categories, time=time, by_author=by_author, is_withdrawn=is_withdrawn
+    )
     return ctx.add("Observation", body, observation) if body else None

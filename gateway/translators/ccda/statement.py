@@ -155,6 +155,10 @@ def supposed(statement: Node, ctx: Context) -> bool:
     return True
 
 
+def is_nullified(statement: Node) -> bool:
+    return statement.attribute("statusCode", "code") in NULLIFIED
+
+
 def withdrawn(statement: Node, ctx: Context, statuses: frozenset[str] = NULLIFIED) -> bool:
     """Whether a statement was withdrawn of which FHIR has no status: it must not be told, nor what it holds."""
     if statement.attribute("statusCode", "code") not in statuses:

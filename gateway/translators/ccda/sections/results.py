@@ -16,6 +16,7 @@ from gateway.translators.ccda.statement import (
     concepts,
     encounter,
     happened,
+    is_nullified,
     mapped,
     notes,
     related,
@@ -42,10 +43,11 @@ def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None
     time = organizer.get("effectiveTime")
     statements = components(organizer)
     observations = [one for one in statements if one.element.tag.endswith("}observation") and happened(one)]
-    laboratory = category("laboratory", "Laboratory")
-    results = [
-        made for one in observations if (made := member(one, ctx, categories=laboratory, time=time, by_author=False))
-    ]
+    laboratory, gone = category("laboratory", "Laboratory"), is_nullified(organizer)
+    found = (
+        member(one, ctx, categories=laboratory, time=time, by_author=False, is_withdrawn=gone) for one in observations
+    )
+    results = [made for made in found if made]
     inner: Relations = [(None, one) for one in statements if one not in observations]
     others([*((kind, one) for kind, one in inner if not _collects(one)), *related(organizer)], ctx)
     code = codeable(organizer.get("code"), ctx)

@@ -12,7 +12,17 @@ from gateway.translators.ccda.observation import CATEGORY, effective, member, ob
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, named, one_more, others, reader_of
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import ROOT, components, denied, mapped, notes, referenced, related, withdrawn
+from gateway.translators.ccda.statement import (
+    ROOT,
+    components,
+    denied,
+    is_nullified,
+    mapped,
+    notes,
+    referenced,
+    related,
+    withdrawn,
+)
 from gateway.translators.ccda.values import Value, absent_concept, codeable, concept, identifiers, kept
 
 CORE = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
@@ -110,7 +120,8 @@ def _here(ctx: Context) -> list[Value]:
 def panel(organizer: Node, ctx: Context) -> Reference | None:
     """An organizer -> Observation whose members are what it holds; None when it holds nothing."""
     time = organizer.get("effectiveTime")
-    made = [reference for one in components(organizer) for reference in _held(one, time, ctx)]
+    gone = is_nullified(organizer)
+    made = [reference for one in components(organizer) for reference in _held(one, time, ctx, is_withdrawn=gone)]
     members = [one for one in made if fits(one, "Observation")]
     ctx.beside += [one for one in made if not fits(one, "Observation")]
     others(related(organizer), ctx)
@@ -131,13 +142,13 @@ def panel(organizer: Node, ctx: Context) -> Reference | None:
     return ctx.add("Observation", kept(body), organizer)
 
 
-def _held(statement: Node, time: Element | None, ctx: Context) -> list[Reference]:
+def _held(statement: Node, time: Element | None, ctx: Context, *, is_withdrawn: bool) -> list[Reference]:
     """What a statement of an organizer becomes; an observation without a time of its own has the organizer's."""
     handler, known = reader_of(statement, ctx.section.kind)
     happened = statement.element.get("moodCode") in (None, "EVN") and statement.element.tag.endswith("}observation")
     if not happened or (known and handler is not status_observation):
         return one_more(statement, ctx)
-    made = member(statement, ctx, categories=_here(ctx) or None, time=time)
+    made = member(statement, ctx, categories=_here(ctx) or None, time=time, is_withdrawn=is_withdrawn)
     if made and not known:
         named(statement, ctx.section)
     return [made] if made else []

@@ -14,6 +14,7 @@ from gateway.translators.ccda.statement import (
     components,
     encounter,
     happened,
+    is_nullified,
     mapped,
     notes,
     related,
@@ -42,7 +43,7 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
     held = components(organizer)
     observations = [one for one in held if one.element.tag == OBSERVATION and happened(one)]
     rest: Relations = [(None, one) for one in held if one not in observations]
-    members, observed = _members(observations, ctx, vital, time)
+    members, observed = _members(observations, ctx, vital, time, is_withdrawn=is_nullified(organizer))
     others([*rest, *related(organizer)], ctx)
     if not members:
         return
@@ -71,7 +72,7 @@ def _code(organizer: Node, ctx: Context) -> Value:
 
 
 def _members(
-    observations: list[Node], ctx: Context, vital: list[Value], time: Element | None
+    observations: list[Node], ctx: Context, vital: list[Value], time: Element | None, *, is_withdrawn: bool
 ) -> tuple[list[Reference], list[Node]]:
     """The members, and the observations that became some."""
     pair = pair_of(observations)
@@ -79,11 +80,11 @@ def _members(
     observed: list[Node] = []
     for one in observations:
         if pair and one is pair[0]:
-            made = pressure(pair, ctx, categories=vital, time=time)
+            made = pressure(pair, ctx, categories=vital, time=time, is_withdrawn=is_withdrawn)
         elif pair and one is pair[1]:
             continue
         else:
-            alone = member(one, ctx, categories=vital, time=time)
+            alone = member(one, ctx, categories=vital, time=time, is_withdrawn=is_withdrawn)
             made = [alone] if alone else []
         members += made
         observed += [one] if made else []

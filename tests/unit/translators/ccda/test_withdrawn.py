@@ -63,3 +63,17 @@ def test_a_concern_in_words() -> None:
     assert codes(concern["verificationStatus"])[0][1] == "entered-in-error"
     assert "clinicalStatus" not in concern
     assert gate.check(result.bundle) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "template", "part"), [("30954-2", "1", "2"), ("8716-3", "26", "27"), ("47420-5", "66", "67")]
+)
+def test_what_a_group_holds_that_was_entered_in_error(kind: str, template: str, part: str) -> None:
+    coded = (f'<code code="{code}" codeSystem="2.16.840.1.113883.6.1"/>' for code in ("8480-6", "8462-4", "8302-2"))
+    parts = [observed(part, "EVN", code) for code in coded]
+    held = "".join(f"<component>{one}</component>" for one in parts)
+
+    result = converted(section(kind, statement("organizer", template, "EVN", f"{GONE.format('nullified')}{held}")))
+
+    made = of_type(result, "Observation", "DiagnosticReport")
+    assert {one["status"] for one in made} == {"entered-in-error"}
