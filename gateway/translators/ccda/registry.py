@@ -128,6 +128,8 @@ def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) ->
     """What the related statements become that are no part of the one that they are related to; they stand beside it
     in its section. A part that is denied or only thought of is told nowhere
     (`statement.of_kind`)."""
+    if not relations:
+        return []
     found: list[Reference] = []
     for kind, statement in relations:
         if _stands_beside(kind, statement, parts) and not _only_names(statement) and _says_more(statement):

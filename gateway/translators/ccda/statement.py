@@ -232,6 +232,8 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
 def reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) and what is named a reason -> reasonCode; of
     an act those that it is about (a Problem Concern). What is negated was no reason, and how urgent it is is none."""
+    if not relations:
+        return []
     named = (one for kind, one in relations if kind == "RSON" or not REASON.isdisjoint(one.kinds))
     told = [
         each
