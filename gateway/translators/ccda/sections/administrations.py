@@ -28,7 +28,7 @@ def administration(activity: Node, ctx: Context) -> Reference | None:
         **what,
         "subject": ctx.patient,
         "context": encounter(relations, ctx),
-        **(timed("effective", activity.get("effectiveTime"), ctx) or {"effectivePeriod": absent()}),
+        **_when(activity, ctx),
         "performer": [{"actor": one} for one in performers(activity, ctx) if fits(one, *_BY)],
         "reasonCode": reasons(relations, ctx),
         "note": notes(relations, ctx),
@@ -36,6 +36,12 @@ def administration(activity: Node, ctx: Context) -> Reference | None:
     }
     others(relations, ctx)
     return ctx.add("MedicationAdministration", kept(body), activity, code=code_of(product))
+
+
+def _when(activity: Node, ctx: Context) -> Value:
+    """The first of its times that says when, not how often."""
+    told = (timed("effective", time, ctx) for time in activity.all("effectiveTime"))
+    return next(filter(None, told), {"effectivePeriod": absent()})
 
 
 def _status(activity: Node) -> str:

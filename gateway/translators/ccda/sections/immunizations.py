@@ -161,8 +161,7 @@ def _refusal(relations: Relations, ctx: Context) -> Value | None:
     for kind, one in relations:
         code = one.get("code")
         system = code.get("codeSystem") if code is not None else None
-        refusal = _REFUSAL in one.kinds or system in _REASON_CODES
-        if refusal and kind == "RSON":
+        if _REFUSAL in one.kinds or (kind == "RSON" and system in _REASON_CODES):
             return coded_value(one, ctx) or codeable(code, ctx)
     return reason_not_done(relations, ctx)
 

@@ -267,3 +267,25 @@ def test_a_refusal_that_is_told_as_a_value() -> None:
     refused = only(result, "Immunization")
     assert codes(refused["statusReason"]) == [("http://snomed.info/sct", "182895007")]
     assert [one for one in result.issues if one.diagnostics.startswith("by when it was given")]
+
+
+def test_when_it_was_given_stands_in_any_of_its_times() -> None:
+    times = """<effectiveTime xsi:type="PIVL_TS"><period value="6" unit="h"/></effectiveTime>
+    <effectiveTime xsi:type="IVL_TS"><low value="20240101"/><high value="20240103"/></effectiveTime>"""
+    entry = f"""<substanceAdministration classCode="SBADM" moodCode="EVN"><templateId root="{ROOT}16"/>{times}
+    <consumable><manufacturedProduct><manufacturedMaterial><code code="745752" {DRUG}/></manufacturedMaterial>
+    </manufacturedProduct></consumable></substanceAdministration>"""
+
+    given = only(read("29549-3", entry), "MedicationAdministration")
+
+    assert given["effectivePeriod"] == {"start": "2024-01-01", "end": "2024-01-03"}
+
+
+def test_a_refusal_in_another_relationship() -> None:
+    why = observation("53", code='<code code="IMMUNE" codeSystem="2.16.840.1.113883.5.8"/>')
+    entry = f"""<substanceAdministration classCode="SBADM" moodCode="EVN" negationInd="true">
+    <templateId root="{ROOT}52"/><consumable><manufacturedProduct><manufacturedMaterial>
+    <code code="88" codeSystem="2.16.840.1.113883.12.292"/></manufacturedMaterial></manufacturedProduct></consumable>
+    {related("SUBJ", why)}</substanceAdministration>"""
+
+    assert codes(only(read("11369-6", entry), "Immunization")["statusReason"])[0][1] == "IMMUNE"
