@@ -99,7 +99,7 @@ OURS = {
     "medication-status": {"cancelled", "held", "new"},
     "procedure-status": {"held", "new", "nullified", "suspended"},
     "report-status": {"nullified"},
-    "telecom-system": {"https", "sms", "ftp", "mllp"},
+    "telecom-system": {"https", "sms", "ftp", "mllp", "phone", "email"},
 }
 """Codes that the maps do not list: moods of planned activities, statuses that FHIR words alike, schemes."""
 

@@ -14,7 +14,7 @@ from .narrative import xhtml
 from .node import LEVELS, Element, Node, folded, is_deep, statement_in
 from .participation import extensions, participants
 from .people import device_beside, fits, organization
-from .registry import described, named, reader_of, tells_nothing
+from .registry import described, named, read, reader_of, tells_nothing
 from .related import associate
 from .sections_known import section_kind
 from .service import consents, events
@@ -237,7 +237,7 @@ def _entry(element: Element, section: _Section, ctx: Context) -> list[Reference]
     own, before = len(report.fell_back), len(ctx.made)
     if not known:
         named(statement, report)
-    references = [reference for reference in handler(statement, ctx) if reference]
+    references = read(handler, statement, ctx)
     if ctx.patient in references:
         ctx.became.setdefault(statement.element, []).append(ctx.patient)
     if ctx.beside:

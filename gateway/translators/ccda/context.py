@@ -171,8 +171,8 @@ class Context:
             self.issue("information", "incomplete", f"{text} (first place of this document)", element)
 
     def moment(self, element: Element | None, attribute: str = "value") -> str | None:
-        """The FHIR date or dateTime of a TS element."""
-        if element is None or not (value := element.get(attribute)):
+        """The FHIR date or dateTime of a TS element; a null one has none, whatever else it says."""
+        if element is None or not (value := element.get(attribute)) or element.get("nullFlavor"):
             return None
         text, lost = moment(value.strip(), self.zone)
         if lost:

@@ -47,7 +47,7 @@ def human_name(element: Element | None, ctx: Context) -> Value | None:
         tag = str(child.tag)
         if tag == _VALID:
             found["period"] = period(child, ctx)
-        elif text := plain_text(child):
+        elif text := _told(child):
             if tag == _FAMILY:
                 families.append(child)
             elif tag in _NAME_PARTS:
@@ -58,9 +58,20 @@ def human_name(element: Element | None, ctx: Context) -> Value | None:
         found["family"] = " ".join(filter(None, map(plain_text, own)))
         marks["family"] = [own[0].get("qualifier") if len(own) == 1 else None]
     if not found:
-        text = plain_text(element)
+        text = _words(element)
         return _named(element, {"text": text}) if text else None
     return _named(element, kept({**found, **_qualified(marks)}))
+
+
+def _told(part: Element) -> str | None:
+    """The words of a part; a null one has none, whatever stands in it."""
+    return None if part.get("nullFlavor") else plain_text(part)
+
+
+def _words(element: Element) -> str | None:
+    """All words of what has no parts that are known."""
+    parts = [f"{_told(child) or ''}{child.tail or ''}" for child in children(element) if child.tag not in _USEABLE]
+    return folded("".join([element.text or "", *parts]))
 
 
 def _qualified(marks: dict[str, list[str | None]]) -> Value:
@@ -175,7 +186,7 @@ def address(element: Element | None, ctx: Context) -> Value | None:
     before = None
     for child in children(element):
         tag = str(child.tag)
-        text = None if tag in _USEABLE else plain_text(child)
+        text = None if tag in _USEABLE else _told(child)
         if text and tag in _LINE_PARTS:
             group = _TOGETHER.get(tag)
             lines[-1:] = [f"{lines[-1]} {text}"] if group and group == before else [*lines[-1:], text]
@@ -184,7 +195,7 @@ def address(element: Element | None, ctx: Context) -> Value | None:
             found[_PLACES[tag]] = text
     if lines:
         found["line"] = lines
-    if not found and (text := plain_text(element)):
+    if not found and (text := _words(element)):
         found["text"] = text
     if not found:
         return None

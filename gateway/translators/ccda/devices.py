@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from .context import Context, Reference
 from .node import Node
-from .statement import ROOT, Relations, components
+from .statement import ROOT, Relations, components, denied
 from .values import Value, absent_concept, codeable, distinct, identifiers, kept, resolved
 
 FDA = "2.16.840.1.113883.3.3719"
@@ -31,6 +31,10 @@ def devices(statement: Node, relations: Relations, ctx: Context) -> list[Referen
     roles = [*_instances(statement)]
     organizers = [one for _, one in relations if not UDI_ORGANIZER.isdisjoint(one.kinds)]
     return distinct([_device(role, organizers if len(roles) == 1 else [], ctx) for role in roles])
+
+
+def has_device(statement: Node) -> bool:
+    return any(True for _ in _instances(statement))
 
 
 def device_kinds(statement: Node, ctx: Context) -> list[Value]:
@@ -91,6 +95,8 @@ def _produced(role: Node) -> Iterator[tuple[str, str]]:
 
 def _add_parts(body: Value, organizer: Node, ctx: Context) -> None:
     for part in components(organizer):
+        if denied(part, ctx):
+            continue
         code, value = part.attribute("code", "code") or "", part.get("value")
         if code == _PRIMARY and value is not None and (primary := value.get("extension")):
             carriers = body["udiCarrier"] or [{}]

@@ -55,8 +55,7 @@ def is_named(product: Node | None) -> bool:
 def medication(activity: Node, product: Node | None, ctx: Context) -> Value | None:
     """A Medication of its own where there is more to say than its code (ids, form, manufacturer, vehicle)."""
     material = _material(product)
-    name = material.text("name") if material else None
-    code = codeable(code_of(product), ctx) or ({"text": name} if name else None)
+    code = called(material, ctx) if material else None
     if code is None:
         return None
     more: dict[str, Any] = kept(
@@ -73,6 +72,14 @@ def medication(activity: Node, product: Node | None, ctx: Context) -> Value | No
         if reference is not None:
             return {"medicationReference": reference}
     return {"medicationCodeableConcept": code}
+
+
+def called(material: Node, ctx: Context) -> Value | None:
+    """Its code; the name by which it is sold as the text of it, where the code has no words of its own."""
+    code, name = codeable(material.get("code"), ctx), material.text("name")
+    if name is None or (code and ("text" in code or any(one.get("display") == name for one in code["coding"]))):
+        return code
+    return {**(code or {}), "text": name}
 
 
 def _form(material: Node | None, ctx: Context) -> Value | None:

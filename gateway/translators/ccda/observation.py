@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .context import Context, Reference
-from .node import V3, Element, Node, child_of
+from .node import V3, Element, Node, child_of, folded
 from .people import fits, performers, recording
 from .registry import others
 from .specimens import specimens
@@ -33,6 +33,8 @@ from .values import (
 NORMAL_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.referenceRange.normalValue"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+WITHDRAWN = "entered-in-error"
 _PLAIN_TEXT = "text/plain"
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
 _RANGE, _CENTER = V3 + "observationRange", V3 + "center"
@@ -51,17 +53,22 @@ def observation_body(
     time: Element | None = None,
     by_author: bool = True,
     is_denial_told: bool = False,
+    is_withdrawn: bool = False,
 ) -> Value | None:
     """`time`: the organizer's, for an observation that has none of its own; `is_denial_told`: the caller has a value
-    for what a negated one says.
+    for what a negated one says; `is_withdrawn`: its organizer was entered in error.
 
-    None for a placeholder, which has neither what was observed nor a value ("no data available"), and for a negated
-    one: an Observation cannot say that something is not so, and must not say that it is. Of one that nobody knows the
-    value is what is not known.
+    None for a placeholder, which has neither what was observed nor a value ("no data available"; what it holds stands
+    beside it), and for a negated one: an Observation cannot say that something is not so, and must not say that it is.
+    Of one that nobody knows the value is what is not known.
     """
     codes = codeable(observation.get("code"), ctx)
     value = {} if observation.untold else _values(observation, codes, ctx)
-    if (codes is None and not value) or of_another(observation, ctx):
+    if of_another(observation, ctx):
+        return None
+    if codes is None and not value:
+        if not (observation.untold or observation.negated):
+            others(related(observation), ctx)
         return None
     if observation.negated and not is_denial_told:
         ctx.issue("warning", "not-supported", "a negated observation stays in the narrative only", observation.element)
@@ -71,7 +78,7 @@ def observation_body(
     members, grounds = _related(relations, ctx) if relations else (None, None)
     body = {
         "identifier": identifiers(observation.all("id")),
-        "status": _status(observation),
+        "status": WITHDRAWN if is_withdrawn else _status(observation),
         "category": categories,
         "code": codes or absent_concept(observation.get("code")),
         "subject": ctx.patient,
@@ -165,6 +172,8 @@ def value_of(element: Element | None, ctx: Context) -> Value:
 
 
 def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
+    if element.get("nullFlavor") not in (None, "OTH"):
+        return {"valueQuantity": amount} if kind == "PQ" and (amount := translated(element, ctx)) else {}
     if kind == "PQ" and (amount := quantity(element) or translated(element, ctx)):
         return {"valueQuantity": amount}
     if kind.startswith("IVL_") and kind != "IVL_TS":
@@ -177,8 +186,8 @@ def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
         return {"valueDateTime": time}
     if kind == "IVL_TS":
         return timed("value", element, ctx)
-    if kind == "BL" and element.get("value") in ("true", "false"):
-        return {"valueBoolean": element.get("value") == "true"}
+    if kind == "BL" and element.get("value") in _TRUTH:
+        return {"valueBoolean": _TRUTH[element.get("value", "")]}
     if kind.startswith("RTO"):
         return _ratio(element)
     if kind == "ED" and _is_encoded(element) and (picture := _attached(element)):
@@ -205,8 +214,11 @@ def _string(element: Element, ctx: Context) -> Value:
 
 
 def _in_words(element: Element, ctx: Context) -> str | None:
-    """Its words, or a number as it is written."""
-    return resolved(element, ctx) or " ".join(filter(None, (element.get("value"), element.get("unit")))).strip() or None
+    """Its words, or a number or an id as it is written; a unit alone is no value."""
+    if words := resolved(element, ctx):
+        return words
+    told = element.get("value") or ""
+    return folded(f"{told} {element.get('unit') or ''}" if told.strip() else element.get("extension"))
 
 
 def _integer(text: str | None) -> int | None:
@@ -273,7 +285,10 @@ def member(
     categories: list[Value] | None,
     time: Element | None = None,
     by_author: bool = True,
+    is_withdrawn: bool = False,
 ) -> Reference | None:
     """An Observation, alone or of an organizer; None when it has none to make."""
-    body = observation_body(observation, ctx, categories=categories, time=time, by_author=by_author)
+    body = observation_body(
+        observation, ctx, categories=categories, time=time, by_author=by_author, is_withdrawn=is_withdrawn
+    )
     return ctx.add("Observation", body, observation) if body else None

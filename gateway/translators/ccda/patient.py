@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from gateway.fhir.json import Resource
 
 from .codes import CONCEPTS, language_tag
@@ -22,6 +24,7 @@ _RACES = frozenset(["1002-5", "2028-9", "2054-5", "2076-8", "2106-3"])
 _ETHNICITIES = frozenset(["2135-2", "2186-5"])
 _ORIGINAL_TEXT, _TRANSLATION = V3 + "originalText", V3 + "translation"
 _TRUTH: dict[str | None, bool] = {"true": True, "1": True, "false": False, "0": False}
+_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _UNSAID = {"UNK": "Unknown", "ASKU": "Asked but no answer"}
 
 
@@ -42,7 +45,7 @@ def patient(role: Node, ctx: Context) -> Resource:
         "maritalStatus": codeable(person.get("maritalStatusCode"), ctx),
         **_multiple_birth(person),
         "contact": [contact for guardian in person.nodes("guardian") if (contact := _guardian(guardian, ctx))],
-        "communication": [said for one in person.nodes("languageCommunication") if (said := _language(one))],
+        "communication": [said for one in person.nodes("languageCommunication") if (said := _language(one, ctx))],
         "managingOrganization": organization(role.get("providerOrganization"), ctx),
     }
     return kept(body)
@@ -181,14 +184,19 @@ def _guardian(guardian: Node, ctx: Context) -> Value | None:
     return {"relationship": [concept("GUARD", ROLES, "guardian"), *(role for role in roles if role)], **contact}
 
 
-def _language(spoken: Node) -> Value | None:
+def _language(spoken: Node, ctx: Context) -> Value | None:
+    """A tag as BCP 47 has it, else the words."""
     code = language_tag(folded(spoken.attribute("languageCode", "code")))
+    language = concept(code, "urn:ietf:bcp:47") if code and _TAG.fullmatch(code) else {"text": code}
     if not code:
-        return None
+        words = codeable(spoken.get("languageCode"), ctx)
+        if words is None or "text" not in words:
+            return None
+        language = {"text": words["text"]}
     return kept(
         {
             "extension": _proficiency(spoken),
-            "language": concept(code, "urn:ietf:bcp:47"),
+            "language": language,
             "preferred": _TRUTH.get(spoken.attribute("preferenceInd", "value")),
         }
     )

@@ -238,4 +238,6 @@ def responsible(node: Node, ctx: Context) -> list[Reference]:
 
 def performers(node: Node, ctx: Context) -> list[Reference]:
     """`performer/assignedEntity` of an entry, each once."""
+    if "performer" not in node:
+        return []
     return distinct([agent(child_of(performer, _ENTITY), ctx) for performer in node.all("performer")])

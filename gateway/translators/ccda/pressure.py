@@ -18,16 +18,24 @@ _UNITED = ("identifier", "performer", "note")
 
 def pair_of(observations: list[Node]) -> tuple[Node, Node] | None:
     """The two of one measurement, where there is no doubt which belong together: one of each."""
-    found = [[one for one in observations if one.attribute("code", "code") == code] for code in _PARTS]
+    codes = [one.attribute("code", "code") for one in observations]
+    found = [[one for one, said in zip(observations, codes, strict=True) if said == code] for code in _PARTS]
     return (found[0][0], found[1][0]) if all(len(some) == 1 for some in found) else None
 
 
 def pressure(
-    pair: tuple[Node, Node], ctx: Context, *, categories: list[Value], time: Element | None
+    pair: tuple[Node, Node],
+    ctx: Context,
+    *,
+    categories: list[Value],
+    time: Element | None,
+    is_withdrawn: bool = False,
 ) -> list[Reference]:
     """One Observation; or each by itself where the other says nothing, or something else holds for it (another time,
     arm or method)."""
-    made = [(one, observation_body(one, ctx, categories=categories, time=time)) for one in pair]
+    made = [
+        (one, observation_body(one, ctx, categories=categories, time=time, is_withdrawn=is_withdrawn)) for one in pair
+    ]
     bodies = [body for _, body in made if body]
     if len(bodies) == len(pair) and _shared(bodies[0]) == _shared(bodies[1]):
         made_of_both = ctx.add("Observation", _joined(bodies), pair[0], also=(_CODE,))

@@ -13,7 +13,7 @@ from typing import Any
 
 from .context import Context, Reference, SectionReport
 from .node import Node, local_name
-from .statement import INSTRUCTION, OF_ITS_OWN, PARTS, PRIORITY, Relations, is_ahead
+from .statement import INSTRUCTION, OF_ITS_OWN, PARTS, PRIORITY, Relations, denied, is_ahead, of_another, supposed
 
 References = Iterable[Reference | None]
 Handler = Callable[[Node, Context], References]
@@ -23,6 +23,7 @@ _BY_CODE: dict[tuple[str, str], Handler] = {}
 _BY_SECTION: dict[tuple[str, str], Handler] = {}
 _BY_ELEMENT: dict[str, Handler] = {}
 _IN_ANY_MOOD: set[Handler] = set()
+_OF_KIN: set[Handler] = set()
 
 
 def entry(
@@ -31,17 +32,21 @@ def entry(
     codes: tuple[str, ...] = (),
     element: str = "",
     in_any_mood: bool = False,
+    of_kin: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register a handler for templateId roots, and for statements `element` with these codes or in sections with these
     LOINC codes.
 
     A handler yields the reference of every resource that stands for the entry in its section. One that reads
-    observations reads those that were made, unless it looks at the mood itself.
+    observations or groups of them reads those that were made, unless it looks at the mood itself; none is given what
+    is about somebody else, unless it tells of the patient's kin.
     """
 
     def register(handler: Handler) -> Handler:
         if in_any_mood:
             _IN_ANY_MOOD.add(handler)
+        if of_kin:
+            _OF_KIN.add(handler)
         for root in roots:
             _claim(_BY_TEMPLATE, root, handler)
         for section in sections:
@@ -89,9 +94,17 @@ def reader_of(statement: Node, section: str | None) -> tuple[Handler, bool]:
     """Who reads it, and whether that is one who knows it."""
     name = local_name(statement.element.tag)
     handler = handler_of(statement, name, section)
-    if name == "observation" and handler not in _IN_ANY_MOOD and is_ahead(statement):
+    if name in ("observation", "organizer") and handler not in _IN_ANY_MOOD and is_ahead(statement):
         handler = None
     return (handler, True) if handler else (_BY_ELEMENT.get(name, _nobody), False)
+
+
+def read(handler: Handler, statement: Node, ctx: Context) -> list[Reference]:
+    """What it becomes: nothing where it is a definition or the like, or about somebody else, and what it holds with it
+    (CDA R2 §4.4)."""
+    if supposed(statement, ctx) or ("subject" in statement and handler not in _OF_KIN and of_another(statement, ctx)):
+        return []
+    return [reference for reference in handler(statement, ctx) if reference]
 
 
 def _nobody(_statement: Node, _ctx: Context) -> References:
@@ -113,11 +126,16 @@ def described(statement: Node) -> str:
 
 def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) -> list[Reference]:
     """What the related statements become that are no part of the one that they are related to; they stand beside it
-    in its section."""
+    in its section. A part that is denied or only thought of is told nowhere
+    (`statement.of_kind`)."""
+    if not relations:
+        return []
     found: list[Reference] = []
     for kind, statement in relations:
         if _stands_beside(kind, statement, parts) and not _only_names(statement) and _says_more(statement):
             found += one_more(statement, ctx)
+        elif not parts.isdisjoint(statement.kinds) and not denied(statement, ctx):
+            supposed(statement, ctx)
     ctx.beside += found
     return found
 
@@ -161,7 +179,7 @@ def one_more(statement: Node, ctx: Context) -> list[Reference]:
     if tells_nothing(statement):
         return []
     handler, known = reader_of(statement, None)
-    made = [reference for reference in handler(statement, ctx) if reference]
+    made = read(handler, statement, ctx)
     if made and not known:
         named(statement, ctx.section)
     return made

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from .codes import CONCEPTS, Concept
 from .context import Context, Reference
 from .links import meant
-from .node import V3, Element, Node, statement_in
+from .node import NONE, V3, Element, Node, statement_in
 from .parties import is_patient
 from .people import fits, person
 from .values import Value, codeable, distinct, kept, resolved, typed
@@ -37,8 +37,14 @@ REFERENCED = frozenset([ROOT + "122", "1.3.6.1.4.1.19376.1.5.3.1.4.4.1"])
 OF_ITS_OWN = frozenset([ROOT + "121", ROOT + "132", ROOT + "136"])
 """Goal Observation, Health Concern Act, Risk Concern Act."""
 
-PLANNED = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT"])
+_AHEAD = frozenset(["INT", "RQO", "PRP", "PRMS", "ARQ", "APT", "SLOT", "OPT", "GOL"])
 """Moods of what has not happened."""
+
+_CRITERIA = ("CRT", "EVN.CRT", "GOL.CRT", "INT.CRT", "PRMS.CRT", "PRP.CRT", "RQO.CRT", "RSK.CRT")
+_SUPPOSED = frozenset(["DEF", "EXPEC", "RSK", "PERM", "PERMRQ", *_CRITERIA])
+"""Moods of what is only thought of: a definition, an expectation, a risk, a criterion."""
+
+_NOT_SO = _AHEAD | _SUPPOSED
 
 REASON = frozenset(["77301-0", "2.16.840.1.113883.10.20.24.3.88"])
 """Reason care action performed or not: its value is why."""
@@ -63,13 +69,31 @@ reasons, comments, ages, priorities, references to other entries. Of an instruct
 beside it."""
 
 
+_INDICATION = ROOT + "19"
+_KINDS_OF_PROBLEM = frozenset(
+    [
+        *("ASSERTION", "404684003", "409586006", "282291009", "64572001", "248536006", "418799008", "55607006"),
+        *("373930000", "29308-4", "75326-9", "75325-1", "75323-6", "75321-0", "75318-6", "75315-2", "75314-5"),
+        "75312-9",
+    ]
+)
+"""Problem Type (2.16.840.1.113883.3.88.12.3221.7.2), in SNOMED CT and in LOINC."""
+
 Relations = list[tuple[str | None, Node]]
 
 
 def is_ahead(statement: Node) -> bool:
     """Whether its mood says that it has not happened: it is planned, asked for or a goal."""
-    mood = statement.element.get("moodCode")
-    return mood in PLANNED or mood == "GOL"
+    return statement.element.get("moodCode") in _AHEAD
+
+
+def is_supposed(statement: Node) -> bool:
+    """Whether its mood says that it is neither a fact nor a plan (CDA R2, ActMood)."""
+    return statement.element.get("moodCode") in _SUPPOSED
+
+
+def happened(statement: Node) -> bool:
+    return statement.element.get("moodCode") not in _NOT_SO
 
 
 def related(node: Node) -> Relations:
@@ -84,8 +108,15 @@ def related(node: Node) -> Relations:
 
 
 def of_kind(kinds: frozenset[str], relations: Relations) -> list[Node]:
-    """The related statements whose code or template is one of these, but for those that nobody knows of."""
-    return [one for _, one in relations if not (kinds.isdisjoint(one.kinds) or one.untold)]
+    """The related statements whose code or template is one of these, but for those that nobody knows of, and those that
+    are denied or only thought of: what is not severe has no severity (`registry.others` tells of them)."""
+    if not relations:
+        return []
+    return [one for _, one in relations if not kinds.isdisjoint(one.kinds) and _is_so(one)]
+
+
+def _is_so(statement: Node) -> bool:
+    return not (statement.untold or statement.negated or is_supposed(statement))
 
 
 def has_another(holder: Node, ctx: Context) -> bool:
@@ -111,8 +142,36 @@ def denied(statement: Node, ctx: Context) -> bool:
     return statement.negated
 
 
+NULLIFIED = frozenset(["nullified"])
+NOT_HELD_TO = NULLIFIED | {"cancelled", "aborted"}
+"""Statuses of what was entered in error, and of what nobody holds to any more."""
+
+
+def supposed(statement: Node, ctx: Context) -> bool:
+    """Whether a statement is neither a fact nor a plan."""
+    if not is_supposed(statement):
+        return False
+    ctx.issue("warning", "not-supported", "a definition or criterion, which is no fact", statement.element)
+    return True
+
+
+def is_nullified(statement: Node) -> bool:
+    return statement.attribute("statusCode", "code") in NULLIFIED
+
+
+def withdrawn(statement: Node, ctx: Context, statuses: frozenset[str] = NULLIFIED) -> bool:
+    """Whether a statement was withdrawn of which FHIR has no status: it must not be told, nor what it holds."""
+    if statement.attribute("statusCode", "code") not in statuses:
+        return False
+    text = "withdrawn, for which FHIR has no element here: it stays in the narrative only"
+    ctx.issue("warning", "not-supported", text, statement.element)
+    return True
+
+
 def value_code(statement: Node) -> str | None:
-    return statement.attribute("value", "code")
+    """A null value has none, whatever stands beside its nullFlavor."""
+    value = statement.get("value")
+    return None if value is None or value.get("nullFlavor") else value.get("code")
 
 
 def mapped(table: str, code: str | None) -> Concept | None:
@@ -121,6 +180,8 @@ def mapped(table: str, code: str | None) -> Concept | None:
 
 def notes(relations: Relations, ctx: Context) -> list[Value]:
     """Comment Activities -> Annotation."""
+    if not relations:
+        return []
     return [note for act in of_kind(COMMENT, relations) if (note := _note(act, ctx))]
 
 
@@ -135,20 +196,20 @@ def _note(act: Node, ctx: Context) -> Value | None:
 
 def instruction(relations: Relations, ctx: Context) -> str | None:
     """The words of the Instruction Activities, one after the other."""
-    said = [resolved(act.get("text"), ctx) or _originally(act, ctx) for act in of_kind(INSTRUCTION, relations)]
+    said = [instructed(act, ctx) for act in of_kind(INSTRUCTION, relations)]
     return "\n".join([one for one in said if one]) or None
 
 
-def _originally(act: Node, ctx: Context) -> str | None:
-    """The words from which its code was chosen."""
+def instructed(act: Node, ctx: Context) -> str | None:
+    """The words of one Instruction Activity, else those from which its code was chosen."""
     code = act.node("code")
-    return resolved(code.get("originalText"), ctx) if code else None
+    return resolved(act.get("text"), ctx) or (resolved(code.get("originalText"), ctx) if code else None)
 
 
 def encounter(relations: Relations, ctx: Context) -> Reference | None:
     """The encounter that an entry only names by its id."""
     for _, one in relations:
-        if one.element.tag.endswith("}encounter") and "templateId" not in one:
+        if one.element.tag.endswith("}encounter") and "templateId" not in one and not one.negated:
             return meant("Encounter", one, ctx)
     return None
 
@@ -163,7 +224,7 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
     return [
         found
         for type_code, act in relations
-        if (only is None or type_code == only) and not REFERENCED.isdisjoint(act.kinds)
+        if (only is None or type_code == only) and not (act.negated or REFERENCED.isdisjoint(act.kinds))
         if (found := meant(kind, act, ctx))
     ]
 
@@ -171,6 +232,8 @@ def referenced(relations: Relations, ctx: Context, kind: str = "", *, only: str 
 def reasons(relations: Relations, ctx: Context) -> list[Value]:
     """Indications (`entryRelationship[@typeCode=RSON]/observation/value`) and what is named a reason -> reasonCode; of
     an act those that it is about (a Problem Concern). What is negated was no reason, and how urgent it is is none."""
+    if not relations:
+        return []
     named = (one for kind, one in relations if kind == "RSON" or not REASON.isdisjoint(one.kinds))
     told = [
         each
@@ -178,7 +241,16 @@ def reasons(relations: Relations, ctx: Context) -> list[Value]:
         if _is_told(one)
         for each in ((inner for kind, inner in related(one) if kind == "SUBJ") if _is_act(one) else (one,))
     ]
-    return distinct([coded_value(observation, ctx) for observation in told if _is_told(observation)])
+    return distinct([_why(observation, ctx) for observation in told if _is_told(observation)])
+
+
+def _why(reason: Node, ctx: Context) -> Value | None:
+    """Its value; of an Indication without one its code, unless that says no more than of what kind a problem is."""
+    kind = reason.attribute("code", "code")
+    if "value" in reason or _INDICATION not in reason.kinds or kind in _KINDS_OF_PROBLEM:
+        return coded_value(reason, ctx)
+    code, words = codeable(reason.get("code"), ctx), resolved(reason.get("text"), ctx)
+    return {**(code or {}), "text": words} if words else code
 
 
 def _is_told(reason: Node) -> bool:
@@ -213,4 +285,6 @@ def _only_text(observation: Node, ctx: Context) -> Value | None:
 
 
 def concepts(elements: Iterable[Element | None], ctx: Context) -> list[Value]:
+    if elements is NONE:
+        return []
     return [found for element in elements if (found := codeable(element, ctx))]

@@ -35,10 +35,15 @@ URI = "urn:ietf:rfc:3986"
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _ORIGINAL_TEXT, _TRANSLATION, _REFERENCE = V3 + "originalText", V3 + "translation", V3 + "reference"
-_QUALIFIER = V3 + "qualifier"
+_QUALIFIER, _NAME, _VALUE = V3 + "qualifier", V3 + "name", V3 + "value"
+_SIDES = {"7771000": "Left", "24028007": "Right", "51440002": "Right and left"}
+"""SNOMED CT Side, where a qualifier has its code alone."""
+
+_WIDTH = V3 + "width"
 _LOW, _HIGH, _CENTER = V3 + "low", V3 + "high", V3 + "center"
 _UUID_URI, _OID_URI = "urn:uuid:", "urn:oid:"
 _NEVER = Interval()
+_UNIT_ALONE = (None, "OTH")
 _FEW = 8
 
 
@@ -89,13 +94,13 @@ def concept(code: str, system: str, display: str | None = None) -> Value:
 
 def codeable(element: Element | None, ctx: Context) -> Value | None:
     """CD, CE, CV, CO, CS -> CodeableConcept: the code, its translations, the original text with its reference. What a
-    qualifier adds (which side) has no element of its own: it is told in words, unless the original text is there."""
+    qualifier adds (which side) has no element of its own: it is told in words, unless the original text has them."""
     if element is None:
         return None
     if not len(element):
         code = None if element.get("nullFlavor") else element.get("code")
         return _codeable(code, _system(element), element.get("displayName"))
-    own, text, more = coding(element), None, ""
+    own, text, more = coding(element), None, list[tuple[str | None, str]]()
     codings = [own] if own else []
     translations: list[Value | None] = []
     for child in children(element):
@@ -107,18 +112,28 @@ def codeable(element: Element | None, ctx: Context) -> Value | None:
             more += _qualified(child)
     if translations:
         codings = distinct([own, *translations])
-    if more and not text and (named := folded(element.get("displayName"))):
-        text = named + more
+    if more:
+        text = _with(more, text or folded(element.get("displayName")) or (own or {}).get("code"))
     if not codings:
         text = text or folded(element.get("displayName"))
         return {"text": text} if text else None
     return {"coding": codings, "text": text} if text else {"coding": codings}
 
 
-def _qualified(qualifier: Element) -> str:
-    """`, Laterality: Left`; nothing where it has no words."""
-    said = [folded(child.get("displayName")) for child in children(qualifier) if child.get("displayName")]
-    return f", {': '.join(filter(None, said))}" if len(said) == 2 or (said and len(qualifier) == 1) else ""
+def _qualified(qualifier: Element) -> list[tuple[str | None, str]]:
+    """What it says of what: Laterality, Left; nothing where its value has no words that are known."""
+    name, value = child_of(qualifier, _NAME), child_of(qualifier, _VALUE)
+    if value is None or value.get("nullFlavor"):
+        return []
+    words = folded(value.get("displayName")) or _SIDES.get(value.get("code") or "")
+    return [(None if name is None else folded(name.get("displayName")), words)] if words else []
+
+
+def _with(qualifiers: list[tuple[str | None, str]], text: str | None) -> str | None:
+    for what, words in qualifiers:
+        if text and not re.search(rf"\b{re.escape(words)}\b", text, re.IGNORECASE):
+            text = f"{text}, {what}: {words}" if what else f"{text}, {words}"
+    return text
 
 
 @lru_cache(maxsize=4096)
@@ -215,8 +230,9 @@ def count(text: str | None) -> int | None:
 
 def quantity(element: Element | None) -> Value | None:
     """PQ -> Quantity. A unit is called UCUM only when it is one; a quantity without a unit gets none. What is counted
-    (`unit="1"`, tablets, units) may stand in the words of a translation of the same number."""
-    if element is None:
+    (`unit="1"`, tablets, units) may stand in the words of a translation of the same number. A null one is none, but
+    for one of which only the unit is null (OTH)."""
+    if element is None or element.get("nullFlavor") not in _UNIT_ALONE:
         return None
     found = _quantity(element.get("value"), element.get("unit"))
     if found and len(element) and found.get("unit", "1") == "1" and (words := _counted(element)):
@@ -267,8 +283,22 @@ def bounds(element: Element) -> tuple[Element | None, Element | None]:
 
 
 def quantity_range(element: Element) -> tuple[Value | None, Value | None]:
-    low, high = bounds(element)
-    return quantity(low), quantity(high)
+    """Both ends; one of which only the width is told is as far from the other."""
+    lower, upper = bounds(element)
+    low, high = quantity(lower), quantity(upper)
+    if (low is None) != (high is None) and (width := quantity(child_of(element, _WIDTH))):
+        return _apart(low, high, width)
+    return low, high
+
+
+def _apart(low: Value | None, high: Value | None, width: Value) -> tuple[Value | None, Value | None]:
+    """In one unit: nothing is converted."""
+    known = low or high or {}
+    if known.get("unit") != width.get("unit"):
+        return low, high
+    if low:
+        return low, {**low, "value": low["value"] + width["value"]}
+    return {**known, "value": known["value"] - width["value"]}, high
 
 
 def interval(element: Element | None, ctx: Context) -> Interval:
@@ -289,7 +319,8 @@ def _interval(element: Element, ctx: Context) -> Interval:
     low, high = bounds(element)
     if low is None and high is None:
         return Interval(value=next((ctx.moment(child) for child in children(element) if child.tag == _CENTER), None))
-    ended = high is not None and (high.get("nullFlavor") == "UNK" or bool(high.get("value")))
+    flavor = None if high is None else high.get("nullFlavor")
+    ended = high is not None and (flavor == "UNK" or (flavor is None and bool(high.get("value"))))
     found = Interval(None, ctx.moment(low), ctx.moment(high), ended)
     if runs_backwards(found.low, found.high):
         ctx.issue("warning", "business-rule", "the interval ends before it starts", element)

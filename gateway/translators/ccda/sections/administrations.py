@@ -8,7 +8,7 @@ from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers
 from gateway.translators.ccda.registry import others
-from gateway.translators.ccda.statement import Relations, encounter, mapped, notes, of_another, reasons, related
+from gateway.translators.ccda.statement import Relations, encounter, mapped, notes, reasons, related
 from gateway.translators.ccda.values import Value, absent, identifiers, kept, timed
 
 ADMINISTERED = "29549-3"
@@ -19,7 +19,7 @@ def administration(activity: Node, ctx: Context) -> Reference | None:
     """A Medication Activity that tells what was given; None when it does not say which medication."""
     product = product_of(activity)
     what = medication(activity, product, ctx)
-    if what is None or of_another(activity, ctx):
+    if what is None:
         return None
     relations = related(activity)
     body = {
@@ -28,7 +28,7 @@ def administration(activity: Node, ctx: Context) -> Reference | None:
         **what,
         "subject": ctx.patient,
         "context": encounter(relations, ctx),
-        **(timed("effective", activity.get("effectiveTime"), ctx) or {"effectivePeriod": absent()}),
+        **_when(activity, ctx),
         "performer": [{"actor": one} for one in performers(activity, ctx) if fits(one, *_BY)],
         "reasonCode": reasons(relations, ctx),
         "note": notes(relations, ctx),
@@ -36,6 +36,12 @@ def administration(activity: Node, ctx: Context) -> Reference | None:
     }
     others(relations, ctx)
     return ctx.add("MedicationAdministration", kept(body), activity, code=code_of(product))
+
+
+def _when(activity: Node, ctx: Context) -> Value:
+    """The first of its times that says when, not how often."""
+    told = (timed("effective", time, ctx) for time in activity.all("effectiveTime"))
+    return next(filter(None, told), {"effectivePeriod": absent()})
 
 
 def _status(activity: Node) -> str:

@@ -9,8 +9,9 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import fits, recording
-from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.registry import entry, others, reader_by_template
 from gateway.translators.ccda.statement import (
+    PARTS,
     REACTION,
     SEVERITY,
     STATUS,
@@ -19,6 +20,7 @@ from gateway.translators.ccda.statement import (
     concepts,
     denied,
     encounter,
+    happened,
     mapped,
     notes,
     of_another,
@@ -64,15 +66,20 @@ _LATEX_CODES = frozenset(["111088007", "1003755004", "1314"])
 )
 def allergy_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Allergy Concern Act: a wrapper, the observations carry the content."""
-    if of_another(act, ctx):
-        return
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, observation in relations:
-        if kind == "SUBJ" and observation.element.tag.endswith("}observation"):
+        if _is_allergy(kind, observation) and happened(observation):
             yield allergy(observation, ctx, concern=act, where=where, remarks=notes(relations, ctx))
         else:
             others([(kind, observation)], ctx)
+
+
+def _is_allergy(kind: str | None, statement: Node) -> bool:
+    """What the concern is about; whatever its relationship, one that is known as an allergy or names a substance."""
+    if not statement.element.tag.endswith("}observation"):
+        return False
+    return kind == "SUBJ" or reader_by_template(statement) is allergy_observation or _substance(statement) is not None
 
 
 @entry(
@@ -95,14 +102,16 @@ def allergy(
     where: Reference | None = None,
     remarks: Iterable[Value] = (),
 ) -> Reference | None:
-    """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind, or nobody
-    knows of it. `remarks` are the comments on the concern."""
+    """Allergy - Intolerance Observation -> AllergyIntolerance; None when it names neither substance nor kind nor a
+    reaction, or nobody knows of it. `remarks` are the comments on the concern."""
     substance = _substance(observation)
     negated = observation.negated or (concern is not None and concern.negated)
+    relations = related(observation)
     what = _what(observation, substance, ctx, negated=negated)
+    if not what and not negated and any(map(_is_told_reaction, relations)):
+        what = {"code": coded_value(observation, ctx) or absent_concept(observation.get("value"))}
     if not what or observation.untold or of_another(observation, ctx):
         return None
-    relations = related(observation)
     when = interval(observation.get("effectiveTime"), ctx)
     recorder, recorded = recording(observation, ctx)
     if recorder is None and recorded is None and concern is not None:
@@ -127,7 +136,7 @@ def allergy(
         "note": [*notes(relations, ctx), *remarks],
         "reaction": _reactions(relations, ctx),
     }
-    others([one for one in relations if one[0] != "MFST"], ctx)
+    others([one for one in relations if not _is_reaction(*one)], ctx)
     return ctx.add("AllergyIntolerance", kept(body), observation, code=_identifying(observation, substance))
 
 
@@ -213,12 +222,23 @@ def _reactions(relations: Relations, ctx: Context) -> list[Value]:
     overall = _severity(relations, ctx)
     found = []
     for kind, one in relations:
-        if (kind == "MFST" or not REACTION.isdisjoint(one.kinds)) and not (one.untold or denied(one, ctx)):
+        if _is_reaction(kind, one) and not happened(one):
+            others([(kind, one)], ctx, PARTS - REACTION)
+        elif _is_reaction(kind, one) and not (one.untold or denied(one, ctx)):
             inner = related(one)
             found.append(_reaction(one, _severity(inner, ctx) or overall, inner, ctx))
     if overall and not found:
         return [{"manifestation": [absent_concept()], **overall}]
     return [reaction for reaction in found if reaction]
+
+
+def _is_told_reaction(relation: tuple[str | None, Node]) -> bool:
+    kind, one = relation
+    return _is_reaction(kind, one) and "value" in one and happened(one) and not (one.untold or one.negated)
+
+
+def _is_reaction(kind: str | None, statement: Node) -> bool:
+    return kind == "MFST" or not REACTION.isdisjoint(statement.kinds)
 
 
 def _reaction(observation: Node, severity: Value, inner: Relations, ctx: Context) -> Value | None:

@@ -8,7 +8,7 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import agent, fits
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import ROOT, components, concepts, mapped, notes, related
+from gateway.translators.ccda.statement import ROOT, components, concepts, denied, mapped, notes, related
 from gateway.translators.ccda.values import (
     Value,
     absent,
@@ -27,10 +27,10 @@ _MEMBERS = ("Practitioner", "PractitionerRole", "RelatedPerson", "Patient", "Org
 _Id = tuple[str | None, str | None]
 
 
-@entry(ROOT + "500", sections=("85847-2",), element="organizer")
+@entry(ROOT + "500", sections=("85847-2",), element="organizer", in_any_mood=True)
 def care_team(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Care Team Organizer: its name, kind, time and members."""
-    parts = components(organizer)
+    parts = [one for one in components(organizer) if not denied(one, ctx)]
     acts = [one for one in parts if not _MEMBER.isdisjoint(one.kinds) and one.element.tag.endswith("}act")]
     types = [one for one in parts if not _TYPE.isdisjoint(one.kinds)]
     status = mapped("care-team-status", organizer.attribute("statusCode", "code"))

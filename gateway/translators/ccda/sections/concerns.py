@@ -9,14 +9,23 @@ from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, recording
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.sections.problems import CLINICAL, CORE_CATEGORY, PROBLEM, REFUTED, condition
+from gateway.translators.ccda.sections.problems import (
+    CLINICAL,
+    CORE_CATEGORY,
+    ENTERED_IN_ERROR,
+    PROBLEM,
+    REFUTED,
+    condition,
+)
 from gateway.translators.ccda.statement import (
+    NULLIFIED,
     PARTS,
     PRIORITY,
     ROOT,
     Relations,
     denied,
     encounter,
+    happened,
     mapped,
     notes,
     referenced,
@@ -37,10 +46,12 @@ def health_concern(act: Node, ctx: Context) -> Iterator[Reference | None]:
     rest: Relations = []
     made: list[Reference | None] = []
     for kind, one in relations:
-        if not PROBLEM.isdisjoint(one.kinds):
+        if not PROBLEM.isdisjoint(one.kinds) and happened(one):
             made.append(condition(one, ctx, concern=act, category="health-concern", where=where, remarks=remarks))
         elif PARTS.isdisjoint(one.kinds) or not PRIORITY.isdisjoint(one.kinds):
             rest.append((None if kind == "RSON" else kind, one))
+    if rest:
+        denied(act, ctx)
     made += others(rest, ctx)
     made += referenced(relations, ctx)
     yield from made or [_in_words(act, relations, ctx)]
@@ -53,12 +64,14 @@ def _in_words(act: Node, relations: Relations, ctx: Context) -> Reference | None
     if (code is None and text is None) or (code is None and denied(act, ctx)):
         return None
     recorder, written = recording(act, ctx)
-    status = mapped("condition-clinical", act.attribute("statusCode", "code"))
+    code_of_status = act.attribute("statusCode", "code")
+    status = mapped("condition-clinical", code_of_status)
+    verified = ENTERED_IN_ERROR if code_of_status in NULLIFIED else REFUTED if act.negated else None
     when = interval(act.get("effectiveTime"), ctx)
     body = {
         "identifier": identifiers(act.all("id")),
         "clinicalStatus": concept(status.code, CLINICAL, status.display) if status else None,
-        "verificationStatus": REFUTED if act.negated else None,
+        "verificationStatus": verified,
         "category": [concept("health-concern", CORE_CATEGORY, "Health Concern")],
         "code": code or {"text": text},
         "subject": ctx.patient,

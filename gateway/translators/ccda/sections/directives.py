@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.node import Element, Node, folded
 from gateway.translators.ccda.people import agent, fits, recording
-from gateway.translators.ccda.registry import entry, others
+from gateway.translators.ccda.registry import entry, one_more, others
 from gateway.translators.ccda.related import associate
-from gateway.translators.ccda.statement import ROOT, components, mapped, related
+from gateway.translators.ccda.statement import ROOT, components, happened, mapped, of_another, related
 from gateway.translators.ccda.unstructured import to_url
 from gateway.translators.ccda.values import (
     PARTICIPATION,
@@ -34,11 +34,14 @@ _PERSONS = ("Patient", "Practitioner", "PractitionerRole", "RelatedPerson")
 _VERIFIERS = ("Patient", "RelatedPerson")
 
 
-@entry(ROOT + "108", sections=("42348-3",), element="organizer")
+@entry(ROOT + "108", sections=("42348-3",), element="organizer", in_any_mood=True)
 def directives(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Advance Directive Organizer: each directive is a Consent."""
     for one in components(organizer):
-        yield directive(one, ctx)
+        if happened(one):
+            yield directive(one, ctx)
+        else:
+            yield from one_more(one, ctx)
 
 
 @entry(ROOT + "48", *_DIRECTIVE, sections=("42348-3",), element="observation")
@@ -51,7 +54,7 @@ def directive(observation: Node, ctx: Context) -> Reference | None:
     says neither."""
     kind = codeable(observation.get("code"), ctx)
     decided = _decided(observation, ctx)
-    if (kind is None and not decided) or observation.untold:
+    if (kind is None and not decided) or observation.untold or of_another(observation, ctx):
         return None
     if observation.negated or observation.attribute("value", "value") == "false":
         ctx.issue("warning", "not-supported", "a negated directive stays in the narrative only", observation.element)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.medicine import code_of, medication, product_of
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers
-from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import ROOT, denied, instruction, mapped, notes, related
+from gateway.translators.ccda.registry import others
+from gateway.translators.ccda.statement import ROOT, denied, instruction, mapped, notes, of_another, related
 from gateway.translators.ccda.values import Value, identifiers, interval, kept, quantity
 
 DISPENSE = frozenset([ROOT + "18", "1.3.6.1.4.1.19376.1.5.3.1.4.7.3.1"])
 _BY = ("Practitioner", "PractitionerRole", "Organization", "Patient", "Device", "RelatedPerson")
-
-
-@entry(*DISPENSE)
-def medication_dispense(supply: Node, ctx: Context) -> Iterator[Reference | None]:
-    yield dispense(supply, ctx)
 
 
 def dispense(
@@ -28,7 +21,7 @@ def dispense(
     None when nobody says which medication."""
     product = product_of(supply)
     which = medication(supply, product, ctx) or what
-    if which is None or denied(supply, ctx):
+    if which is None or of_another(supply, ctx) or denied(supply, ctx):
         return None
     relations = related(supply)
     status = mapped("event-status", supply.attribute("statusCode", "code"))

@@ -12,9 +12,9 @@ from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.plan import planned_encounter
 from gateway.translators.ccda.sections.problems import condition
 from gateway.translators.ccda.statement import (
-    PARTS,
     RANK,
     Relations,
+    happened,
     is_ahead,
     notes,
     of_another,
@@ -25,7 +25,6 @@ from gateway.translators.ccda.statement import (
 from gateway.translators.ccda.values import Value, count, kept
 
 _DIAGNOSIS = frozenset(["29308-4", "2.16.840.1.113883.10.20.22.4.80"])
-_READ = PARTS | _DIAGNOSIS
 
 
 @entry(
@@ -42,7 +41,7 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
         yield planned_encounter(activity, ctx)
         return
     body = encounter_body(activity, ctx)
-    if not any(body.get(name) for name in ("identifier", "type", "period")) or of_another(activity, ctx):
+    if not any(body.get(name) for name in ("identifier", "type", "period")):
         return
     relations = related(activity)
     people = [participant(one, "assignedEntity", ctx) for one in activity.nodes("performer")]
@@ -55,17 +54,21 @@ def encounter_activity(activity: Node, ctx: Context) -> Iterator[Reference | Non
         found for kind, one in relations if kind == "RSON" and (found := meant("Condition", one, ctx))
     ]
     body["diagnosis"] = diagnoses
-    others(relations, ctx, _READ)
+    others([one for one in relations if _DIAGNOSIS.isdisjoint(one[1].kinds)], ctx)
     yield add_encounter(activity, kept(body), ctx)
     for one in diagnoses:
         yield one["condition"]
 
 
 def _diagnoses(relations: Relations, ctx: Context) -> Iterator[Value]:
-    for act in of_kind(_DIAGNOSIS, relations):
+    """A diagnosis that is negated is a refuted one."""
+    for _, act in relations:
+        if _DIAGNOSIS.isdisjoint(act.kinds) or act.untold or of_another(act, ctx):
+            continue
         told = related(act)
         remarks = notes(told, ctx)
-        for _, observation in told:
+        others([one for one in told if not happened(one[1])], ctx)
+        for observation in (one for _, one in told if happened(one)):
             made = condition(observation, ctx, concern=act, category="encounter-diagnosis", remarks=remarks)
             if made is not None:
                 yield kept({"condition": made, "rank": _rank(observation)})

@@ -10,15 +10,14 @@ from gateway.translators.ccda.medicine import is_medication, product_of
 from gateway.translators.ccda.node import Node
 from gateway.translators.ccda.people import fits, performers, recording, responsible
 from gateway.translators.ccda.registry import entry, one_more, others
-from gateway.translators.ccda.sections.dispenses import dispense
-from gateway.translators.ccda.sections.medications import supply_order
+from gateway.translators.ccda.sections.medications import medication_supply
 from gateway.translators.ccda.statement import (
     PARTS,
-    PLANNED,
     ROOT,
     Relations,
     components,
     denied,
+    is_ahead,
     mapped,
     notes,
     reasons,
@@ -36,7 +35,7 @@ def supply(statement: Node, ctx: Context) -> Iterator[Reference | None]:
     yield supplied(statement, ctx)
 
 
-@entry(ROOT + "135", sections=("46264-8",), element="organizer")
+@entry(ROOT + "135", sections=("46264-8",), element="organizer", in_any_mood=True)
 def equipment_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """A group of supplies and procedures: each stands for itself."""
     for one in components(organizer):
@@ -45,14 +44,13 @@ def equipment_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | N
 
 def supplied(statement: Node, ctx: Context) -> Reference | None:
     """A supply: of a medication that is asked for or was handed over, else of a device."""
-    wanted = statement.element.get("moodCode") in PLANNED
     if is_medication(statement):
-        return supply_order(statement, ctx) if wanted else dispense(statement, ctx)
+        return medication_supply(statement, ctx)
     if denied(statement, ctx):
         return None
     relations = related(statement)
     others(relations, ctx, _READ)
-    return _request(statement, relations, ctx) if wanted else _use(statement, relations, ctx)
+    return _request(statement, relations, ctx) if is_ahead(statement) else _use(statement, relations, ctx)
 
 
 def _use(statement: Node, relations: Relations, ctx: Context) -> Reference | None:

@@ -14,6 +14,8 @@ from gateway.translators.ccda.statement import (
     ROOT,
     coded_value,
     components,
+    denied,
+    happened,
     mapped,
     notes,
     of_kind,
@@ -46,13 +48,15 @@ _AGES = AGE | {"397659008"}
     "1.3.6.1.4.1.19376.1.5.3.1.4.15",
     sections=("10157-6",),
     element="organizer",
+    in_any_mood=True,
+    of_kin=True,
 )
 def relative(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Family History Organizer: a relative, and what he had."""
     yield _history(organizer, organizer.node("subject"), components(organizer), ctx)
 
 
-@entry(ROOT + "46", "2.16.840.1.113883.10.20.1.22", sections=("10157-6",), element="observation")
+@entry(ROOT + "46", "2.16.840.1.113883.10.20.1.22", sections=("10157-6",), element="observation", of_kin=True)
 def lone_observation(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     """A Family History Observation outside of an organizer: whose it is may be said in it, or nowhere."""
     yield _history(observation, observation.node("subject"), [observation], ctx)
@@ -111,14 +115,21 @@ def _is_death(observation: Node) -> bool:
 
 
 def _condition(observation: Node, ctx: Context) -> Value | None:
-    """What the relative had. A negated one is no condition: that he did not have it stays in the narrative."""
+    """What the relative had. A negated one is no condition: that he did not have it stays in the narrative, as does
+    what is only thought of."""
     what = coded_value(observation, ctx)
     if what is None or observation.untold:
+        return None
+    if not happened(observation):
+        text = "what a relative has not had stays in the narrative only"
+        ctx.issue("warning", "not-supported", text, observation.element)
         return None
     if observation.negated:
         ctx.issue("warning", "not-supported", "a negated family history stays in the narrative", observation.element)
         return None
     relations = related(observation)
+    for _, one in relations:
+        denied(one, ctx)
     caused = any(kind == "CAUS" and _is_death(one) for kind, one in relations)
     return kept(
         {

@@ -13,6 +13,7 @@ from gateway.translators.ccda.statement import (
     PRIORITY,
     ROOT,
     Relations,
+    denied,
     mapped,
     notes,
     of_kind,
@@ -61,6 +62,9 @@ def goal(observation: Node, ctx: Context) -> Reference | None:
         ctx.issue("warning", "not-supported", "a negated goal stays in the narrative only", observation.element)
         return None
     relations = related(observation)
+    for _, one in relations:
+        if not PRIORITY.isdisjoint(one.kinds):
+            denied(one, ctx)
     beside = others([one for one in relations if PRIORITY.isdisjoint(one[1].kinds)], ctx)
     when = interval(observation.get("effectiveTime"), ctx)
     author, _ = recording(observation, ctx)

@@ -6,24 +6,27 @@ from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.encounter import places
+from gateway.translators.ccda.medicine import called
 from gateway.translators.ccda.node import V3, Node, children, statement_in
 from gateway.translators.ccda.observation import observation_body
 from gateway.translators.ccda.people import fits, organization, performers, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.statement import (
+    NOT_HELD_TO,
     PARTS,
-    PLANNED,
     REACTION,
     ROOT,
     Relations,
+    coded_value,
     encounter,
     instruction,
+    is_ahead,
     mapped,
     notes,
-    of_another,
     reason_not_done,
     reasons,
     related,
+    withdrawn,
 )
 from gateway.translators.ccda.values import (
     LOINC,
@@ -43,6 +46,7 @@ from gateway.translators.ccda.values import (
 FUNCTION = "http://terminology.hl7.org/CodeSystem/v2-0443"
 _SERIES = frozenset([ROOT + "118", "30973-2", "2.16.840.1.113883.10.20.1.46"])
 _READ = PARTS | _SERIES
+_NO_START = "by when it was given, where nobody says when, stays in the narrative only"
 _SEQUENCE = V3 + "sequenceNumber"
 _REFUSAL = "2.16.840.1.113883.10.20.22.4.53"
 _REASON_CODES = frozenset(["2.16.840.1.113883.5.8", "2.16.840.1.113883.11.19725"])
@@ -57,15 +61,18 @@ _REASON_CODES = frozenset(["2.16.840.1.113883.5.8", "2.16.840.1.113883.11.19725"
 )
 def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
     """Nothing when it does not say which vaccine. One in intent mood is planned (C-CDA R2.1, Immunization Activity)."""
-    if activity.element.get("moodCode") in PLANNED:
+    if is_ahead(activity):
         yield from planned_immunization(activity, ctx)
         return
     product = _product(activity)
     vaccine, material = vaccine_of(activity, ctx)
-    if vaccine is None or product is None or material is None or of_another(activity, ctx):
+    if vaccine is None or product is None or material is None:
         return
     relations = related(activity)
-    time = interval(activity.get("effectiveTime"), ctx).start
+    when = interval(activity.get("effectiveTime"), ctx)
+    time = when.start
+    if when.high and not time:
+        ctx.issue("warning", "not-supported", _NO_START, activity.element)
     _, recorded = recording(activity, ctx)
     body = {
         "identifier": identifiers(activity.all("id")),
@@ -98,9 +105,10 @@ def immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
 
 @entry(ROOT + "120")
 def planned_immunization(activity: Node, ctx: Context) -> Iterator[Reference | None]:
-    """What was not given yet -> ImmunizationRecommendation: it is no Immunization, as it did not happen."""
+    """What was not given yet -> ImmunizationRecommendation: it is no Immunization, as it did not happen. What is
+    planned no more is not recommended."""
     code, material = vaccine_of(activity, ctx)
-    if code is None or of_another(activity, ctx):
+    if code is None or withdrawn(activity, ctx, NOT_HELD_TO):
         return
     relations = related(activity)
     _, written = recording(activity, ctx)
@@ -136,8 +144,7 @@ def vaccine_of(activity: Node, ctx: Context) -> tuple[Value | None, Node | None]
     material = product.node("manufacturedMaterial") if product else None
     if material is None:
         return None, None
-    name = material.text("name")
-    return codeable(material.get("code"), ctx) or ({"text": name} if name else None), material
+    return called(material, ctx), material
 
 
 def _status(activity: Node) -> str:
@@ -150,12 +157,12 @@ def _status(activity: Node) -> str:
 
 
 def _refusal(relations: Relations, ctx: Context) -> Value | None:
+    """Why it was not given: the code of an Immunization Refusal Reason; some write it as the value."""
     for kind, one in relations:
         code = one.get("code")
         system = code.get("codeSystem") if code is not None else None
-        refusal = _REFUSAL in one.kinds or system in _REASON_CODES
-        if refusal and kind == "RSON":
-            return codeable(code, ctx)
+        if _REFUSAL in one.kinds or (kind == "RSON" and system in _REASON_CODES):
+            return coded_value(one, ctx) or codeable(code, ctx)
     return reason_not_done(relations, ctx)
 
 

@@ -13,14 +13,15 @@ from gateway.translators.ccda.sections.plan import request
 from gateway.translators.ccda.sections.procedures import procedure
 from gateway.translators.ccda.statement import (
     INSTRUCTION,
-    PLANNED,
     ROOT,
     denied,
     encounter,
+    is_ahead,
     mapped,
     notes,
     referenced,
     related,
+    withdrawn,
 )
 from gateway.translators.ccda.values import Value, codeable, identifiers, interval, kept, resolved
 
@@ -31,12 +32,12 @@ _SENDERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "Rela
 def intervention(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Intervention Act, Planned Intervention Act: a wrapper; one that wraps nothing is what was done, or is planned."""
     relations = related(act)
-    if relations and denied(act, ctx):
+    if relations and (denied(act, ctx) or withdrawn(act, ctx)):
         return
     inner = [*others(relations, ctx), *referenced(relations, ctx, only="REFR")]
     if inner:
         yield from inner
-    elif act.element.get("moodCode") in PLANNED:
+    elif is_ahead(act):
         yield request(act, ctx)
     else:
         yield procedure(act, ctx)
@@ -53,12 +54,11 @@ def handoff(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Handoff Communication Participants -> Communication: who told whom, and when."""
     relations = related(act)
     author, _ = recording(act, ctx)
-    status = mapped("procedure-status", act.attribute("statusCode", "code"))
     told = [agent(one.get("participantRole"), ctx) for one in act.nodes("participant")]
     kind = codeable(act.get("code"), ctx)
     body = {
         "identifier": identifiers(act.all("id")),
-        "status": "not-done" if act.negated else status.code if status else "unknown",
+        "status": _status(act),
         "subject": ctx.patient,
         "category": [kind] if kind else None,
         "topic": kind,
@@ -71,6 +71,14 @@ def handoff(act: Node, ctx: Context) -> Iterator[Reference | None]:
     }
     others(relations, ctx)
     yield ctx.add("Communication", kept(body), act)
+
+
+def _status(act: Node) -> str:
+    """Negated: nobody was told; planned: nobody was yet."""
+    if act.negated or is_ahead(act):
+        return "not-done" if act.negated else "preparation"
+    found = mapped("procedure-status", act.attribute("statusCode", "code"))
+    return found.code if found else "unknown"
 
 
 def _payload(act: Node, ctx: Context) -> list[Value]:

@@ -5,17 +5,17 @@ The mapping makes a MedicationRequest of every Medication Activity: intent `orde
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gateway.translators.ccda.context import Context, Reference
 from gateway.translators.ccda.dosage import dosage
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.medicine import code_of, is_named, medication, product_of
-from gateway.translators.ccda.node import Node
+from gateway.translators.ccda.node import Element, Node
 from gateway.translators.ccda.people import agent, fits, organization, recording
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.administrations import ADMINISTERED, administration
-from gateway.translators.ccda.sections.dispenses import dispense
+from gateway.translators.ccda.sections.dispenses import DISPENSE, dispense
 from gateway.translators.ccda.statement import (
     FREE_TEXT_SIG,
     PARTS,
@@ -25,7 +25,9 @@ from gateway.translators.ccda.statement import (
     Relations,
     denied,
     encounter,
+    happened,
     instruction,
+    is_ahead,
     mapped,
     notes,
     of_another,
@@ -34,8 +36,9 @@ from gateway.translators.ccda.statement import (
     referenced,
     related,
     value_code,
+    withdrawn,
 )
-from gateway.translators.ccda.values import Value, absent, codeable, count, identifiers, kept, period, quantity
+from gateway.translators.ccda.values import Value, absent, bounds, codeable, count, identifiers, kept, period, quantity
 
 _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.1.47"])
 _TYPE = frozenset(["2.16.840.1.113883.3.88.11.83.8.1", "2.16.840.1.113883.3.88.1.11.32.10", "73639000", "329505003"])
@@ -59,6 +62,16 @@ def medication_activity(activity: Node, ctx: Context) -> Iterator[Reference | No
     yield administration(activity, ctx) if given else medication_request(activity, ctx)
 
 
+@entry(*DISPENSE)
+def medication_dispense(supply: Node, ctx: Context) -> Iterator[Reference | None]:
+    yield medication_supply(supply, ctx)
+
+
+def medication_supply(supply: Node, ctx: Context) -> Reference | None:
+    """A supply of a medication: what was handed over is a dispense, what is to be handed over an order."""
+    return supply_order(supply, ctx) if is_ahead(supply) else dispense(supply, ctx)
+
+
 @entry(ROOT + "17", "1.3.6.1.4.1.19376.1.5.3.1.4.7.3")
 def medication_supply_order(supply: Node, ctx: Context) -> Iterator[Reference | None]:
     yield supply_order(supply, ctx)
@@ -66,12 +79,16 @@ def medication_supply_order(supply: Node, ctx: Context) -> Iterator[Reference | 
 
 @entry("2.16.840.1.113883.10.20.22.4.35", "2.16.840.1.113883.10.20.22.4.36", sections=_SECTIONS, element="act")
 def wrapped_medication(act: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Discharge and Admission Medication: an act around the activity."""
-    if denied(act, ctx):
+    """Discharge and Admission Medication: an act around the activity, whose comments are about it."""
+    if denied(act, ctx) or withdrawn(act, ctx):
         return
-    for _, activity in related(act):
-        if activity.element.tag.endswith("}substanceAdministration"):
-            yield medication_request(activity, ctx)
+    relations = related(act)
+    remarks = notes(relations, ctx)
+    for kind, one in relations:
+        if one.element.tag.endswith("}substanceAdministration"):
+            yield medication_request(one, ctx, remarks=remarks)
+        else:
+            others([(kind, one)], ctx)
 
 
 def supply_order(supply: Node, ctx: Context) -> Reference | None:
@@ -86,7 +103,7 @@ def supply_order(supply: Node, ctx: Context) -> Reference | None:
     body = {
         "identifier": identifiers(supply.all("id")),
         "status": _status(supply),
-        "intent": "order",
+        "intent": _intent(supply) if is_ahead(supply) else "order",
         "doNotPerform": True if supply.negated else None,
         **what,
         "subject": ctx.patient,
@@ -103,8 +120,8 @@ def supply_order(supply: Node, ctx: Context) -> Reference | None:
     return ctx.add("MedicationRequest", kept(body), supply, code=code_of(product))
 
 
-def medication_request(activity: Node, ctx: Context) -> Reference | None:
-    """None when it does not say which medication."""
+def medication_request(activity: Node, ctx: Context, *, remarks: Iterable[Value] = ()) -> Reference | None:
+    """None when it does not say which medication. `remarks` are the comments on what wraps it."""
     product = product_of(activity)
     relations = related(activity)
     what = medication(activity, product, ctx)
@@ -128,7 +145,7 @@ def medication_request(activity: Node, ctx: Context) -> Reference | None:
         "performer": _performer(activity, ctx),
         "reasonCode": reasons(relations, ctx),
         "reasonReference": referenced(relations, ctx, "Condition", only="RSON"),
-        "note": [*notes(relations, ctx), *_order_notes(relations, ctx)],
+        "note": [*notes(relations, ctx), *_order_notes(relations, ctx), *remarks],
         "dosageInstruction": [*_doses(activity, relations, ctx)],
         "dispenseRequest": _dispense(relations, ctx),
     }
@@ -155,7 +172,8 @@ def _beside(relations: Relations, request: Reference, what: Value, ctx: Context)
         return
     supplies = [one for _, one in relations if one.element.tag.endswith("}supply")]
     for one in supplies:
-        if one.element.get("moodCode") != "EVN":
+        if not happened(one):
+            denied(one, ctx)
             others(related(one), ctx, _READ)
         elif handed := dispense(one, ctx, order=request, what=what):
             ctx.beside.append(handed)
@@ -186,8 +204,8 @@ def _status(activity: Node) -> str:
 
 def _told(activity: Node, relations: Relations) -> str | None:
     """What a Medication Status Observation (CCD 1.0) says: there the activity is completed as it is written down, while
-    the medication is taken still."""
-    if activity.attribute("statusCode", "code") not in (None, "completed"):
+    the medication is taken still; or active while it is on hold, or taken no longer."""
+    if activity.attribute("statusCode", "code") not in (None, "completed", "active"):
         return None
     told = (mapped("medication-told", value_code(one)) for one in of_kind(_STATUS, relations))
     return next((found.code for found in told if found), None)
@@ -212,12 +230,15 @@ def _order_notes(relations: Relations, ctx: Context) -> Iterator[Value]:
 
 def _dispense(relations: Relations, ctx: Context) -> Value | None:
     """Medication Supply Order (mood INT) -> dispenseRequest."""
-    return next((_ordered(supply, ctx) for supply in _supplies(relations)), None)
+    found = [*_supplies(relations)]
+    for more in found[1:]:
+        ctx.issue("warning", "not-supported", "another supply for one order stays in the narrative only", more.element)
+    return _ordered(found[0], ctx) if found else None
 
 
 def _supplies(relations: Relations) -> Iterator[Node]:
     for _, one in relations:
-        if one.element.tag.endswith("}supply") and one.element.get("moodCode") == "INT" and not one.negated:
+        if one.element.tag.endswith("}supply") and is_ahead(one) and not one.negated:
             yield one
 
 
@@ -225,7 +246,7 @@ def _ordered(supply: Node, ctx: Context) -> Value:
     return kept(
         {
             "validityPeriod": period(supply.get("effectiveTime"), ctx),
-            "numberOfRepeatsAllowed": _repeats(supply.attribute("repeatNumber", "value")),
+            "numberOfRepeatsAllowed": _repeats(_dispenses(supply.get("repeatNumber"))),
             "quantity": quantity(supply.get("quantity")),
             "performer": _dispenser(supply, ctx),
         }
@@ -241,6 +262,14 @@ def _dispenser(supply: Node, ctx: Context) -> Reference | None:
     return None
 
 
+def _dispenses(number: Element | None) -> str | None:
+    """How many; of a range as many as there may be."""
+    if number is None or number.get("value"):
+        return None if number is None else number.get("value")
+    _, high = bounds(number)
+    return None if high is None else high.get("value")
+
+
 def _repeats(text: str | None) -> int | None:
-    """CDA counts all dispenses, FHIR those after the first."""
-    return None if (dispenses := count(text)) is None else dispenses - 1
+    """CDA counts all dispenses, FHIR those after the first; who writes 0 means that there are no more."""
+    return 0 if text == "0" else None if (dispenses := count(text)) is None else dispenses - 1

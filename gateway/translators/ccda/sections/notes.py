@@ -11,7 +11,7 @@ from gateway.translators.ccda.narrative import Ids, text_of, xhtml
 from gateway.translators.ccda.node import V3, Element, Node, children
 from gateway.translators.ccda.people import agent, fits, recording
 from gateway.translators.ccda.registry import entry, others
-from gateway.translators.ccda.statement import ROOT, encounter, mapped, related
+from gateway.translators.ccda.statement import ROOT, denied, encounter, mapped, related
 from gateway.translators.ccda.unstructured import AUTHENTICATORS, CATEGORY, attachment
 from gateway.translators.ccda.values import (
     Value,
@@ -37,7 +37,7 @@ _INSTANT = 19
 def note_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Nothing for a note without words."""
     content = [made for text in act.all("text") if (made := _content(text, ctx))]
-    if not content:
+    if not content or denied(act, ctx):
         return
     relations = related(act)
     _, written = recording(act, ctx)

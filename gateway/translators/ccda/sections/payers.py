@@ -12,7 +12,7 @@ from gateway.translators.ccda.node import V3, Element, Node, child_of, statement
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.related import associate, guarantor
-from gateway.translators.ccda.statement import ROOT, denied, mapped, related
+from gateway.translators.ccda.statement import ROOT, denied, mapped, related, withdrawn
 from gateway.translators.ccda.values import (
     URI,
     Value,
@@ -49,7 +49,7 @@ _PAYER = frozenset([ROOT + "87", "PAYOR"])
 )
 def coverages(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Coverage Activity: a wrapper, the policies carry the content."""
-    if denied(act, ctx):
+    if denied(act, ctx) or withdrawn(act, ctx):
         return
     for wrapper in act.all("entryRelationship"):
         statement = statement_in(wrapper)
@@ -67,6 +67,8 @@ def policy_activity(act: Node, ctx: Context) -> Iterator[Reference | None]:
 @entry(ROOT + "129")
 def planned_coverage(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """Planned Coverage: who is expected to pay for what is planned; its inner act has the kind of payer."""
+    if denied(act, ctx) or withdrawn(act, ctx):
+        return
     for _, inner in related(act):
         yield coverage(inner, ctx, planned=act)
 
@@ -232,7 +234,8 @@ def _plans(policy: Node, ctx: Context) -> list[Value]:
     """The description of the plan (an act in definition mood)."""
     found = []
     for _, act in related(policy):
-        name = resolved(act.get("text"), ctx) if act.element.get("moodCode") == "DEF" else None
+        is_plan = act.element.get("moodCode") == "DEF" and not denied(act, ctx)
+        name = resolved(act.get("text"), ctx) if is_plan else None
         ids = identifiers(act.all("id")) if name else []
         if name:
             value = ids[0]["value"] if ids and ids[0].get("system") != URI else name

@@ -14,14 +14,15 @@ from gateway.translators.ccda.people import fits, performers, recording, respons
 from gateway.translators.ccda.registry import entry, others
 from gateway.translators.ccda.sections.goals import goal
 from gateway.translators.ccda.statement import (
+    INSTRUCTION,
     ROOT,
     Relations,
     concepts,
     encounter,
+    instructed,
     instruction,
     mapped,
     notes,
-    of_another,
     reasons,
     referenced,
     related,
@@ -69,9 +70,9 @@ def request(statement: Node, ctx: Context) -> Reference | None:
     outer, relations = statement, related(statement)
     if (same := _same(statement, relations)) is not None:
         statement, relations = same, related(same)
-    told = instruction([(None, statement), *relations], ctx)
+    told = _told(statement, relations, ctx)
     code = _asked(statement, ctx)
-    if (code is None and told is None) or of_another(statement, ctx):
+    if code is None and told is None:
         return None
     author, written = recording(statement, ctx)
     body = {
@@ -97,6 +98,12 @@ def request(statement: Node, ctx: Context) -> Reference | None:
         "supportingInfo": others(relations, ctx),
     }
     return ctx.add("ServiceRequest", kept(body), statement)
+
+
+def _told(statement: Node, relations: Relations, ctx: Context) -> str | None:
+    """The words of an instruction that stands alone, negated or not, and of those within."""
+    own = None if INSTRUCTION.isdisjoint(statement.kinds) else instructed(statement, ctx)
+    return "\n".join(filter(None, (own, instruction(relations, ctx)))) or None
 
 
 def _sought_after(statement: Node, ctx: Context) -> list[Reference]:

@@ -13,7 +13,7 @@ from gateway.translators.ccda.values import coding
 _DS4P = "2.16.840.1.113883.3.445."
 
 
-@entry("2.16.840.1.113883.3.3251.1.4", sections=("57017-6",), element="organizer")
+@entry("2.16.840.1.113883.3.3251.1.4", sections=("57017-6",), element="organizer", in_any_mood=True)
 def privacy_annotation(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Privacy Annotation: its observations are the labels. It is no fact about the patient: no resource."""
     for one in components(organizer):

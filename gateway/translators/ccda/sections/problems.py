@@ -13,6 +13,7 @@ from gateway.translators.ccda.registry import entry, others, reader_by_template
 from gateway.translators.ccda.statement import (
     AGE,
     DUE,
+    NULLIFIED,
     PARTS,
     PRIORITY,
     RANK,
@@ -22,6 +23,7 @@ from gateway.translators.ccda.statement import (
     coded_value,
     concepts,
     encounter,
+    happened,
     mapped,
     notes,
     of_another,
@@ -53,6 +55,7 @@ _STATUS = frozenset([STATUS, "2.16.840.1.113883.10.20.22.4.6", "2.16.840.1.11388
 _ASSERTED = frozenset(["77975-1", "2.16.840.1.113883.10.20.22.4.502"])
 _TRANSLATION = V3 + "translation"
 PROBLEM = frozenset(["2.16.840.1.113883.10.20.22.4.4", "2.16.840.1.113883.10.20.1.28"])
+ENTERED_IN_ERROR = concept("entered-in-error", VERIFICATION, "Entered in Error")
 REFUTED = concept("refuted", VERIFICATION, "Refuted")
 _CATEGORIES = {
     "problem-list-item": concept("problem-list-item", CATEGORY, "Problem List Item"),
@@ -94,20 +97,20 @@ def diagnosis(act: Node, ctx: Context) -> Iterator[Reference | None]:
 
 def _conditions(act: Node, ctx: Context, *, category: str | None = None) -> Iterator[Reference | None]:
     """The problems that an act is about; what else it holds stands beside them."""
-    if of_another(act, ctx):
-        return
     relations = related(act)
     where = encounter(relations, ctx)
     for kind, one in relations:
-        if not one.element.tag.endswith("}observation") or not _is_problem(one) or not PRIORITY.isdisjoint(one.kinds):
+        if not (one.element.tag.endswith("}observation") and happened(one) and _is_problem(one)):
             others([(kind, one)], ctx)
         elif PARTS.isdisjoint(one.kinds):
             yield condition(one, ctx, concern=act, category=category, where=where, remarks=notes(relations, ctx))
 
 
 def _is_problem(observation: Node) -> bool:
-    """By its first template. One that has the template of an allergy as well (IHE's are kinds of problems, and systems
-    put them on every problem) is an allergy only if it names a substance."""
+    """By its first template; a Priority Preference never is. One that has the template of an allergy as well (IHE's are
+    kinds of problems, and systems put them on every problem) is an allergy only if it names a substance."""
+    if not PRIORITY.isdisjoint(observation.kinds):
+        return False
     if reader_by_template(observation) in (None, problem):
         return True
     return not PROBLEM.isdisjoint(observation.kinds) and "participant" not in observation
@@ -194,8 +197,8 @@ def _evidence(relations: Relations, when: Interval, ctx: Context) -> list[Value]
 def _statuses(observation: Node, concern: Node | None, relations: Relations, when: Interval) -> Value:
     """Problem Status wins over the concern's statusCode; what has ended is not active (CF-problems)."""
     code = concern.attribute("statusCode", "code") if concern else None
-    if code == "nullified" or observation.attribute("statusCode", "code") == "nullified":
-        return {"verificationStatus": concept("entered-in-error", VERIFICATION, "Entered in Error")}
+    if not NULLIFIED.isdisjoint((code, observation.attribute("statusCode", "code"))):
+        return {"verificationStatus": ENTERED_IN_ERROR}
     status = next(map(value_code, of_kind(_STATUS, relations)), None)
     found = mapped("problem-status", status) or mapped("condition-clinical", code)
     clinical = found.code if found else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.translators.ccda.context import Context, Reference
-from gateway.translators.ccda.devices import UDI_ORGANIZER, device_kinds, devices
+from gateway.translators.ccda.devices import UDI_ORGANIZER, device_kinds, devices, has_device
 from gateway.translators.ccda.encounter import location
 from gateway.translators.ccda.informants import informant
 from gateway.translators.ccda.node import Node
@@ -25,7 +25,6 @@ from gateway.translators.ccda.statement import (
     is_ahead,
     mapped,
     notes,
-    of_another,
     of_kind,
     reason_not_done,
     reasons,
@@ -81,11 +80,14 @@ def procedure_observation(activity: Node, ctx: Context) -> Iterator[Reference | 
 
 
 def procedure(activity: Node, ctx: Context) -> Reference | None:
-    """None when it does not say which procedure."""
+    """None when it does not say which procedure, but for one that put in a device: that is known by it (Epic tells
+    implants so)."""
     code = codeable(activity.get("code"), ctx)
     if code is None and (text := resolved(activity.get("text"), ctx)):
         code = {"text": text}
-    if code is None or of_another(activity, ctx):
+    if code is None and has_device(activity):
+        code = absent_concept(activity.get("code"))
+    if code is None:
         return None
     relations = related(activity)
     recorder, _ = recording(activity, ctx)
@@ -165,7 +167,7 @@ def _outcome(relations: Relations, ctx: Context) -> Value | None:
 
 def _complications(relations: Relations, ctx: Context) -> list[Value]:
     """Reaction Observations: to what was given or done."""
-    told = (coded_value(one, ctx) for one in of_kind(REACTION, relations) if not one.negated)
+    told = (coded_value(one, ctx) for one in of_kind(REACTION, relations))
     return distinct([one for one in told if one])
 
 

@@ -15,10 +15,10 @@ from gateway.translators.ccda.statement import (
     components,
     concepts,
     encounter,
-    is_ahead,
+    happened,
+    is_nullified,
     mapped,
     notes,
-    of_another,
     related,
 )
 from gateway.translators.ccda.values import (
@@ -40,15 +40,14 @@ _BY = ("Practitioner", "PractitionerRole", "Organization")
 @entry("2.16.840.1.113883.10.20.22.4.1", "2.16.840.1.113883.10.20.1.32", sections=("30954-2",), element="organizer")
 def result_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Result Organizer -> DiagnosticReport; nothing when it has neither a code nor a result."""
-    if of_another(organizer, ctx):
-        return
     time = organizer.get("effectiveTime")
     statements = components(organizer)
-    observations = [one for one in statements if one.element.tag.endswith("}observation") and not is_ahead(one)]
-    laboratory = category("laboratory", "Laboratory")
-    results = [
-        made for one in observations if (made := member(one, ctx, categories=laboratory, time=time, by_author=False))
-    ]
+    observations = [one for one in statements if one.element.tag.endswith("}observation") and happened(one)]
+    laboratory, gone = category("laboratory", "Laboratory"), is_nullified(organizer)
+    found = (
+        member(one, ctx, categories=laboratory, time=time, by_author=False, is_withdrawn=gone) for one in observations
+    )
+    results = [made for made in found if made]
     inner: Relations = [(None, one) for one in statements if one not in observations]
     others([*((kind, one) for kind, one in inner if not _collects(one)), *related(organizer)], ctx)
     code = codeable(organizer.get("code"), ctx)

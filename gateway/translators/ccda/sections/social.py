@@ -11,7 +11,17 @@ from gateway.translators.ccda.observation import category, observation_body
 from gateway.translators.ccda.patient import CORE, NULLS
 from gateway.translators.ccda.people import recording
 from gateway.translators.ccda.registry import entry
-from gateway.translators.ccda.statement import ROOT, denied, of_another, related, value_code
+from gateway.translators.ccda.statement import (
+    DUE,
+    NOT_HELD_TO,
+    ROOT,
+    denied,
+    of_another,
+    of_kind,
+    related,
+    value_code,
+    withdrawn,
+)
 from gateway.translators.ccda.values import LOINC, SNOMED, Value, codeable, concept, interval, kept
 
 BIRTH_SEX = f"{CORE}us-core-birthsex"
@@ -59,8 +69,8 @@ def pregnancy(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     if body is None:
         return
     body["code"] = concept("82810-3", LOINC, "Pregnancy status")
-    for _, one in related(observation):
-        if one.attribute("code", "code") == _DELIVERY and (date := ctx.moment(one.get("value"))):
+    for one in of_kind(DUE, related(observation)):
+        if date := ctx.moment(one.get("value")):
             due = concept(_DELIVERY, LOINC, "Delivery date Estimated")
             body["component"] = [{"code": due, "valueDateTime": date}]
     yield ctx.add("Observation", kept(body), observation)
@@ -150,8 +160,10 @@ def deceased(observation: Node, ctx: Context) -> Iterator[Reference | None]:
 
 
 def _is_told(observation: Node, ctx: Context) -> bool:
-    """Whether it says something of the patient: it is not denied, and not of somebody else."""
-    return not (observation.untold or of_another(observation, ctx) or denied(observation, ctx))
+    """Whether it says something of the patient: it is not denied, withdrawn or of somebody else."""
+    if observation.untold or of_another(observation, ctx):
+        return False
+    return not (denied(observation, ctx) or withdrawn(observation, ctx, NOT_HELD_TO))
 
 
 def _null(value: Element) -> Value:

@@ -12,7 +12,17 @@ from gateway.translators.ccda.observation import CATEGORY, effective, member, ob
 from gateway.translators.ccda.people import fits
 from gateway.translators.ccda.registry import entry, named, one_more, others, reader_of
 from gateway.translators.ccda.sections.problems import condition
-from gateway.translators.ccda.statement import ROOT, components, mapped, notes, of_another, referenced, related
+from gateway.translators.ccda.statement import (
+    ROOT,
+    components,
+    denied,
+    is_nullified,
+    mapped,
+    notes,
+    referenced,
+    related,
+    withdrawn,
+)
 from gateway.translators.ccda.values import Value, absent_concept, codeable, concept, identifiers, kept
 
 CORE = "http://hl7.org/fhir/us/core/CodeSystem/us-core-category"
@@ -67,7 +77,8 @@ def status_problem(observation: Node, ctx: Context) -> Iterator[Reference | None
 @entry(sections=("47420-5", "10190-7"), element="act")
 def status_act(act: Node, ctx: Context) -> Iterator[Reference | None]:
     """An act of older documents: a wrapper, what it holds carries the content."""
-    yield from others(related(act), ctx)
+    if not (denied(act, ctx) or withdrawn(act, ctx)):
+        yield from others(related(act), ctx)
 
 
 @entry(ROOT + "66", ROOT + "75", ROOT + "311", sections=("47420-5", "10190-7"), element="organizer")
@@ -91,6 +102,12 @@ def disability(observation: Node, ctx: Context) -> Iterator[Reference | None]:
     yield member(observation, ctx, categories=_DISABILITY)
 
 
+@entry(ROOT + "201", codes=("82607-3",), element="observation")
+def section_time_range(observation: Node, ctx: Context) -> Iterator[Reference | None]:
+    """Section Time Range: which time the section tells of, which is no finding of its kind."""
+    yield member(observation, ctx, categories=None)
+
+
 def observed(observation: Node, ctx: Context) -> Reference | None:
     """An Observation in the category of its section."""
     return member(observation, ctx, categories=_here(ctx) or None)
@@ -102,10 +119,9 @@ def _here(ctx: Context) -> list[Value]:
 
 def panel(organizer: Node, ctx: Context) -> Reference | None:
     """An organizer -> Observation whose members are what it holds; None when it holds nothing."""
-    if of_another(organizer, ctx):
-        return None
     time = organizer.get("effectiveTime")
-    made = [reference for one in components(organizer) for reference in _held(one, time, ctx)]
+    gone = is_nullified(organizer)
+    made = [reference for one in components(organizer) for reference in _held(one, time, ctx, is_withdrawn=gone)]
     members = [one for one in made if fits(one, "Observation")]
     ctx.beside += [one for one in made if not fits(one, "Observation")]
     others(related(organizer), ctx)
@@ -126,13 +142,13 @@ def panel(organizer: Node, ctx: Context) -> Reference | None:
     return ctx.add("Observation", kept(body), organizer)
 
 
-def _held(statement: Node, time: Element | None, ctx: Context) -> list[Reference]:
+def _held(statement: Node, time: Element | None, ctx: Context, *, is_withdrawn: bool) -> list[Reference]:
     """What a statement of an organizer becomes; an observation without a time of its own has the organizer's."""
     handler, known = reader_of(statement, ctx.section.kind)
     happened = statement.element.get("moodCode") in (None, "EVN") and statement.element.tag.endswith("}observation")
     if not happened or (known and handler is not status_observation):
         return one_more(statement, ctx)
-    made = member(statement, ctx, categories=_here(ctx) or None, time=time)
+    made = member(statement, ctx, categories=_here(ctx) or None, time=time, is_withdrawn=is_withdrawn)
     if made and not known:
         named(statement, ctx.section)
     return [made] if made else []

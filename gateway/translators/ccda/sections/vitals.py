@@ -13,15 +13,18 @@ from gateway.translators.ccda.statement import (
     Relations,
     components,
     encounter,
-    is_ahead,
+    happened,
+    is_nullified,
     mapped,
     notes,
-    of_another,
     related,
 )
-from gateway.translators.ccda.values import LOINC, Value, absent, concept, identifiers, kept, timed
+from gateway.translators.ccda.values import LOINC, Value, absent, codeable, concept, identifiers, kept, timed
 
 OBSERVATION = V3 + "observation"
+_AVERAGE = "96607-7"
+"""LOINC, Blood pressure panel mean systolic and mean diastolic (US Core Average Blood Pressure)."""
+
 PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and BMI panel"
 
 
@@ -35,14 +38,12 @@ PANEL = "Vital signs, weight, height, head circumference, oxygen saturation and 
 def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference | None]:
     """Vital Signs Organizer -> the panel 85353-1, its observations as they come; systolic and diastolic of one
     measurement are one."""
-    if of_another(organizer, ctx):
-        return
     time = organizer.get("effectiveTime")
     vital = category("vital-signs", "Vital Signs")
     held = components(organizer)
-    observations = [one for one in held if one.element.tag == OBSERVATION and not is_ahead(one)]
-    rest: Relations = [(None, one) for one in held if one.element.tag != OBSERVATION or is_ahead(one)]
-    members, observed = _members(observations, ctx, vital, time)
+    observations = [one for one in held if one.element.tag == OBSERVATION and happened(one)]
+    rest: Relations = [(None, one) for one in held if one not in observations]
+    members, observed = _members(observations, ctx, vital, time, is_withdrawn=is_nullified(organizer))
     others([*rest, *related(organizer)], ctx)
     if not members:
         return
@@ -51,7 +52,7 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
         "identifier": identifiers(organizer.all("id")),
         "status": status.code if status else "final",
         "category": vital,
-        "code": concept("85353-1", LOINC, PANEL),
+        "code": _code(organizer, ctx),
         "subject": ctx.patient,
         "encounter": encounter(rest, ctx),
         **(timed("effective", time, ctx) or span(observed, ctx) or {"_effectiveDateTime": absent()}),
@@ -62,8 +63,16 @@ def vital_signs_organizer(organizer: Node, ctx: Context) -> Iterator[Reference |
     yield ctx.add("Observation", kept(body), organizer)
 
 
+def _code(organizer: Node, ctx: Context) -> Value:
+    """That of the panel, whatever the document's is (CF-vitals); an average of several measurements is none."""
+    said = codeable(organizer.get("code"), ctx)
+    if said and any(one["code"] == _AVERAGE for one in said.get("coding", ())):
+        return said
+    return concept("85353-1", LOINC, PANEL)
+
+
 def _members(
-    observations: list[Node], ctx: Context, vital: list[Value], time: Element | None
+    observations: list[Node], ctx: Context, vital: list[Value], time: Element | None, *, is_withdrawn: bool
 ) -> tuple[list[Reference], list[Node]]:
     """The members, and the observations that became some."""
     pair = pair_of(observations)
@@ -71,11 +80,11 @@ def _members(
     observed: list[Node] = []
     for one in observations:
         if pair and one is pair[0]:
-            made = pressure(pair, ctx, categories=vital, time=time)
+            made = pressure(pair, ctx, categories=vital, time=time, is_withdrawn=is_withdrawn)
         elif pair and one is pair[1]:
             continue
         else:
-            alone = member(one, ctx, categories=vital, time=time)
+            alone = member(one, ctx, categories=vital, time=time, is_withdrawn=is_withdrawn)
             made = [alone] if alone else []
         members += made
         observed += [one] if made else []

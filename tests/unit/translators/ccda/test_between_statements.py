@@ -264,6 +264,10 @@ def test_what_is_told_in_words_alone() -> None:
         ("completed", "421139008", "on-hold"),
         ("completed", "73425007", "completed"),
         ("aborted", "55561003", "stopped"),
+        ("active", "55561003", "active"),
+        ("active", "421139008", "on-hold"),
+        ("active", "73425007", "completed"),
+        ("active", "392521001", "completed"),
     ],
 )
 def test_a_medication_is_taken_whose_entry_is_completed(status: str, told: str, expected: str) -> None:

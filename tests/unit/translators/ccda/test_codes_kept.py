@@ -165,3 +165,31 @@ def test_a_code_whose_system_is_told_by_its_name(system: str, expected: str | No
     ((found, code),) = codes(only(converted(section("30954-2", entry)), "Observation")["code"])
 
     assert (found, code) == (expected, "5792-7")
+
+
+def sided(code: str, name: str, side: str, text: str = "") -> str | None:
+    qualifier = f"<qualifier><name {name}/><value {side}/></qualifier>"
+    system = 'codeSystem="2.16.840.1.113883.6.96"'
+    site = f'<targetSiteCode code="71341001" {system} {code}>{text}{qualifier}</targetSiteCode>'
+    entry = f"""<procedure classCode="PROC" moodCode="EVN"><templateId root="{C_CDA}14"/>{coded("code", "1")}{site}
+    </procedure>"""
+    body_site: dict[str, str] = only(converted(section("47519-4", entry)), "Procedure")["bodySite"][0]
+    return body_site.get("text")
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "side", "text", "expected"),
+    [
+        ('displayName="Femur"', 'displayName="Laterality"', 'displayName="Left"', "", "Femur, Laterality: Left"),
+        ('displayName="Femur"', 'code="272741003"', 'displayName="Left"', "", "Femur, Left"),
+        ('displayName="Femur"', 'code="272741003"', 'code="24028007"', "", "Femur, Right"),
+        ("", 'code="272741003"', 'code="7771000"', "", "71341001, Left"),
+        ("", 'code="272741003"', 'code="7771000"', "<originalText>femur (left)</originalText>", "femur (left)"),
+        ("", 'code="272741003"', 'code="7771000"', "<originalText>cleft femur</originalText>", "cleft femur, Left"),
+        ('displayName="Femur"', 'code="272741003"', 'nullFlavor="UNK" displayName="Left"', "", None),
+    ],
+)
+def test_the_side_is_told_whatever_words_there_are(
+    code: str, name: str, side: str, text: str, expected: str | None
+) -> None:
+    assert sided(code, name, side, text) == expected

@@ -193,3 +193,99 @@ def test_each_part_of_a_pressure_says_its_own_value_whatever_the_type() -> None:
 def test_what_may_be_two_measurements_stays_apart(diastolic: str) -> None:
     told = [codes(one["code"])[0][1] for one in of_type(signs(sign("8480-6", "148"), diastolic), "Observation")]
     assert "85354-9" not in told and {"8480-6", "8462-4", "85353-1"} == set(told)
+
+
+def indicated(*parts: str, template: str = "19") -> Any:
+    said = f'<templateId root="{ROOT}{template}"/>{"".join(parts)}'
+    inner = f'<observation classCode="OBS" moodCode="EVN">{said}</observation>'
+    visit = f"""<encounter classCode="ENC" moodCode="INT"><templateId root="{ROOT}40"/>
+    <id root="2.999.3" extension="v"/>{related("RSON", inner)}</encounter>"""
+    return only(read("18776-5", visit), "Encounter").get("reasonCode")
+
+
+@pytest.mark.parametrize(
+    ("parts", "template", "expected"),
+    [
+        (
+            (f'<code code="185349003" {SNOMED}/>', "<text>Next year</text>"),
+            "19",
+            [{"coding": [{"system": "http://snomed.info/sct", "code": "185349003"}], "text": "Next year"}],
+        ),
+        (("<text>Next year</text>",), "19", [{"text": "Next year"}]),
+        ((f'<code code="404684003" {SNOMED}/>',), "19", None),
+        ((f'<code code="404684003" {SNOMED}/><value xsi:type="CD" nullFlavor="UNK"/>',), "19", None),
+        ((f'<code code="185349003" {SNOMED}/>',), "86", None),
+    ],
+)
+def test_an_indication_without_a_value_is_told_by_its_code(
+    parts: tuple[str, ...], template: str, expected: Any
+) -> None:
+    assert indicated(*parts, template=template) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (f'<code code="745752" {DRUG} displayName="albuterol"/>', "Proventil"),
+        (f'<code code="745752" {DRUG} displayName="Proventil"/>', None),
+        (f'<code code="745752" {DRUG}><originalText>puffer</originalText></code>', "puffer"),
+    ],
+)
+def test_the_name_by_which_a_drug_is_sold(code: str, text: str | None) -> None:
+    entry = f"""<substanceAdministration classCode="SBADM" moodCode="INT"><templateId root="{ROOT}16"/><consumable>
+    <manufacturedProduct><manufacturedMaterial>{code}<name>Proventil</name></manufacturedMaterial></manufacturedProduct>
+    </consumable></substanceAdministration>"""
+
+    concept = only(read("10160-0", entry), "MedicationRequest")["medicationCodeableConcept"]
+
+    assert (codes(concept)[0][1], concept.get("text")) == ("745752", text)
+
+
+def test_a_comment_on_a_discharge_medication() -> None:
+    remark = f'<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}64"/><text>Stop if a rash comes</text></act>'
+    drug = f"""<substanceAdministration classCode="SBADM" moodCode="EVN"><templateId root="{ROOT}16"/><consumable>
+    <manufacturedProduct><manufacturedMaterial><code code="745752" {DRUG}/></manufacturedMaterial></manufacturedProduct>
+    </consumable></substanceAdministration>"""
+    entry = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}35"/>{related("SUBJ", drug)}
+    {related("SUBJ", remark)}{related("REFR", observation("2", value("1"), code='<code code="2345-7"/>'))}</act>"""
+
+    result = read("10183-2", entry)
+
+    assert only(result, "MedicationRequest")["note"] == [{"text": "Stop if a rash comes"}]
+    assert codes(only(result, "Observation")["code"])[0][1] == "2345-7"
+
+
+def test_a_refusal_that_is_told_as_a_value() -> None:
+    why = observation("53", value("182895007", "Drug declined by patient"))
+    entry = f"""<substanceAdministration classCode="SBADM" moodCode="EVN" negationInd="true">
+    <templateId root="{ROOT}52"/><effectiveTime><high value="20240101"/></effectiveTime><consumable>
+    <manufacturedProduct><manufacturedMaterial><code code="88" codeSystem="2.16.840.1.113883.12.292"/>
+    </manufacturedMaterial></manufacturedProduct></consumable>{related("RSON", why)}</substanceAdministration>"""
+
+    result = read("11369-6", entry)
+
+    refused = only(result, "Immunization")
+    assert codes(refused["statusReason"]) == [("http://snomed.info/sct", "182895007")]
+    assert [one for one in result.issues if one.diagnostics.startswith("by when it was given")]
+
+
+def test_when_it_was_given_stands_in_any_of_its_times() -> None:
+    times = """<effectiveTime xsi:type="PIVL_TS"><period value="6" unit="h"/></effectiveTime>
+    <effectiveTime xsi:type="IVL_TS"><low value="20240101"/><high value="20240103"/></effectiveTime>"""
+    entry = f"""<substanceAdministration classCode="SBADM" moodCode="EVN"><templateId root="{ROOT}16"/>{times}
+    <consumable><manufacturedProduct><manufacturedMaterial><code code="745752" {DRUG}/></manufacturedMaterial>
+    </manufacturedProduct></consumable></substanceAdministration>"""
+
+    given = only(read("29549-3", entry), "MedicationAdministration")
+
+    assert given["effectivePeriod"] == {"start": "2024-01-01", "end": "2024-01-03"}
+
+
+def test_a_refusal_in_another_relationship() -> None:
+    why = observation("53", code='<code code="IMMUNE" codeSystem="2.16.840.1.113883.5.8"/>')
+    entry = f"""<substanceAdministration classCode="SBADM" moodCode="EVN" negationInd="true">
+    <templateId root="{ROOT}52"/><consumable><manufacturedProduct><manufacturedMaterial>
+    <code code="88" codeSystem="2.16.840.1.113883.12.292"/></manufacturedMaterial></manufacturedProduct></consumable>
+    {related("SUBJ", why)}</substanceAdministration>"""
+
+    assert codes(only(read("11369-6", entry), "Immunization")["statusReason"])[0][1] == "IMMUNE"

@@ -176,3 +176,17 @@ def test_an_oid_that_nobody_knows_is_no_url() -> None:
 
     assert codes(told["code"]) == [("urn:oid:1.3.6.1.4.1.99999.7", "718-7")]
     assert told["identifier"][0]["system"] == "urn:oid:1.1"
+
+
+@pytest.mark.parametrize("kind", ["COMP", "REFR", ""])
+@pytest.mark.parametrize("template", [f"{C_CDA}.4.7", "1.2.3.4"])
+def test_an_allergy_keeps_its_substance_and_its_concern_in_any_relationship(kind: str, template: str) -> None:
+    entry = allergy(template=template).replace('typeCode="SUBJ"', f'typeCode="{kind}"')
+    denied = allergy(template=template, negated=True).replace('typeCode="SUBJ"', f'typeCode="{kind}"')
+
+    told, untold = (only(converted(section("48765-2", one)), "AllergyIntolerance") for one in (entry, denied))
+    ordinary = only(converted(section("48765-2", allergy())), "AllergyIntolerance")
+
+    assert told["code"] == ordinary["code"]
+    assert codes(told["clinicalStatus"])[0][1] == "active"
+    assert untold.get("code") != ordinary["code"]

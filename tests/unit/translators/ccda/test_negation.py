@@ -217,3 +217,91 @@ def test_that_nothing_was_implanted_makes_no_device() -> None:
     assert procedure["status"] == "not-done"
     assert [codes(one)[0][1] for one in procedure["usedCode"]] == ["58938008"]
     assert not of_type(result, "Device")
+
+
+def part(template: str, code: str, value: str) -> str:
+    return f'<entryRelationship typeCode="SUBJ">{said(template, code, value)}</entryRelationship>'
+
+
+SEVERE, RESOLVED = part("8", "SEV", "24484000"), part("6", "33999-4", "413322009")
+AGED = f"""<entryRelationship typeCode="SUBJ">{
+    negated("observation", "31", '<code code="445518008"/><value xsi:type="PQ" value="57" unit="a"/>')
+}</entryRelationship>"""
+DUE = f"""<entryRelationship typeCode="REFR">{
+    negated("observation", "", '<code code="11778-8"/><value xsi:type="TS" value="20241201"/>')
+}</entryRelationship>"""
+FAILED = f"""<entryRelationship typeCode="COMP">{
+    negated("act", "", '<code code="103709008" codeSystem="2.16.840.1.113883.6.96"/>')
+}</entryRelationship>"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "entry", "element", "untrue"),
+    [
+        ("11450-4", PROBLEM.replace("</observation>", f"{SEVERE}</observation>"), "Condition", "severity"),
+        ("11450-4", PROBLEM.replace("</observation>", f"{RESOLVED}</observation>"), "Condition", "clinicalStatus"),
+        ("11450-4", PROBLEM.replace("</observation>", f"{AGED}</observation>"), "Condition", "onsetAge"),
+        (
+            "48765-2",
+            ALLERGY.replace("419199007", "91935009").replace(
+                "</observation>", f"{part('145', '82606-5', 'CRITH')}</observation>"
+            ),
+            "AllergyIntolerance",
+            "criticality",
+        ),
+        (
+            "29762-2",
+            PROBLEM.replace(f"{ROOT}4", f"{ROOT}293").replace("</observation>", f"{DUE}</observation>"),
+            "Observation",
+            "component",
+        ),
+        (
+            "47519-4",
+            f'<procedure moodCode="EVN"><templateId root="{ROOT}14"/>{CODE}{FAILED}</procedure>',
+            "Procedure",
+            "outcome",
+        ),
+    ],
+)
+def test_a_part_that_is_denied_is_not_told_as_so(kind: str, entry: str, element: str, untrue: str) -> None:
+    result = converted(section(kind, entry))
+
+    assert untrue not in only(result, element)
+    assert [one for one in result.issues if one.diagnostics.startswith("negated")]
+
+
+def test_what_a_relative_is_denied_to_have_had() -> None:
+    had = PROBLEM.replace(f"{ROOT}4", f"{ROOT}46").replace("</observation>", f"{AGED}</observation>")
+    kin = '<subject><relatedSubject classCode="PRS"><code code="FTH"/></relatedSubject></subject>'
+    entry = f"""<organizer moodCode="EVN"><templateId root="{ROOT}45"/>{kin}<component>{had}</component></organizer>"""
+
+    result = converted(section("10157-6", entry))
+
+    assert "onsetAge" not in only(result, "FamilyMemberHistory")["condition"][0]
+    assert [one for one in result.issues if one.diagnostics.startswith("negated")]
+
+
+def test_an_instruction_that_is_denied_is_not_given() -> None:
+    told = negated("act", "20", f"{CODE}<text>Take with food</text>", "INT")
+    drug = DRUG.replace("product>", "consumable>")
+    entry = f"""<substanceAdministration moodCode="INT"><templateId root="{ROOT}16"/>{drug}
+    <entryRelationship typeCode="SUBJ">{told}</entryRelationship></substanceAdministration>"""
+
+    result = converted(section("10160-0", entry))
+
+    assert "dosageInstruction" not in only(result, "MedicationRequest")
+    assert only(result, "ServiceRequest")["doNotPerform"] is True
+    assert only(result, "ServiceRequest")["patientInstruction"] == "Take with food"
+
+
+def test_a_negated_diagnosis_of_a_visit_is_refuted() -> None:
+    act = negated(
+        "act", "80", f'<code code="29308-4"/><entryRelationship typeCode="SUBJ">{PROBLEM}</entryRelationship>'
+    )
+    entry = f"""<encounter moodCode="EVN"><templateId root="{ROOT}49"/><id root="1.2" extension="e"/>
+    <entryRelationship typeCode="COMP">{act}</entryRelationship></encounter>"""
+
+    result = converted(section("46240-8", entry))
+
+    assert only(result, "Condition")["verificationStatus"]["coding"][0]["code"] == "refuted"
+    assert [one for one in result.issues if one.diagnostics.startswith("negated")] == []

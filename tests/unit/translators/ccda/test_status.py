@@ -171,3 +171,34 @@ def test_a_fact_about_somebody_else_is_none_about_the_patient() -> None:
     assert not of_type(result, "Condition")
     assert [len(one["notUnderstood"]) for one in result.report["sections"]] == [1, 1]
     assert len([one for one in result.issues if "somebody else" in one.diagnostics]) == 2
+
+
+def test_the_time_that_a_section_tells_of_is_no_result() -> None:
+    entry = f"""<observation classCode="OBS" moodCode="EVN"><templateId root="{ROOT}201"/>
+    <code code="82607-3" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="completed"/>
+    <value xsi:type="IVL_TS"><low value="2020"/><high value="2024"/></value></observation>"""
+
+    observation = only(converted(section("30954-2", entry)), "Observation")
+
+    assert observation["valuePeriod"] == {"start": "2020", "end": "2024"}
+    assert [one["coding"][0]["code"] for one in observation["category"]] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ('<code code="96607-7" codeSystem="2.16.840.1.113883.6.1"/>', ["96607-7"]),
+        ('<code code="46680005"><translation code="96607-7"/></code>', ["46680005", "96607-7"]),
+        ('<code code="46680005"><translation code="74728-7"/></code>', ["85353-1"]),
+    ],
+)
+def test_an_average_blood_pressure_is_not_the_panel_of_all_vital_signs(code: str, expected: list[str]) -> None:
+    part = """<component><observation classCode="OBS" moodCode="EVN"><code code="96608-5"/>
+    <value xsi:type="PQ" value="128" unit="mm[Hg]"/></observation></component>"""
+    entry = f"""<organizer classCode="CLUSTER" moodCode="EVN"><templateId root="{ROOT}26"/>
+    <id root="1.1" extension="average"/>{code}{part}</organizer>"""
+
+    found = of_type(converted(section("8716-3", entry)), "Observation")
+
+    panel = next(one for one in found if "hasMember" in one)
+    assert [one["code"] for one in panel["code"]["coding"]] == expected
