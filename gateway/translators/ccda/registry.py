@@ -24,6 +24,7 @@ _BY_SECTION: dict[tuple[str, str], Handler] = {}
 _BY_ELEMENT: dict[str, Handler] = {}
 _IN_ANY_MOOD: set[Handler] = set()
 _OF_KIN: set[Handler] = set()
+_DEFINED: set[Handler] = set()
 
 
 def entry(
@@ -33,13 +34,14 @@ def entry(
     element: str = "",
     in_any_mood: bool = False,
     of_kin: bool = False,
+    defined: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register a handler for templateId roots, and for statements `element` with these codes or in sections with these
     LOINC codes.
 
     A handler yields the reference of every resource that stands for the entry in its section. One that reads
     observations or groups of them reads those that were made, unless it looks at the mood itself; none is given what
-    is about somebody else, unless it tells of the patient's kin.
+    is about somebody else, unless it tells of the patient's kin, or a definition, unless its template is one.
     """
 
     def register(handler: Handler) -> Handler:
@@ -47,6 +49,8 @@ def entry(
             _IN_ANY_MOOD.add(handler)
         if of_kin:
             _OF_KIN.add(handler)
+        if defined:
+            _DEFINED.add(handler)
         for root in roots:
             _claim(_BY_TEMPLATE, root, handler)
         for section in sections:
@@ -102,7 +106,9 @@ def reader_of(statement: Node, section: str | None) -> tuple[Handler, bool]:
 def read(handler: Handler, statement: Node, ctx: Context) -> list[Reference]:
     """What it becomes: nothing where it is a definition or the like, or about somebody else, and what it holds with it
     (CDA R2 §4.4)."""
-    if supposed(statement, ctx) or ("subject" in statement and handler not in _OF_KIN and of_another(statement, ctx)):
+    if handler not in _DEFINED and supposed(statement, ctx):
+        return []
+    if "subject" in statement and handler not in _OF_KIN and of_another(statement, ctx):
         return []
     return [reference for reference in handler(statement, ctx) if reference]
 

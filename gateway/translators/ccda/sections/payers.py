@@ -46,9 +46,10 @@ _PAYER = frozenset([ROOT + "87", "PAYOR"])
     "1.3.6.1.4.1.19376.1.5.3.1.4.17",
     sections=("48768-6",),
     element="act",
+    defined=True,
 )
 def coverages(act: Node, ctx: Context) -> Iterator[Reference | None]:
-    """Coverage Activity: a wrapper, the policies carry the content."""
+    """Coverage Activity: a wrapper, the policies carry the content. CCD 1.0 (§3.1) has it in definition mood."""
     if denied(act, ctx) or withdrawn(act, ctx):
         return
     for wrapper in act.all("entryRelationship"):

@@ -161,3 +161,14 @@ def test_what_a_relative_has_not_had() -> None:
 
     assert "condition" not in only(result, "FamilyMemberHistory")
     assert [one for one in result.issues if one.diagnostics.startswith("what a relative has not had")]
+
+
+@pytest.mark.parametrize(("template", "mood"), [("2.16.840.1.113883.10.20.1.20", "DEF"), (f"{ROOT}60", "EVN")])
+def test_a_coverage_is_told_in_the_mood_that_its_template_has(template: str, mood: str):
+    policy = f"""<act classCode="ACT" moodCode="EVN"><templateId root="{ROOT}61"/><id root="1.2" extension="POL"/>
+        <code code="MB" codeSystem="2.16.840.1.113883.6.255.1336"/><statusCode code="completed"/></act>"""
+    activity = f"""<act classCode="ACT" moodCode="{mood}"><templateId root="{template}"/><id root="1.2" extension="A"/>
+        <code code="48768-6" codeSystem="2.16.840.1.113883.6.1"/><statusCode code="completed"/>
+        <entryRelationship typeCode="COMP">{policy}</entryRelationship></act>"""
+    result = converted(section("48768-6", activity))
+    assert only(result, "Coverage")["identifier"][0]["value"] == "POL"
