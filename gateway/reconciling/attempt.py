@@ -37,7 +37,7 @@ from gateway.planning.copies import Due
 from gateway.planning.groups import Group, Part
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import World
-from gateway.store import Claim, Delivery, MessageRow, NewDelivery, Reader, Tx
+from gateway.store import Changes, Claim, Delivery, MessageRow, NewDelivery, Reader, Tx
 
 T = TypeVar("T")
 
@@ -185,9 +185,9 @@ class Attempt:
             )
 
         def job(tx: Tx) -> None:
-            world = World(tx, self.flow.directory(tx))
-            records.end_record(world, self.config.name, part.type, remote_id)
-            tx.write(world.changes)
+            changes = Changes()
+            records.end_record(tx, changes, self.config.name, part.type, remote_id)
+            tx.write(changes)
 
         await self.flow.store.write(job)
         self.done[part.delivery_id] = Done("done", part.number, remote_id)
