@@ -424,6 +424,14 @@ async def test_all_operations(camp: Camp) -> None:
     assert len(actions) == 11
 
 
+async def test_an_identifier_with_a_slash_is_one_identifier(camp: Camp) -> None:
+    await camp.authorised()
+    made = (await camp.asked("PUT", "/profiles/2026%2F17", {"givenName": "Ida", "familyName": "Rask"}))["profile"]
+    assert made["identifier"] == "2026/17"
+    assert (await camp.asked("GET", "/profiles/2026%2F17?by=identifier"))["profile"]["id"] == made["id"]
+    assert (await camp.asked("GET", "/profiles/2026%2F17/registrations?by=identifier"))["registrations"] == []
+
+
 async def test_the_connector_is_named_by_its_id_as_well(camp: Camp) -> None:
     """The registry answers a connectorId: every address below a connector takes it."""
     await camp.authorised()
