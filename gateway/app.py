@@ -182,6 +182,7 @@ class _Parts:
             self._flow,
             self._inbox,
             Sync(self._flow, self.ask, self._inbox.again, _pace(settings).breaker),
+            lambda name: self.context.registry.introduce(name),
             lease=settings.lease,
             idle=settings.look_every,
             allowed=settings.allow_networks,

@@ -162,10 +162,12 @@ def create_user(
 
 @app.command("create-sso-link")
 def create_sso_link(
-    connector: Connector, email: Annotated[str, typer.Argument(help="The user who will be signed in.")]
+    connector: Connector,
+    email: Annotated[str, typer.Argument(help="The user who will be signed in; - is standard input.")] = STDIN,
 ) -> None:
     """A link that signs a user in: once, within 60 minutes."""
-    _print(connector, lambda camp: camp.create_sso_link(email))
+    address = _line() if email == STDIN else email
+    _print(connector, lambda camp: camp.create_sso_link(address))
 
 
 def _by(naming: Naming) -> By:
@@ -177,6 +179,11 @@ def _json(file: str) -> Any:
     from gateway.fhir import json
 
     return json.decode(sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes())
+
+
+def _line() -> str:
+    """One line of standard input."""
+    return sys.stdin.readline().strip()
 
 
 def _print(connector: str, work: Work) -> None:

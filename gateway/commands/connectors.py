@@ -7,11 +7,11 @@ from typing import Any
 from gateway.commands import trail
 from gateway.connectors.config import Config
 from gateway.connectors.config_file import parse
-from gateway.connectors.protocol import Registering
 from gateway.delivery import incidents
 from gateway.fhir import json
 from gateway.planning.directory import ENDED
 from gateway.registry import entries
+from gateway.registry.contact import is_told
 from gateway.store import ConnectorRow, HealthRow, Reader, Store, Tx
 
 COLUMNS = ("name", "profile", "endpoint", "webhooks", "push", "priority", "status")
@@ -36,7 +36,7 @@ def apply(store: Store, data: bytes) -> list[str]:
 def to_be_told(data: bytes) -> list[str]:
     """The connectors of a file whose systems are told where their webhooks go."""
     configs = [config for config, _ in parse(json.decode(data))]
-    return [one.name for one in configs if one.webhook_path and one.endpoint and isinstance(one.connector, Registering)]
+    return [one.name for one in configs if is_told(one)]
 
 
 def listed(store: Store) -> list[ConnectorRow]:

@@ -32,11 +32,19 @@ def settings_of(**given: Any) -> Settings:
         raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {why}") from None
 
 
+def log_apart() -> None:
+    """What a command logs is no part of what it prints, which may be JSON; what goes well it need not log."""
+    from gateway import telemetry
+
+    telemetry.configure("WARNING")
+
+
 @contextmanager
 def opened(settings: Settings | None = None) -> Iterator[Store]:
     settings = settings or settings_of()
     from gateway.store import open_store
 
+    log_apart()
     store = open_store(settings)
     try:
         yield store

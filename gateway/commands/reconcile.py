@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.commands.opening import log_apart
 from gateway.reconciling.comparing import Difference
 from gateway.settings import Settings
 
@@ -14,6 +15,7 @@ async def differences(settings: Settings, connector: str, *, repair: bool) -> li
     be read."""
     from gateway.app import comparer
 
+    log_apart()
     async with comparer(settings) as (comparing, directory):
         config = directory.peer(connector)
         return [one async for one in comparing.differences(config, repair=repair)]

@@ -65,6 +65,22 @@ def delete(
     _say(ended)
 
 
+@app.command("unlink")
+def unlink(
+    name: Name,
+    resource: Annotated[str, typer.Argument(help="The resource here: Patient/ and its id.")],
+    there: Annotated[str | None, typer.Option(help="Its id there, where they hold several copies of it.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, nothing is done.")] = False,
+) -> None:
+    """They no longer hold this resource, though they only say that they find none: send nothing to it any more.
+    What it had said stays; a copy that they show again is known again."""
+    from gateway.errors import InvalidInput
+
+    if not yes:
+        raise InvalidInput(f"nothing was done: say --yes to end the link of {resource} at {name}")
+    _say(lambda registry: registry.unlink(name, {"resource": resource} | ({"there": there} if there else {})))
+
+
 @app.command("test")
 def test(name: Name, as_json: Json = False) -> None:
     """Log in there and ask for the least. Exit status 1 when that does not go well."""

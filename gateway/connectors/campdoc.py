@@ -155,9 +155,12 @@ def _change(
     side: Side, item: Item, remote_id: str, profile: Mapping[str, Any]
 ) -> Generator[Call, Reply, dict[str, Any]]:
     """A key that nobody gave becomes ours, so that she is found by it; where the camp gave one and nothing else
-    differs, there is nothing to write."""
+    differs, there is nothing to write. Who was deactivated and should not be is taken back, though nothing here says
+    `active`: that is what silence means (FHIR R4, Patient.active)."""
     names = model.fields_of(item.due) if item.due else profile.keys()
     fields = {name: value for name, value in profile.items() if name in names}
+    if "active" in item.due and item.body.get("active") is not False:
+        fields["deactivated"] = None
     if item.raw is not None and item.raw.get("identifier") is None:
         fields["identifier"] = item.id
     if fields:

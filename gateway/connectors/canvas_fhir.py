@@ -43,6 +43,8 @@ PROFILE = "canvas_fhir"
 PATIENTS = "/Patient"
 LARGEST_PAGE = "100"
 SCOPE = "user/Patient.read user/Patient.write"
+REFRESH_WITH_REDIRECT: bool = True
+"""As documented: `grant_type=refresh_token` with `redirect_uri`."""
 
 form = Form(
     reads=Coverage(model.ELEMENTS | model.EXTENSIONS | {"deceased"}),

@@ -114,16 +114,22 @@ def _their_time(bundle: Searchset, reply: Reply) -> str | None:
 
 
 def _registered(hook: Hook) -> Generator[Call, Reply, dict[str, Resource]]:
-    """Criteria -> our Subscriptions that they hold."""
+    """Criteria -> our Subscriptions that they hold. A server may pass over a parameter that it does not know (FHIR R4
+    §3.1.1.3): what leads elsewhere is somebody else's."""
     params = (("url", hook.url), ("_count", "100"))
     reply = yield Call("GET", "/Subscription", headers={"accept": FHIR_JSON}, params=params)
     bundle = reply.find(Searchset) if reply.ok else None
-    return {str(one.get("criteria")): one for one in bundle.matches()} if bundle else {}
+    held = bundle.matches() if bundle else []
+    return {str(one.get("criteria")): one for one in held if _endpoint(one.get("channel")) == hook.url}
 
 
 def _channel(hook: Hook) -> Resource:
     channel: Resource = {"type": "rest-hook", "endpoint": hook.url, "payload": FHIR_JSON}
     return {**channel, "header": [f"{hook.header}: {hook.secret}"]} if hook.secret else channel
+
+
+def _endpoint(channel: Any) -> Any:
+    return channel.get("endpoint") if isinstance(channel, dict) else None
 
 
 def _headers(channel: Any) -> Any:

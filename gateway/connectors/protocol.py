@@ -227,6 +227,14 @@ class Signing(Protocol):
 
 
 @runtime_checkable
+class Redirected(Protocol):
+    """A system that wants to be told the redirect address of the login whenever a token is refreshed, which RFC 6749 §6
+    does not know."""
+
+    REFRESH_WITH_REDIRECT: bool
+
+
+@runtime_checkable
 class Defaulting(Protocol):
     """A module that knows what its systems have in common, so that a connector file need not say it."""
 

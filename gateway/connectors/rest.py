@@ -59,6 +59,7 @@ def form_for(mapping: Mapping[str, Any], options: Any) -> Form:  # noqa: ARG001 
 
 def check(mapping: Mapping[str, Any], *, both_ways: bool, xml: bool = False) -> None:
     mapped = mappings.read(mapping)
+    mappings.check_whole(mapped)
     if xml:
         mappings.check_xml(mapped)
     if both_ways:

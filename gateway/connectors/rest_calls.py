@@ -78,10 +78,13 @@ def item(shape: Shape, reply: Reply, side: Side) -> dict[str, Any] | None:
 
 
 def items(shape: Shape, reply: Reply, side: Side) -> list[dict[str, Any]] | None:
-    """The models of a list; None when the answer is no list. In XML one alone, or none, is a list too."""
-    answer = tree(reply, side)
-    path = list_form(shape).items
-    found = value(answer, path)
+    """The models of a list; None when the answer is no list. In XML one alone, or none, is a list too, but not what
+    cannot be read: who is not found in that would be made a second time."""
+    try:
+        answer = decoded(reply.body, side) if reply.ok else None
+    except Unparsable:
+        return None
+    found = value(answer, list_form(shape).items)
     if side.content_type == XML and reply.ok and not isinstance(found, list):
         return [found] if isinstance(found, dict) else []
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else None

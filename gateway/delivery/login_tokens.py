@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import CLIENT_SECRET, PRIVATE_KEY, Config
+from gateway.connectors.protocol import Redirected
 from gateway.delivery import login_assertion
 from gateway.errors import PartnerLoginExpired, PartnerUnavailable
 
@@ -67,8 +68,8 @@ def refresh_call(url: str, config: Config, secrets: Mapping[str, str], tokens: T
         return _call(url, config, secrets, grant_type="client_credentials", scope=config.auth.scope)
     if tokens is None or tokens.refresh is None:
         raise PartnerLoginExpired(f"{config.name} is not authorised: run 'gateway connectors authorize {config.name}'")
-    asked = {"refresh_token": tokens.refresh, "redirect_uri": callback}
-    return _call(url, config, secrets, grant_type="refresh_token", **asked)
+    redirect = callback if isinstance(config.connector, Redirected) else None
+    return _call(url, config, secrets, grant_type="refresh_token", refresh_token=tokens.refresh, redirect_uri=redirect)
 
 
 def exchange_call(

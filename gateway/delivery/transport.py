@@ -30,7 +30,9 @@ def create() -> httpx.AsyncBaseTransport:
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        # What has no body has no media type: aiohttp would call it application/octet-stream (RFC 9110 §8.3).
+        unsaid = ("Content-Type",)
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=unsaid)
 
     transport: httpx.AsyncBaseTransport = AiohttpTransport(verify=context, client=session)
     return transport

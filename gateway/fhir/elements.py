@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -43,6 +43,15 @@ def find(resource_type: str, kind: str, name: str) -> Element | None:
 def of_type(resource_type: str, name: str) -> Element | None:
     """The element `name` of the resource itself; None = there is none."""
     return _named(own(resource_type), name)
+
+
+def required(resource_type: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """What no resource of the type can lack, `occurrence[x]` among it, and which elements are that."""
+    definition = own(resource_type)
+    yield from ((name, frozenset({name})) for name in definition.get("required", ()) if name != "resourceType")
+    for rule in definition.get("allOf", ()):
+        if rule.get("fault", {}).get("code") == "required":
+            yield rule["fault"]["element"], frozenset(one["required"][0] for one in rule["anyOf"])
 
 
 def _named(definition: Schema, name: str) -> Element | None:

@@ -116,7 +116,7 @@ class Look:
         founds = [self.founds[at] for at in lot]
         world = World(tx, self.flow.directory(tx))
         if len(founds) == 1 and founds[0].body is None and not founds[0].doubt:
-            end_record(world, self.config.name, founds[0].type, founds[0].remote_id)
+            end_record(world.tx, world.changes, self.config.name, founds[0].type, founds[0].remote_id)
             return [Landed(founds[0])], world
         try:
             beside = frozenset(name for one in founds for name in (one.name, one.urn))

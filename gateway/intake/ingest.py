@@ -196,7 +196,7 @@ class Ingest:
 
         def job(tx: Tx) -> None:
             world = World(tx, self._flow.directory(tx))
-            end_record(world, received.connector, event.type or "", event.remote_id or "")
+            end_record(world.tx, world.changes, received.connector, event.type or "", event.remote_id or "")
             world.changes.message_updates.append(MessageUpdate(received.message_id, "applied"))
             tx.write(world.changes)
 

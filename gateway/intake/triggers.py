@@ -1,10 +1,11 @@
-"""Triggers: what makes the gateway look by itself - polls, queues, runs, and connectors that go on after a rest."""
+"""Triggers: what the gateway does by itself - polls, queues, runs, webhooks that a system was not told of yet, and what
+waits of connectors that go on after a rest."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -17,10 +18,13 @@ from gateway.flow import Flow, Received, dedupe_key
 from gateway.intake.inbox import Inbox
 from gateway.intake.sync import Sync
 from gateway.planning.directory import Directory
+from gateway.registry.contact import is_told
 from gateway.store import HealthRow, Reader, RunRow, Store, Tx, locks
 
 _ASLEEP = ("needs_reauth",)
 """Polls of such a connector would only be refused."""
+_LOOKS = 60
+"""Until a system that could not be told where our webhooks are is told once more."""
 _LONGEST = 255
 """Characters of a message's headers that are kept as they are."""
 
@@ -46,15 +50,26 @@ class StoreLocks:
 
 
 class Triggers:
-    """One per process; several processes on one database share the work. `idle`: how often to look, seconds;
-    `allowed`: networks where any broker may be."""
+    """One per process; several processes on one database share the work. `introduce`: tells a system where our webhooks
+    are; `idle`: how often to look, seconds; `allowed`: networks where any broker may be."""
 
     def __init__(
-        self, flow: Flow, inbox: Inbox, sync: Sync, *, lease: float, idle: float = 1.0, allowed: Sequence[str] = ()
+        self,
+        flow: Flow,
+        inbox: Inbox,
+        sync: Sync,
+        introduce: Callable[[str], Awaitable[object]],
+        *,
+        lease: float,
+        idle: float = 1.0,
+        allowed: Sequence[str] = (),
     ) -> None:
         self._flow = flow
         self._inbox = inbox
         self._sync = sync
+        self._introduce = introduce
+        self._told: dict[str, datetime] = {}
+        self._tell_again = timedelta(seconds=_LOOKS * idle)
         self._allowed = allowed
         self._epoch: int | None = None
         self._left_for = timedelta(seconds=2 * lease)
@@ -86,6 +101,7 @@ class Triggers:
             *self._runs(running, directory),
             *self._polls(active, healths, now),
             *self._queues(active),
+            *self._untold(active, healths, now),
             *self._left(active, now),
         ]
 
@@ -118,6 +134,14 @@ class Triggers:
             if config.sync.mode == "queue":
                 yield Duty(f"queue:{config.name}", config, partial(self._consume, config))
 
+    def _untold(self, active: Sequence[Config], healths: Mapping[str, HealthRow], now: datetime) -> Iterator[Duty]:
+        """Who was greeted, but not told where our webhooks are: there was no login yet, or they failed."""
+        for config in active:
+            health = healths.get(config.name)
+            untold = is_told(config) and health is not None and health.registration is None
+            if untold and _may_ask(health, now) and now >= self._told.get(config.name, now):
+                yield Duty(f"hook:{config.name}", None, partial(self._tell, config.name))
+
     def _left(self, active: Sequence[Config], now: datetime) -> Iterator[Duty]:
         """Now and then one process looks for acknowledged messages whose own process may have died. Where that one is
         alive after all and only waits, both work on them: that changes nothing."""
@@ -136,6 +160,10 @@ class Triggers:
         health = await self._flow.store.query(lambda reader: reader.health(config.name))
         if _is_due(config, health, self._flow.store.now()):  # as it is now that the lock is ours
             await self._sync.poll(config)
+
+    async def _tell(self, name: str) -> None:
+        self._told[name] = self._flow.store.now() + self._tell_again
+        await self._introduce(name)
 
     async def _run(self, run_id: str) -> None:
         row = await self._flow.store.query(lambda reader: reader.run(run_id))
@@ -168,6 +196,12 @@ def _received(connector: str, letter: Letter) -> Received:
 def _is_due(config: Config, health: HealthRow | None, now: datetime) -> bool:
     if health is None:
         return True
-    if health.state in _ASLEEP or (health.open_until is not None and health.open_until > now):
-        return False
-    return health.last_sync_at is None or health.last_sync_at + timedelta(seconds=config.sync.interval) <= now
+    rested = health.last_sync_at is None or health.last_sync_at + timedelta(seconds=config.sync.interval) <= now
+    return rested and _may_ask(health, now)
+
+
+def _may_ask(health: HealthRow | None, now: datetime) -> bool:
+    """Whether they may answer now, as far as is known."""
+    if health is None:
+        return True
+    return health.state not in _ASLEEP and (health.open_until is None or health.open_until <= now)

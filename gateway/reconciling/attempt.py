@@ -36,7 +36,7 @@ from gateway.planning.groups import Group, Part
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import World
 from gateway.reconciling.outcome import Answered, Done, Result, brought, failed
-from gateway.store import Claim, MessageRow, NewDelivery, Reader, Tx
+from gateway.store import Changes, Claim, MessageRow, NewDelivery, Reader, Tx
 
 T = TypeVar("T")
 
@@ -142,9 +142,9 @@ class Attempt:
             )
 
         def job(tx: Tx) -> None:
-            world = World(tx, self.flow.directory(tx))
-            records.end_record(world, self.config.name, part.type, remote_id)
-            tx.write(world.changes)
+            changes = Changes()
+            records.end_record(tx, changes, self.config.name, part.type, remote_id)
+            tx.write(changes)
 
         await self.flow.store.write(job)
         self.done[part.delivery_id] = Done("done", part.number, remote_id)

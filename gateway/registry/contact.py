@@ -45,12 +45,13 @@ class Systems(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What came of it. `registration`: their id of where our webhooks are, None = as it was; `secret`: what they sign
-    our webhooks with, where they choose it."""
+    """What came of it. `registers`: whether they were to be told where our webhooks are; `registration`: their id of
+    that, or where they give none our address; `secret`: what they sign our webhooks with, where they choose it."""
 
     error: GatewayError | None = None
     registration: str | None = None
     secret: str | None = None
+    registers: bool = False
 
     @property
     def state(self) -> str:
@@ -62,7 +63,8 @@ class Greeting:
         """How the connector is doing after it."""
         row = before or HealthRow(name, self.state, now)
         since = row.since if row.state == self.state else now
-        row = row._replace(state=self.state, since=since, registration=self.registration or row.registration)
+        kept = None if self.registers else row.registration
+        row = row._replace(state=self.state, since=since, registration=self.registration or kept)
         if self.error is not None:
             return row._replace(failures=row.failures + 1, last_error=error_text(self.error, now))
         return row._replace(failures=0, open_until=None, last_success_at=now, last_error=None)
@@ -81,12 +83,12 @@ async def greet(
         async with asyncio.timeout(_PATIENCE):
             registered = await _greet(systems, config, secrets, ours, public, register=register)
     except TimeoutError:
-        return Greeting(PartnerUnavailable(f"{config.name} did not answer in time"))
+        return Greeting(PartnerUnavailable(f"{config.name} did not answer in time"), registers=register)
     except GatewayError as error:
-        return Greeting(error)
+        return Greeting(error, registers=register)
     if isinstance(registered, TheirSecret):
-        return Greeting(secret=registered.value)
-    return Greeting(registration=registered)
+        return Greeting(registration=f"{public}{config.webhook_path}", secret=registered.value, registers=register)
+    return Greeting(registration=registered, registers=register)
 
 
 async def _greet(
@@ -98,11 +100,15 @@ async def _greet(
         await login.headers()
     if isinstance(module, Probing):
         await systems.ask(config, module.probe(side))
-    path = config.webhook_path
-    if not register or path is None or not isinstance(module, Registering):
+    if not register or not isinstance(module, Registering) or not is_told(config):
         return None
-    hook = Hook(f"{public}{path}", secrets.get(WEBHOOK_SECRET), config.sync.header)
-    return await systems.ask(config, module.register(hook, side))
+    hook = Hook(f"{public}{config.webhook_path}", secrets.get(WEBHOOK_SECRET), config.sync.header)
+    return await systems.ask(config, module.register(hook, side)) or hook.url
+
+
+def is_told(config: Config) -> bool:
+    """Whether its system is told where our webhooks are."""
+    return config.webhook_path is not None and config.endpoint is not None and isinstance(config.connector, Registering)
 
 
 def to_json(greeting: Greeting, now: datetime | None = None) -> dict[str, Any]:

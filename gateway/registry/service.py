@@ -13,10 +13,10 @@ from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Con
 from gateway.delivery import incidents
 from gateway.errors import Conflict, NotConformant
 from gateway.fhir.json import Json
-from gateway.registry import contact, entries, runs
+from gateway.registry import contact, entries, links, runs
 from gateway.registry.contact import Greeting, Systems
 from gateway.registry.repeats import Repeats
-from gateway.store import AuditRow, ConnectorRow, IncidentRow, Reader, RunRow, Store, Tx
+from gateway.store import AuditRow, ConnectorRow, IncidentRow, LinkRow, Reader, RunRow, Store, Tx
 
 _RUNS = 100
 
@@ -180,6 +180,17 @@ class Registry:
         self.changed()
         return await self.get(row.name)
 
+    async def unlink(self, name: str, body: Json) -> dict[str, Any]:
+        """`{"resource", "there"?}`: they no longer hold it. Raises NotConformant, Missing, AmbiguousMatch."""
+        resource, there = _linked(body)
+
+        def job(tx: Tx) -> LinkRow:
+            return links.end(tx, entries.get(tx, name), resource, there, self.by)
+
+        link = await self.store.write(job)
+        self.changed()
+        return {"name": link.connector, "resource": resource, "there": link.remote_id, "status": "unlinked"}
+
     # --- looking through what they hold -------------------------------------------------------------------------------
 
     async def sync(self, name: str, body: Json, repeats: Repeats) -> dict[str, Any]:
@@ -250,6 +261,15 @@ def _rotation(body: Json) -> tuple[str | None, bool]:
     if not isinstance(given, (str, type(None))) or not isinstance(at_once, bool):
         raise NotConformant("secret must be a text, atOnce true or false")
     return given, at_once
+
+
+def _linked(body: Json) -> tuple[str, str | None]:
+    """`{"resource", "there"}`. Raises NotConformant naming the field."""
+    asked = body if isinstance(body, dict) else {}
+    resource, there = asked.get("resource"), asked.get("there")
+    if not (asked.keys() <= {"resource", "there"} and isinstance(resource, str) and isinstance(there, str | None)):
+        raise NotConformant("unlink takes an object with resource and, where there are several, there, both texts")
+    return resource, there
 
 
 def _usable(config: Config, given: str, kept: Iterable[str]) -> str:

@@ -1,7 +1,8 @@
 """CampDoc's operations by API (Z.MIS), below the connector they are for. Every call is audited.
 
 `by` says how a profile is named: `id` (theirs, the default), `identifier` (the organization's own), `patient` (our
-Patient id). Groups have the first two.
+Patient id). Groups have the first two. An identifier may hold a slash (`2026%2F17`), which a server does not tell from
+one that parts a path: so what is below a profile stands before the profile itself.
 """
 
 from __future__ import annotations
@@ -29,47 +30,34 @@ async def list_profiles(request: Request, connector: str) -> Response:
     return plain_json({"profiles": await camp.list_profiles()})
 
 
-@router.get("/profiles/{profile}")
-async def get_profile(request: Request, connector: str, profile: str) -> Response:
-    camp = await _camp(request, connector, "get-profile", profile)
-    return plain_json({"profile": await camp.get_profile(profile, _by(request))})
-
-
-@router.put("/profiles/{identifier}")
-async def put_profile(request: Request, connector: str, identifier: str) -> Response:
-    """create_or_update_profile: the profile under this identifier, made where there is none."""
-    camp = await _camp(request, connector, "put-profile", identifier)
-    return plain_json({"profile": await camp.put_profile(identifier, await _body(request, Profile))})
-
-
-@router.get("/profiles/{profile}/registrations")
+@router.get("/profiles/{profile:path}/registrations")
 async def list_registrations(request: Request, connector: str, profile: str) -> Response:
     camp = await _camp(request, connector, "list-registrations", profile)
     active = request.query_params.get("excludeDeactivated") == "true"
     return plain_json({"registrations": await camp.list_registrations(profile, _by(request), active=active)})
 
 
-@router.post("/profiles/{profile}/registrations")
+@router.post("/profiles/{profile:path}/registrations")
 async def create_registration(request: Request, connector: str, profile: str) -> Response:
     camp = await _camp(request, connector, "create-registration", profile)
     made = await camp.create_registration(profile, _by(request), await _body(request, Registration))
     return plain_json({"registration": made}, 201)
 
 
-@router.delete("/profiles/{profile}/registrations/{registration}")
+@router.delete("/profiles/{profile:path}/registrations/{registration}")
 async def deactivate_registration(request: Request, connector: str, profile: str, registration: str) -> Response:
     camp = await _camp(request, connector, "deactivate-registration", profile)
     await camp.deactivate_registration(profile, _by(request), registration)
     return Response(status_code=204)
 
 
-@router.get("/profiles/{profile}/reviews")
+@router.get("/profiles/{profile:path}/reviews")
 async def list_reviews(request: Request, connector: str, profile: str) -> Response:
     camp = await _camp(request, connector, "list-reviews", profile)
     return plain_json({"reviews": await camp.list_reviews(profile, _by(request))})
 
 
-@router.post("/profiles/{profile}/users")
+@router.post("/profiles/{profile:path}/users")
 async def create_user(request: Request, connector: str, profile: str) -> Response:
     """`?notify=true` sends the invitation, `&inviteLinkExpiration=` says until when it stands."""
     camp = await _camp(request, connector, "create-user", profile)
@@ -84,13 +72,26 @@ async def create_user(request: Request, connector: str, profile: str) -> Respons
     return plain_json({"user": made}, 201)
 
 
+@router.get("/profiles/{profile:path}")
+async def get_profile(request: Request, connector: str, profile: str) -> Response:
+    camp = await _camp(request, connector, "get-profile", profile)
+    return plain_json({"profile": await camp.get_profile(profile, _by(request))})
+
+
+@router.put("/profiles/{identifier:path}")
+async def put_profile(request: Request, connector: str, identifier: str) -> Response:
+    """create_or_update_profile: the profile under this identifier, made where there is none."""
+    camp = await _camp(request, connector, "put-profile", identifier)
+    return plain_json({"profile": await camp.put_profile(identifier, await _body(request, Profile))})
+
+
 @router.get("/groups")
 async def list_groups(request: Request, connector: str) -> Response:
     camp = await _camp(request, connector, "list-groups")
     return plain_json({"groups": await camp.list_groups()})
 
 
-@router.get("/groups/{group}")
+@router.get("/groups/{group:path}")
 async def get_group(request: Request, connector: str, group: str) -> Response:
     camp = await _camp(request, connector, "get-group")
     if (by := _by(request)) == "patient":

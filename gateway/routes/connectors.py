@@ -83,6 +83,14 @@ async def resume(request: Request, name: str) -> Response:
     return plain_json(await registry.resume(name))
 
 
+@router.post("/{name}/unlink")
+async def unlink(request: Request, name: str) -> Response:
+    """An operator's word that they no longer hold a resource: nothing is sent to it there any more."""
+    registry, _ = await _may(request, _WRITE)
+    _, body = await read_json(request, LIMIT, untyped=True)
+    return plain_json(await registry.unlink(name, body))
+
+
 @router.post("/{name}/go")
 async def go(request: Request, name: str) -> Response:
     """The operator's word after a first contact in plan."""

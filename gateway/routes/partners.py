@@ -25,6 +25,19 @@ WEBHOOK_LIMIT = 5_000_000
 @router.post("/api/webhooks/{path:path}")
 async def webhook(request: Request, path: str) -> Response:
     """Signed by its sender; stored, then acknowledged; what it says is read again before it is applied."""
+    return await _taken(request, path)
+
+
+@router.put("/api/webhooks/{path:path}/{type_}/{id_}")
+async def rest_hook(request: Request, path: str, type_: str, id_: str) -> Response:
+    """The same from a FHIR server that tells a Subscription with a payload of a change by updating the resource below
+    our address, as HAPI FHIR does. No body: its client would read one as a resource."""
+    await _taken(request, path, (type_, id_))
+    return Response(status_code=204)
+
+
+async def _taken(request: Request, path: str, named: tuple[str, str] | None = None) -> Response:
+    """`named`: type and id of the resource that the body must be."""
     context = context_of(request)
     body = await read_body(request, min(WEBHOOK_LIMIT, context.settings.max_bytes), empty=True)
     flow = context.flow
@@ -37,6 +50,8 @@ async def webhook(request: Request, path: str) -> Response:
     event_id = _verified(config, secrets, request, body, context.settings.webhook_tolerance)
     if not body:
         raise Unparsable("the body is empty")
+    if named is not None:
+        _check_named(json.decode(body), *named)
     if not config.endpoint and config.sync.read:
         raise NotPermitted(f"the connector {config.name} has no endpoint to read from, nor sync.read false")
     connector = config.connector
@@ -70,6 +85,12 @@ def _verified(
             return signature.verify(scheme, secret, request.headers, body, now=now, header=header, tolerance=tolerance)
     last = known[-1] if known else None
     return signature.verify(scheme, last, request.headers, body, now=now, header=header, tolerance=tolerance)
+
+
+def _check_named(body: json.Json, type_: str, id_: str) -> None:
+    """FHIR R4 §3.1.0.4: the resource of an update is that of its address."""
+    if not isinstance(body, dict) or (body.get("resourceType"), body.get("id")) != (type_, id_):
+        raise InvalidInput("the body must be the resource that the address names")
 
 
 def _told_id(config: Config, body: bytes, ours: str) -> str | None:

@@ -250,8 +250,10 @@ class Door:
         self.api, self.oauth, self.limiter = api, oauth, limiter
 
     def routes(self) -> Iterable[Route]:
-        for method, path, scope, call in _CALLS:
-            whole = f"{PREFIX}/organizations/{{organization}}{path}"
+        """An identifier may hold a slash, so the longer paths are tried first."""
+        for method, path, scope, call in sorted(_CALLS, key=lambda one: -one[1].count("/")):
+            named = path.replace("{profile}", "{profile:path}").replace("{group}", "{group:path}")
+            whole = f"{PREFIX}/organizations/{{organization}}{named}"
             yield Route(whole, self._guarded(scope, call), methods=[method])
 
     def _guarded(self, scope: str, call: Callable[[Api, Asked], Answer]) -> Callable[[Request], Any]:

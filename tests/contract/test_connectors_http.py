@@ -337,6 +337,15 @@ async def test_a_form_and_bytes_are_sent_as_they_are(outbound: Outbound) -> None
     assert b"text/csv" in received[1] and received[1].endswith(b"\x00\xff")
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "GET"])
+async def test_what_has_no_body_has_no_media_type(outbound: Outbound, method: str) -> None:
+    """RFC 9110 §8.3: a strict server answers 415 to a type that it does not know, though nothing is sent."""
+    with scripted(status(200)) as (port, received):
+        await outbound.send(Call(method, "/sso/mona"), to(port))
+    assert b"content-type" not in received[0].lower()
+    assert received[0].endswith(b"\r\n\r\n")
+
+
 @contextmanager
 def tls_server(folder: Path) -> Iterator[tuple[int, list[bytes]]]:
     """Over TLS with a certificate of its own making."""

@@ -23,6 +23,7 @@ Asked = tuple[str, str, Any, str]
 OPEN = {
     "/health",
     "/api/webhooks/{path:path}",
+    "/api/webhooks/{path:path}/{type_}/{id_}",
     "/oauth/start/{ticket}",
     "/oauth/callback",
     "/medical/v1/download/{ticket}",

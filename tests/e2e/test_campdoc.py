@@ -134,6 +134,27 @@ async def test_a_patient_becomes_a_profile_and_an_edit_there_comes_back(camp: Ca
     assert camp.desk.counts()["Patient"] == 1 + len(campdoc.PROFILES)
 
 
+@pytest.mark.parametrize("said", [{"active": True}, {}], ids=["active", "nothing"])
+async def test_who_was_deleted_here_and_is_brought_back_is_no_longer_deactivated(camp: Camp, said: Any) -> None:
+    """Whether or not the body says so: who says nothing is taken to be active (FHIR R4 Patient.active)."""
+    await camp.authorised()
+    body = {**patient("Okafor", gender="female"), **said}
+    made = await camp.desk.made_id(body)
+
+    async def shown(*, deactivated: bool) -> None:
+        async def is_so() -> bool:
+            profile = camp.profiles().get(made)
+            return await camp.is_quiet() and profile is not None and bool(profile["deactivated"]) == deactivated
+
+        await until(is_so)
+
+    await shown(deactivated=False)
+    assert (await camp.desk.fhir("DELETE", f"/Patient/{made}")).status_code == 204
+    await shown(deactivated=True)
+    assert (await camp.desk.fhir("PUT", f"/Patient/{made}", {**body, "id": made})).status_code == 201
+    await shown(deactivated=False)
+
+
 async def test_their_profiles_registrations_and_groups_come_in(camp: Camp) -> None:
     camp.connect({"mode": "manual"}, push=False)  # our key on their profiles would be a change of its own
     await camp.authorised()
@@ -401,6 +422,14 @@ async def test_all_operations(camp: Camp) -> None:
     assert [(await camp.browser.get(link)).status_code for _ in range(2)] == [200, 410]
     actions = {one.action for one in await camp.desk.audits() if one.action.startswith("campdoc ")}
     assert len(actions) == 11
+
+
+async def test_an_identifier_with_a_slash_is_one_identifier(camp: Camp) -> None:
+    await camp.authorised()
+    made = (await camp.asked("PUT", "/profiles/2026%2F17", {"givenName": "Ida", "familyName": "Rask"}))["profile"]
+    assert made["identifier"] == "2026/17"
+    assert (await camp.asked("GET", "/profiles/2026%2F17?by=identifier"))["profile"]["id"] == made["id"]
+    assert (await camp.asked("GET", "/profiles/2026%2F17/registrations?by=identifier"))["registrations"] == []
 
 
 async def test_the_connector_is_named_by_its_id_as_well(camp: Camp) -> None:

@@ -45,9 +45,10 @@ def run(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: 
     }
     (tmp_path / "camp.json").write_bytes(json.encode(body))
 
-    def run_(*arguments: str, said: object = None) -> Any:
+    def run_(*arguments: str, said: object = None, typed: str | None = None) -> Any:
         capfdbinary.readouterr()
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.encode(said))))
+        given = json.encode(said) if typed is None else typed.encode()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
         with pytest.raises(SystemExit) as end:
             cli.main(arguments)
         assert not end.value.code, end.value.code
@@ -120,3 +121,5 @@ def test_every_operation(run: Run, url: str, camp: CampSandbox, tmp_path: Path) 
     person = {"email": "mona@example.org", "givenName": "Mona", "familyName": "Rask"}
     assert run("campdoc", "create-user", "camp", number, said=person)["email"] == "mona@example.org"
     assert run("campdoc", "create-sso-link", "camp", "mona@example.org")["url"].startswith(url)
+    linked = run("campdoc", "create-sso-link", "camp", typed="mona@example.org\n")
+    assert linked["user"]["email"] == "mona@example.org"

@@ -114,6 +114,20 @@ async def test_a_patient_arrives_once_and_settles(fhir: Stage) -> None:
     assert "photo" not in here and here["name"] == FULL["name"]
 
 
+@pytest.mark.parametrize("said", [{"active": True}, {}], ids=["active", "nothing"])
+async def test_who_was_deleted_here_and_is_brought_back_is_active_there(fhir: Stage, said: Resource) -> None:
+    """Whether or not the body says so: who says nothing is taken to be active (FHIR R4 Patient.active)."""
+    body = {**{name: value for name, value in FULL.items() if name != "active"}, **said}
+    made = await fhir.desk.made_id(body)
+    await fhir.quiet()
+    assert (await fhir.desk.fhir("DELETE", f"/Patient/{made}")).status_code == 204
+    await fhir.quiet()
+    assert (await only(fhir))["active"] is False
+    assert (await fhir.desk.fhir("PUT", f"/Patient/{made}", {**body, "id": made})).status_code == 201
+    await fhir.quiet()
+    assert (await only(fhir))["active"] is True
+
+
 async def test_canvas_is_told_whose_patient_it_made(fhir: Stage) -> None:
     """PATIENT_CREATED fires for what we create by FHIR as well; it finds our id and tells us its own."""
     made = await fhir.desk.made_id(FULL)

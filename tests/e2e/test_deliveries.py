@@ -11,15 +11,15 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.errors import Missing
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.fhir.record import load
 from gateway.planning.records import end_record
-from gateway.planning.world import World
 from gateway.sandbox import canvas_partner, fhir_server, serve
 from gateway.sandbox.canvas_partner import API_KEY
 from gateway.sandbox.faults import Sandbox
-from gateway.store import ConflictRow, Reader, Tx
+from gateway.store import Changes, ConflictRow, Reader, Tx
 
 from .desk import MRN, OURS, Desk, decoded, entry, observation, opened, patient
 from .waiting import until
@@ -345,9 +345,9 @@ async def test_what_is_owed_is_not_sent_to_a_copy_that_they_deleted_meanwhile(th
     [theirs] = [one.remote_id for one in there if one.connector == "registry"]
 
     def deleted(tx: Tx) -> None:
-        world = World(tx, three.desk.context.flow.directory(tx))
-        end_record(world, "registry", kind, theirs)
-        tx.write(world.changes)
+        changes = Changes()
+        end_record(tx, changes, "registry", kind, theirs)
+        tx.write(changes)
 
     three.desk.store.write_now(deleted)
     three.registry.log.clear()
@@ -395,6 +395,38 @@ async def test_what_they_do_not_find_waits_for_a_person(three: Three, kind: str)
     await three.quiet()
     [now] = await three.at_registry(kind)
     assert (now["id"], now["language"]) == (theirs["id"], "fr") and not three.deliveries("rejected")
+
+
+async def test_an_operator_ends_the_link_of_what_they_never_find_again(three: Three) -> None:
+    """Their 404 alone ends nothing; with a person's word nothing is owed, and nothing is made there again."""
+    made = await three.desk.made_id(patient("New", (MRN, "1")))
+    pulse = await three.desk.made_id(observation(f"Patient/{made}"))
+    await three.quiet()
+    names, registry = (f"Patient/{made}", f"Observation/{pulse}"), three.desk.context.registry
+    there = [(await three.at_registry(name.partition("/")[0]))[0]["id"] for name in names]
+    three.registry.log.clear()
+    three.registry.set(status=404, methods=["GET"])
+
+    async def changed(language: str) -> None:
+        for name in names:
+            body = {**await three.desk.read(f"/{name}"), "language": language}
+            assert (await three.desk.fhir("PUT", f"/{name}", body)).status_code == 200
+        await three.quiet()
+
+    await changed("de")
+    assert len(three.deliveries("rejected")) == 2
+    for wrong in ({"resource": "Patient/none"}, {"resource": names[0], "there": "x"}):
+        with pytest.raises(Missing):
+            await registry.unlink("registry", wrong)
+    for name, theirs in zip(names, there, strict=True):
+        ended = await registry.unlink("registry", {"resource": name})
+        assert ended == {"name": "registry", "resource": name, "there": theirs, "status": "unlinked"}
+    await changed("fr")
+    assert not three.deliveries("rejected", "exhausted") and three.writes(three.registry) == []
+    trail = {(one.type, one.id) for one in await three.desk.audits() if one.action == "D"}
+    assert trail == {("Link", name) for name in names}
+    with pytest.raises(Missing):
+        await registry.unlink("registry", {"resource": names[0]})
 
 
 async def test_what_was_deleted_here_before_it_was_there_is_not_made_there(three: Three) -> None:

@@ -108,8 +108,10 @@ async def test_a_server_without_transactions_is_brought_up_to_date_all_the_same(
     assert not [call for call in plain.server.log if call["path"] == "/fhir"], "no Bundle was tried"
 
 
-async def test_a_subscription_tells_of_an_edit_which_is_read_and_not_sent_back(two: Two) -> None:
-    """The server calls the gateway's webhook; here that call is carried over, as the gateway has no socket."""
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_subscription_tells_of_an_edit_which_is_read_and_not_sent_back(two: Two, method: str) -> None:
+    """The server calls the gateway's webhook; here that call is carried over, as the gateway has no socket. HAPI FHIR
+    updates the resource below the address (PUT), others post it."""
     secret = "a shared word of 20+ letters"
     sync = {"mode": "webhook", "signature": "header", "header": "X-Webhook-Secret", "secret": secret}
     two.connect(sync=sync)
@@ -121,13 +123,19 @@ async def test_a_subscription_tells_of_an_edit_which_is_read_and_not_sent_back(t
     [asked] = await two.held("Subscription")
     assert asked["channel"]["header"] == [f"X-Webhook-Secret: {secret}"]
     headers = {"X-Webhook-Secret": secret}
-    answer = await two.desk.call("POST", "/api/webhooks/registry", stored, key="", headers=headers)
-    assert answer.status_code == 200, answer.text
+    below = {"POST": "", "PUT": f"/Patient/{stored['id']}"}[method]
+    answer = await two.desk.call(method, f"/api/webhooks/registry{below}", stored, key="", headers=headers)
+    assert answer.status_code == {"POST": 200, "PUT": 204}[method], answer.text
+    assert method == "POST" or not answer.content, "HAPI's client would read it as a resource"
     [person] = await until(two.patients)
     assert person["name"][0]["family"] == "Quill"
     before = len([call for call in two.server.log if call["method"] != "GET"])
-    wrong = await two.desk.call("POST", "/api/webhooks/registry", stored, key="", headers={"X-Webhook-Secret": "no"})
+    no = {"X-Webhook-Secret": "no"}
+    wrong = await two.desk.call(method, f"/api/webhooks/registry{below}", stored, key="", headers=no)
     assert wrong.status_code == 401
+    for other in ("/Patient/another", f"/Observation/{stored['id']}"):
+        mixed = await two.desk.call("PUT", f"/api/webhooks/registry{other}", stored, key="", headers=headers)
+        assert mixed.status_code == 400, "the address names another resource"
     assert len([call for call in two.server.log if call["method"] != "GET"]) - before <= 1, "our id, and no echo"
 
 

@@ -180,6 +180,28 @@ async def test_a_subscription_that_fails_is_told_and_made_by_the_next_try(office
     assert await office.peer("GET", "/_subscriptions")
 
 
+@pytest.mark.parametrize("form", ["partner", "fhir"])
+async def test_who_could_not_be_told_of_our_webhooks_is_told_later(tmp_path: Path, form: str) -> None:
+    """Deliveries that go well say nothing of that: their changes would never come, and the status be connected."""
+    with serve.running(sandbox := hms.create()) as url:
+        async with staffed(tmp_path, sandbox, url, look_every=0.004) as office:
+            sandbox.set(status=500, methods=["POST"])
+            sync = {"mode": "webhook"}
+            body = partner(office, sync=sync) if form == "partner" else office.fhir("partner", sync=sync)
+            assert (await office.call("POST", "", body)).json()["status"] == "error"
+            assert (await office.call("POST", "/partner/test")).json()["status"] == "connected"
+            sandbox.set()
+
+            async def told() -> list[Any]:
+                if form == "partner":
+                    return list(await office.peer("GET", "/_subscriptions"))
+                return list((await office.peer("GET", "/fhir/Subscription")).get("entry", []))
+
+            assert len(await until(told)) == 1
+            await asyncio.sleep(0.3)
+            assert len(await told()) == 1, "once is enough"
+
+
 async def test_a_login_that_is_refused_needs_somebody(office: Office) -> None:
     made = await office.call("POST", "", partner(office, auth=login(office, "wrong"), push=False))
     assert (made.status_code, made.json()["status"]) == (201, "needs_reauth")

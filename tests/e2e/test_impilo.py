@@ -297,6 +297,9 @@ async def test_who_is_deleted_here_is_archived_there(clinic: Clinic) -> None:
     assert (await clinic.desk.fhir("DELETE", f"/Patient/{our_id}")).status_code in (200, 204)
     await clinic.settled()
     assert (await clinic.patients())[1]["archived"] is True
+    assert (await clinic.desk.fhir("PUT", f"/Patient/{our_id}", {**BOB, "id": our_id})).status_code == 201
+    await clinic.settled()
+    assert (await clinic.patients())[1]["archived"] is False, "who says nothing is active (FHIR R4 Patient.active)"
 
 
 async def test_a_patient_they_know_already_is_linked_by_the_customers_own_identifier(clinic: Clinic) -> None:

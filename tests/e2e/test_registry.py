@@ -174,6 +174,7 @@ async def test_each_call_needs_its_scope(office: Office) -> None:
         ("connectors:read", "GET", "/ehr/status", 200),
         ("connectors:write", "POST", "/ehr/pause", 200),
         ("connectors:write", "POST", "/ehr/resume", 200),
+        ("connectors:write", "POST", "/ehr/unlink", 400),
         ("connectors:sync", "POST", "/ehr/sync", 202),
     ]
     for scope, method, path, status in calls:

@@ -95,6 +95,18 @@ def test_test_ends_with_status_1_when_their_side_refuses(run: Run, there: tuple[
     assert run("connectors", "test", "ehr", "--json", code=1)["status"] == "error"
 
 
+def test_what_a_command_logs_is_no_part_of_what_it_prints(run: Run, there: tuple[Sandbox, str], tmp_path: Path) -> None:
+    """A login that is refused opens an incident, and one that is taken closes it; both are logged."""
+    body = {"name": "state", "type": "FHIR", "endpoint": f"{there[1]}/fhir"}
+    login = {"scheme": "OAuth2", "clientId": hms.CLIENT[0], "tokenUrl": f"{there[1]}/oauth/token"}
+    for secret in ("wrong", hms.CLIENT[1]):
+        (tmp_path / "state.json").write_bytes(json.encode({**body, "auth": {**login, "clientSecret": secret}}))
+        applied = run("connectors", "apply", "state.json")
+        assert applied == ("state: created" if secret == "wrong" else "state: changed")
+        tested = run("connectors", "test", "state", "--json", code=1 if secret == "wrong" else 0)
+        assert tested["status"] == ("needs_reauth" if secret == "wrong" else "connected")
+
+
 def test_a_rotated_secret_is_printed_once(run: Run) -> None:
     said = run("connectors", "rotate-secret", "ehr")
     assert "whsec_" in said and SECRET not in said

@@ -199,6 +199,18 @@ def check_both_ways(mapped: Mapped) -> None:
                 raise InvalidInput(f"{other.name}: not one to one, it meets {one.name}; say direction in or out")
 
 
+def check_whole(mapped: Mapped) -> None:
+    """Raises InvalidInput where what comes in would never be valid, as no field fills what FHIR requires."""
+    for shape in mapped.shapes.values():
+        filled = {rule.ours.places[0].name for rule in shape.rules if rule.inward and isinstance(rule.ours, Ours)}
+        for name, ways in elements.required(shape.type) if filled else ():
+            if not ways & filled:
+                raise InvalidInput(
+                    f"mapping.{shape.type}.fields: FHIR requires {name}, which no field fills: a constant will do, "
+                    "or the direction out where none come in"
+                )
+
+
 def check_xml(mapped: Mapped) -> None:
     """Raises InvalidInput where a path cannot be one of elements and attributes, which are named without a prefix."""
     for shape in mapped.shapes.values():

@@ -36,7 +36,7 @@ class Name(str):
 
 
 def parse(data: bytes) -> Any:
-    """The content of the root element. Raises Unparsable: not well-formed, or with a DOCTYPE."""
+    """The content of the root element. Raises Unparsable: not well-formed, with a DOCTYPE, or a page for people."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
     try:
         root: Element = etree.fromstring(data, parser)
@@ -44,6 +44,8 @@ def parse(data: bytes) -> Any:
         raise Unparsable(f"not XML that we can read: line {error.lineno}") from None
     if root.getroottree().docinfo.doctype:
         raise Unparsable("not XML that we can read: it has a DOCTYPE")
+    if etree.QName(root).localname.lower() == "html":
+        raise Unparsable("not XML that we can read: it is an HTML page")
     return _tree(root)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.connectors import canvas, fhir_server
 from gateway.connectors.call import Accepted, Call, Page, Rejected, Reply, Trail, segment
-from gateway.connectors.protocol import Item, Side, Target
+from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.errors import Conflict, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
 from gateway.fhir import json
 
@@ -283,6 +283,21 @@ def test_a_read_that_answers_something_else_is_rejected(reply: Reply) -> None:
     for remote_id in (None, "r"):
         with pytest.raises(PartnerRejected):
             play(fhir_server.read(Target("Patient", "p", remote_id), SIDE), reply)
+
+
+# Subscriptions
+
+
+def test_a_subscription_that_leads_elsewhere_is_somebody_elses() -> None:
+    """FHIR R4 §3.1.1.3: a server may pass over `url` and list all of them."""
+    hook = Hook("https://gateway.example/api/webhooks/ehr", "whsec_c2VjcmV0")
+    channel = {"type": "rest-hook", "endpoint": "https://other.example/hook", "header": ["X-Webhook-Secret: theirs"]}
+    theirs = {"resourceType": "Subscription", "id": "1", "criteria": "Patient?", "channel": channel}
+    listed = {"resourceType": "Bundle", "entry": [{"resource": theirs}]}
+    side = replace(SIDE, options=fhir_server.Options())
+    made, [_, asked] = play(fhir_server.register(hook, side), answer(200, listed), answer(201, {"id": "2"}))
+    assert (asked.method, asked.path, asked.json["channel"]["endpoint"]) == ("POST", "/Subscription", hook.url)
+    assert made == "2"
 
 
 # Looks

@@ -135,6 +135,28 @@ def test_what_would_not_come_back_is_refused_both_ways_only(mapping: dict[str, A
     mappings.check_both_ways(mappings.read(inward))
 
 
+SHOT: dict[str, Any] = {
+    "status": {"transform": "constant", "value": "completed"},
+    "vaccineCode.coding[http://hl7.org/fhir/sid/cvx].code": "cvx",
+    "patient": "personId",
+    "occurrenceDateTime": "on",
+}
+
+
+@pytest.mark.parametrize(
+    ("lacking", "named"), list(zip(SHOT, ("status", "vaccineCode", "patient", r"occurrence\[x\]"), strict=True))
+)
+def test_a_mapping_of_what_would_never_be_valid_is_refused(lacking: str, named: str) -> None:
+    """FHIR R4, Immunization: each of these is 1..1, so every one that came in would be refused for itself."""
+    person = patient(**{"name.text": "name"})
+    mapping = person | {"Immunization": {"fields": SHOT}}
+    mappings.check_whole(mappings.read(mapping))
+    fields = {name: path for name, path in SHOT.items() if name != lacking}
+    with pytest.raises(InvalidInput, match=rf"mapping.Immunization.fields: FHIR requires {named}"):
+        mappings.check_whole(mappings.read(person | {"Immunization": {"fields": fields}}))
+    mappings.check_whole(mappings.read(person | {"Immunization": {"fields": fields, "direction": "out"}}))
+
+
 LONG = patient(
     **{
         "identifier[https://clinic.example/mrn].value": "mrn",
