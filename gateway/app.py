@@ -182,7 +182,7 @@ class _Parts:
             self._flow,
             self._inbox,
             Sync(self._flow, self.ask, self._inbox.again, _pace(settings).breaker),
-            lambda name: self.context.registry.introduce(name),
+            lambda name: self.context.registry.tell_again(name),
             lease=settings.lease,
             idle=settings.look_every,
             allowed=settings.allow_networks,

@@ -23,8 +23,9 @@ from gateway.store import HealthRow, Reader, RunRow, Store, Tx, locks
 
 _ASLEEP = ("needs_reauth",)
 """Polls of such a connector would only be refused."""
-_LOOKS = 60
-"""Until a system that could not be told where our webhooks are is told once more."""
+_LOOKS, _RAREST = 60, 64
+"""After so many looks a system that could not be told where our webhooks are is told once more, after each failure half
+as often, down to a part."""
 _LONGEST = 255
 """Characters of a message's headers that are kept as they are."""
 
@@ -50,15 +51,15 @@ class StoreLocks:
 
 
 class Triggers:
-    """One per process; several processes on one database share the work. `introduce`: tells a system where our webhooks
-    are; `idle`: how often to look, seconds; `allowed`: networks where any broker may be."""
+    """One per process; several processes on one database share the work. `tell_again`: tells a system where our
+    webhooks are; `idle`: how often to look, seconds; `allowed`: networks where any broker may be."""
 
     def __init__(
         self,
         flow: Flow,
         inbox: Inbox,
         sync: Sync,
-        introduce: Callable[[str], Awaitable[object]],
+        tell_again: Callable[[str], Awaitable[object]],
         *,
         lease: float,
         idle: float = 1.0,
@@ -67,9 +68,9 @@ class Triggers:
         self._flow = flow
         self._inbox = inbox
         self._sync = sync
-        self._introduce = introduce
-        self._told: dict[str, datetime] = {}
-        self._tell_again = timedelta(seconds=_LOOKS * idle)
+        self._tell_again = tell_again
+        self._told: dict[str, tuple[datetime, int]] = {}
+        self._tell_after = timedelta(seconds=_LOOKS * idle)
         self._allowed = allowed
         self._epoch: int | None = None
         self._left_for = timedelta(seconds=2 * lease)
@@ -139,7 +140,7 @@ class Triggers:
         for config in active:
             health = healths.get(config.name)
             untold = is_told(config) and health is not None and health.registration is None
-            if untold and _may_ask(health, now) and now >= self._told.get(config.name, now):
+            if untold and _may_ask(health, now) and now >= self._told.get(config.name, (now, 0))[0]:
                 yield Duty(f"hook:{config.name}", None, partial(self._tell, config.name))
 
     def _left(self, active: Sequence[Config], now: datetime) -> Iterator[Duty]:
@@ -162,8 +163,10 @@ class Triggers:
             await self._sync.poll(config)
 
     async def _tell(self, name: str) -> None:
-        self._told[name] = self._flow.store.now() + self._tell_again
-        await self._introduce(name)
+        _, waited = self._told.get(name, (None, 0))
+        waits = min(2 * waited or 1, _RAREST)
+        self._told[name] = (self._flow.store.now() + waits * self._tell_after, waits)
+        await self._tell_again(name)
 
     async def _run(self, run_id: str) -> None:
         row = await self._flow.store.query(lambda reader: reader.run(run_id))

@@ -59,8 +59,11 @@ class Greeting:
             return "connected"
         return "needs_reauth" if isinstance(self.error, PartnerLoginExpired) else "error"
 
-    def told(self, before: HealthRow | None, name: str, now: datetime) -> HealthRow:
-        """How the connector is doing after it."""
+    def told(self, before: HealthRow | None, name: str, now: datetime, *, again: bool = False) -> HealthRow:
+        """How the connector is doing after it. `again`: only its webhooks were the matter, so that a failure is no
+        reason to send less."""
+        if again and before is not None and self.error is not None:
+            return before._replace(last_error=error_text(self.error, now))
         row = before or HealthRow(name, self.state, now)
         since = row.since if row.state == self.state else now
         kept = None if self.registers else row.registration

@@ -136,6 +136,12 @@ class Registry:
             return {"status": row.state}
         return contact.to_json(await self._greet(row.name, register=True))
 
+    async def tell_again(self, name: str) -> None:
+        """Where its webhooks go, as it could not be told before. A failure of that is noted, and stops no delivery."""
+        row = await self.store.query(lambda reader: entries.get(reader, name))
+        if not entries.is_still(row):
+            await self._greet(row.name, register=True, again=True)
+
     async def rotate_secret(self, name: str, body: Json) -> dict[str, Any]:
         """A new webhook secret, `{"secret"}` or a fresh one, told to their side where that can be told. What is signed
         by the old one is taken as well until the next rotation, unless `{"atOnce": true}` ends it now."""
@@ -232,7 +238,7 @@ class Registry:
         """How it is doing, and what is owed to it."""
         return await self.store.query(lambda reader: status(reader, name, datetime.now(UTC)))
 
-    async def _greet(self, name: str, *, register: bool) -> Greeting:
+    async def _greet(self, name: str, *, register: bool, again: bool = False) -> Greeting:
         row, held = await self.store.query(lambda reader: (entries.get(reader, name), reader.secrets(name)))
         config = entries.config_of(row)
 
@@ -247,8 +253,11 @@ class Registry:
             # Kept before what they try the address with can be refused: they are told the address once more.
             await self.store.write(lambda tx: tx.put_secret(config.name, WEBHOOK_SECRET, theirs))
             greeting = await greet({**held, WEBHOOK_SECRET: theirs})
-        news = await self.store.write(lambda tx: incidents.greeted(tx, greeting.told(tx.health(name), name, tx.now)))
-        incidents.tell(news)
+
+        def job(tx: Tx) -> list[IncidentRow]:
+            return incidents.greeted(tx, greeting.told(tx.health(name), name, tx.now, again=again))
+
+        incidents.tell(await self.store.write(job))
         return greeting
 
 

@@ -190,6 +190,11 @@ async def test_who_could_not_be_told_of_our_webhooks_is_told_later(tmp_path: Pat
             body = partner(office, sync=sync) if form == "partner" else office.fhir("partner", sync=sync)
             assert (await office.call("POST", "", body)).json()["status"] == "error"
             assert (await office.call("POST", "/partner/test")).json()["status"] == "connected"
+            await asyncio.sleep(0.4)
+            told_again = [one for one in sandbox.log if one["method"] == "POST" and one["status"] == 500]
+            assert len(told_again) > 1, "it is tried again by itself"
+            state = (await office.call("GET", "/partner/status")).json()
+            assert state["status"] == "connected", "that they are not told of our webhooks stops no delivery"
             sandbox.set()
 
             async def told() -> list[Any]:
