@@ -7,19 +7,17 @@ user would: `{"id", "lastName"}`.
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
-import uvicorn
-
+from bench.answering import Answering, serve
 from gateway.fhir import json
 
 PATH = "/patients/v2"
 
 
-class Partner:
-    """The ASGI application and what it holds: `ours`: the caller's id -> theirs."""
+class Partner(Answering):
+    """`ours`: the caller's id -> theirs."""
 
     def __init__(self) -> None:
         self.patients: dict[str, dict[str, Any]] = {}
@@ -27,19 +25,6 @@ class Partner:
         self.written: dict[str, float] = {}
         self.writes = 0
         self.down = False
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        status, answer = self.answer(scope["method"], scope["path"], body)
-        data = json.encode(answer)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": data})
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
         if path.startswith("/_"):
@@ -75,4 +60,4 @@ class Partner:
 
 
 if __name__ == "__main__":
-    uvicorn.run(Partner(), port=int(sys.argv[1]), access_log=False, log_level="warning", lifespan="off")
+    serve(Partner())
