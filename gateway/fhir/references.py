@@ -21,7 +21,7 @@ Trail = tuple[str | int, ...]
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/([A-Za-z0-9\-.]{1,64}))?", re.ASCII)
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{1,63})\?(.+)", re.ASCII)
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:", re.ASCII)
-_BINARY = re.compile(r"(?:https?://\S+/)?Binary/[A-Za-z0-9\-.]{1,64}", re.ASCII)
+_BINARY = re.compile(r"(?:https?://\S+/)?Binary/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?", re.ASCII)
 _HREF = re.compile(r"""((?:href|src)\s*=\s*["'])(urn:[^"']+)(?=["'])""")
 _SPEAKING = frozenset({"reference", "div", "url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid"})
 _SILENT = frozenset(

@@ -188,6 +188,14 @@ def test_what_stays_with_us_is_addressed_here_and_comes_back_the_same() -> None:
     assert accepted.body == {**body, "id": "9"}
 
 
+def test_one_version_of_what_stays_with_us_is_addressed_here_too() -> None:
+    content = [{"attachment": {"url": "Binary/b/_history/2"}}]
+    [entry] = next(
+        group(Item("DocumentReference", "d", {"resourceType": "DocumentReference", "content": content}))
+    ).json["entry"]
+    assert entry["resource"]["content"][0]["attachment"]["url"] == f"{SIDE.ours}/Binary/b/_history/2"
+
+
 def test_the_same_group_is_the_same_bundle() -> None:
     first, second = (next(group(item(), item(remote_id="r"))) for _ in range(2))
     assert json.encode(first.json) == json.encode(second.json)
