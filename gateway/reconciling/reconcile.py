@@ -6,10 +6,11 @@ a patient that is written to again and again (loop alarm) is settled in the same
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -34,6 +35,8 @@ from gateway.store import Changes, Claim, Delivery, IncidentRow, Reader, Settled
 
 log = structlog.get_logger(__name__)
 
+_LOT = 32
+"""How many deliveries are read in one go: a few milliseconds."""
 _WOKEN = 500
 """How many waiting deliveries are made due in one transaction once their system answers again."""
 
@@ -92,13 +95,14 @@ class Reconciler:
         return claims
 
     async def _read_ahead(self, claims: Sequence[Claim]) -> None:
-        """What the attempts begin with, read for all of them at once: a quarter of what it costs one by one."""
-        if not claims:
-            return
-        try:
-            self._begun.update(await self.flow.store.query(lambda reader: self._begin(reader, claims)))
-        except Exception as error:  # one that cannot be read must not stop the others: each reads its own instead
-            log.warning("reading ahead failed", error=type(error).__name__)
+        """What the attempts begin with, read for many of them at once: a quarter of what it costs one by one. On SQLite
+        this is the event loop's own thread, so others have their turn after every lot."""
+        for lot in _lots(claims):
+            try:
+                self._begun.update(await self.flow.store.query(lambda reader, lot=lot: self._begin(reader, lot)))  # type: ignore[misc]
+            except Exception as error:  # one that cannot be read must not stop the others: each reads its own instead
+                log.warning("reading ahead failed", error=type(error).__name__)
+            await asyncio.sleep(0)
 
     def _begin(self, reader: Reader, claims: Sequence[Claim]) -> dict[int, Begin]:
         """By fence."""
@@ -264,6 +268,18 @@ class Reconciler:
         directory = self.flow.directory(tx)
         config = directory.peer(row.connector)
         return bool(copies.compare(World(tx, directory), row.rid, config, done.remote_id or None).slots)
+
+
+def _lots(claims: Sequence[Claim]) -> Iterator[list[Claim]]:
+    """In order, so many together that they have no more than _LOT deliveries, where one claim alone has not."""
+    lot: list[Claim] = []
+    for one in claims:
+        if lot and sum(len(each.deliveries) for each in (*lot, one)) > _LOT:
+            yield lot
+            lot = []
+        lot.append(one)
+    if lot:
+        yield lot
 
 
 def _retry(row: Delivery, error: str) -> Done:
