@@ -11,6 +11,7 @@ from .statement import PARTS, SEVERITY, Relations, concepts, encounter, mapped, 
 from .unstructured import inline
 from .values import (
     DATA_ABSENT_CODES,
+    TRUTH,
     Value,
     absent,
     absent_concept,
@@ -33,7 +34,6 @@ from .values import (
 NORMAL_VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.referenceRange.normalValue"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 VALUE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 WITHDRAWN = "entered-in-error"
 _PLAIN_TEXT = "text/plain"
 _PERFORMERS = ("Practitioner", "PractitionerRole", "Organization", "Patient", "RelatedPerson")
@@ -186,8 +186,8 @@ def _typed_value(kind: str, element: Element, ctx: Context) -> Value:
         return {"valueDateTime": time}
     if kind == "IVL_TS":
         return timed("value", element, ctx)
-    if kind == "BL" and element.get("value") in _TRUTH:
-        return {"valueBoolean": _TRUTH[element.get("value", "")]}
+    if kind == "BL" and (truth := TRUTH.get(element.get("value"))) is not None:
+        return {"valueBoolean": truth}
     if kind.startswith("RTO"):
         return _ratio(element)
     if kind == "ED" and _is_encoded(element) and (picture := _attached(element)):

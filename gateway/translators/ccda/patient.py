@@ -11,7 +11,7 @@ from .context import Context
 from .demographics import address, addresses, human_name, human_names, telecoms
 from .node import V3, Element, Node, children, folded
 from .people import organization
-from .values import Value, codeable, coding, concept, count, identifiers, kept, resolved
+from .values import TRUTH, Value, codeable, coding, concept, count, identifiers, kept, resolved
 
 CORE = "http://hl7.org/fhir/us/core/StructureDefinition/"
 EXTENSION = "http://hl7.org/fhir/StructureDefinition/"
@@ -23,7 +23,6 @@ CDC = "urn:oid:2.16.840.1.113883.6.238"
 _RACES = frozenset(["1002-5", "2028-9", "2054-5", "2076-8", "2106-3"])
 _ETHNICITIES = frozenset(["2135-2", "2186-5"])
 _ORIGINAL_TEXT, _TRANSLATION = V3 + "originalText", V3 + "translation"
-_TRUTH: dict[str | None, bool] = {"true": True, "1": True, "false": False, "0": False}
 _TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 _UNSAID = {"UNK": "Unknown", "ASKU": "Asked but no answer"}
 
@@ -92,7 +91,7 @@ def _deceased(person: Node, ctx: Context) -> Value:
     """The time wins over the indicator: R4 has room for one."""
     if time := ctx.moment(person.get("sdtc:deceasedTime")):
         return {"deceasedDateTime": time}
-    said = _TRUTH.get(person.attribute("sdtc:deceasedInd", "value"))
+    said = TRUTH.get(person.attribute("sdtc:deceasedInd", "value"))
     return {} if said is None else {"deceasedBoolean": said}
 
 
@@ -100,7 +99,7 @@ def _multiple_birth(person: Node) -> Value:
     """The place among the children wins over the indicator: R4 has room for one."""
     if place := count(person.attribute("sdtc:multipleBirthOrderNumber", "value")):
         return {"multipleBirthInteger": place}
-    said = _TRUTH.get(person.attribute("sdtc:multipleBirthInd", "value"))
+    said = TRUTH.get(person.attribute("sdtc:multipleBirthInd", "value"))
     return {} if said is None else {"multipleBirthBoolean": said}
 
 
@@ -197,7 +196,7 @@ def _language(spoken: Node, ctx: Context) -> Value | None:
         {
             "extension": _proficiency(spoken),
             "language": language,
-            "preferred": _TRUTH.get(spoken.attribute("preferenceInd", "value")),
+            "preferred": TRUTH.get(spoken.attribute("preferenceInd", "value")),
         }
     )
 

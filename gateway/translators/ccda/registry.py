@@ -132,8 +132,7 @@ def described(statement: Node) -> str:
 
 def others(relations: Relations, ctx: Context, parts: frozenset[str] = PARTS) -> list[Reference]:
     """What the related statements become that are no part of the one that they are related to; they stand beside it
-    in its section. A part that is denied or only thought of is told nowhere
-    (`statement.of_kind`)."""
+    in its section. A part that is denied or only thought of is told nowhere (`statement.of_kind`)."""
     if not relations:
         return []
     found: list[Reference] = []

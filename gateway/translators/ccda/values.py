@@ -24,6 +24,8 @@ from .times import Interval, runs_backwards
 from .ucum import is_ucum
 
 Value = dict[str, Any]
+TRUTH: dict[str | None, bool] = {"true": True, "1": True, "false": False, "0": False}
+"""A BL as it is written (XML Schema boolean)."""
 
 DATA_ABSENT_CODES = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
