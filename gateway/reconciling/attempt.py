@@ -317,7 +317,8 @@ class Attempt:
     async def _record(self, part: Part, job: Callable[[Tx], None]) -> None:
         """Write down an answer: at once where more is sent, else together with what came of the claim."""
         if all(row.delivery_id in self.done or row.delivery_id == part.delivery_id for row in self.claimed.deliveries):
-            self.last = Answered(part.delivery_id, part.rid, part.remote_id or "", job)
+            about = (part.rid,) if part.type == "Patient" else ()  # of a clinical resource only its record is read
+            self.last = Answered(part.delivery_id, part.remote_id or "", job, about)
         else:
             await self.flow.store.write(job)
 

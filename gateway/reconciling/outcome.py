@@ -39,12 +39,12 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """An answer after which nothing more is sent: `record` writes it down in the transaction that settles the claim.
-    `remote_id`: as it was before."""
+    `remote_id`: as it was before; `about`: the rids that recording reads."""
 
     delivery_id: int
-    rid: int
     remote_id: str
     record: Callable[[Tx], None]
+    about: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,6 @@ class Result:
     sign: Sign | None = None
     orders: Sequence[NewDelivery] = ()
     last: Answered | None = None
-
-    @property
-    def about(self) -> tuple[int, ...]:
-        """The resources that recording reads."""
-        return () if self.last is None else (self.last.rid,)
 
     def refused(self, error: GatewayError) -> Result:
         """When the last answer cannot be recorded: that is its resource's own failure."""

@@ -174,8 +174,9 @@ class Reconciler:
         def job(tx: Tx, result: Result = result) -> tuple[list[IncidentRow], bool]:
             return self._settle(tx, claimed, result, probe=probe, alarmed=alarmed)
 
+        about = () if result.last is None else result.last.about
         try:
-            news, recovered = await self.flow.store.write(job, about=result.about)
+            news, recovered = await self.flow.store.write(job, about=about)
         except GatewayError as error:
             if result.last is None or error.transient:
                 raise
