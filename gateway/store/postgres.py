@@ -183,9 +183,9 @@ class PostgresBackend:
     def writer(self) -> Session:
         return self._writer
 
-    def maintain(self) -> bool:
+    def maintain(self) -> int:
         """The server times its own checkpoints."""
-        return False
+        return 0
 
     def close(self) -> None:
         self.readers.close()

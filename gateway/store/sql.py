@@ -100,8 +100,8 @@ class Backend(Protocol):
     def writer(self) -> Session:
         """The session of the one writer."""
 
-    def maintain(self) -> bool:
-        """After a commit; True when it was a checkpoint."""
+    def maintain(self) -> int:
+        """After a commit; how many checkpoints it made."""
 
     def close(self) -> None: ...
 

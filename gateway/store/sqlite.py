@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import lru_cache
 from operator import itemgetter
@@ -136,20 +137,33 @@ class SqliteBackend:
         self._writer.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES * 4}")
         self.readers = Pool(lambda: SqliteSession(path, cache_mb=4))
         self._load_limit = CHECKPOINT_PAGES // 4
+        self._copier = SqliteSession(path, cache_mb=1)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-checkpoint")
+        self._copying: Future[int] | None = None
 
     def writer(self) -> SqliteSession:
         return self._writer
 
-    def maintain(self) -> bool:
+    def maintain(self) -> int:
+        """Most of the log is copied in a thread of its own while commits go on. The log begins again only when nothing
+        is left to copy, so the rest is done here, in the writer's turn: that is short."""
+        if self._copying is not None and self._copying.done():
+            return self._finish(self._copying)
+        if self._copying is None and self._writer.load >= self._load_limit:
+            self._copying = self._thread.submit(self._copier.checkpoint)
+        return 0
+
+    def _finish(self, copying: Future[int]) -> int:
         """The log's length is known only after a checkpoint, so the load per page is learned from the last one."""
-        if self._writer.load < self._load_limit:
-            return False
+        load, self._writer.load, self._copying = self._writer.load, 0, None
+        copying.result()
         pages = max(self._writer.checkpoint(), 1)
-        self._load_limit = min(max(self._writer.load * CHECKPOINT_PAGES // pages, 1_000), 1_000_000)
-        self._writer.load = 0
-        return True
+        self._load_limit = min(max(load * CHECKPOINT_PAGES // pages, 1_000), 1_000_000)
+        return 2
 
     def close(self) -> None:
+        self._thread.shutdown()
+        self._copier.close()
         self.readers.close()
         self._writer.close()
 
@@ -197,8 +211,13 @@ def _refuse(error: Exception) -> NoReturn:
         if error.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
             raise Stale from error
     elif isinstance(error, sqlite3.OperationalError):
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        code = error.sqlite_errorcode
+        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreBusy("the database is busy: nothing was written, try again") from None
+        if code == sqlite3.SQLITE_IOERR_FSYNC:
+            raise GatewayError("the disk failed while committing: whether it was stored is unknown") from None
+        if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+            raise StoreBusy("the database's disk is full or failing: nothing was written") from None
     else:
         raise InvalidInput("a number or text that cannot be stored") from None
     raise error

@@ -14,6 +14,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from gateway.errors import Conflict, GatewayError
 
 from .ahead import Ahead
@@ -25,6 +27,8 @@ from .source import Statements
 from .sql import Backend, Stale
 from .tx import Turn, Tx
 from .vault import Vault
+
+log = structlog.get_logger(__name__)
 
 Done = Callable[[Sequence["Waiting"]], None]
 
@@ -148,9 +152,16 @@ class Writer:
                         "another write took the same identity or version meanwhile; nothing was stored"
                     )
         self.counters.jobs += len(batch)
-        self.counters.checkpoints += self._backend.maintain()
         for done in {waiting.done for waiting in batch}:
             done([waiting for waiting in batch if waiting.done is done])
+        self._maintain()
+
+    def _maintain(self) -> None:
+        """What is committed is told of before: a failure here is nobody's, and the thread goes on."""
+        try:
+            self.counters.checkpoints += self._backend.maintain()
+        except Exception as error:
+            log.error("a checkpoint failed: the database's log grows until one succeeds", error=type(error).__name__)
 
     def _together(self, batch: Sequence[Waiting]) -> bool:
         """False when what was planned went stale every time."""

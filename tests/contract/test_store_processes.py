@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -191,6 +192,32 @@ def test_a_busy_sqlite_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     blocker.rollback()
     blocker.close()
     assert store.write_now(create()) > 0
+    store.close()
+
+
+def test_a_disk_that_is_full_stops_nothing_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The limit of a file's size fails as a full disk does, in commits and in checkpoints."""
+    monkeypatch.setattr("gateway.store.sqlite.CHECKPOINT_PAGES", 64)
+    path, body = tmp_path / "gateway.db", b"x" * 50_000
+    store = Store.open(path)
+    for _ in range(20):
+        store.write_now(create(body=body))
+    kept, unlimited = 20, resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = max(one.stat().st_size for one in tmp_path.iterdir()) + 200_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, unlimited[1]))
+    try:
+        for _ in range(60):
+            try:
+                store.write_now(create(body=body))
+            except GatewayError as error:
+                assert error.transient and error.status == 503
+            else:
+                kept += 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert kept < 80
+    store.write_now(create(body=body))
+    assert store.query_now(lambda reader: reader.last_seq()) == kept + 1
     store.close()
 
 
