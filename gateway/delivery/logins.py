@@ -58,10 +58,19 @@ class Logins:
     async def run(self, configs: Configs) -> None:
         """Refresh whatever is about to end, until cancelled."""
         while True:
-            found = [login for config in await configs() if (login := self.find(config)) is not None]
-            due = await asyncio.gather(*map(_ahead, found))
-            rest = min((at for at in due if at is not None), default=float("inf")) - time.time()
-            await asyncio.sleep(min(max(rest, _SHORTEST_REST), _LONGEST_REST))
+            try:
+                rest = await self._refresh(configs)
+            except Exception as error:  # this loop must outlive a database that is away
+                log.error("looking for logins failed", error=type(error).__name__)
+                rest = _SHORTEST_REST
+            await asyncio.sleep(rest)
+
+    async def _refresh(self, configs: Configs) -> float:
+        """Seconds until the next is due."""
+        found = [login for config in await configs() if (login := self.find(config)) is not None]
+        due = await asyncio.gather(*map(_ahead, found))
+        rest = min((at for at in due if at is not None), default=float("inf")) - time.time()
+        return min(max(rest, _SHORTEST_REST), _LONGEST_REST)
 
     async def close(self) -> None:
         """Refreshes under way are brought to their end."""

@@ -92,7 +92,8 @@ class Inbox:
             try:
                 if await self._one(received, tries):
                     self._held.discard(received.message_id)
-            except Exception as error:  # the top of this worker: what cannot even be marked is found at the next start
+            except Exception as error:  # the top of this worker: what cannot even be marked is found again (`recover`)
+                self._held.discard(received.message_id)
                 log.error("message left as it was", message=received.message_id, error=type(error).__name__)
 
     async def _one(self, received: Received, tries: int) -> bool:

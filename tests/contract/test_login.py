@@ -329,10 +329,14 @@ async def test_a_token_is_refreshed_ahead_of_its_end(desk: Desk) -> None:
     await desk.authorised()
     turn(desk.camp, lifetime=600.0)
     logins = desk.logins()
-    config = desk.config
+    asked = 0
 
     async def configs() -> list[Config]:
-        return [config]
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise StoreBusy("the database is away for a moment")
+        return [desk.config]
 
     loop = asyncio.create_task(logins.run(configs))
     try:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.errors import InvalidInput, PartnerUnavailable
+from gateway.errors import InvalidInput, PartnerUnavailable, StoreBusy
 from gateway.flow import Flow, Received
 from gateway.intake.inbox import Inbox
 from gateway.store import MessageRow
@@ -98,14 +98,26 @@ async def test_what_trying_again_does_not_help_is_tried_once() -> None:
     assert log.finished == {"broken": ("failed", "ZeroDivisionError")}, "what was refused was marked where it was"
 
 
-async def test_a_mark_that_cannot_be_made_stops_nothing() -> None:
+async def test_a_mark_that_cannot_be_made_stops_nothing_and_is_made_later() -> None:
     class Broken(Log):
-        async def finish(self, received: Received, state: str, error: str | None = None) -> None:
-            raise PartnerUnavailable("the database is away")
+        away = True
 
-    work = Work(broken=[ZeroDivisionError()])
-    await worked_off(Broken(), work, message("broken"), message("good"))
-    assert work.done == ["good"]
+        async def finish(self, received: Received, state: str, error: str | None = None) -> None:
+            if self.away:
+                raise StoreBusy("the database is away")
+            await super().finish(received, state, error)
+
+    log, work = Broken(stored=1), Work(**{"000000": [ZeroDivisionError(), ZeroDivisionError()]})
+    inbox = Inbox(cast(Flow, log), work, waits=(0.0,))
+    inbox.put(message("000000"))
+    inbox.put(message("good"))
+    await asyncio.sleep(0.05)
+    assert work.done == ["good"] and not log.finished
+    log.away = False
+    assert await inbox.recover() == 1, "as a look for what is left does from time to time"
+    await asyncio.sleep(0.05)
+    await inbox.stop()
+    assert log.finished == {"000000": ("failed", "ZeroDivisionError")}
 
 
 async def test_what_an_earlier_run_left_is_found_page_by_page() -> None:
