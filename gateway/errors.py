@@ -25,7 +25,8 @@ GatewayError
 │   │   └── PartnerPending 504 timeout  they took it, and tell later what became of it
 │   └── PartnerRejected 502 processing  4xx: a person must look
 │       └── PartnerLoginExpired 502 login transient   401: our login is no longer taken, somebody must authorise again
-├── StoreBusy 503 transient
+├── StoreBusy 503 transient             nothing was written
+│   └── StoreUnknown 504 timeout        the database was lost while committing
 └── Overloaded 503 throttled            more is under way than we hold: nothing was done
 
 A class fixes three facts, so that no call site decides them: the HTTP `status`, the OperationOutcome `code`
@@ -214,6 +215,12 @@ class StoreBusy(GatewayError):
     """The database could not take the write in time, or a worker process died: nothing was written."""
 
     status, code, transient = 503, "transient", True
+
+
+class StoreUnknown(StoreBusy):
+    """The database was lost while committing: whether it was written is unknown. Everything may be said twice."""
+
+    status, code, transient = 504, "timeout", True
 
 
 class Overloaded(GatewayError):

@@ -17,7 +17,7 @@ from sqlalchemy import ARRAY, FromClause, Table, bindparam, cast, column, func, 
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-from gateway.errors import GatewayError, InvalidInput, StoreBusy
+from gateway.errors import InvalidInput, StoreBusy, StoreUnknown
 
 from .arrays import ByteaArray, ByteaArrayDumper, encoder, of_rows
 from .pool import Pool
@@ -115,7 +115,7 @@ class PostgresSession:
             self._connection.execute("COMMIT")
         except psycopg.OperationalError:
             self.broken = True
-            raise GatewayError("the database was lost while committing: whether it was stored is unknown") from None
+            raise StoreUnknown("the database was lost while committing: whether it was stored is unknown") from None
         self._begun = False
 
     def rollback(self) -> None:

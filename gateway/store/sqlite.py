@@ -17,7 +17,7 @@ from sqlalchemy import FromClause, Table, bindparam, func, literal_column, selec
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
-from gateway.errors import GatewayError, InvalidInput, StoreBusy
+from gateway.errors import GatewayError, InvalidInput, StoreBusy, StoreUnknown
 
 from .pool import Pool
 from .sql import Mutation, Query, Row, Stale, Statement, Step, compile_query, matching
@@ -215,7 +215,7 @@ def _refuse(error: Exception) -> NoReturn:
         if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreBusy("the database is busy: nothing was written, try again") from None
         if code == sqlite3.SQLITE_IOERR_FSYNC:
-            raise GatewayError("the disk failed while committing: whether it was stored is unknown") from None
+            raise StoreUnknown("the disk failed while committing: whether it was stored is unknown") from None
         if code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise StoreBusy("the database's disk is full or failing: nothing was written") from None
     else:
