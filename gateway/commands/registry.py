@@ -107,11 +107,12 @@ def sync(
     since: Annotated[str | None, typer.Option(help="Leave out what they last changed before this time.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would come of it.")] = False,
     patient: Annotated[list[str] | None, typer.Option(help="Only this patient, by their id or ours.")] = None,
+    offer: Annotated[bool, typer.Option("--offer", help="Afterwards send it what it lacks of ours.")] = False,
 ) -> None:
     """Ask for a look through what it holds; a running server does it. Prints the sync's id."""
     from gateway.registry.repeats import Repeats
 
-    asked: dict[str, Any] = {"mode": mode, "dryRun": dry_run, "patientIds": patient or []}
+    asked: dict[str, Any] = {"mode": mode, "dryRun": dry_run, "patientIds": patient or [], "offer": offer}
     asked |= {"since": since} if since else {}
     _print(lambda registry: registry.sync(name, asked, Repeats("command", "")), as_pairs=True)
 

@@ -114,7 +114,7 @@ def test_a_rotated_secret_is_printed_once(run: Run) -> None:
 
 
 def test_a_sync_is_asked_for_and_listed(run: Run) -> None:
-    said = run("connectors", "sync", "ehr", "--mode", "delta", "--dry-run")
+    said = run("connectors", "sync", "ehr", "--mode", "delta", "--dry-run", "--offer")
     assert "sync_started" in said
     [row] = run("connectors", "syncs", "ehr")
     assert (row["mode"], row["dryRun"], row["status"]) == ("delta", True, "running")

@@ -46,6 +46,10 @@ def patients(office: Office) -> int:
     return office.desk.counts().get("Patient", 0)
 
 
+def without_id(family: str = "Byron") -> dict[str, Any]:
+    return {name: value for name, value in person("-", family).items() if name != "id"}
+
+
 def searches(sandbox: Sandbox) -> list[str]:
     return [entry["query"] for entry in sandbox.log if (entry["method"], entry["path"]) == ("GET", "/fhir/Patient")]
 
@@ -355,7 +359,7 @@ async def test_resend_tries_again_what_failed_in_both_directions(office: Office)
     secret = "whsec_c2VjcmV0"
     await office.made(office.fhir(sync={"mode": "webhook", "secret": secret}))
     office.sandbox.set(status=400)
-    await office.desk.made_id({name: value for name, value in person("-").items() if name != "id"})
+    await office.desk.made_id(without_id())
     payload = b'{"type":"patient.updated","data":{"id":"p1"}}'
     headers = sign(secret, "e1", payload, now=datetime.now(UTC))
     await office.desk.call("POST", "/api/webhooks/ehr", payload, key="", kind=REST, headers=headers)
@@ -450,6 +454,28 @@ async def test_a_first_contact_in_plan_writes_nothing_anywhere_until_go(office: 
     await until(told)
     assert (await office.desk.read(f"/Patient/{mine}"))["id"] == mine
     assert (await office.call("POST", "/ehr/go")).status_code == 409
+
+
+async def test_who_was_here_before_is_sent_when_that_is_asked_for(office: Office) -> None:
+    """One is known to both already: she is linked, and only the other is made there."""
+    number = {"identifier": [{"system": "https://clinic.example/mrn", "value": "3"}]}
+    await office.desk.made_id({**without_id("Known"), **number})
+    await office.desk.made_id(without_id("Alone"))
+    await office.peer("PUT", "/fhir/Patient/n3", {**person("n3", "Known"), **number})
+    there = len(writes(office.sandbox))
+    await office.made(office.fhir(sync={"mode": "manual"}, keySystems=["https://clinic.example/mrn"]))
+    await asyncio.sleep(0.2)
+    assert len(writes(office.sandbox)) == there, "connecting alone sends nothing"
+    counted = await office.run("ehr", {"dryRun": True, "offer": True})
+    assert (counted["report"]["linked"], counted["report"]["offered"]) == (1, 1)
+    await office.run("ehr", {"offer": True})
+
+    async def told() -> bool:
+        return len((await office.peer("GET", "/fhir/Patient"))["entry"]) == 2
+
+    await until(told)
+    held = (await office.peer("GET", "/fhir/Patient"))["entry"]
+    assert sorted(one["resource"]["name"][0]["family"] for one in held) == ["Alone", "Known"]
 
 
 async def test_a_go_in_another_process_ends_a_plan_that_is_under_way(tmp_path: Path) -> None:
