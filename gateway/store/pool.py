@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from gateway.errors import StoreBusy
+
 from .sql import Session
 
 T = TypeVar("T")
@@ -21,20 +23,26 @@ class Pool:
         self._lock = threading.Lock()
 
     def read(self, ask: Callable[[Session], T]) -> T:
-        """In a transaction: everything that it reads is of one moment."""
-        session = self._take()
-        try:  # not a context manager: a generator's costs as much as the transaction
-            session.begin()
-            return ask(session)
-        finally:
-            session.rollback()
-            self._give_back(session)
+        """In a transaction: everything that it reads is of one moment. Where a kept session turns out to be lost, the
+        server may have been started again: it is asked once more by a new one."""
+        while True:
+            session, kept = self._take()
+            try:  # not a context manager: a generator's costs as much as the transaction
+                session.begin()
+                return ask(session)
+            except StoreBusy:
+                if not (kept and session.broken):
+                    raise
+            finally:
+                session.rollback()
+                self._give_back(session)
 
-    def _take(self) -> Session:
+    def _take(self) -> tuple[Session, bool]:
+        """A session, and whether it was kept from before."""
         with self._lock:
             if self._idle:
-                return self._idle.pop()
-        return self._connect()
+                return self._idle.pop(), True
+        return self._connect(), False
 
     def _give_back(self, session: Session) -> None:
         """When one connection is broken the idle ones are suspect too."""

@@ -38,6 +38,8 @@ _OPTIONS = {
     "timezone": "UTC",
     "client_encoding": "UTF8",
 }
+_GONE = (errors.ReadOnlySqlTransaction, errors.IdleInTransactionSessionTimeout)
+"""A server that was made a standby since we connected, or that ended our session: another connection is needed."""
 _UNREACHABLE = "the database cannot be reached: nothing was written, try again"
 
 
@@ -163,7 +165,7 @@ class PostgresSession:
             raise InvalidInput("a number or text that cannot be stored") from None
         except (errors.LockNotAvailable, errors.QueryCanceled):
             raise StoreBusy("the database is busy: nothing was written, try again") from None
-        except (psycopg.OperationalError, psycopg.InterfaceError):
+        except (psycopg.OperationalError, psycopg.InterfaceError, *_GONE):
             self.broken = True
             raise StoreBusy(_UNREACHABLE) from None
 

@@ -1,4 +1,4 @@
-"""A server that is lost between a commit and its answer, told by a connection that is cut there."""
+"""A server that is lost between a commit and its answer, or that takes no writes any more."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import socketserver
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from gateway.errors import StoreUnknown
+from gateway.errors import StoreBusy, StoreUnknown
 from gateway.store import Store
 
 from .made import find_or_create
@@ -84,3 +85,27 @@ def test_a_commit_without_an_answer_is_unknown_and_may_be_said_twice(bundled_pos
             assert store.query_now(lambda reader: reader.last_seq()) == (2 if carried_out else 1)
             store.write_now(find_or_create("1"))
             assert store.query_now(lambda reader: reader.last_seq()) == 2
+
+
+def test_a_server_that_was_made_a_standby_is_left_for_the_next(bundled_postgres: Server):
+    with bundled_postgres.database() as url, closing(Store.open(url)) as store:
+        store.write_now(find_or_create("0"))
+        _read_only(bundled_postgres, url, "on")
+        for _ in ("cut", "read only", "read only still"):
+            with pytest.raises(StoreBusy) as caught:
+                store.write_now(find_or_create("1"))
+            assert caught.value.transient
+        _read_only(bundled_postgres, url, "off", cut=False)
+        with suppress(StoreBusy):  # by a session of before
+            store.write_now(find_or_create("1"))
+        store.write_now(find_or_create("1"))
+        assert store.query_now(lambda reader: reader.last_seq()) == 2
+
+
+def _read_only(server: Server, url: str, value: str, *, cut: bool = True) -> None:
+    """As a standby would be found behind the same name; `cut`: it ends all sessions first."""
+    name = url.split("/")[3].split("?")[0]
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")
+        if cut:
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
