@@ -386,6 +386,50 @@ async def _holds(three: Three, made: str) -> bool:
     return any(one["value"] == made for each in await three.at_registry() for one in each["identifier"])
 
 
+async def test_what_an_attempt_did_not_come_to_uses_up_none_of_its_own(tmp_path: Path) -> None:
+    async with three_of(tmp_path, retry_schedule=SLOW_RETRY, breaker_failures=100) as three:
+        made = await three.desk.made_id(patient("New", (MRN, "1")))
+        await three.quiet()
+        three.registry.set(status=500, methods=["GET"], times=1)
+        await three.desk.transact(
+            entry("PUT", f"Patient/{made}", {**patient("Newer", (MRN, "1")), "id": made}),
+            entry("POST", "Observation", observation(f"Patient/{made}", ("https://x.example", "1"))),
+        )
+
+        async def the_reading_is_there() -> list[int]:
+            orders = three.desk.ask(lambda reader: reader.orders("all", "registry", limit=9))
+            return [one.attempt for one in orders] if [one.state for one in orders][1:] == ["done"] else []
+
+        assert await until(the_reading_is_there) == [1, 0], "her own read failed, the reading was not tried"
+
+
+async def test_what_another_system_answers_begins_no_schedule_anew(tmp_path: Path) -> None:
+    """Each of its answers, or events, would make the failed one due at once, and give it all its attempts back."""
+    async with three_of(tmp_path, retry_schedule=(0.0, *[3_600.0] * 9), breaker_failures=100) as three:
+        made = await three.desk.made_id(patient("New", (MRN, "1")))
+        await three.quiet()
+        before = len(three.registry.log)
+        three.registry.set(status=500, methods=["GET"])
+        three.partner.set(delay=0.1)
+        await rename(three, made, "Newer")
+        await until(lambda: arrived(three, ["Newer"]))
+        await asyncio.sleep(0.3)
+        assert len(three.registry.log) == before + 1
+
+
+async def test_a_412_is_read_again_in_the_same_attempt(tmp_path: Path) -> None:
+    async with three_of(tmp_path, retry_schedule=SLOW_RETRY) as three:
+        made = await three.desk.made_id(patient("New", (MRN, "1")))
+        await three.quiet()
+        three.registry.set(status=412, methods=["POST"], times=2)
+        await rename(three, made, "Newer")
+
+        async def there() -> bool:
+            return [family(one) for one in await three.at_registry()] == ["Newer"]
+
+        await until(there)
+
+
 # --- loops and echoes -------------------------------------------------------------------------------------------------
 
 
