@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -16,10 +17,13 @@ from starlette.types import Receive, Scope, Send
 from gateway.connectors.call import Found
 from gateway.connectors.signature import sign
 from gateway.delivery import health
+from gateway.delivery.http import Outbound
+from gateway.delivery.peers import Peers
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.flow import Received
 from gateway.intake import findings
+from gateway.reconciling.reconcile import Pace, Reconciler
 from gateway.sandbox import canvas_partner, fhir_server, serve
 from gateway.sandbox.canvas_partner import API_KEY
 from gateway.sandbox.faults import Sandbox
@@ -31,7 +35,8 @@ from .waiting import until
 pytestmark = pytest.mark.anyio
 
 SLOW_RETRY = (0.0, *[60.0] * 9)
-"""Nothing that failed comes back by itself within a test."""
+"""Nothing that failed comes back by itself within a test, or hardly."""
+NO_RETRY = (0.0, *[36_000.0] * 9)
 
 
 @asynccontextmanager
@@ -79,7 +84,7 @@ async def operate(three: Three, method: str, path: str, body: Any = None) -> Any
 
 
 async def test_a_broken_system_is_left_alone_then_probed_and_everything_waiting_goes_at_once(tmp_path: Path) -> None:
-    async with three_of(tmp_path, retry_schedule=SLOW_RETRY, breaker_pause=0.5) as three:
+    async with three_of(tmp_path, retry_schedule=NO_RETRY, breaker_pause=0.5) as three:
         three.registry.set(status=500)
         names = [f"P{n:02}" for n in range(30)]
         await many(three, names)
@@ -109,7 +114,7 @@ async def test_a_broken_system_is_left_alone_then_probed_and_everything_waiting_
 
 
 async def test_an_outage_however_long_uses_up_no_attempts(tmp_path: Path) -> None:
-    schedule = (0.0, *[0.02] * 6)
+    schedule = (0.0, 0.02, 0.02)  # the circuit opens with the second failure
     async with three_of(tmp_path, retry_schedule=schedule, breaker_pause=0.02, breaker_failures=2) as three:
         three.partner.set(down=True)
         made = await three.desk.made_id(patient("New", (MRN, "1")))
@@ -118,6 +123,22 @@ async def test_an_outage_however_long_uses_up_no_attempts(tmp_path: Path) -> Non
         three.partner.set()
         await until(lambda: arrived(three, ["New"]))
         assert [one["externalId"] for one in await three.at_partner()] == [made]
+
+
+async def test_one_probe_at_a_time_however_long_it_takes(tmp_path: Path) -> None:
+    async with three_of(tmp_path, deliver=False) as three:
+        await many(three, ["P1", "P2", "P3"])
+        broken = health.fresh("registry", three.desk.store.now())._replace(state=health.ERROR, failures=9)
+        three.desk.store.write_now(lambda tx: tx.put_health(broken))
+        async with Outbound() as outbound:
+            pace = Pace(NO_RETRY, lease=30.0)
+            reconciler = Reconciler(three.desk.context.flow, outbound, Peers(no_secrets), pace)
+            first, second = await reconciler.claim(9), await reconciler.claim(9)
+        assert Counter(one.connector for one in first) == {"registry": 1, "partner": 3} and not second
+
+
+async def no_secrets(_: str) -> dict[str, str]:
+    return {}
 
 
 async def test_a_thousand_flow_while_one_patient_fails_and_one_system_is_dead(tmp_path: Path) -> None:
@@ -405,7 +426,7 @@ async def test_what_an_attempt_did_not_come_to_uses_up_none_of_its_own(tmp_path:
 
 async def test_what_another_system_answers_begins_no_schedule_anew(tmp_path: Path) -> None:
     """Each of its answers, or events, would make the failed one due at once, and give it all its attempts back."""
-    async with three_of(tmp_path, retry_schedule=(0.0, *[3_600.0] * 9), breaker_failures=100) as three:
+    async with three_of(tmp_path, retry_schedule=NO_RETRY, breaker_failures=100) as three:
         made = await three.desk.made_id(patient("New", (MRN, "1")))
         await three.quiet()
         before = len(three.registry.log)
