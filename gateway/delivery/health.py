@@ -91,6 +91,12 @@ def allowance(row: HealthRow | None, now: datetime, most: int) -> int:
     return min(most, 1) if row.state in BROKEN else most
 
 
+def rest(row: HealthRow | None, now: datetime) -> float:
+    """Seconds that nothing is asked of it: they asked us to wait, or the circuit is open."""
+    until = row.open_until if row is not None else None
+    return 0.0 if until is None else max((until - now).total_seconds(), 0.0)
+
+
 def waits_for_login(row: HealthRow | None, now: datetime) -> bool:
     """Whether it is useless to call: nobody has authorised us again yet."""
     return row is not None and row.state == NEEDS_REAUTH and row.open_until is not None and row.open_until > now

@@ -277,6 +277,23 @@ async def test_while_the_partner_is_down_the_message_waits_and_others_go_on(meet
     assert (await meeting.alice())["name"][0]["family"] == "Sample"
 
 
+async def test_who_asks_us_to_wait_is_not_read_for_every_event(meeting: Meeting) -> None:
+    """RFC 9110 §10.2.3; nor do the events use up their tries meanwhile."""
+    await meeting.edit(lastName="Patience")
+    meeting.partner.log.clear()
+    meeting.partner.set(status=429, retry_after=1, methods=["GET"])
+    for number in range(5):
+        assert (await meeting.tell(f"evt_{number}")).status_code == 200
+    await asyncio.sleep(0.6)
+    assert len(meeting.partner.log) == 1 and len(meeting.desk.messages("received")) == 5
+    health = meeting.desk.ask(lambda reader: reader.health("partner"))
+    assert (health.state, health.failures) == ("degraded", 1)
+    meeting.partner.set()
+    await meeting.settled()
+    assert (await meeting.alice())["name"][0]["family"] == "Patience"
+    assert meeting.desk.ask(lambda reader: reader.health("partner")).state == "connected"
+
+
 async def test_an_event_about_a_record_that_keeps_changing_is_looked_at_again_later(
     meeting: Meeting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
