@@ -117,9 +117,10 @@ async def test_an_outage_however_long_uses_up_no_attempts(tmp_path: Path) -> Non
     schedule = (0.0, 0.02, 0.02)  # the circuit opens with the second failure
     async with three_of(tmp_path, retry_schedule=schedule, breaker_pause=0.02, breaker_failures=2) as three:
         three.partner.set(down=True)
-        made = await three.desk.made_id(patient("New", (MRN, "1")))
+        made = await three.desk.made_id(patient("New", (MRN, "1")))  # she alone: nobody else tells of the outage
         await asyncio.sleep(1.0)
         assert not three.deliveries("exhausted", "rejected")
+        assert opened_causes(three, "partner") == {"unreachable"}
         three.partner.set()
         await until(lambda: arrived(three, ["New"]))
         assert [one["externalId"] for one in await three.at_partner()] == [made]
