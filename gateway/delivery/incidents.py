@@ -46,8 +46,10 @@ def judge(tx: Tx, before: HealthRow, sign: Sign, breaker: Breaker, *, probe: boo
 
 def _news(tx: Tx, before: HealthRow, row: HealthRow, sign: Sign) -> list[IncidentRow]:
     connector = row.connector
+    if row.state == health.CONNECTED and before.state in health.BROKEN:
+        return _over(tx, connector)
     if row.state == health.CONNECTED and before.state != health.CONNECTED:
-        return [*end(tx, connector, health.UNREACHABLE), *end(tx, connector, health.LOGIN)]
+        return end_all(tx, connector)
     if sign.kind == "up" or row.state not in health.BROKEN:
         return []
     cause = health.LOGIN if sign.kind == "login" else health.UNREACHABLE
