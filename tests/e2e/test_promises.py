@@ -263,6 +263,18 @@ async def test_no_more_calls_than_a_system_allows(tmp_path: Path) -> None:
         assert not three.deliveries("exhausted", "rejected")
 
 
+async def test_to_wait_for_a_turn_uses_up_no_attempt(tmp_path: Path) -> None:
+    async with three_of(tmp_path, retry_schedule=(0.0,), delivery_timeout=0.2) as three:
+        three.connect(rateLimit={"requests": 2, "seconds": 2.0})  # a turn in two seconds, after the first
+        await many(three, ["P1", "P2"])
+
+        async def waits() -> bool:
+            return [one.error for one in three.deliveries("due")] == ["partner is called as often as it allows"] * 2
+
+        await until(waits)
+        assert not three.deliveries("exhausted", "rejected") and state(three, "partner") != health.ERROR
+
+
 # --- dead letters -----------------------------------------------------------------------------------------------------
 
 
