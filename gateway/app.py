@@ -19,12 +19,12 @@ from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import Config
 from gateway.consolidated.tickets import Tickets
 from gateway.delivery import incidents
-from gateway.delivery.health import Breaker, waits_for_login
+from gateway.delivery.health import Breaker, Sign, rest, sign_of, waits_for_login
 from gateway.delivery.http import Outbound
 from gateway.delivery.logins import Logins
 from gateway.delivery.peers import Peers
 from gateway.delivery.worker import Worker
-from gateway.errors import GatewayError, PartnerLoginExpired
+from gateway.errors import GatewayError, HeldBack, PartnerLoginExpired
 from gateway.fhir import gate
 from gateway.flow import Flow, Received
 from gateway.intake.inbox import Inbox
@@ -175,7 +175,7 @@ class _Parts:
         teller = Teller(store, outbound, settings.retry_schedule, settings.lease)
         self._teller: Worker[Turn, Sent] = Worker(teller, concurrency=TOLD_AT_ONCE, lease=settings.lease)
         secret = _derived(settings, b"document ids")
-        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self.ask)
+        self._ingest = Ingest(self._flow, pool, secret=secret, limit=settings.max_bytes, ask=self._ask_after)
         self._inbox = Inbox(self._flow, self._work, waits=settings.retry_schedule)
         self._tasks: list[asyncio.Task[None]] = []
         self._triggers = Triggers(
@@ -233,11 +233,7 @@ class _Parts:
             return  # it is found again when the connector goes on
         if waits_for_login(await store.query(lambda reader: reader.health(name)), store.now()):
             raise PartnerLoginExpired(f"{name} waits for a new login")
-        try:
-            await self._ingest.event(received, directory.peer(name))
-        except PartnerLoginExpired as error:
-            await incidents.lose_login(store, name, error, _pace(self._settings).breaker)
-            raise
+        await self._ingest.event(received, directory.peer(name))
 
     async def _configs(self) -> Iterable[Config]:
         return (await self._flow.store.query(self._flow.directory)).peers.values()
@@ -248,3 +244,23 @@ class _Parts:
     async def ask(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
         """A connector's calls to its side."""
         return await self._outbound.run(calls, await self._peers.get(config))
+
+    async def _ask_after(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
+        """The same after they told us of something: not while they are left alone; how they are doing is noted."""
+        name, store = config.name, self._flow.store
+        row = await store.query(lambda reader: reader.health(name))
+        if (wait := rest(row, store.now())) > 0:
+            raise HeldBack(f"{name} is left alone for a while", retry_after=wait)
+        try:
+            result = await self.ask(config, calls)
+        except GatewayError as error:
+            if (sign := sign_of(error, repeated=True)) is not None:
+                await self._note(name, sign)
+            raise
+        if row is not None and row.failures:
+            await self._note(name, Sign("up"))
+        return result
+
+    async def _note(self, name: str, sign: Sign) -> None:
+        breaker = _pace(self._settings).breaker
+        incidents.tell(await self._flow.store.write(lambda tx: incidents.note(tx, name, sign, breaker)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -15,6 +16,7 @@ from structlog.typing import Processor
 _LONGEST = 300
 _SCALARS = (bool, int, float, type(None))
 _FRAMES = 8
+_QUOTE = re.compile(r"\n|<|\((?!\))")
 
 
 def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
@@ -35,7 +37,11 @@ def configure(level: str = "INFO", stream: TextIO | None = None) -> None:
     handler.setFormatter(
         ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[ProcessorFormatter.remove_processors_meta, _where, _plain, structlog.processors.JSONRenderer()],
+            processors=[
+                ProcessorFormatter.remove_processors_meta,
+                *(_where, _unquoted, _plain),
+                structlog.processors.JSONRenderer(),
+            ],
         )
     )
     root = logging.getLogger()
@@ -58,6 +64,13 @@ def _where(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
         frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
         event["error"] = type(error).__name__
         event["where"] = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return event
+
+
+def _unquoted(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What asyncio says of an error that nobody caught goes on with the task, its message and the arguments."""
+    if event.get("logger") == "asyncio":
+        event["event"] = _QUOTE.split(str(event["event"]), maxsplit=1)[0].strip()
     return event
 
 

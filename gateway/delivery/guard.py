@@ -24,14 +24,19 @@ CLOUD_METADATA = frozenset(
         "169.254.169.254",
         "169.254.170.2",
         "169.254.170.23",
+        "169.254.0.23",
+        "169.254.42.42",
         "100.100.100.200",
         "168.63.129.16",
+        "192.0.0.192",
+        "fd00:42::42",
         "fd00:ec2::254",
         "fd00:ec2::23",
         "fd20:ce::254",
     )
 )
-"""AWS, Azure, Google and others; AWS ECS and EKS; Alibaba; Azure's wire server; the IPv6 forms of AWS and Google."""
+"""AWS, Azure, Google and others; AWS ECS and EKS; Tencent; Scaleway; Alibaba; Azure's wire server; Oracle's first
+cloud; the IPv6 forms of Scaleway, AWS and Google."""
 
 LOOKUP_TIMEOUT = 10.0
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -66,7 +71,7 @@ def refusal(address: Address, *, allowed: Sequence[Network], encrypted: bool) ->
     """Why an address is not called and what to configure, None when it may be. Unencrypted http is for networks that
     are named only."""
     inner = _inner(address)
-    if inner in CLOUD_METADATA:
+    if inner in CLOUD_METADATA or _last(address) in CLOUD_METADATA:
         return "this address serves cloud credentials and is never called"
     if any(one in network for one in (address, inner) for network in allowed):
         return None
@@ -95,9 +100,17 @@ async def _lookup(host: str, port: int) -> list[Address]:
 
 
 def _inner(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for: mapped, 6to4, Teredo or NAT64."""
+    """The IPv4 address that an IPv6 one stands for: mapped, 6to4, Teredo or NAT64; without its zone, which makes no
+    other host of it."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None) or address
+        return _last(address)
+    inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+    return inner or IPv6Address(int(address))
+
+
+def _last(address: Address) -> IPv4Address:
+    """The last 32 bits, where every prefix of 96 bits has the IPv4 address behind it (RFC 6052 §2.2): which ones a
+    network translates by itself cannot be known."""
+    return IPv4Address(int(address) & 0xFFFFFFFF)

@@ -53,27 +53,28 @@ class Breaker:
 @dataclass(frozen=True, slots=True)
 class Sign:
     """What an attempt told about the system: that it answers (`up`), that it does not (`down`), that our login is no
-    longer taken (`login`). `wait`: seconds they asked us to be quiet for."""
+    longer taken (`login`). `wait`: seconds they asked us to be quiet for. `alone`: it may be one patient's trouble."""
 
     kind: Literal["up", "down", "login"]
     error: GatewayError | None = None
     wait: float | None = None
+    alone: bool = False
 
 
 def sign_of(error: GatewayError, *, repeated: bool) -> Sign | None:
-    """None when it tells nothing about the system as a whole: a patient that fails again and again while others get
-    through is that patient's own trouble (`repeated`), unless nothing could be sent at all."""
+    """None when it tells nothing about the system as a whole. A patient that fails again and again (`repeated`) while
+    others get through is that patient's own trouble, unless nothing could be sent at all."""
     if isinstance(error, PartnerLoginExpired):
         return Sign("login", error)
     if isinstance(error, HeldBack):
         return None
     if isinstance(error, PartnerUnavailable):
-        silent = error.retry_after is not None or not error.reached or not repeated
-        return Sign("down", error, error.retry_after) if silent else None
+        silent = error.retry_after is not None or not error.reached
+        return Sign("down", error, error.retry_after, alone=repeated and not silent)
     if isinstance(error, PartnerPending):
         return Sign("up")  # it answered, even if only that it will
     if isinstance(error, PartnerUnknown):
-        return None if repeated else Sign("down", error)
+        return Sign("down", error, alone=repeated)
     return None
 
 
@@ -91,6 +92,12 @@ def allowance(row: HealthRow | None, now: datetime, most: int) -> int:
     return min(most, 1) if row.state in BROKEN else most
 
 
+def rest(row: HealthRow | None, now: datetime) -> float:
+    """Seconds that nothing is asked of it: they asked us to wait, or the circuit is open."""
+    until = row.open_until if row is not None else None
+    return 0.0 if until is None else max((until - now).total_seconds(), 0.0)
+
+
 def waits_for_login(row: HealthRow | None, now: datetime) -> bool:
     """Whether it is useless to call: nobody has authorised us again yet."""
     return row is not None and row.state == NEEDS_REAUTH and row.open_until is not None and row.open_until > now
@@ -103,6 +110,8 @@ def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker, *, probe:
         return _up(row, now, probe=probe)
     if sign.kind == "down" and not probe and row.open_until is not None and row.open_until > now:
         return row
+    if sign.alone and row.failures == 0:
+        return row  # the last one got through
     noted = row._replace(last_error=error_text(sign.error, now))
     if sign.kind == "login":
         return _moved(noted, NEEDS_REAUTH, now)._replace(open_until=now + timedelta(seconds=breaker.longest))

@@ -64,7 +64,7 @@ class Peer:
     rate: RateLimit | None = None
 
     def url(self, path: str) -> httpx.URL:
-        """The address of a call: below the endpoint, or an absolute one as it is."""
+        """The address of a call: below the endpoint, or an absolute one as it is. Raises PartnerRejected for none."""
         return _parsed(path if path.startswith(("http://", "https://")) else self.endpoint + path)
 
     def is_own(self, path: str) -> bool:
@@ -76,7 +76,10 @@ class Peer:
 
 @lru_cache(maxsize=256)  # writes go to the same few addresses
 def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL:  # a next page is what they say it is
+        raise PartnerRejected("what was to be called is no address") from None
 
 
 class Outbound:

@@ -12,8 +12,7 @@ import structlog
 
 from gateway.delivery import health
 from gateway.delivery.health import Breaker, Sign
-from gateway.errors import PartnerLoginExpired
-from gateway.store import HealthRow, IncidentRow, Store, Tx
+from gateway.store import HealthRow, IncidentRow, Tx
 
 log = structlog.get_logger(__name__)
 
@@ -47,18 +46,14 @@ def judge(tx: Tx, before: HealthRow, sign: Sign, breaker: Breaker, *, probe: boo
 
 def _news(tx: Tx, before: HealthRow, row: HealthRow, sign: Sign) -> list[IncidentRow]:
     connector = row.connector
+    if row.state == health.CONNECTED and before.state in health.BROKEN:
+        return _over(tx, connector)
     if row.state == health.CONNECTED and before.state != health.CONNECTED:
-        return [*end(tx, connector, health.UNREACHABLE), *end(tx, connector, health.LOGIN)]
+        return end_all(tx, connector)
     if sign.kind == "up" or row.state not in health.BROKEN:
         return []
     cause = health.LOGIN if sign.kind == "login" else health.UNREACHABLE
     return begin(tx, connector, cause, sign.error.message if sign.error else "")
-
-
-async def lose_login(store: Store, connector: str, error: PartnerLoginExpired, breaker: Breaker) -> None:
-    """A call that was no delivery told that the login is gone: deliveries wait for it as well."""
-
-    tell(await store.write(lambda tx: note(tx, connector, Sign("login", error), breaker)))
 
 
 def health_of(tx: Tx, connector: str) -> HealthRow:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
+
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
 
 ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError)
@@ -11,6 +15,8 @@ ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError)
 _CONNECTIONS = 100
 _KEEPALIVE = 4.0
 """Seconds; less than the 5 that many servers keep a connection, so that a write does not meet one being closed."""
+_UNREAD = 16
+"""Heads of answers that may wait to be looked at; one is asked for, and few come before it (RFC 9110 §15.2)."""
 _BEFORE_SENDING = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
@@ -30,12 +36,23 @@ def create() -> httpx.AsyncBaseTransport:
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(ssl=context, limit=_CONNECTIONS, keepalive_timeout=_KEEPALIVE)
+        handler: type[ResponseHandler] = _Handler
+        connector._factory = partial(handler, asyncio.get_running_loop())
         # What has no body has no media type: aiohttp would call it application/octet-stream (RFC 9110 §8.3).
         unsaid = ("Content-Type",)
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=unsaid)
 
     transport: httpx.AsyncBaseTransport = AiohttpTransport(verify=context, client=session)
     return transport
+
+
+class _Handler(ResponseHandler):
+    """aiohttp keeps every interim answer (100 Continue) until it is looked at: of a flood, gigabytes in seconds."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if len(self) > _UNREAD:
+            self.abort()
 
 
 def never_sent(error: Exception) -> bool:

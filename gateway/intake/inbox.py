@@ -12,7 +12,7 @@ from datetime import datetime
 
 import structlog
 
-from gateway.errors import GatewayError, PartnerLoginExpired
+from gateway.errors import GatewayError, HeldBack, PartnerLoginExpired, PartnerUnavailable
 from gateway.flow import Flow, Received
 from gateway.store import MessageRow, Reader
 
@@ -41,10 +41,10 @@ class Inbox:
         """A message that was just stored."""
         self._later(received, 0)
 
-    def _later(self, received: Received, tries: int) -> None:
-        """Into its queue when it is time for the next try."""
+    def _later(self, received: Received, tries: int, asked_for: float | None = None) -> None:
+        """Into its queue when it is time for the next try, not before they `asked_for` it."""
         self._held.add(received.message_id)
-        wait = self._waits[tries]
+        wait = max(self._waits[tries], asked_for or 0.0)
         if wait > 0:
             asyncio.get_running_loop().call_later(wait, self._queue(received.connector).put_nowait, (received, tries))
         else:
@@ -106,16 +106,20 @@ class Inbox:
             if isinstance(error, PartnerLoginExpired):  # until somebody authorises us, however long it takes
                 self._later(received, min(1, len(self._waits) - 1))
                 return False
-            return not (error.transient and await self._again(received, tries + 1))
+            asked_for = error.retry_after if isinstance(error, PartnerUnavailable) else None
+            if isinstance(error, HeldBack):  # nothing was tried
+                self._later(received, tries, asked_for)
+                return False
+            return not (error.transient and await self._again(received, tries + 1, asked_for))
         except Exception as error:  # a defect of ours concerns this message only
             log.error("message failed unexpectedly", message=received.message_id, exc_info=error)
             await self._flow.finish(received, "failed", type(error).__name__)
         return True
 
-    async def _again(self, received: Received, tries: int) -> bool:
+    async def _again(self, received: Received, tries: int, asked_for: float | None) -> bool:
         """Whether it is tried again."""
         if tries < len(self._waits):
-            self._later(received, tries)
+            self._later(received, tries, asked_for)
             return True
         await self._flow.finish(received, "failed", "their side could not be read in time")
         return False

@@ -76,22 +76,27 @@ def order_patient(
 ) -> None:
     """Standing orders for every system whose copy of this Patient differs, or which has none yet.
 
-    `touched`: where there is no new version, the records of which something became known; what was given up of the
-    others stays so.
+    `touched`: where there is no new version, the records of which something became known; what was ordered of the
+    others stays as it is, on its way or given up.
     """
     body = outgoing(state.id, content, world.directory, deleted=deleted)
     targets = world.directory.targets("Patient")
     wanted = [one for config in targets for one in _of_copies(world, state, body, number, config, deleted=deleted)]
     if wanted and touched is not None:
-        left = _given_up(world, state) - set(touched)
+        left = _standing(world, state, number) - set(touched)
         wanted = [one for one in wanted if (one.connector, one.remote_id) not in left]
     world.changes.deliveries += wanted
 
 
-def _given_up(world: World, state: State) -> set[tuple[str, str]]:
-    """(connector, remote id) of the orders that wait for a person."""
+def _standing(world: World, state: State, number: int) -> set[tuple[str, str]]:
+    """(connector, remote id) of the orders that wait for a person, and of those that wait for their time: made anew
+    they would be due at once, and never come to their end."""
     standing = world.tx.deliveries_of([state.rid]).get(state.rid, ())
-    return {(one.connector, one.remote_id) for one in standing if one.state in ("rejected", "exhausted")}
+    return {
+        (one.connector, one.remote_id)
+        for one in standing
+        if one.state in ("rejected", "exhausted") or (one.state != "done" and one.want >= number)
+    }
 
 
 def _of_copies(

@@ -82,8 +82,7 @@ class Teller:
         """Send one after the other, no later one before an earlier one has arrived."""
         wanted = wish.load(turn.subscriber.config)
         if not wanted.url:
-            now = datetime.now(UTC)
-            return Sent(tuple(self._judged(wanted, one, None, _NOWHERE, None, now) for one in turn.events))
+            return Sent(tuple(self._judged(wanted, one, None, _NOWHERE, None) for one in turn.events))
         kept = await self.store.query(lambda reader: reader.secrets(turn.subscriber.connector))
         signing = keys.find(kept, turn.subscriber)
         if signing is None:
@@ -105,12 +104,11 @@ class Teller:
     async def release(self, turn: Turn, error: Exception | None) -> None:
         """After an unexpected error it counts as an attempt; because we stop, it is given back as it was."""
         what = type(error).__name__
-        told = [self._judged(Wish(""), turn.events[0], None, what, None, datetime.now(UTC))] if error else []
+        told = [self._judged(Wish(""), turn.events[0], None, what, None)] if error else []
         await self.store.write(lambda tx: settle(tx, turn, told, stop=any(one.state == "exhausted" for one in told)))
 
     async def _send(self, to: Subscriber, wanted: Wish, signing: keys.Keys, event: Outgoing) -> Told:
-        now = datetime.now(UTC)
-        headers = {"content-type": "application/json", **_signed(wanted, signing, event, now)}
+        headers = {"content-type": "application/json", **_signed(wanted, signing, event, datetime.now(UTC))}
         status, error, wait = None, None, None
         try:
             call = Call("POST", "", content=event.body, headers=headers)
@@ -120,12 +118,11 @@ class Teller:
         except GatewayError as failed:
             error = failed.message
             wait = failed.retry_after if isinstance(failed, PartnerUnavailable) else None
-        return self._judged(wanted, event, status, error, wait, now)
+        return self._judged(wanted, event, status, error, wait)
 
-    def _judged(
-        self, wanted: Wish, event: Outgoing, status: int | None, error: str | None, wait: float | None, now: datetime
-    ) -> Told:
-        attempt = event.attempt + 1
+    def _judged(self, wanted: Wish, event: Outgoing, status: int | None, error: str | None, wait: float | None) -> Told:
+        """A wait begins with the answer, by the clock that retries go by."""
+        attempt, now = event.attempt + 1, self.store.now()
         if error is None:
             return Told(event.outgoing_id, "done", attempt, now, status)
         if wanted.form == "metriport":

@@ -60,6 +60,22 @@ def test_one_that_is_open_is_listed_however_many_were_closed_after_it(store: Sto
     assert [one.cause for one in found] == ["loop Patient/1"]
 
 
+def test_the_first_success_of_any_kind_makes_what_waits_due(store: Store):
+    """A poll, or a read after a webhook, tells that they answer again, as a delivery does."""
+    [rid] = store.write_now(lambda tx: orders(tx, patients=1))
+    [held] = store.write_now(lambda tx: claim(tx, "rest", lease=timedelta(seconds=9), limit=5))
+    [one] = held.deliveries
+    failed = Settled(one.delivery_id, "unknown", 1, one.due_at + timedelta(hours=1), 1, "r0", "timed out")
+    store.write_now(lambda tx: settle(tx, held, lambda _: failed))
+    note(store, DOWN)
+    note(store, Sign("up"))
+    assert store.write_now(lambda tx: claim(tx, "rest", lease=timedelta(1), limit=5)) == [], "it was not broken"
+    note(store, DOWN)
+    note(store, DOWN)
+    note(store, Sign("up"), probe=True)
+    assert [got.patient for got in store.write_now(lambda tx: claim(tx, "rest", lease=timedelta(1), limit=5))] == [rid]
+
+
 def test_a_new_login_closes_everything_and_makes_what_waits_due(store: Store):
     [rid] = store.write_now(lambda tx: orders(tx, patients=1))
     [held] = store.write_now(lambda tx: claim(tx, "rest", lease=timedelta(seconds=9), limit=5))

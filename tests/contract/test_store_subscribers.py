@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 
+import pytest
+
+from gateway.errors import Conflict
 from gateway.store import Store
 from gateway.store.subscribers import (
     ACTIVE,
@@ -106,6 +110,17 @@ def test_what_two_processes_queue_in_turn_comes_in_the_order_of_the_feed(open_st
     assert [one.event_id for one in turn.events] == ["e1", "e2", "e3", "e4", "e5"]
     listed = second.query_now(lambda reader: log(reader, turn.subscriber.subscriber_id))
     assert [one.event_id for one in listed] == ["e1", "e2", "e3", "e4", "e5"]
+
+
+def test_what_another_process_queued_meanwhile_is_not_queued_twice(open_store: Callable[[], Store]) -> None:
+    first, second = open_store(), open_store()
+    known = made(first)
+    for store, fits in ((first, True), (second, False)):
+        queued = [NewOutgoing("e1", "patient.updated", b"{}")]
+        with nullcontext() if fits else pytest.raises(Conflict):
+            store.write_now(lambda tx, queued=queued: advance(tx, known, known.seq + 1, queued))  # type: ignore[misc]
+    [turn] = take(first)
+    assert [one.event_id for one in turn.events] == ["e1"]
 
 
 def test_a_turn_that_ends_in_a_stop_keeps_what_was_changed_meanwhile(store: Store) -> None:

@@ -366,9 +366,11 @@ async def test_what_they_deleted_without_a_word_is_not_made_again(three: Three, 
     await three.delete_at_registry(f"{kind}/{theirs['id']}")
     changed = {"Patient": made, "Observation": pulse}[kind]
     for language in ("de", "fr"):
+        asked = len(three.registry.log)
         body = {**await three.desk.read(f"/{kind}/{changed}"), "language": language}
         assert (await three.desk.fhir("PUT", f"/{kind}/{changed}", body)).status_code == 200
         await three.quiet()
+    assert len(three.registry.log) == asked, "the link is over: they are not even asked"
     assert await three.at_registry(kind) == [] and three.writes(three.registry) == []
     assert not three.deliveries("rejected", "exhausted")
     assert (await three.desk.read(f"/{kind}/{changed}"))["language"] == "fr", "what is known here stays"

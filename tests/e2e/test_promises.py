@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -16,10 +17,13 @@ from starlette.types import Receive, Scope, Send
 from gateway.connectors.call import Found
 from gateway.connectors.signature import sign
 from gateway.delivery import health
+from gateway.delivery.http import Outbound
+from gateway.delivery.peers import Peers
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.flow import Received
 from gateway.intake import findings
+from gateway.reconciling.reconcile import Pace, Reconciler
 from gateway.sandbox import canvas_partner, fhir_server, serve
 from gateway.sandbox.canvas_partner import API_KEY
 from gateway.sandbox.faults import Sandbox
@@ -31,7 +35,8 @@ from .waiting import until
 pytestmark = pytest.mark.anyio
 
 SLOW_RETRY = (0.0, *[60.0] * 9)
-"""Nothing that failed comes back by itself within a test."""
+"""Nothing that failed comes back by itself within a test, or hardly."""
+NO_RETRY = (0.0, *[36_000.0] * 9)
 
 
 @asynccontextmanager
@@ -79,7 +84,7 @@ async def operate(three: Three, method: str, path: str, body: Any = None) -> Any
 
 
 async def test_a_broken_system_is_left_alone_then_probed_and_everything_waiting_goes_at_once(tmp_path: Path) -> None:
-    async with three_of(tmp_path, retry_schedule=SLOW_RETRY, breaker_pause=0.5) as three:
+    async with three_of(tmp_path, retry_schedule=NO_RETRY, breaker_pause=0.5) as three:
         three.registry.set(status=500)
         names = [f"P{n:02}" for n in range(30)]
         await many(three, names)
@@ -109,15 +114,32 @@ async def test_a_broken_system_is_left_alone_then_probed_and_everything_waiting_
 
 
 async def test_an_outage_however_long_uses_up_no_attempts(tmp_path: Path) -> None:
-    schedule = (0.0, *[0.02] * 6)
+    schedule = (0.0, 0.02, 0.02)  # the circuit opens with the second failure
     async with three_of(tmp_path, retry_schedule=schedule, breaker_pause=0.02, breaker_failures=2) as three:
         three.partner.set(down=True)
-        made = await three.desk.made_id(patient("New", (MRN, "1")))
+        made = await three.desk.made_id(patient("New", (MRN, "1")))  # she alone: nobody else tells of the outage
         await asyncio.sleep(1.0)
         assert not three.deliveries("exhausted", "rejected")
+        assert opened_causes(three, "partner") == {"unreachable"}
         three.partner.set()
         await until(lambda: arrived(three, ["New"]))
         assert [one["externalId"] for one in await three.at_partner()] == [made]
+
+
+async def test_one_probe_at_a_time_however_long_it_takes(tmp_path: Path) -> None:
+    async with three_of(tmp_path, deliver=False) as three:
+        await many(three, ["P1", "P2", "P3"])
+        broken = health.fresh("registry", three.desk.store.now())._replace(state=health.ERROR, failures=9)
+        three.desk.store.write_now(lambda tx: tx.put_health(broken))
+        async with Outbound() as outbound:
+            pace = Pace(NO_RETRY, lease=30.0)
+            reconciler = Reconciler(three.desk.context.flow, outbound, Peers(no_secrets), pace)
+            first, second = await reconciler.claim(9), await reconciler.claim(9)
+        assert Counter(one.connector for one in first) == {"registry": 1, "partner": 3} and not second
+
+
+async def no_secrets(_: str) -> dict[str, str]:
+    return {}
 
 
 async def test_a_thousand_flow_while_one_patient_fails_and_one_system_is_dead(tmp_path: Path) -> None:
@@ -239,6 +261,18 @@ async def test_no_more_calls_than_a_system_allows(tmp_path: Path) -> None:
         await until(lambda: arrived(three, names))
         assert [one["status"] for one in three.partner.log].count(429) == 0
         assert not three.deliveries("exhausted", "rejected")
+
+
+async def test_to_wait_for_a_turn_uses_up_no_attempt(tmp_path: Path) -> None:
+    async with three_of(tmp_path, retry_schedule=(0.0,), delivery_timeout=0.2) as three:
+        three.connect(rateLimit={"requests": 2, "seconds": 2.0})  # a turn in two seconds, after the first
+        await many(three, ["P1", "P2"])
+
+        async def waits() -> bool:
+            return [one.error for one in three.deliveries("due")] == ["partner is called as often as it allows"] * 2
+
+        await until(waits)
+        assert not three.deliveries("exhausted", "rejected") and state(three, "partner") != health.ERROR
 
 
 # --- dead letters -----------------------------------------------------------------------------------------------------
@@ -386,6 +420,50 @@ async def _holds(three: Three, made: str) -> bool:
     return any(one["value"] == made for each in await three.at_registry() for one in each["identifier"])
 
 
+async def test_what_an_attempt_did_not_come_to_uses_up_none_of_its_own(tmp_path: Path) -> None:
+    async with three_of(tmp_path, retry_schedule=SLOW_RETRY, breaker_failures=100) as three:
+        made = await three.desk.made_id(patient("New", (MRN, "1")))
+        await three.quiet()
+        three.registry.set(status=500, methods=["GET"], times=1)
+        await three.desk.transact(
+            entry("PUT", f"Patient/{made}", {**patient("Newer", (MRN, "1")), "id": made}),
+            entry("POST", "Observation", observation(f"Patient/{made}", ("https://x.example", "1"))),
+        )
+
+        async def the_reading_is_there() -> list[int]:
+            orders = three.desk.ask(lambda reader: reader.orders("all", "registry", limit=9))
+            return [one.attempt for one in orders] if [one.state for one in orders][1:] == ["done"] else []
+
+        assert await until(the_reading_is_there) == [1, 0], "her own read failed, the reading was not tried"
+
+
+async def test_what_another_system_answers_begins_no_schedule_anew(tmp_path: Path) -> None:
+    """Each of its answers, or events, would make the failed one due at once, and give it all its attempts back."""
+    async with three_of(tmp_path, retry_schedule=NO_RETRY, breaker_failures=100) as three:
+        made = await three.desk.made_id(patient("New", (MRN, "1")))
+        await three.quiet()
+        before = len(three.registry.log)
+        three.registry.set(status=500, methods=["GET"])
+        three.partner.set(delay=0.1)
+        await rename(three, made, "Newer")
+        await until(lambda: arrived(three, ["Newer"]))
+        await asyncio.sleep(0.3)
+        assert len(three.registry.log) == before + 1
+
+
+async def test_a_412_is_read_again_in_the_same_attempt(tmp_path: Path) -> None:
+    async with three_of(tmp_path, retry_schedule=SLOW_RETRY) as three:
+        made = await three.desk.made_id(patient("New", (MRN, "1")))
+        await three.quiet()
+        three.registry.set(status=412, methods=["POST"], times=2)
+        await rename(three, made, "Newer")
+
+        async def there() -> bool:
+            return [family(one) for one in await three.at_registry()] == ["Newer"]
+
+        await until(there)
+
+
 # --- loops and echoes -------------------------------------------------------------------------------------------------
 
 
@@ -483,13 +561,13 @@ async def test_an_edit_there_that_loses_is_overwritten_though_the_answer_to_a_wr
 
 
 @contextmanager
-def holding_answers(side: Sandbox) -> Iterator[Callable[[], Awaitable[bool]]]:
-    """Writes have their effect, and are answered at the end of the block; whether one waits for its answer."""
+def holding_answers(side: Sandbox, method: str = "POST") -> Iterator[Callable[[], Awaitable[bool]]]:
+    """Calls have their effect, and are answered at the end of the block; whether one waits for its answer."""
     inner, over, waiting = side.app, threading.Event(), threading.Event()
 
     async def held(scope: Scope, receive: Receive, send: Send) -> None:
         await inner(scope, receive, send)
-        while scope["method"] == "POST" and not over.is_set():
+        while scope["method"] == method and not over.is_set():
             waiting.set()
             await asyncio.sleep(0.01)
 
@@ -521,7 +599,8 @@ async def rename_birth(three: Three, made: str, day: str) -> None:
 
 
 async def test_a_webhook_that_comes_while_the_login_is_gone_is_applied_when_it_is_back(tmp_path: Path) -> None:
-    async with three_of(tmp_path) as three:
+    """However long that takes: it uses up none of its tries."""
+    async with three_of(tmp_path, retry_schedule=(0.0, 0.05, 0.05)) as three:
         secret = "whsec_dGhlIGxvZ2luJ3Mgb3duIGtleSBmb3Igd2ViaG9va3M="
         webhooks = {"sync": {"mode": "webhook", "secret": secret}}
         three.connect(**webhooks)

@@ -432,6 +432,7 @@ async def test_a_first_contact_in_plan_writes_nothing_anywhere_until_go(office: 
     assert (plan["mode"], plan["dryRun"]) == ("first", True)
     assert (report["seen"], report["created"], report["linked"], report["conflicts"]) == (30, 29, 1, 1), report
     assert report["offered"] == 1
+    assert office.desk.ask(lambda reader: reader.orders("all", "ehr", limit=1)) == [], "nor is anything ordered"
     assert report["differ"] == [{"type": "Patient", "id": "n3", "reason": "gender"}]
     await office.desk.made_id({**known, "name": [{"family": "Meanwhile", "given": ["Bea"]}]})
     await asyncio.sleep(0.2)

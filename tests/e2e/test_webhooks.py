@@ -24,6 +24,7 @@ from gateway.sandbox.canvas_partner import API_KEY
 from gateway.sandbox.faults import Sandbox
 
 from .desk import Desk, opened, patient
+from .test_promises import holding_answers
 from .waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -276,6 +277,23 @@ async def test_while_the_partner_is_down_the_message_waits_and_others_go_on(meet
     assert (await meeting.alice())["name"][0]["family"] == "Sample"
 
 
+async def test_who_asks_us_to_wait_is_not_read_for_every_event(meeting: Meeting) -> None:
+    """RFC 9110 §10.2.3; nor do the events use up their tries meanwhile."""
+    await meeting.edit(lastName="Patience")
+    meeting.partner.log.clear()
+    meeting.partner.set(status=429, retry_after=1, methods=["GET"])
+    for number in range(5):
+        assert (await meeting.tell(f"evt_{number}")).status_code == 200
+    await asyncio.sleep(0.6)
+    assert len(meeting.partner.log) == 1 and len(meeting.desk.messages("received")) == 5
+    health = meeting.desk.ask(lambda reader: reader.health("partner"))
+    assert (health.state, health.failures) == ("degraded", 1)
+    meeting.partner.set()
+    await meeting.settled()
+    assert (await meeting.alice())["name"][0]["family"] == "Patience"
+    assert meeting.desk.ask(lambda reader: reader.health("partner")).state == "connected"
+
+
 async def test_an_event_about_a_record_that_keeps_changing_is_looked_at_again_later(
     meeting: Meeting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +309,19 @@ async def test_an_event_about_a_record_that_keeps_changing_is_looked_at_again_la
     assert (await meeting.tell()).status_code == 200
     await meeting.settled()
     assert (await meeting.alice())["name"][0]["family"] == "Meanwhile" and len(reads) == 7
+
+
+async def test_what_was_read_before_the_record_changed_is_read_again(meeting: Meeting) -> None:
+    """Their answer is on its way while they tell us something newer: it may be older than that."""
+    await meeting.edit(lastName="Meanwhile")
+    with holding_answers(meeting.partner, "GET") as held:
+        assert (await meeting.tell()).status_code == 200
+        await until(held)
+        assert (await meeting.desk.seed({**ALICE, "lastName": "Newest"}, meeting.key)).status_code == 202
+        await meeting.edit(lastName="Newest")
+    await meeting.settled()
+    assert [one["method"] for one in meeting.partner.log if one["path"].startswith("/patients/")] == ["GET", "GET"]
+    assert (await meeting.alice())["name"][0]["family"] == "Newest"
 
 
 async def test_one_message_that_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:

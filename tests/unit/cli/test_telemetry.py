@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import structlog
+import uvloop
 
 from gateway import telemetry
 from gateway.fhir import json
@@ -58,4 +62,29 @@ def test_an_exception_shows_its_type_and_place_but_not_its_message(log: io.Strin
     ours, theirs = lines(log)
     assert ours["error"] == theirs["error"] == "ValueError"
     assert "test_telemetry.py" in ours["where"]
+    assert "Secretname" not in log.getvalue()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_nobody_caught_shows_neither_its_message_nor_its_arguments(
+    log: io.StringIO, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def fails() -> None:
+        raise ValueError("Secretname is no date")
+
+    def refuses(_: str) -> None:
+        raise KeyError
+
+    async def run() -> None:
+        task = asyncio.create_task(fails())
+        asyncio.get_running_loop().call_soon(refuses, "Secretname")
+        asyncio.get_running_loop().call_soon(partial(refuses, "Secretname"))
+        await asyncio.sleep(0.01)
+        assert task.done()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
+    gc.collect()
+    told = {(line["event"].split(" ")[0], line["error"]) for line in lines(log)}
+    assert told == {("Task", "ValueError"), ("Exception", "KeyError")} and len(lines(log)) == 3
     assert "Secretname" not in log.getvalue()

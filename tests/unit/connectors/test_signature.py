@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,6 +53,18 @@ def test_what_we_sign_the_library_accepts(body: str, event_id: str, key: bytes) 
 @pytest.mark.parametrize("secret", [SECRET, SECRET.removeprefix("whsec_"), SECRET.rstrip("=")])
 def test_a_secret_with_or_without_prefix_and_padding(secret: str) -> None:
     assert check(sign(SECRET, "evt_1", BODY, now=NOW), secret=secret) == "evt_1"
+
+
+@pytest.mark.parametrize("scheme", ["standard", "metriport", "hmac", "header"])
+@pytest.mark.parametrize("secret", [None, ""])
+def test_an_empty_secret_is_none(scheme: Signature, secret: str | None) -> None:
+    """Everybody knows the empty one."""
+    digest = hmac.new(b"", BODY, hashlib.sha256).hexdigest()
+    stamp = str(int(NOW.timestamp()))
+    signed = base64.b64encode(hmac.new(b"", f"evt_1.{stamp}.".encode() + BODY, hashlib.sha256).digest()).decode()
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": stamp, "webhook-signature": f"v1,{signed}"}
+    more = {"standard": headers, "metriport": {"x-metriport-signature": digest}, "hmac": {"x-sig": digest}}
+    refused(more.get(scheme, {"x-sig": ""}), scheme=scheme, secret=secret, header="x-sig")
 
 
 def test_one_right_signature_of_several_is_enough() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 
 import pytest
@@ -11,7 +12,7 @@ from gateway.errors import PartnerRejected, PartnerUnavailable
 
 pytestmark = pytest.mark.anyio
 
-PUBLIC = ["93.184.215.14", "8.8.8.8", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]
+PUBLIC = ["93.184.215.14", "8.8.8.8", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "64:ff9b::5db8:d70e"]
 PRIVATE = [
     "127.0.0.1",
     "10.1.2.3",
@@ -37,7 +38,12 @@ PRIVATE = [
     "5f00::1",
     "4000::1",
 ]
-METADATA = ["169.254.169.254", "169.254.170.2", "fd00:ec2::254", "100.100.100.200", "::ffff:169.254.169.254"]
+METADATA = [
+    *("169.254.169.254", "169.254.170.2", "169.254.0.23", "169.254.42.42", "100.100.100.200", "192.0.0.192"),
+    *("fd00:ec2::254", "fd00:42::42", "fd00:ec2::254%1", "::ffff:169.254.169.254", "::ffff:169.254.169.254%1"),
+    *("64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "2001:db8:64::a9fe:a9fe", "::a9fe:a9fe", "2002:a9fe:a9fe::1"),
+    "2001:0:1:1:1:1:5601:5601",
+]
 
 
 def refusal(address: str, *allowed: str, encrypted: bool = True) -> str | None:
@@ -76,10 +82,25 @@ async def test_a_name_is_resolved_to_the_address_that_is_checked() -> None:
     assert [str(address) for address in found] == ["127.0.0.1"], "what is not allowed is left out"
 
 
+async def test_of_the_addresses_of_a_name_those_that_are_refused_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def lookup(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", (address, port)) for address in ("10.0.0.1", PUBLIC[0], "169.254.169.254", PUBLIC[1])]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+    found = await guard.resolve("mixed.example", 443, allowed=(), encrypted=True)
+    assert [str(address) for address in found] == PUBLIC[:2]
+
+
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0x7f000001", "0177.0.0.1"])
 async def test_odd_spellings_of_loopback_are_loopback(host: str) -> None:
     with pytest.raises((PartnerRejected, PartnerUnavailable)):
         await guard.resolve(host, 80, allowed=(), encrypted=True)
+
+
+@pytest.mark.parametrize("host", ["2852039166", "0xa9fea9fe", "169.254.43518", "fd00:ec2::254%1", "::a9fe:a9fe"])
+async def test_odd_spellings_of_cloud_credentials_are_never_asked_for(host: str) -> None:
+    with pytest.raises(PartnerRejected, match="never"):
+        await guard.resolve(host, 80, allowed=guard.networks(["0.0.0.0/0", "::/0"]), encrypted=False)
 
 
 async def test_a_name_without_an_address_is_unavailable() -> None:

@@ -104,8 +104,8 @@ def test_a_lost_login_stays_lost_until_somebody_authorises_again() -> None:
     ("error", "repeated", "kind"),
     [
         (PartnerUnknown("500"), False, "down"),
-        (PartnerUnknown("500"), True, None),
-        (PartnerUnavailable("read failed"), True, None),
+        (PartnerUnknown("500"), True, "down alone"),
+        (PartnerUnavailable("read failed"), True, "down alone"),
         (PartnerUnavailable("no connection", reached=False), True, "down"),
         (PartnerUnavailable("429", retry_after=3.0), True, "down"),
         (HeldBack("rate"), False, None),
@@ -117,4 +117,16 @@ def test_a_lost_login_stays_lost_until_somebody_authorises_again() -> None:
 )
 def test_what_an_error_tells_about_the_whole_system(error: Exception, repeated: bool, kind: str | None) -> None:
     sign = sign_of(error, repeated=repeated)  # type: ignore[arg-type]
-    assert (sign.kind if sign else None) == kind
+    assert (f"{sign.kind}{' alone' if sign.alone else ''}" if sign else None) == kind
+
+
+def test_what_fails_again_and_again_is_its_patients_own_only_where_others_get_through() -> None:
+    again = Sign("down", PartnerUnknown("x failed with status 500"), alone=True)
+    answers = after(fresh("x", NOW), UP, NOW, BREAKER)
+    assert after(answers, again, later(1), BREAKER) is answers
+    row = failed(1)
+    for _ in range(2):
+        row = after(row, again, later(2), BREAKER)
+    assert (row.state, row.open_until) == (health.ERROR, later(7)), (
+        "nobody else got through: an outage of a quiet system"
+    )
