@@ -118,7 +118,8 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def groups(self) -> GroupConnector | None:
         """The module, where it takes several resources in one call."""
-        return registry.groups(self.profile)
+        module = registry.groups(self.profile)
+        return module if module is not None and module.grouped(self.chosen) else None
 
     @property
     def webhook_path(self) -> str | None:

@@ -54,8 +54,8 @@ class Item:
     `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known. `raw` = their
     body as it was read, for a system whose writes must repeat it; `read_at` = when that read began.
 
-    `held`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already. For
-    `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
+    `local`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already, and what
+    those are here. For `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
     """
 
     type: str
@@ -64,7 +64,7 @@ class Item:
     remote_id: str | None = None
     version: str | None = None
     due: frozenset[str] = frozenset()
-    held: frozenset[str] = frozenset()
+    local: Mapping[str, str] = field(default_factory=dict)
     raw: Resource | None = None
     read_at: datetime | None = None
 
@@ -95,6 +95,9 @@ class Connector(Protocol):
 @runtime_checkable
 class GroupConnector(Connector, Protocol):
     """A system that takes several resources in one call."""
+
+    def grouped(self, options: Any) -> bool:
+        """Whether it does by these options."""
 
     def push_bundle(self, items: Sequence[Item], side: Side, delivered: Mapping[str, str]) -> PushGroup:
         """Bring them together, all or nothing; one result per item, in order. `delivered`: our `Type/id` -> theirs."""

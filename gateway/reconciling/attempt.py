@@ -216,8 +216,8 @@ class Attempt:
         found = {ref.value: references.local(ref.value, self.flow.ours) for ref in references.collect(whole.body)}
         named = {value: f"{local.type}/{local.id}" for value, local in found.items() if local is not None}
         theirs = {value: delivered.get(name, f"{self.flow.ours}/{name}") for value, name in named.items()}
-        held = frozenset(theirs.values()) & frozenset(delivered.values())
-        return replace(whole, body=references.rewrite(whole.body, theirs), held=held)
+        local = {delivered[name]: name for name in named.values() if name in delivered}
+        return replace(whole, body=references.rewrite(whole.body, theirs), local=local)
 
     # --- send together ------------------------------------------------------------------------------------------------
 
@@ -264,7 +264,15 @@ class Attempt:
                     continue
                 await self._take(taken)
                 taken = []
-                [result] = await self.outbound.run(connector.push_bundle([item], self._side(), delivered), self.peer)
+                calls = connector.push_bundle([item], self._side(), delivered)
+                try:
+                    [result] = await self.outbound.run(calls, self.peer)
+                except PartnerLoginExpired:
+                    raise
+                except PartnerRejected as barred:  # what is not allowed for this one may be for the others
+                    await self._void(part, due.get(part.delivery_id))
+                    self.done[part.delivery_id] = Done("due", part.number, part.remote_id or "", barred.message)
+                    continue
             if isinstance(result, Rejected):
                 await self._void(part, due.get(part.delivery_id))
                 error = f"refused with status {result.status} ({result.code}) at {result.where or part.type}"
