@@ -371,6 +371,23 @@ def test_a_look_whose_next_page_is_no_longer_kept_begins_again(status: int) -> N
         play(fhir_server.scan(page.cursor, side), answer(status))
 
 
+@pytest.mark.parametrize(
+    ("link", "called"),
+    [
+        ("https://x.example/r4?_getpages=1", "https://x.example/r4?_getpages=1"),
+        ("Patient?page=2", "https://x.example/r4/Patient?page=2"),
+        ("?page=2", "https://x.example/r4/Patient?page=2"),
+        ("/r4/Patient?page=2", "https://x.example/r4/Patient?page=2"),
+        ("/Patient?page=2", "/Patient?page=2"),
+    ],
+)
+def test_a_relative_link_leads_on_from_where_it_was_found(link: str, called: str) -> None:
+    side = replace(SIDE, options=fhir_server.Options())
+    body = {"resourceType": "Bundle", "type": "searchset", "link": [{"relation": "next", "url": link}]}
+    page, _ = play(fhir_server.scan(None, side), replace(answer(200, body), url="https://x.example/r4/Patient"))
+    assert next(fhir_server.scan(page.cursor, side)).path == called
+
+
 def test_pages_that_lead_in_a_circle_are_followed_once() -> None:
     trail = Trail()
     assert [trail.after(Page((), name, more=True)) for name in ("1", "2")] == ["1", "2"]
