@@ -150,7 +150,7 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def side(self, ours: str) -> Side:
         """What the connector's calls need to know; `ours` = our FHIR base."""
-        kept = (self.mapping, self.chosen, self.content_type, self.sync.read)
+        kept = (self.mapping, self.chosen, self.content_type, self.sync.read, self.endpoint or "")
         return Side(ours, self.remote_system, self.update, self.name, *kept)
 
     def told(self, body: bytes, ours: str) -> Event:

@@ -75,8 +75,11 @@ def as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
     kept = [one for one in body.get("identifier") or () if one.get("system") != system]
     body = {key: value for key, value in body.items() if key != "identifier"} | ({"identifier": kept} if kept else {})
     refs = references.collect(body)
-    here = {ref.value: str(found) for ref in refs if ref.kind == "absolute" and (found := _ours(ref, side))}
-    body = references.rewrite(body, {**local, **here}, refs)
+    absolute = {ref.value for ref in refs if ref.kind == "absolute"}
+    here = {value: str(found) for value in absolute if (found := references.local(value, side.ours))}
+    there = {value: references.from_base(value, side.endpoint) for value in absolute - here.keys()}
+    own = {value: local.get(name, name) for value, name in there.items()}
+    body = references.rewrite(body, {**local, **own, **here}, refs)
     if any(ref.kind == "identifier" for ref in refs):
         body = _resolved(body, side)
     return _with_links(body, f"{side.ours}/", "")

@@ -21,7 +21,8 @@ class Side:
     """What a connector must know of the two sides. `ours` = our FHIR base: `{ours}/Patient` is the identifier system
     of our Patient ids. `id_system` = the identifier system of their ids. `update` = the method of their updates.
     `mapping` and `options` are the connector file's; `options` an instance of the module's `Options`, where it has
-    any. `content_type`: how they write; `read` False: events are believed as they are."""
+    any. `content_type`: how they write; `read` False: events are believed as they are; `endpoint`: their address, by
+    which they may speak of their own."""
 
     ours: str
     id_system: str
@@ -31,6 +32,7 @@ class Side:
     options: Any = None
     content_type: str = "json"
     read: bool = True
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,15 @@ def test_every_kind_of_reference() -> None:
     ]
 
 
+def test_what_they_refer_to_by_their_own_address_is_theirs() -> None:
+    """FHIR R4 §2.3.0.1: a reference may be absolute, to the server itself too."""
+    side = replace(SIDE, options=fhir_server.Options(types=("Encounter",)), endpoint="https://ehr.example/r4")
+    visit = {"resourceType": "Encounter", "id": "v", "subject": {"reference": "https://ehr.example/r4/Patient/9"}}
+    target = Target("Encounter", "e", "v", local={"Patient/9": "Patient/our-1"})
+    seen, _ = play(fhir_server.read(target, side), answer(200, visit))
+    assert seen.body is not None and seen.body["subject"] == {"reference": "Patient/our-1"}
+
+
 def test_what_stays_with_us_is_addressed_here_and_comes_back_the_same() -> None:
     body = {
         "resourceType": "DocumentReference",
