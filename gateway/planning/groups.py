@@ -115,18 +115,19 @@ def accepted(tx: Tx, config: Config, answers: Sequence[tuple[Part, Accepted]]) -
             tx.write(changes)
             changes, records = Changes(), records | tx.records_of(config.name, [key])
         met.add(key)
-        _note_accepted(tx, config, part, records.get(key), answer.remote_id, changes)
+        _note_accepted(tx, config, part, records.get(key), answer, changes)
     tx.write(changes)
 
 
 def _note_accepted(
-    tx: Tx, config: Config, part: Part, known: RecordRow | None, remote_id: str, changes: Changes
+    tx: Tx, config: Config, part: Part, known: RecordRow | None, answer: Accepted, changes: Changes
 ) -> None:
-    name = bodies.digest(bodies.content_of(part.body))
+    shown = bodies.content_of(answer.body) if answer.body is not None else None
+    names, remote_id = bodies.names_of(bodies.content_of(part.body), shown), answer.remote_id
     if known is not None:
-        changes.records.append(known._replace(rid=part.rid, digest=name, read_at=tx.now))
+        changes.records.append(known._replace(rid=part.rid, digest=names, read_at=tx.now))
         return
-    changes.records.append(RecordRow(0, config.name, part.type, remote_id, part.rid, 0, b"", name, tx.now))
+    changes.records.append(RecordRow(0, config.name, part.type, remote_id, part.rid, 0, b"", names, tx.now))
     reason = '{"rule":"delivery"}'
     changes.links.append(LinkRow(tx.new_id(), config.name, part.type, remote_id, part.rid, reason, tx.now))
 
@@ -166,7 +167,7 @@ def _live(reader: Reader, config: Config, rids: Iterable[int]) -> set[tuple[int 
 
 
 def _is_there(record: RecordRow | None, content: Resource) -> bool:
-    return record is not None and record.digest == bodies.digest(content)
+    return record is not None and bodies.is_known(record.digest, bodies.digest(content))
 
 
 def _contents(reader: Reader, heads: Mapping[int, Head]) -> dict[int, Resource]:

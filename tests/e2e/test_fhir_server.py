@@ -200,6 +200,32 @@ async def test_what_is_not_allowed_for_one_does_not_keep_the_others(two: Two) ->
     assert [(call["status"], len(call["body"]["entry"])) for call in sent] == [(403, 2), (403, 1), (200, 1), (200, 1)]
 
 
+WHEN = "2026-01-02T03:04:05Z"
+
+
+async def quiet(desk: Desk) -> bool:
+    return not desk.ask(lambda reader: reader.deliveries(["due", "unknown"], limit=1))
+
+
+async def test_what_they_make_of_ours_is_no_word_of_theirs(two: Two) -> None:
+    """A server that writes dates in its own zone and drops what it does not know: neither is an edit."""
+    two.connect(options={"types": ["Patient", "Observation"]})
+    two.server.set(rewrite=["dates"])
+    made = await two.desk.made_id(patient("Quill", (MRN, "1")))
+    reading = {"resourceType": "Observation", "status": "final", "code": {"text": "weight"}, "issued": WHEN}
+    ours = await two.desk.made_id({**reading, "subject": {"reference": f"Patient/{made}"}})
+    [held] = await until(lambda: two.held("Observation"))
+    assert held["issued"] != WHEN, "in their words"
+    await until(lambda: quiet(two.desk))
+    assert [one.error for one in await look(two)] == [None, None]
+    mine = await two.desk.read(f"/Observation/{ours}")
+    assert (mine["meta"]["versionId"], mine["issued"]) == ("1", WHEN)
+    two.server.set()
+    await two.store_there({**held, "status": "amended"})
+    await look(two)
+    assert (await two.desk.read(f"/Observation/{ours}"))["status"] == "amended", "an edit of theirs is one"
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_a_subscription_tells_of_an_edit_which_is_read_and_not_sent_back(two: Two, method: str) -> None:
     """The server calls the gateway's webhook; here that call is carried over, as the gateway has no socket. HAPI FHIR
