@@ -59,7 +59,7 @@ def as_theirs(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
     named = _named([ref for ref in refs if ref.value not in item.local], side)
     there = {value: where for value, one in named.items() if (where := _address(one, side, names)) is not None}
     away = {value: _identifier(one, side) for value, one in named.items() if value not in there}
-    body = references.rewrite(references.as_logical(item.body, away, refs), there, refs)
+    body = references.rewrite(references.as_logical(_returned(item.body, refs, side), away, refs), there, refs)
     body = _with_links(body, "", f"{side.ours}/")
     ours = {"system": f"{side.ours}/{item.type}", "value": item.id}
     others = [one for one in body.get("identifier") or () if one.get("system") != ours["system"]]
@@ -80,9 +80,43 @@ def as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
     there = {value: references.from_base(value, side.endpoint) for value in absolute - here.keys()}
     own = {value: local.get(name, name) for value, name in there.items()}
     body = references.rewrite(body, {**local, **own, **here}, refs)
+    body = _marked(body, [ref for ref in refs if ref.value not in here and ref.value not in local], side)
     if any(ref.kind == "identifier" for ref in refs):
         body = _resolved(body, side)
     return _with_links(body, f"{side.ours}/", "")
+
+
+def _marked(body: Resource, refs: Sequence[references.Ref], side: Side) -> Resource:
+    """With references to others of theirs told as theirs, so that they never name one of ours and, where nothing here
+    is linked to them, stay as logical ones (`intake.theirs`). But whose a clinical resource is must be known here."""
+    fresh = None
+    for ref in refs:
+        node = references.node_at(body if fresh is None else fresh, ref.trail[:-1])
+        named = references.local(str(node.get("reference")), "") if ref.kind in ("relative", "absolute") else None
+        if named is None or "identifier" in node or (named.type == "Patient" != body["resourceType"]):
+            continue
+        if fresh is None:
+            fresh = copy.deepcopy(body)
+            node = references.node_at(fresh, ref.trail[:-1])
+        name = f"{named.type}/{named.id}"
+        node |= {"reference": name, "identifier": {"system": side.id_system, "value": name}}
+    return body if fresh is None else fresh
+
+
+def _returned(body: Resource, refs: Sequence[references.Ref], side: Side) -> Resource:
+    """With what they told as theirs, and is not linked here, referred to as they do."""
+    fresh = None
+    for ref in refs:
+        told = references.node_at(body, ref.trail).get("identifier") if ref.kind == "identifier" else None
+        if not isinstance(told, dict) or told.get("system") != side.id_system:
+            continue
+        named = references.local(str(told.get("value")), "")
+        if named is not None:
+            fresh = fresh or copy.deepcopy(body)
+            node = references.node_at(fresh, ref.trail)
+            del node["identifier"]
+            node["reference"] = str(named)
+    return fresh or body
 
 
 def _ours(ref: references.Ref, side: Side) -> references.Local | None:

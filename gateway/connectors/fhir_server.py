@@ -131,9 +131,9 @@ def told(body: bytes, side: Side) -> Event:
 def event(payload: Any) -> Event:
     """A resource (a Subscription's rest-hook with payload, FHIR R4 §2.46) or a Standard Webhooks event."""
     if isinstance(payload, dict) and isinstance(payload.get("resourceType"), str):
-        remote_id = events.text(payload.get("id"))
-        kind: events.Kind = "changed" if remote_id and accepts(payload["resourceType"]) else "ignored"
-        return Event(kind, payload["resourceType"], remote_id, payload)
+        type_, remote_id = payload["resourceType"], events.text(payload.get("id"))
+        kind: events.Kind = "changed" if type_ == "Patient" else "gather"  # with whom it is about, who may come later
+        return Event(kind if remote_id and accepts(type_) else "ignored", type_, remote_id, payload)
     return events.from_standard(payload)
 
 

@@ -30,6 +30,7 @@ from gateway.errors import (
 from gateway.fhir import gate, json, references
 from gateway.fhir.json import Resource
 from gateway.flow import Flow
+from gateway.intake import findings
 from gateway.planning import copies, groups, records, waiting
 from gateway.planning.copies import Due
 from gateway.planning.groups import Group, Part
@@ -155,8 +156,17 @@ class Attempt:
         seen = await self.outbound.run(self.config.connector.read(target, self._side()), self.peer)
         self.answered = True
         if seen.body is not None and part.type == "Patient":
-            gate.require(seen.body)
+            seen = replace(seen, body=await self._in_our_words(seen.body))
         return seen, began
+
+    async def _in_our_words(self, patient: Resource) -> Resource:
+        """As they show her, with what she refers to there as it is known here."""
+        if references.collect(patient):
+            patient = await self.flow.store.query(
+                lambda reader: findings.with_our_references(reader, self.config, patient)
+            )
+        gate.require(patient)
+        return patient
 
     async def _prepare(self, part: Part, seen: Seen, began: datetime) -> Due:
         timeout = timedelta(seconds=self.peer.timeout)
@@ -309,7 +319,7 @@ class Attempt:
             return
         seen: Seen | None = None
         if accepted.body is not None:
-            gate.require(accepted.body)
+            accepted = replace(accepted, body=await self._in_our_words(accepted.body))
         else:
             seen, _ = await self._read(replace(part, remote_id=accepted.remote_id))
         message_id = new_id(datetime.now(UTC))

@@ -200,6 +200,46 @@ async def test_what_is_not_allowed_for_one_does_not_keep_the_others(two: Two) ->
     assert [(call["status"], len(call["body"]["entry"])) for call in sent] == [(403, 2), (403, 1), (200, 1), (200, 1)]
 
 
+async def test_whom_they_refer_to_and_nobody_looks_at_stays_theirs(two: Two) -> None:
+    """Almost every patient of an EHR has an organization; it costs nobody the patient, and is never one of ours."""
+    two.connect()
+    clinic = await two.store_there({"resourceType": "Organization", "name": "Clinic"})
+    managed = {"managingOrganization": {"reference": f"Organization/{clinic['id']}", "display": "Clinic"}}
+    stored = await two.store_there({**patient("Quill", (MRN, "1")), **managed})
+    assert [one.error for one in await look(two)] == [None]
+    [person] = await two.patients()
+    named = {"system": "https://registry.example/id", "value": f"Organization/{clinic['id']}"}
+    assert person["managingOrganization"] == {"identifier": named, "display": "Clinic"}
+    await two.desk.call("PUT", f"/fhir/Patient?identifier={MRN}|1", {**patient("Mason", (MRN, "1"))})
+
+    async def renamed() -> bool:
+        return [one["name"][0]["family"] for one in await two.held("Patient")] == ["Mason"]
+
+    await until(renamed)
+    await until(lambda: quiet(two.desk))
+    [there] = await two.held("Patient")
+    assert there["id"] == stored["id"]
+    assert there["managingOrganization"] == managed["managingOrganization"], "as they had it"
+    assert (await two.patients())[0]["managingOrganization"] == {"identifier": named, "display": "Clinic"}
+
+
+async def test_a_subscription_tells_of_a_reading_before_its_patient(two: Two) -> None:
+    secret = "a shared word of 20+ letters"
+    two.connect(sync={"mode": "webhook", "signature": "header", "secret": secret}, push=False)
+    person = await two.store_there(patient("Quill", (MRN, "1")))
+    subject = {"subject": {"reference": f"Patient/{person['id']}"}}
+    visit = await two.store_there(
+        {"resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"}, **subject}
+    )
+    for told in visit, person:
+        headers = {"X-Webhook-Secret": secret}
+        await two.desk.call("POST", "/api/webhooks/registry", told, key="", headers=headers)
+    [held] = await until(lambda: two.desk.found("/Encounter"))
+    [ours] = await two.patients()
+    assert held["subject"] == {"reference": f"Patient/{ours['id']}"}
+    assert (await two.desk.read(f"/Encounter?patient={ours['id']}"))["total"] == 1
+
+
 WHEN = "2026-01-02T03:04:05Z"
 
 
