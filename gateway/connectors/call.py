@@ -52,11 +52,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer; header names in lower case."""
+    """One answer; header names in lower case. `url`: what was asked, against which its links are read."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    url: str = ""
 
     @property
     def json(self) -> Any:

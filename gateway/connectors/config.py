@@ -118,7 +118,8 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def groups(self) -> GroupConnector | None:
         """The module, where it takes several resources in one call."""
-        return registry.groups(self.profile)
+        module = registry.groups(self.profile)
+        return module if module is not None and module.grouped(self.chosen) else None
 
     @property
     def webhook_path(self) -> str | None:
@@ -149,7 +150,7 @@ class Config(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def side(self, ours: str) -> Side:
         """What the connector's calls need to know; `ours` = our FHIR base."""
-        kept = (self.mapping, self.chosen, self.content_type, self.sync.read)
+        kept = (self.mapping, self.chosen, self.content_type, self.sync.read, self.endpoint or "")
         return Side(ours, self.remote_system, self.update, self.name, *kept)
 
     def told(self, body: bytes, ours: str) -> Event:

@@ -15,6 +15,9 @@ LOCATION = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_histo
 """Type, id and version of a Location (FHIR R4 §3.1.0.8)."""
 
 
+_REFUSED = re.compile(r"[45][0-9]{2}(?![0-9])", re.ASCII)
+
+
 class Meta(msgspec.Struct, rename="camel"):
     version_id: str | None = None
     last_updated: str | None = None
@@ -35,9 +38,16 @@ class Held(msgspec.Struct, rename="camel"):
 
 
 class Response(msgspec.Struct, rename="camel"):
+    status: str = ""
     location: str = ""
     etag: str | None = None
     last_modified: str | None = None
+
+    @property
+    def refused(self) -> int | None:
+        """The status of an entry that was refused while others were not: there are servers that take a transaction for
+        a batch."""
+        return int(self.status[:3]) if _REFUSED.match(self.status) else None
 
 
 class Search(msgspec.Struct):

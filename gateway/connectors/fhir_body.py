@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 from gateway.connectors.protocol import Item, Side
@@ -54,8 +56,11 @@ def by_our_identifier(resource_type: str, our_id: str, side: Side) -> str:
 def as_theirs(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
     """What is sent of our resource; `names` as from `names_of`."""
     refs = references.collect(item.body)
-    foreign = [ref for ref in refs if ref.value not in item.held]
-    body = _with_links(references.rewrite(item.body, _addresses(foreign, side, names), refs), "", f"{side.ours}/")
+    named = _named([ref for ref in refs if ref.value not in item.local], side)
+    there = {value: where for value, one in named.items() if (where := _address(one, side, names)) is not None}
+    away = {value: _identifier(one, side) for value, one in named.items() if value not in there}
+    body = references.rewrite(references.as_logical(_returned(item.body, refs, side), away, refs), there, refs)
+    body = _with_links(body, "", f"{side.ours}/")
     ours = {"system": f"{side.ours}/{item.type}", "value": item.id}
     others = [one for one in body.get("identifier") or () if one.get("system") != ours["system"]]
     meta = {key: value for key, value in (body.get("meta") or {}).items() if key not in _SERVER_META}
@@ -70,29 +75,82 @@ def as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
     kept = [one for one in body.get("identifier") or () if one.get("system") != system]
     body = {key: value for key, value in body.items() if key != "identifier"} | ({"identifier": kept} if kept else {})
     refs = references.collect(body)
-    here = {ref.value: str(found) for ref in refs if ref.kind == "absolute" and (found := _ours(ref, side))}
-    return _with_links(references.rewrite(body, {**local, **here}, refs), f"{side.ours}/", "")
+    absolute = {ref.value for ref in refs if ref.kind == "absolute"}
+    here = {value: str(found) for value in absolute if (found := references.local(value, side.ours))}
+    there = {value: references.from_base(value, side.endpoint) for value in absolute - here.keys()}
+    own = {value: local.get(name, name) for value, name in there.items()}
+    body = references.rewrite(body, {**local, **own, **here}, refs)
+    body = _marked(body, [ref for ref in refs if ref.value not in here and ref.value not in local], side)
+    if any(ref.kind == "identifier" for ref in refs):
+        body = _resolved(body, side)
+    return _with_links(body, f"{side.ours}/", "")
+
+
+def _marked(body: Resource, refs: Sequence[references.Ref], side: Side) -> Resource:
+    """With references to others of theirs told as theirs, so that they never name one of ours and, where nothing here
+    is linked to them, stay as logical ones (`intake.theirs`). But whose a clinical resource is must be known here."""
+    fresh = None
+    for ref in refs:
+        node = references.node_at(body if fresh is None else fresh, ref.trail[:-1])
+        named = references.local(str(node.get("reference")), "") if ref.kind in ("relative", "absolute") else None
+        if named is None or "identifier" in node or (named.type == "Patient" != body["resourceType"]):
+            continue
+        if fresh is None:
+            fresh = copy.deepcopy(body)
+            node = references.node_at(fresh, ref.trail[:-1])
+        name = f"{named.type}/{named.id}"
+        node |= {"reference": name, "identifier": {"system": side.id_system, "value": name}}
+    return body if fresh is None else fresh
+
+
+def _returned(body: Resource, refs: Sequence[references.Ref], side: Side) -> Resource:
+    """With what they told as theirs, and is not linked here, referred to as they do."""
+    fresh = None
+    for ref in refs:
+        told = references.node_at(body, ref.trail).get("identifier") if ref.kind == "identifier" else None
+        if not isinstance(told, dict) or told.get("system") != side.id_system:
+            continue
+        named = references.local(str(told.get("value")), "")
+        if named is not None:
+            fresh = fresh or copy.deepcopy(body)
+            node = references.node_at(fresh, ref.trail)
+            del node["identifier"]
+            node["reference"] = str(named)
+    return fresh or body
 
 
 def _ours(ref: references.Ref, side: Side) -> references.Local | None:
     return references.local(ref.value, side.ours)
 
 
-def _addresses(refs: Sequence[references.Ref], side: Side, names: Mapping[str, str]) -> dict[str, str]:
-    """Reference as we write it -> as they can resolve it, for every one that names a resource of ours."""
-    addresses = {}
-    for ref in refs:
-        named = _ours(ref, side) if ref.kind in ("relative", "absolute") else None
-        if named:
-            addresses[ref.value] = names.get(f"{named.type}/{named.id}") or _elsewhere(named, side)
-    return addresses
+def _named(refs: Sequence[references.Ref], side: Side) -> dict[str, references.Local]:
+    """Reference as we write it -> the resource of ours that it names."""
+    found = {ref.value: _ours(ref, side) for ref in refs if ref.kind in ("relative", "absolute")}
+    return {value: one for value, one in found.items() if one is not None}
 
 
-def _elsewhere(named: references.Local, side: Side) -> str:
-    """A reference to what is not there: by our identifier where the type can carry it, else to our own server."""
-    if named.type in IDENTIFIED:
-        return by_our_identifier(named.type, named.id, side)
-    return f"{side.ours}/{named.type}/{named.id}"
+def _address(named: references.Local, side: Side, names: Mapping[str, str]) -> str | None:
+    """Where they can resolve it; None for what is not there, and could be: a server refuses a reference to nothing,
+    and many one to another server. What can never be there is addressed with us."""
+    stays = None if named.type in IDENTIFIED else f"{side.ours}/{named.type}/{named.id}"
+    return names.get(f"{named.type}/{named.id}") or stays
+
+
+def _identifier(named: references.Local, side: Side) -> Resource:
+    return {"system": f"{side.ours}/{named.type}", "value": named.id}
+
+
+def _resolved(body: Resource, side: Side) -> Resource:
+    """With our identifiers in logical references read as what they name here."""
+    fresh = copy.deepcopy(body)
+    for ref in references.collect(fresh):
+        node: Any = references.node_at(fresh, ref.trail) if ref.kind == "identifier" else {}
+        told = node.get("identifier") or {}
+        kind = str(told.get("system")).removeprefix(f"{side.ours}/") if isinstance(told, dict) else ""
+        if kind in IDENTIFIED and isinstance(told.get("value"), str):
+            del node["identifier"]
+            node["reference"] = f"{kind}/{told['value']}"
+    return fresh
 
 
 def _with_links(body: Resource, old: str, new: str) -> Resource:

@@ -12,11 +12,13 @@ from typing import Any
 
 from gateway.connectors import event as events
 from gateway.connectors import rest
-from gateway.connectors.call import Call, Found, Gather, refused, segment
+from gateway.connectors.call import Call, Found, Gather, absent, refused, segment
 from gateway.connectors.event import Event
 from gateway.connectors.fhir_answers import FHIR_JSON
 from gateway.connectors.fhir_body import as_ours
 from gateway.connectors.protocol import Side
+from gateway.fhir import references
+from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 from gateway.translators.json import mapping as mappings
 
@@ -38,22 +40,38 @@ def told(payload: Any, side: Side) -> Event:
 
 
 def gather(told_of: Event, side: Side) -> Gather:
-    """The one it names: as their side tells it, of which a resource is FHIR and anything else is mapped."""
+    """The one it names, as their side tells it: a resource, with the Patient whom it is about, or the flat form."""
     assert told_of.type is not None and told_of.remote_id is not None
+    flat = told_of.data.get("resourceType") != told_of.type
     if not side.read:
-        return [_mapped(told_of, told_of.data, side, absence=False)]
+        return [_mapped(told_of, told_of.data, side, absence=False) if flat else _resource(told_of.data, side)]
     reply = yield Call("GET", f"/{told_of.type}/{segment(told_of.remote_id)}", headers={"accept": FHIR_JSON})
-    if reply.status == 410:
-        return [Found(told_of.type, told_of.remote_id, None)]
-    if reply.status == 404:  # deleted would be 410 (FHIR R4 §3.1.0.7): they do not serve it, so their word counts
+    if flat and reply.status == 404:
+        # deleted would be 410 (FHIR R4 §3.1.0.7): they do not serve it, so their word counts
         return [_mapped(told_of, told_of.data, side, absence=False)]
+    if absent(reply) is not None:
+        return [Found(told_of.type, told_of.remote_id, None)]
     body = reply.find_object() if reply.ok else None
-    if body is None:
+    if body is None or not (flat or body.get("resourceType") == told_of.type):
         raise refused(f"reading a {told_of.type}", reply)
     if body.get("resourceType") != told_of.type:
         return [_mapped(told_of, body, side, absence=True)]
+    return [*(yield from _whose(body, side)), _resource(body, side)]
+
+
+def _whose(body: Resource, side: Side) -> Gather:
+    """The Patient a resource is about: an event about her own may come later, or be lost."""
+    whose = references.compartment(as_ours(body, side, {}))
+    if whose is None or body["resourceType"] == "Patient":
+        return []
+    reply = yield Call("GET", f"/Patient/{segment(whose.partition('/')[2])}", headers={"accept": FHIR_JSON})
+    found = reply.find_object() if reply.ok else None
+    return [_resource(found, side)] if found and found.get("resourceType") == "Patient" and found.get("id") else []
+
+
+def _resource(body: Mapping[str, Any], side: Side) -> Found:
     at = events.instant((body.get("meta") or {}).get("lastUpdated"))
-    return [Found(told_of.type, told_of.remote_id, as_ours(body, side, {}), at)]
+    return Found(str(body["resourceType"]), str(body["id"]), as_ours(dict(body), side, {}), at)
 
 
 def _mapped(told_of: Event, payload: Mapping[str, Any], side: Side, *, absence: bool) -> Found:

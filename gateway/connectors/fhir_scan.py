@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
+from urllib.parse import urljoin
 
 import msgspec
 
@@ -41,7 +42,7 @@ def scan(cursor: str | None, side: Side) -> Scan:
     if bundle is None:
         raise refused(f"searching every {kind}", reply)
     found = tuple(one for body in bundle.matches() if (one := _found(body, kind, side)))
-    return Page(found, *_next(place, bundle, reply, len(types)))
+    return Page(found, *_next(place, bundle, reply, types))
 
 
 def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
@@ -90,15 +91,21 @@ def _found(body: Resource, kind: str, side: Side) -> Found | None:
     return Found(kind, remote_id, as_ours(body, side, {}), events.instant(meta.get("lastUpdated")), etag)
 
 
-def _next(place: Place, bundle: Searchset, reply: Reply, types: int) -> tuple[str, bool]:
+def _next(place: Place, bundle: Searchset, reply: Reply, types: Sequence[str]) -> tuple[str, bool]:
     """Where the look goes on, and whether it does now: the next page, the next type, or the next look."""
     began = place.began or _their_time(bundle, reply) or place.since
-    url = bundle.next_page()
+    url = _whole(bundle.next_page(), types[place.type], reply)
     if url:
         return _text(Place(place.since, began, place.type, url)), True
-    if place.type + 1 < types:
+    if place.type + 1 < len(types):
         return _text(Place(place.since, began, place.type + 1)), True
     return _text(Place(began)), False
+
+
+def _whole(link: str | None, kind: str, reply: Reply) -> str | None:
+    """The address that a link means: a relative one from where it was found (RFC 3986 §5), or below the endpoint where
+    it begins as our own calls do."""
+    return link if link is None or link.startswith(f"/{kind}") else urljoin(reply.url, link)
 
 
 def _text(place: Place) -> str:

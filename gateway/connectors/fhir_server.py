@@ -8,7 +8,7 @@ only: what is read back has none of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -31,7 +31,7 @@ from gateway.connectors.call import (
 from gateway.connectors.event import Event
 from gateway.connectors.fhir_answers import FHIR_JSON, LOCATION, Answer, Answers, Complaint, Held, Identifier, complaint
 from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, urn
-from gateway.connectors.fhir_each import push_each
+from gateway.connectors.fhir_each import push_one
 from gateway.connectors.fhir_flat import check, gather
 from gateway.connectors.fhir_scan import probe, register, scan
 from gateway.connectors.protocol import Item, Side, Target
@@ -46,13 +46,13 @@ SIGNATURES: tuple[Signature, ...] = ("standard", "header")
 """A Subscription cannot sign, it shows the secret in a header; who can sign may."""
 
 __all__ = ["PROFILE", "SIGNATURES", "Options", "accepts", "check", "event", "form", "gather", "probe", "push"]
-__all__ += ["push_bundle", "read", "register", "scan", "takes", "told", "translate"]
+__all__ += ["grouped", "push_bundle", "read", "register", "scan", "takes", "told", "translate"]
 
 form = FULL
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`writes` = by transaction Bundles, or each by search, then create or update, where the server has none.
+    """`writes` = by transaction Bundles, or each alone, searched for and then created or updated, where it has none.
     `types` = what is looked through and subscribed to; `page` = how many at once."""
 
     writes: Literal["transaction", "each"] = "transaction"
@@ -60,12 +60,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page: int = 100
 
 
-def _options(side: Side) -> Options:
-    return side.options or Options()
-
-
 _ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
-_LOGIN = (401, 403)
+_CONFLICT = (409, 412)
+"""A version that is no longer the current one is 412 in FHIR R4 §3.1.0.5 and was 409 before, which servers kept (HAPI
+FHIR). Both stand for other things too, and not every server gives the code that tells."""
 
 
 def accepts(resource_type: str) -> bool:
@@ -87,27 +85,33 @@ def read(target: Target, side: Side) -> Read:
 
 
 def push(item: Item, side: Side) -> Push:
+    if not grouped(side.options):
+        return (yield from push_one(item, side))
     [result] = yield from push_bundle([item], side, {})
     if isinstance(result, Rejected):
         raise PartnerRejected(f"bringing a {item.type} was answered with status {result.status} ({result.code})")
     return result
 
 
+def grouped(options: Options | None) -> bool:
+    return (options or Options()).writes == "transaction"
+
+
 def push_bundle(items: Sequence[Item], side: Side, delivered: Mapping[str, str]) -> PushGroup:
-    """One transaction. `delivered`: our `Type/id` -> theirs, for references to what they hold already; references to
-    what is neither there nor in the group become conditional ones on our identifier.
+    """One transaction. `delivered`: our `Type/id` -> theirs, for references to what they hold already; what is neither
+    there nor in the group is referred to by our identifier alone.
 
     Raises VersionConflict when they changed one of the items meanwhile: nothing was applied then.
     """
-    if _options(side).writes == "each":
-        return (yield from push_each(items, side, delivered))
     names = names_of(items, delivered)
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [_entry(item, side, names) for item in items]}
     headers = {"content-type": FHIR_JSON, "accept": FHIR_JSON, "prefer": "return=representation"}
     reply = yield Call("POST", "", bundle, headers)
-    if not reply.ok:
-        return _refusal(items, reply)
-    return _results(items, side, delivered, reply)
+    if reply.ok:
+        return _results(items, side, delivered, reply)
+    if reply.status in _CONFLICT and (yield from _is_stale(items, reply)):
+        raise VersionConflict("they changed one of the resources since it was read; nothing was applied")
+    return _refusal(items, reply)
 
 
 def takes(resource_type: str, mapping: Mapping[str, Any]) -> bool:  # noqa: ARG001 (the protocol's signature)
@@ -127,9 +131,9 @@ def told(body: bytes, side: Side) -> Event:
 def event(payload: Any) -> Event:
     """A resource (a Subscription's rest-hook with payload, FHIR R4 §2.46) or a Standard Webhooks event."""
     if isinstance(payload, dict) and isinstance(payload.get("resourceType"), str):
-        remote_id = events.text(payload.get("id"))
-        kind: events.Kind = "changed" if remote_id and accepts(payload["resourceType"]) else "ignored"
-        return Event(kind, payload["resourceType"], remote_id, payload)
+        type_, remote_id = payload["resourceType"], events.text(payload.get("id"))
+        kind: events.Kind = "changed" if type_ == "Patient" else "gather"  # with whom it is about, who may come later
+        return Event(kind if remote_id and accepts(type_) else "ignored", type_, remote_id, payload)
     return events.from_standard(payload)
 
 
@@ -144,15 +148,26 @@ def translate(data: Mapping[str, Any], target: Target, side: Side) -> Seen:
 def _search(target: Target, side: Side) -> Read:
     ours = (f"{side.ours}/{target.type}", target.id)
     tokens = ",".join(f"{_escaped(system)}|{_escaped(value)}" for system, value in (ours, *target.identifiers))
-    reply = yield Call("GET", f"/{target.type}", headers={"accept": FHIR_JSON}, params=(("identifier", tokens),))
+    headers = {"accept": FHIR_JSON, "prefer": "handling=strict"}  # what it cannot search by it shall not pass over
+    reply = yield Call("GET", f"/{target.type}", headers=headers, params=(("identifier", tokens),))
     bundle = reply.find(Answers) if reply.ok else None
     if bundle is None:
         raise refused(f"searching a {target.type}", reply)
-    found = [(one, held) for one in bundle.matches() if (held := _held(one, target.type))]
+    met = [(one, held) for one in bundle.matches() if (held := _held(one, target.type))]
+    found = [(one, held) for one, held in met if _carries(held, (ours, *target.identifiers))]
+    if met and not found:
+        raise PartnerRejected(f"they answer a search of a {target.type} by identifier with what does not have it")
     found = [(one, held) for one, held in found if Identifier(*ours) in held.identifier] or found
     if len(found) > 1:
         raise AmbiguousMatch(f"they hold {len(found)} resources of type {target.type} with these identifiers")
     return (_seen(found[0][0], target, side, etag=None) if found else None) or Seen(None, None)
+
+
+def _carries(held: Held, identifiers: Sequence[tuple[str, str]]) -> bool:
+    """Whether it has one of these: a server may pass over a parameter that it does not know, and answer everything
+    (FHIR R4 §3.1.1.3). Some compare without case."""
+    wanted = {(system.casefold(), value.casefold()) for system, value in identifiers}
+    return any(((one.system or "").casefold(), (one.value or "").casefold()) in wanted for one in held.identifier)
 
 
 def _held(body: Resource, resource_type: str) -> Held | None:
@@ -172,8 +187,13 @@ def _seen(body: Resource, target: Target, side: Side, *, etag: str | None) -> Se
     held = _held(body, target.type)
     if held is None:
         return None
-    version = etag or (f'W/"{held.meta.version_id}"' if held.meta.version_id else None)
-    return Seen(held.id, as_ours(body, side, target.local), events.instant(held.meta.last_updated), version)
+    at, version = events.instant(held.meta.last_updated), _version(held, etag)
+    return Seen(held.id, as_ours(body, side, target.local), at, version)
+
+
+def _version(held: Held, etag: str | None) -> str | None:
+    """What a conditional write names (FHIR R4 §3.1.0.5)."""
+    return etag or (f'W/"{held.meta.version_id}"' if held.meta.version_id else None)
 
 
 def _entry(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
@@ -188,17 +208,34 @@ def _how(item: Item, side: Side) -> Resource:
 
 
 def _refusal(items: Sequence[Item], reply: Reply) -> list[Accepted | Rejected]:
-    if reply.status in _LOGIN or reply.status < 400:
+    if reply.status == 401 or reply.status < 400 or (reply.status == 403 and len(items) == 1):
         raise refused("a transaction", reply)
     said = complaint(reply)
-    if reply.status == 412 and said.code != "multiple-matches" and any(item.version for item in items):
-        raise VersionConflict("they changed one of the resources since it was read; nothing was applied")
     where, blamed = _blamed(said)
     alone = len(items) == 1
     return [
         Rejected(reply.status, said.code, where if at == blamed else None, alone=alone or at == blamed)
         for at in range(len(items))
     ]
+
+
+def _is_stale(items: Sequence[Item], reply: Reply) -> Generator[Call, Reply, bool]:
+    """Whether it was refused as one of them is there in another version than was read, or no longer: as they say, else
+    as they show."""
+    read = [(item, item.remote_id) for item in items if item.version and item.remote_id]
+    code, only_known = complaint(reply).code, all(item.remote_id for item in items)
+    if code == "multiple-matches":
+        return False
+    if read and reply.status == 412 and (code == "conflict" or only_known):
+        return True
+    for item, remote_id in read:
+        reply = yield Call("GET", f"/{item.type}/{segment(remote_id)}", headers={"accept": FHIR_JSON})
+        if absent(reply) is not None:
+            return True
+        held = _held(reply.find_object() or {}, item.type) if reply.ok else None
+        if held is not None and _version(held, reply.headers.get("etag")) != item.version:
+            return True
+    return False
 
 
 def _blamed(said: Complaint) -> tuple[str | None, int | None]:
@@ -217,14 +254,20 @@ def _results(
         raise PartnerUnknown("a transaction was answered without one result for each entry")
     places = [_place(item, answer) for item, answer in zip(items, bundle.entry, strict=True)]
     local = {theirs: ours for ours, theirs in delivered.items()}
-    for item, (remote_id, _) in zip(items, places, strict=True):
-        local[f"{item.type}/{remote_id}"] = f"{item.type}/{item.id}"
+    for item, place in zip(items, places, strict=True):
+        if not isinstance(place, Rejected):
+            local[f"{item.type}/{place[0]}"] = f"{item.type}/{item.id}"
     settled = zip(items, bundle.entry, places, strict=True)
-    return [_accepted(item, answer, place, side, local) for item, answer, place in settled]
+    return [
+        place if isinstance(place, Rejected) else _accepted(item, answer, place, side, local)
+        for item, answer, place in settled
+    ]
 
 
-def _place(item: Item, answer: Answer) -> tuple[str, str | None]:
-    """Their id and the ETag of what they stored."""
+def _place(item: Item, answer: Answer) -> tuple[str, str | None] | Rejected:
+    """Their id and the ETag of what they stored, or that they did not."""
+    if (status := answer.response.refused) is not None:
+        return Rejected(status, "processing")
     found = LOCATION.search(answer.response.location)
     remote_id = (found[2] if found else None) or events.text((answer.resource or {}).get("id")) or item.remote_id
     if remote_id is None:

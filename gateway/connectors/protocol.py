@@ -21,7 +21,8 @@ class Side:
     """What a connector must know of the two sides. `ours` = our FHIR base: `{ours}/Patient` is the identifier system
     of our Patient ids. `id_system` = the identifier system of their ids. `update` = the method of their updates.
     `mapping` and `options` are the connector file's; `options` an instance of the module's `Options`, where it has
-    any. `content_type`: how they write; `read` False: events are believed as they are."""
+    any. `content_type`: how they write; `read` False: events are believed as they are; `endpoint`: their address, by
+    which they may speak of their own."""
 
     ours: str
     id_system: str
@@ -31,6 +32,7 @@ class Side:
     options: Any = None
     content_type: str = "json"
     read: bool = True
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Item:
     `due` = the slots of a Patient in which their copy differs, for a partial write; empty = not known. `raw` = their
     body as it was read, for a system whose writes must repeat it; `read_at` = when that read began.
 
-    `held`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already. For
-    `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
+    `local`: for `push`, the `Type/{their id}` in the body, whose references point at what they hold already, and what
+    those are here. For `push_bundle` the body refers to our resources, and `delivered` tells which of them are there.
     """
 
     type: str
@@ -64,7 +66,7 @@ class Item:
     remote_id: str | None = None
     version: str | None = None
     due: frozenset[str] = frozenset()
-    held: frozenset[str] = frozenset()
+    local: Mapping[str, str] = field(default_factory=dict)
     raw: Resource | None = None
     read_at: datetime | None = None
 
@@ -95,6 +97,9 @@ class Connector(Protocol):
 @runtime_checkable
 class GroupConnector(Connector, Protocol):
     """A system that takes several resources in one call."""
+
+    def grouped(self, options: Any) -> bool:
+        """Whether it does by these options."""
 
     def push_bundle(self, items: Sequence[Item], side: Side, delivered: Mapping[str, str]) -> PushGroup:
         """Bring them together, all or nothing; one result per item, in order. `delivered`: our `Type/id` -> theirs."""

@@ -203,7 +203,7 @@ class Outbound:
         finally:
             await response.aclose()
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status_code, headers, bytes(body))
+        return Reply(response.status_code, headers, bytes(body), str(url))
 
     def _judged(self, call: Call, peer: Peer, reply: Reply) -> Reply:
         if reply.status in _WAIT:

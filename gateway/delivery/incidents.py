@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 _UNDER_WAY = 1_000
 """More than were tried when a login was lost; what nobody tried is due anyway."""
 
+LOOK = "look"
+"""Cause: a look at their side was refused, or could not be understood, so that their changes do not come."""
 LOOP = "loop"
 """Cause of the loop alarm, followed by the Patient."""
 
@@ -82,7 +84,7 @@ def _over(tx: Tx, connector: str) -> list[IncidentRow]:
 
 def end_all(tx: Tx, connector: str) -> list[IncidentRow]:
     """Nothing is wrong with this system any more, or it was taken away; a loop alarm waits for its release."""
-    return [*end(tx, connector, health.LOGIN), *end(tx, connector, health.UNREACHABLE)]
+    return [one for cause in (health.LOGIN, health.UNREACHABLE, LOOK) for one in end(tx, connector, cause)]
 
 
 def begin(tx: Tx, connector: str, cause: str, detail: str) -> list[IncidentRow]:

@@ -5,6 +5,7 @@ FHIR R4 §2.3.0 (References), §2.36.4.1 (Resolving references in Bundles), §3.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -199,6 +200,26 @@ def rewrite(resource: Resource, mapping: Mapping[str, str], refs: Iterable[Ref] 
     """
     known = [ref for ref in (collect(resource) if refs is None else refs) if ref.value in mapping]
     return _put(resource, known, mapping) if known else resource
+
+
+def as_logical(resource: Resource, named: Mapping[str, Resource], refs: Iterable[Ref] | None = None) -> Resource:
+    """The resource with each of these references told by an Identifier alone (FHIR R4 §2.3.0.2); one that has an
+    identifier beside it keeps that."""
+    known = [ref for ref in (collect(resource) if refs is None else refs) if ref.value in named]
+    fresh = copy.deepcopy(resource) if known else resource
+    for ref in known:
+        node = node_at(fresh, ref.trail[:-1])
+        node.setdefault("identifier", named[node.pop("reference")])
+    return fresh
+
+
+def node_at(resource: Resource, trail: Trail) -> Resource:
+    """The object there, as it stands in the resource: for `Ref.trail[:-1]` the Reference that a `reference` is in."""
+    node: Any = resource
+    for step in trail:
+        node = node[step]
+    found: Resource = node
+    return found
 
 
 def _put(resource: Resource, refs: Iterable[Ref], mapping: Mapping[str, str]) -> Resource:

@@ -204,9 +204,11 @@ def _item(found: Found, said: Settled, *, alone: bool) -> Item:
     return Item(path, "update", found.type, said.body, remote_id=found.remote_id, full_url=found.urn, names=names)
 
 
-def with_our_references(reader: Reader, connector: str, body: Resource) -> Resource:
-    """References to others of theirs, pointed at what those are linked to here."""
-    return references.rewrite(body, _ours(reader, connector, body, {}))
+def with_our_references(reader: Reader, config: Config, body: Resource) -> Resource:
+    """References to others of theirs, pointed at what those are linked to here; else told by identifier, where they
+    are told as theirs."""
+    ours = _ours(reader, config.name, body, {})
+    return references.rewrite(theirs.settle(body, config.remote_system, ours, frozenset()).body, ours)
 
 
 def _ours(reader: Reader, connector: str, body: Resource, urns: Mapping[str, tuple[str, str]]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -161,6 +162,12 @@ class Ingest:
         if seen.body is None:
             await self._end(received, event)
             return True
+        shown = seen.body
+        seen = replace(
+            seen,
+            body=await self._flow.store.query(lambda reader: findings.with_our_references(reader, config, shown)),
+        )
+        assert seen.body is not None
         gate.require(seen.body)
         whole = {**(target.known or {}), **seen.body} if not config.sync.read else None
         remote_id = seen.remote_id or event.remote_id

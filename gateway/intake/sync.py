@@ -279,7 +279,11 @@ def after_look(tx: Tx, name: str, error: GatewayError | None, breaker: Breaker) 
     """Write down how a connector is doing after its side was looked at, or could not be; the incidents of it."""
     sign = Sign("up") if error is None else health.sign_of(error, repeated=False)
     before = incidents.health_of(tx, name)
-    news = incidents.judge(tx, before, sign, breaker, probe=True).news if sign is not None else []
+    news = [*incidents.judge(tx, before, sign, breaker, probe=True).news] if sign is not None else []
+    if error is None:
+        news += incidents.end(tx, name, incidents.LOOK)
+    elif sign is None and not error.transient:
+        news += incidents.begin(tx, name, incidents.LOOK, error.message)
     row = incidents.health_of(tx, name)._replace(last_sync_at=tx.now)
     if error is not None:
         row = row._replace(last_error=health.error_text(error, tx.now))

@@ -81,7 +81,7 @@ def settle(body: Resource, system: str, ours: Mapping[str, str], beside: frozens
     fresh = copy.deepcopy(body)
     kept = 0
     for ref in marked:
-        node = _node(fresh, ref)
+        node = references.node_at(fresh, ref.trail[:-1])
         if ref.value in ours or ref.value in beside:
             node["reference"] = ours.get(ref.value, ref.value)
             del node["identifier"]
@@ -93,22 +93,9 @@ def settle(body: Resource, system: str, ours: Mapping[str, str], beside: frozens
 
 def as_logical(body: Resource, system: str, names: Collection[str]) -> Resource:
     """With references to these of theirs told by identifier only."""
-    refs = [ref for ref in references.collect(body) if ref.value in names]
-    fresh = copy.deepcopy(body) if refs else body
-    for ref in refs:
-        node = _node(fresh, ref)
-        node["identifier"] = {"system": system, "value": node.pop("reference")}
-    return fresh
+    return references.as_logical(body, {name: {"system": system, "value": name} for name in names})
 
 
 def _is_marked(body: Resource, ref: Ref, system: str) -> bool:
-    named = _node(body, ref).get("identifier")
+    named = references.node_at(body, ref.trail[:-1]).get("identifier")
     return isinstance(named, dict) and named == {"system": system, "value": ref.value}
-
-
-def _node(body: Resource, ref: Ref) -> Resource:
-    """The Reference that a `reference` stands in."""
-    node: Resource = body
-    for step in ref.trail[:-1]:
-        node = node[step]  # type: ignore[index]
-    return node

@@ -12,6 +12,8 @@ LARGEST = 10**12
 """No resource ever has so many versions; what is larger names none, and would not fit into a column."""
 
 _SERVED = ("versionId", "lastUpdated")
+_NAME = 16
+"""Bytes of a digest."""
 
 
 def stored(content: Resource, public_id: str, number: int, at: datetime) -> Resource:
@@ -37,7 +39,18 @@ def content_of(body: Resource) -> Resource:
 
 def digest(content: Resource) -> bytes:
     """A short name of a content: the same for the same JSON, every digit of a number included."""
-    return hashlib.blake2b(json.canonical(content), digest_size=16).digest()
+    return hashlib.blake2b(json.canonical(content), digest_size=_NAME).digest()
+
+
+def names_of(sent: Resource, shown: Resource | None) -> bytes:
+    """What a record keeps of a content that was sent: its name and, where they show it otherwise (a narrative or a tag
+    of their own, a date in another zone), the name of that."""
+    return digest(sent) if shown is None or shown == sent else digest(sent) + digest(shown)
+
+
+def is_known(kept: bytes | None, name: bytes) -> bool:
+    """Whether a record's content has that name, as it was sent or stated, or as they show it."""
+    return kept is not None and name in (kept[:_NAME], kept[_NAME:])
 
 
 def version_number(text: str) -> int | None:

@@ -28,7 +28,12 @@ class Said(NamedTuple):
     @property
     def is_restated(self) -> bool:
         """The source says again what it said last, perhaps long before somebody else's edit."""
-        return self.meant.item.id is None and self.known is not None and self.known.digest == self.name
+        return self.meant.item.id is None and self.is_known
+
+    @property
+    def is_known(self) -> bool:
+        """It is what its record holds, or how they show that."""
+        return self.known is not None and bodies.is_known(self.known.digest, self.name)
 
 
 def read(meant: Meant, resource: Resource, speaker: Speaker) -> Said:
@@ -148,7 +153,7 @@ def _remember(world: World, said: Said, speaker: Speaker) -> None:
     dated = speaker.at if speaker.dated else None
     read_at = dated or world.now
     if said.known is not None:
-        if said.known.digest != said.name or (dated and dated != said.known.read_at):
+        if not said.is_known or (dated and dated != said.known.read_at):
             world.changes.records.append(said.known._replace(digest=said.name, read_at=read_at))
         if said.known.digest is None:
             _link_again(world, said, speaker)

@@ -80,11 +80,11 @@ def _group(reader: Reader, directory: Directory, config: Config, claimed: Claim,
     contents = {rid: due.contents[rid] for rid in rids if rid in due.contents}
     inside = {(head.type, head.id) for head in heads.values()}
     named = {rid: _named(content, directory) for rid, content in contents.items()}
-    around = _held_with_us(reader, config, set().union(*named.values()) - inside)
+    around = _by_rid(reader, set().union(*named.values()) - inside)
     group = Group([], [], [], {})
     records = {rid: due.records.get(rid, []) for rid in rids} | _records(reader, config, around)
     _note(group.delivered, {**heads, **around}, records)
-    missing = {rid: head for rid, head in around.items() if f"{head.type}/{head.id}" not in group.delivered}
+    missing = _missing(config, around, group.delivered)
     if config.groups is not None:
         group.extras.extend(_extras(reader, directory, config, missing, inside, group.delivered))
     needs = _needs(reader, directory, config, {**heads, **around}, contents, named, missing)
@@ -115,18 +115,19 @@ def accepted(tx: Tx, config: Config, answers: Sequence[tuple[Part, Accepted]]) -
             tx.write(changes)
             changes, records = Changes(), records | tx.records_of(config.name, [key])
         met.add(key)
-        _note_accepted(tx, config, part, records.get(key), answer.remote_id, changes)
+        _note_accepted(tx, config, part, records.get(key), answer, changes)
     tx.write(changes)
 
 
 def _note_accepted(
-    tx: Tx, config: Config, part: Part, known: RecordRow | None, remote_id: str, changes: Changes
+    tx: Tx, config: Config, part: Part, known: RecordRow | None, answer: Accepted, changes: Changes
 ) -> None:
-    name = bodies.digest(bodies.content_of(part.body))
+    shown = bodies.content_of(answer.body) if answer.body is not None else None
+    names, remote_id = bodies.names_of(bodies.content_of(part.body), shown), answer.remote_id
     if known is not None:
-        changes.records.append(known._replace(rid=part.rid, digest=name, read_at=tx.now))
+        changes.records.append(known._replace(rid=part.rid, digest=names, read_at=tx.now))
         return
-    changes.records.append(RecordRow(0, config.name, part.type, remote_id, part.rid, 0, b"", name, tx.now))
+    changes.records.append(RecordRow(0, config.name, part.type, remote_id, part.rid, 0, b"", names, tx.now))
     reason = '{"rule":"delivery"}'
     changes.links.append(LinkRow(tx.new_id(), config.name, part.type, remote_id, part.rid, reason, tx.now))
 
@@ -166,7 +167,7 @@ def _live(reader: Reader, config: Config, rids: Iterable[int]) -> set[tuple[int 
 
 
 def _is_there(record: RecordRow | None, content: Resource) -> bool:
-    return record is not None and record.digest == bodies.digest(content)
+    return record is not None and bodies.is_known(record.digest, bodies.digest(content))
 
 
 def _contents(reader: Reader, heads: Mapping[int, Head]) -> dict[int, Resource]:
@@ -183,12 +184,20 @@ def _contents(reader: Reader, heads: Mapping[int, Head]) -> dict[int, Resource]:
     return found
 
 
-def _held_with_us(reader: Reader, config: Config, named: AbstractSet[tuple[str, str]]) -> dict[int, Head]:
-    """Those of these resources that are alive here and that this system takes."""
-    heads = reader.heads(named).values() if named else ()
-    return {
-        head.rid: head for head in heads if config.pushes(head.type) and head.type not in DOMAIN and not head.deleted
-    }
+def _by_rid(reader: Reader, named: AbstractSet[tuple[str, str]]) -> dict[int, Head]:
+    """Those of these resources that there are, or were, here."""
+    return {head.rid: head for head in reader.heads(named).values()} if named else {}
+
+
+def _missing(config: Config, heads: Mapping[int, Head], delivered: Mapping[str, str]) -> dict[int, Head]:
+    """Those that this system takes and does not hold yet."""
+    found = {rid: head for rid, head in heads.items() if f"{head.type}/{head.id}" not in delivered}
+    return {rid: head for rid, head in found.items() if _takes(config, head)}
+
+
+def _takes(config: Config, head: Head) -> bool:
+    """Whether it is alive here and sent to this system."""
+    return config.pushes(head.type) and head.type not in DOMAIN and not head.deleted
 
 
 def _extras(
@@ -213,9 +222,9 @@ def _extras(
             if rid in more and head.type != "Patient"
         ]
         met |= {(head.type, head.id) for head in missing.values()}
-        others = _held_with_us(reader, config, _named_in(more.values(), directory) - met)
+        others = _by_rid(reader, _named_in(more.values(), directory) - met)
         _note(delivered, others, _records(reader, config, others))
-        missing = {rid: head for rid, head in others.items() if f"{head.type}/{head.id}" not in delivered}
+        missing = _missing(config, others, delivered)
     return sorted(found, key=lambda part: _rank(part.type))
 
 
@@ -238,7 +247,7 @@ def _needs(
     for rid in contents:
         own = (heads[rid].type, heads[rid].id)
         wanted = [by_name[name] for name in named[rid] if name != own and name in by_name]
-        wanted = [head for head in wanted if config.pushes(head.type) and not head.deleted]
+        wanted = [head for head in wanted if _takes(config, head)]
         kept = [
             one for one in wanted if not (alone and own in theirs.get(one.rid, ()) and _goes_first(heads[rid], one))
         ]

@@ -30,6 +30,7 @@ from gateway.errors import (
 from gateway.fhir import gate, json, references
 from gateway.fhir.json import Resource
 from gateway.flow import Flow
+from gateway.intake import findings
 from gateway.planning import copies, groups, records, waiting
 from gateway.planning.copies import Due
 from gateway.planning.groups import Group, Part
@@ -155,8 +156,17 @@ class Attempt:
         seen = await self.outbound.run(self.config.connector.read(target, self._side()), self.peer)
         self.answered = True
         if seen.body is not None and part.type == "Patient":
-            gate.require(seen.body)
+            seen = replace(seen, body=await self._in_our_words(seen.body))
         return seen, began
+
+    async def _in_our_words(self, patient: Resource) -> Resource:
+        """As they show her, with what she refers to there as it is known here."""
+        if references.collect(patient):
+            patient = await self.flow.store.query(
+                lambda reader: findings.with_our_references(reader, self.config, patient)
+            )
+        gate.require(patient)
+        return patient
 
     async def _prepare(self, part: Part, seen: Seen, began: datetime) -> Due:
         timeout = timedelta(seconds=self.peer.timeout)
@@ -216,8 +226,8 @@ class Attempt:
         found = {ref.value: references.local(ref.value, self.flow.ours) for ref in references.collect(whole.body)}
         named = {value: f"{local.type}/{local.id}" for value, local in found.items() if local is not None}
         theirs = {value: delivered.get(name, f"{self.flow.ours}/{name}") for value, name in named.items()}
-        held = frozenset(theirs.values()) & frozenset(delivered.values())
-        return replace(whole, body=references.rewrite(whole.body, theirs), held=held)
+        local = {delivered[name]: name for name in named.values() if name in delivered}
+        return replace(whole, body=references.rewrite(whole.body, theirs), local=local)
 
     # --- send together ------------------------------------------------------------------------------------------------
 
@@ -264,7 +274,15 @@ class Attempt:
                     continue
                 await self._take(taken)
                 taken = []
-                [result] = await self.outbound.run(connector.push_bundle([item], self._side(), delivered), self.peer)
+                calls = connector.push_bundle([item], self._side(), delivered)
+                try:
+                    [result] = await self.outbound.run(calls, self.peer)
+                except PartnerLoginExpired:
+                    raise
+                except PartnerRejected as barred:  # what is not allowed for this one may be for the others
+                    await self._void(part, due.get(part.delivery_id))
+                    self.done[part.delivery_id] = Done("due", part.number, part.remote_id or "", barred.message)
+                    continue
             if isinstance(result, Rejected):
                 await self._void(part, due.get(part.delivery_id))
                 error = f"refused with status {result.status} ({result.code}) at {result.where or part.type}"
@@ -301,7 +319,7 @@ class Attempt:
             return
         seen: Seen | None = None
         if accepted.body is not None:
-            gate.require(accepted.body)
+            accepted = replace(accepted, body=await self._in_our_words(accepted.body))
         else:
             seen, _ = await self._read(replace(part, remote_id=accepted.remote_id))
         message_id = new_id(datetime.now(UTC))

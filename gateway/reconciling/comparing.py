@@ -154,12 +154,13 @@ class Comparer:
         world = World(tx, self.flow.directory(tx))
         assert found.body is not None
         before = split(_body(tx, head))
-        seen = Seen(found.remote_id, found.body, found.at, found.version, found.coverage)
+        body = findings.with_our_references(tx, config, found.body)
+        seen = Seen(found.remote_id, body, found.at, found.version, found.coverage)
         nothing = timedelta(0)
         due = copies.prepare(world, head.rid, config, found.remote_id, seen, began, _UNWRITTEN, nothing)
         made = [one.body for one in world.changes.versions if one.rid == head.rid and one.body]
         after = split(bodies.content_of(json.decode(made[-1]))) if made else before
-        theirs = split(found.body)
+        theirs = split(body)
         taken = [slot for slot in {**before, **after} if not exact(before.get(slot), after.get(slot))]
         sent = due.slots if config.pushes("Patient") else {}
         name = f"Patient/{head.id}"
@@ -178,7 +179,7 @@ class Comparer:
         assert found.body is not None
         current = tx.current([head.rid])[head.rid]
         ours = bodies.content_of(_body(tx, head))
-        theirs = bodies.content_of(findings.with_our_references(tx, config.name, found.body))
+        theirs = bodies.content_of(findings.with_our_references(tx, config, found.body))
         own = current.source == config.name
         fields = sorted((ours.keys() | theirs.keys()) - {"resourceType"} if own else ours.keys())
         differing = [field for field in fields if not exact(ours.get(field), theirs.get(field))]

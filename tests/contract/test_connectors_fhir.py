@@ -13,7 +13,7 @@ from gateway.connectors.call import NOT_THERE, Accepted, Rejected, Seen
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.delivery.guard import networks
 from gateway.delivery.http import Outbound, Peer
-from gateway.errors import AmbiguousMatch, PartnerLoginExpired, PartnerUnknown, VersionConflict
+from gateway.errors import AmbiguousMatch, PartnerLoginExpired, PartnerRejected, PartnerUnknown, VersionConflict
 from gateway.sandbox import fhir_server as stand_in
 from gateway.sandbox import serve
 from gateway.sandbox.faults import Sandbox
@@ -145,13 +145,15 @@ async def test_references_to_what_they_hold_already(outbound: Outbound, peer: Pe
     [visit] = await bring(outbound, peer, item(encounter()), delivered=known)
     [other] = await bring(outbound, peer, item(encounter("e-2")))
     assert isinstance(visit, Accepted) and isinstance(other, Accepted)
-    for result in visit, other:
-        held = await raw(outbound, peer, f"/Encounter/{result.remote_id}")
-        assert held["subject"] == {"reference": f"Patient/{patient.remote_id}"}, "by mapping, or by our identifier"
+    held = await raw(outbound, peer, f"/Encounter/{visit.remote_id}")
+    assert held["subject"] == {"reference": f"Patient/{patient.remote_id}"}
+    held = await raw(outbound, peer, f"/Encounter/{other.remote_id}")
+    assert held["subject"] == {"identifier": {"system": f"{OURS}/Patient", "value": "p-1"}}, "nothing is promised there"
+    assert other.body is not None and other.body["subject"] == {"reference": "Patient/p-1"}, "in our words again"
 
 
 async def test_a_reference_to_what_is_nowhere_is_refused_with_its_place(outbound: Outbound, peer: Peer) -> None:
-    good, bad = item(PATIENT), item(encounter(patient="Patient/nobody"))
+    good, bad = item(PATIENT), item({**encounter(), "subject": {"reference": "Patient?identifier=urn:x|nobody"}})
     first, second = await bring(outbound, peer, good, bad)
     assert isinstance(second, Rejected) and second.alone
     assert second.where == "Bundle.entry[1].resource.subject.reference"
@@ -222,32 +224,31 @@ def plain_peer(plain: Sandbox) -> Iterator[Peer]:
         yield Peer("plain", f"{url}/fhir", {}, networks(["127.0.0.0/8"]), 5.0)
 
 
-async def bring_each(outbound: Outbound, peer: Peer, *items: Item) -> list[Accepted | Rejected]:
-    return await outbound.run(fhir_server.push_bundle(items, EACH, {}), peer)
+async def bring_each(outbound: Outbound, peer: Peer, one: Item) -> Accepted:
+    """As an attempt does: it is looked for, then brought."""
+    seen = await outbound.run(fhir_server.read(Target(one.type, one.id, one.remote_id), EACH), peer)
+    read = replace(one, remote_id=seen.remote_id or one.remote_id, version=one.version or seen.version)
+    return await outbound.run(fhir_server.push(read, EACH), peer)
 
 
-async def test_one_after_the_other_in_the_order_of_reference(
+async def test_without_transactions_each_is_created_by_itself(
     outbound: Outbound, plain: Sandbox, plain_peer: Peer
 ) -> None:
-    weight = observation("o-1", "Patient/p-1", "Encounter/e-1")
-    results = await bring_each(outbound, plain_peer, item(weight), item(encounter()), item(PATIENT))
-    assert all(isinstance(one, Accepted) for one in results)
-    made = [entry["body"] for entry in plain.log if entry["method"] == "POST"]
-    assert [one["resourceType"] for one in made] == ["Patient", "Encounter", "Observation"]
-    [theirs, visit] = [f"{one.remote_id}" for one in (results[2], results[1]) if isinstance(one, Accepted)]
-    assert made[2]["subject"] == {"reference": f"Patient/{theirs}"}
-    assert made[2]["encounter"] == {"reference": f"Encounter/{visit}"}
-    answered = results[0]
-    assert isinstance(answered, Accepted) and answered.body is not None
-    assert answered.body["subject"] == {"reference": "Patient/p-1"}, "in our words again"
+    theirs = await bring_each(outbound, plain_peer, item(PATIENT))
+    name = f"Patient/{theirs.remote_id}"
+    visit = replace(item(encounter(patient=name)), local={name: "Patient/p-1"})
+    made = await bring_each(outbound, plain_peer, visit)
+    held = await raw(outbound, plain_peer, f"/Encounter/{made.remote_id}")
+    assert held["subject"] == {"reference": name}
+    assert made.body is not None and made.body["subject"] == {"reference": "Patient/p-1"}, "in our words again"
+    assert [entry["method"] for entry in plain.log] == ["GET", "POST", "GET", "POST", "GET"]
 
 
 async def test_what_it_holds_already_is_updated_by_our_identifier(
     outbound: Outbound, plain: Sandbox, plain_peer: Peer
 ) -> None:
-    [first] = await bring_each(outbound, plain_peer, item(PATIENT))
-    [again] = await bring_each(outbound, plain_peer, item({**PATIENT, "birthDate": "1980-02-22"}))
-    assert isinstance(first, Accepted) and isinstance(again, Accepted)
+    first = await bring_each(outbound, plain_peer, item(PATIENT))
+    again = await bring_each(outbound, plain_peer, item({**PATIENT, "birthDate": "1980-02-22"}))
     assert again.remote_id == first.remote_id
     assert [entry["method"] for entry in plain.log] == ["GET", "POST", "GET", "PUT"]
     assert plain.log[3]["headers"]["if-match"] == 'W/"1"', "only if it is still what was found"
@@ -263,17 +264,13 @@ async def test_a_lost_answer_to_a_create_makes_no_second_one(
     assert [entry["method"] for entry in plain.log if entry["method"] != "GET"] == ["POST", "PUT"]
 
 
-async def test_one_that_is_refused_does_not_stop_the_others(
-    outbound: Outbound, plain: Sandbox, plain_peer: Peer
-) -> None:
-    lost = observation("o-1", "Patient/p-9", "Encounter/e-1")
-    results = await bring_each(outbound, plain_peer, item(PATIENT), item(lost), item(encounter()))
-    assert [type(one).__name__ for one in results] == ["Accepted", "Rejected", "Accepted"]
+async def test_what_is_refused_says_where(outbound: Outbound, plain_peer: Peer) -> None:
+    with pytest.raises(PartnerRejected, match="status 400"):
+        await bring_each(outbound, plain_peer, replace(item(encounter()), local={"Patient/p-1": "x"}))
 
 
 async def test_a_version_that_is_gone_is_a_conflict(outbound: Outbound, plain_peer: Peer) -> None:
-    [first] = await bring_each(outbound, plain_peer, item(PATIENT))
-    assert isinstance(first, Accepted)
+    first = await bring_each(outbound, plain_peer, item(PATIENT))
     with pytest.raises(VersionConflict):
         await bring_each(outbound, plain_peer, item(PATIENT, first.remote_id, 'W/"7"'))
 

@@ -18,7 +18,7 @@ from gateway.delivery.http import Outbound, Peer
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.flow import Received
-from gateway.intake.findings import message_body
+from gateway.intake.findings import Landed, message_body
 from gateway.sandbox import fhir_server, serve
 from gateway.sandbox.faults import Sandbox
 
@@ -67,10 +67,10 @@ class Two:
         return [one["resource"] for one in answer.json().get("entry", [])]
 
 
-async def started(folder: Path, *, transactions: bool) -> AsyncIterator[Two]:
+async def started(folder: Path, *, transactions: bool, **settings: Any) -> AsyncIterator[Two]:
     server = fhir_server.create(transactions=transactions)
     with serve.running(server) as url:
-        async with opened(folder, **QUICK) as desk:
+        async with opened(folder, **QUICK | settings) as desk:
             yield Two(desk, server, f"{url}/fhir")
 
 
@@ -106,6 +106,164 @@ async def test_a_server_without_transactions_is_brought_up_to_date_all_the_same(
 
     await until(renamed)
     assert not [call for call in plain.server.log if call["path"] == "/fhir"], "no Bundle was tried"
+
+
+async def look(two: Two) -> list[Landed]:
+    """As a poll does."""
+    context = two.desk.context
+    config = context.store.query_now(lambda reader: context.flow.directory(reader).peer("registry"))
+    cursor: str | None = None
+    landed: list[Landed] = []
+    async with Outbound() as outbound:
+        for _ in range(5):
+            began = datetime.now(UTC)
+            page = await outbound.run(connector.scan(cursor, config.side(context.flow.ours)), two.peer)
+            received = Received("registry", None, "poll", "application/json", message_body(page.found))
+            landed += await context.ingest.found(received, config, page.found, read_start=began)
+            cursor = page.cursor
+            if not page.more:
+                break
+    return landed
+
+
+def stay(patient_url: str, *observations: int) -> list[Resource]:
+    """A visit and what was measured there, as entries."""
+    url, subject = "urn:uuid:00000000-0000-4000-8000-000000000002", {"subject": {"reference": patient_url}}
+    visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, **subject}
+    measured = {"resourceType": "Observation", "status": "final", "encounter": {"reference": url}, **subject}
+    told = [{**measured, "code": {"text": f"reading {number}"}} for number in observations]
+    return [entry("POST", "Encounter", visit, full_url=url), *[entry("POST", "Observation", one) for one in told]]
+
+
+async def test_what_arrived_one_by_one_is_not_sent_again(tmp_path: Path, anyio_backend: str) -> None:
+    """A patient of many resources, more than a server without transactions takes within the limit of one call."""
+    async for slow in started(tmp_path, transactions=False, delivery_timeout=0.3):
+        slow.connect(options={"writes": "each"})
+        slow.server.set(delay=0.02)
+        url = "urn:uuid:00000000-0000-4000-8000-000000000001"
+        person = entry("PUT", f"Patient?identifier={MRN}|1", patient("Quill", (MRN, "1")), full_url=url)
+        posted = bundle("transaction", person, *stay(url, *range(12)))
+        assert (await slow.desk.call("POST", "/fhir", posted)).status_code == 200
+
+        async def arrived(slow: Two = slow) -> bool:
+            return len(await slow.held("Observation")) == 12
+
+        await until(arrived)
+        slow.server.set()
+        assert {one["meta"]["versionId"] for one in await slow.held("Observation")} == {"1"}
+
+
+@pytest.mark.parametrize("transactions", [True, False])
+async def test_what_is_not_sent_there_is_referred_to_by_identifier(
+    tmp_path: Path, anyio_backend: str, transactions: bool
+) -> None:
+    """A server refuses a reference to nothing, so the visit that it is not to get would cost it the readings."""
+    async for side in started(tmp_path, transactions=transactions):
+        side.connect(push=["Patient", "Observation"], options={"writes": "transaction" if transactions else "each"})
+        url = "urn:uuid:00000000-0000-4000-8000-000000000001"
+        person = entry("PUT", f"Patient?identifier={MRN}|1", patient("Quill", (MRN, "1")), full_url=url)
+        assert (await side.desk.call("POST", "/fhir", bundle("transaction", person, *stay(url, 1)))).status_code == 200
+        [reading] = await until(lambda side=side: side.held("Observation"))
+        [theirs], [visit] = await side.held("Patient"), await side.desk.found("/Encounter")
+        assert reading["subject"] == {"reference": f"Patient/{theirs['id']}"}
+        system = f"{side.desk.context.flow.ours}/Encounter"
+        assert reading["encounter"] == {"identifier": {"system": system, "value": visit["id"]}}
+
+
+async def test_a_patient_that_only_they_tell_of_is_referred_to_as_theirs(two: Two) -> None:
+    """Patients come from there and are not sent there, readings are."""
+    two.connect(push=["Observation"])
+    stored = await two.store_there(patient("Quill", (MRN, "1")))
+    await look(two)
+    [person] = await two.patients()
+    reading = {"resourceType": "Observation", "status": "final", "code": {"text": "weight"}}
+    await two.desk.post({**reading, "subject": {"reference": f"Patient/{person['id']}"}})
+    [held] = await until(lambda: two.held("Observation"))
+    assert held["subject"] == {"reference": f"Patient/{stored['id']}"}
+
+
+async def test_what_is_not_allowed_for_one_does_not_keep_the_others(two: Two) -> None:
+    two.connect()
+    made = await two.desk.made_id(patient("Quill", (MRN, "1")))
+    await until(lambda: two.held("Patient"))
+    two.server.log.clear()
+    two.server.set(status=403, methods=["POST"], times=2)  # the two together, then the first alone
+    reading = {"resourceType": "Observation", "status": "final", "subject": {"reference": f"Patient/{made}"}}
+    posted = [entry("POST", "Observation", {**reading, "code": {"text": text}}) for text in ("weight", "height")]
+    assert (await two.desk.call("POST", "/fhir", bundle("transaction", *posted))).status_code == 200
+
+    async def both() -> bool:
+        return len(await two.held("Observation")) == 2
+
+    await until(both)
+    sent = [call for call in two.server.log if call["method"] == "POST"]
+    assert [(call["status"], len(call["body"]["entry"])) for call in sent] == [(403, 2), (403, 1), (200, 1), (200, 1)]
+
+
+async def test_whom_they_refer_to_and_nobody_looks_at_stays_theirs(two: Two) -> None:
+    """Almost every patient of an EHR has an organization; it costs nobody the patient, and is never one of ours."""
+    two.connect()
+    clinic = await two.store_there({"resourceType": "Organization", "name": "Clinic"})
+    managed = {"managingOrganization": {"reference": f"Organization/{clinic['id']}", "display": "Clinic"}}
+    stored = await two.store_there({**patient("Quill", (MRN, "1")), **managed})
+    assert [one.error for one in await look(two)] == [None]
+    [person] = await two.patients()
+    named = {"system": "https://registry.example/id", "value": f"Organization/{clinic['id']}"}
+    assert person["managingOrganization"] == {"identifier": named, "display": "Clinic"}
+    await two.desk.call("PUT", f"/fhir/Patient?identifier={MRN}|1", {**patient("Mason", (MRN, "1"))})
+
+    async def renamed() -> bool:
+        return [one["name"][0]["family"] for one in await two.held("Patient")] == ["Mason"]
+
+    await until(renamed)
+    await until(lambda: quiet(two.desk))
+    [there] = await two.held("Patient")
+    assert there["id"] == stored["id"]
+    assert there["managingOrganization"] == managed["managingOrganization"], "as they had it"
+    assert (await two.patients())[0]["managingOrganization"] == {"identifier": named, "display": "Clinic"}
+
+
+async def test_a_subscription_tells_of_a_reading_before_its_patient(two: Two) -> None:
+    secret = "a shared word of 20+ letters"
+    two.connect(sync={"mode": "webhook", "signature": "header", "secret": secret}, push=False)
+    person = await two.store_there(patient("Quill", (MRN, "1")))
+    subject = {"subject": {"reference": f"Patient/{person['id']}"}}
+    visit = await two.store_there(
+        {"resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"}, **subject}
+    )
+    for told in visit, person:
+        headers = {"X-Webhook-Secret": secret}
+        await two.desk.call("POST", "/api/webhooks/registry", told, key="", headers=headers)
+    [held] = await until(lambda: two.desk.found("/Encounter"))
+    [ours] = await two.patients()
+    assert held["subject"] == {"reference": f"Patient/{ours['id']}"}
+    assert (await two.desk.read(f"/Encounter?patient={ours['id']}"))["total"] == 1
+
+
+WHEN = "2026-01-02T03:04:05Z"
+
+
+async def quiet(desk: Desk) -> bool:
+    return not desk.ask(lambda reader: reader.deliveries(["due", "unknown"], limit=1))
+
+
+async def test_what_they_make_of_ours_is_no_word_of_theirs(two: Two) -> None:
+    """A server that writes dates in its own zone and drops what it does not know: neither is an edit."""
+    two.connect(options={"types": ["Patient", "Observation"]})
+    two.server.set(rewrite=["dates"])
+    made = await two.desk.made_id(patient("Quill", (MRN, "1")))
+    reading = {"resourceType": "Observation", "status": "final", "code": {"text": "weight"}, "issued": WHEN}
+    ours = await two.desk.made_id({**reading, "subject": {"reference": f"Patient/{made}"}})
+    [held] = await until(lambda: two.held("Observation"))
+    assert held["issued"] != WHEN, "in their words"
+    await until(lambda: quiet(two.desk))
+    assert [one.error for one in await look(two)] == [None, None]
+    mine = await two.desk.read(f"/Observation/{ours}")
+    assert (mine["meta"]["versionId"], mine["issued"]) == ("1", WHEN)
+    two.server.set()
+    await two.store_there({**held, "status": "amended"})
+    await look(two)
+    assert (await two.desk.read(f"/Observation/{ours}"))["status"] == "amended", "an edit of theirs is one"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
@@ -144,19 +302,7 @@ async def test_what_a_look_meets_becomes_ours_with_its_references(two: Two) -> N
     person = await two.store_there(patient("Quill", (MRN, "1")))
     visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}
     await two.store_there({**visit, "subject": {"reference": f"Patient/{person['id']}"}})
-    context = two.desk.context
-    config = context.store.query_now(lambda reader: context.flow.directory(reader).peer("registry"))
-    cursor, landed = None, []
-    async with Outbound() as outbound:
-        for _ in range(5):
-            began = datetime.now(UTC)
-            page = await outbound.run(connector.scan(cursor, config.side(context.flow.ours)), two.peer)
-            received = Received("registry", None, "poll", "application/json", message_body(page.found))
-            landed += await context.ingest.found(received, config, page.found, read_start=began)
-            cursor = page.cursor
-            if not page.more:
-                break
-    assert [one.error for one in landed] == [None, None]
+    assert [one.error for one in await look(two)] == [None, None]
     [ours] = await two.patients()
     visits = (await two.desk.call("GET", f"/fhir/Encounter?patient={ours['id']}")).json()
     assert visits["total"] == 1

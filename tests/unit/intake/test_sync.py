@@ -18,6 +18,7 @@ from gateway.errors import (
     PartnerLoginExpired,
     PartnerRejected,
     PartnerUnavailable,
+    StoreBusy,
 )
 from gateway.intake.findings import Landed
 from gateway.intake.sync import after_look, count
@@ -90,4 +91,10 @@ def test_a_connector_gets_worse_by_and_by_and_well_at_once(store: Store) -> None
 def test_a_refused_login_needs_somebody_and_a_refused_look_is_told(store: Store) -> None:
     assert looked(store, PartnerRejected("no list for you")).state == "pending"
     assert "no list" in (looked(store, PartnerRejected("no list for you")).last_error or "")
+    [told] = store.query_now(lambda reader: reader.open_incidents("ehr")).values()
+    assert (told.cause, told.detail, told.times) == ("look", "no list for you", 2), "nothing else would tell of it"
+    looked(store, None)
+    assert not store.query_now(lambda reader: reader.open_incidents("ehr"))
+    looked(store, StoreBusy("ours, and for a moment"))
+    assert not store.query_now(lambda reader: reader.open_incidents("ehr"))
     assert looked(store, PartnerLoginExpired("no")).state == "needs_reauth"
