@@ -31,13 +31,17 @@ from gateway.connectors.call import (
     segment,
 )
 from gateway.connectors.event import Event
+from gateway.connectors.impilo_events import PATIENT_EVENTS, event, event_id
 from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, PartnerUnknown, VersionConflict
 from gateway.fhir.form import ONE_ADDRESS, ONE_EMAIL, ONE_NAME, ONE_PHONE, Form
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
+from gateway.identity.agree import agrees, may_be_relatives
 from gateway.translators.json import impilo as model
 from gateway.translators.json import impilo_readings as readings
+
+__all__ = ["event", "event_id"]
 
 PROFILE = "impilo"
 ID_SYSTEM = model.ID_SYSTEM
@@ -55,8 +59,7 @@ form = Form(
     partial=True,
 )
 
-_PATIENT_EVENTS = ("patient.created", "patient.updated")
-EVENTS = (*_PATIENT_EVENTS, *(f"reading.{kind}" for kind in readings.KINDS))
+EVENTS = (*PATIENT_EVENTS, *(f"reading.{kind}" for kind in readings.KINDS))
 """What we subscribe to."""
 
 
@@ -97,7 +100,7 @@ def read(target: Target, side: Side) -> Read:
     for value in (yield from _external_values(target, side)):
         found = yield from _find(value)
         if found is not None:
-            return _seen(found, side)
+            return _of_hers(found, target.body or {}, side)
     return Seen(None, None)
 
 
@@ -119,9 +122,12 @@ def push(item: Item, side: Side) -> Push:
     found = reply.find_object() if reply.ok else None
     if not reply.ok:
         raise refused("creating a patient", reply)
-    found = found if found and _id_of(found) else (yield from _find(external))
+    if found and _id_of(found):
+        return _accepted(found, side)
+    found = yield from _find(external)
     if found is None:
         raise PartnerUnknown("creating a patient was answered without an id, and it is not found by ours")
+    _of_hers(found, item.body, side)
     return _accepted(found, side)
 
 
@@ -154,33 +160,6 @@ def md5_email_phone(patient: Resource) -> str:
     if not email + digits:
         raise Conflict("neither an e-mail address nor a phone number, of which an external identifier could be made")
     return hashlib.md5(f"{email}{digits}".encode(), usedforsecurity=False).hexdigest()
-
-
-def event(payload: Any) -> Event:
-    """`{"id","type","payload"}` of their guide, or `{"event","data"}` of their tutorial. A reading is gathered, with
-    the patient it belongs to; whatever else they tell of is ignored."""
-    if not isinstance(payload, dict):
-        raise InvalidInput("a webhook must be a JSON object")
-    kind = payload.get("type", payload.get("event"))
-    data = payload.get("payload", payload.get("data"))
-    if not isinstance(kind, str):
-        raise InvalidInput("a webhook must say its type")
-    told = events.text(payload.get("id")) if "type" in payload else None
-    reading = kind.removeprefix("reading.")
-    if kind not in _PATIENT_EVENTS and not (kind.startswith("reading.") and reading in readings.KINDS):
-        return Event("ignored", id=told)
-    remote_id = events.text(data.get("id")) if isinstance(data, dict) else None
-    if not isinstance(data, dict) or remote_id is None:
-        raise InvalidInput("a webhook must name in its payload's id what it is about", expression="payload.id")
-    if kind in _PATIENT_EVENTS:
-        return Event("changed", "Patient", remote_id, data, told, events.instant(data.get("updatedAt")))
-    return Event("gather", "Observation", f"{reading}-{remote_id}", {"kind": reading, "reading": data}, told)
-
-
-def event_id(payload: Any) -> str | None:
-    """The id of the event, which the tutorial's envelope has none of, and its type: what comes again has both."""
-    told = events.text(payload.get("id")) if isinstance(payload, dict) and "type" in payload else None
-    return f"{told} {events.text(payload['type']) or ''}".strip() if told else None
 
 
 def translate(data: Mapping[str, Any], target: Target, side: Side) -> Seen:
@@ -351,6 +330,19 @@ def _seen(found: Mapping[str, Any], side: Side) -> Seen:
     read_ = model.from_impilo(found, _systems(side), whole=True)
     at = events.instant(found.get("updatedAt"))
     return Seen(_id_of(found), read_.patient, at, coverage=read_.coverage, issues=read_.issues)
+
+
+def _of_hers(found: Mapping[str, Any], patient: Resource, side: Side) -> Seen:
+    """Who was found by an external identifier. One made of e-mail and phone is a whole family's, and twins share the
+    birth date as well: it finds somebody only where nothing speaks of two people. Raises Conflict."""
+    seen = _seen(found, side)
+    if _options(side).identifier_strategy == "md5-email-phone":
+        body = seen.body or {}
+        if not agrees(body, patient).full or may_be_relatives(body, patient):
+            raise Conflict(
+                "held: they hold a patient with this e-mail and phone whose name or birth date does not agree"
+            )
+    return seen
 
 
 def _accepted(found: Mapping[str, Any], side: Side) -> Accepted:

@@ -163,3 +163,25 @@ def test_where_it_comes_from_is_kept() -> None:
     assert found["subject"] == {"reference": "Patient/5"} and found["effectiveDateTime"] == "2026-03-04T08:30:00Z"
     undated = to_observation("weight", {"weight": 70, "readingTimestamp": "readingTimestamp"}, patient="5", units={})
     assert "effectiveDateTime" not in undated, "what is no time is not replaced by another"
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "named"),
+    [
+        ("2026-03-04T08:30:00.125-05:00", "2026-03-04T08:30:00.125-05:00", []),
+        ("2026-03-04T08:30Z", "2026-03-04T08:30:00Z", []),
+        ("2026-03-04 08:30:00", "2026-03-04", ["readingTimestamp"]),
+        ("2026-03-04T08:30:00", "2026-03-04", ["readingTimestamp"]),
+        ("2026-03-04", "2026-03-04", []),
+        ("2026-02-30T08:30:00Z", None, ["readingTimestamp"]),
+        (1772612600000, None, ["readingTimestamp"]),
+        (None, None, []),
+    ],
+)
+def test_a_time_is_told_as_far_as_it_is_sure(given: Any, told: str | None, named: list[str]) -> None:
+    """FHIR R4 §2.24.0.1: a time of day has a zone. A reading without one keeps its date."""
+    body = {"weight": 70, "readingTimestamp": given}
+    observation = to_observation("weight", body, patient="5", units={})
+    assert observation.get("effectiveDateTime") == told
+    gate.require(observation)
+    assert [one.expression for one in left_out("weight", body)] == named
