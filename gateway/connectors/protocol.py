@@ -161,6 +161,14 @@ class Registering(Protocol):
 
 
 @runtime_checkable
+class Doubling(Protocol):
+    """A system that makes another registration whenever it is told, so that it is told only what is new."""
+
+    def telling(self, hook: Hook, side: Side) -> str | None:
+        """What `register` says there; None when it says nothing."""
+
+
+@runtime_checkable
 class Probing(Protocol):
     """A system that can be asked whether it takes our calls."""
 

@@ -31,7 +31,7 @@ from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.connectors.rest_pages import look
 from gateway.connectors.signature import Signature
 from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, PartnerUnknown, VersionConflict
-from gateway.fhir import elements, references
+from gateway.fhir import elements, json, references
 from gateway.fhir.form import FULL, Form
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
@@ -179,15 +179,18 @@ def scan(cursor: str | None, side: Side) -> Scan:
 
 def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
     """`POST {endpoint}/subscribe {"url","events","secret"}`."""
-    mapped = mappings.read(side.mapping)
-    if mapped.subscribe is None:
+    call = calls.subscription(hook, side)
+    if call is None:
         return None
-    types = [f"{name.lower()}.{verb}" for name in mapped.shapes for verb in ("created", "updated", "deleted")]
-    body = {"url": hook.url, "events": list(mapped.subscribe.events) or types, "secret": hook.secret}
-    reply = yield Call("POST", mapped.subscribe.path, body)
+    reply = yield call
     if not reply.ok:
         raise refused("registering a webhook", reply)
     return events.text((reply.find_object() or {}).get("id"))
+
+
+def telling(hook: Hook, side: Side) -> str | None:
+    call = calls.subscription(hook, side)
+    return None if call is None else json.encode([call.path, call.json]).decode()
 
 
 def probe(side: Side) -> Generator[Call, Reply, None]:

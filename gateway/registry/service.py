@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Config
+from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, WEBHOOK_TOLD, Config
 from gateway.delivery import incidents
 from gateway.errors import Conflict, NotConformant
 from gateway.fhir.json import Json
@@ -239,12 +239,14 @@ class Registry:
         return await self.store.query(lambda reader: status(reader, name, datetime.now(UTC)))
 
     async def _greet(self, name: str, *, register: bool, again: bool = False) -> Greeting:
-        row, held = await self.store.query(lambda reader: (entries.get(reader, name), reader.secrets(name)))
+        row, held, known = await self.store.query(
+            lambda reader: (row := entries.get(reader, name), reader.secrets(row.name), reader.health(row.name))
+        )
         config = entries.config_of(row)
 
         async def greet(secrets: Mapping[str, str]) -> Greeting:
             return await contact.greet(
-                self.systems, config, secrets, ours=self.ours, public=self.public, register=register
+                self.systems, config, secrets, ours=self.ours, public=self.public, register=register, known=known
             )
 
         greeting = await greet(held)
@@ -255,6 +257,8 @@ class Registry:
             greeting = await greet({**held, WEBHOOK_SECRET: theirs})
 
         def job(tx: Tx) -> list[IncidentRow]:
+            if greeting.said is not None:
+                tx.put_secret(config.name, WEBHOOK_TOLD, greeting.said)
             return incidents.greeted(tx, greeting.told(tx.health(name), name, tx.now, again=again))
 
         incidents.tell(await self.store.write(job))
