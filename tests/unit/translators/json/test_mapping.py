@@ -103,6 +103,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"Patient": {"fields": {"name": "n"}, "read": {"path": "/p"}}}, r"mapping.Patient.read.path must hold \{id\}"),
     ({"Patient": {"fields": {"name": "n"}}, "event": {"types": {"a": "Encounter"}}}, "mapping.event.types.a"),
     ({"Patient": {"fields": {"name": "n"}, "list": {"items": "a..b"}}}, "mapping.Patient.list.items"),
+    ({"Patient": {"fields": {"name": "n"}, "path": "people"}}, "mapping.Patient.path must begin with /"),
+    ({"Patient": {"fields": {"name": "n"}, "create": {"path": "https://x.example/p"}}}, "mapping.Patient.create.path"),
+    ({"Patient": {"fields": {"name": "n"}, "list": {"path": "all"}}}, "mapping.Patient.list.path must begin with /"),
+    ({"Patient": {"fields": {"name": "n"}}, "subscribe": {"path": "hooks"}}, "mapping.subscribe.path must begin"),
 ]
 
 
@@ -119,6 +123,9 @@ NOT_ONE_TO_ONE: list[tuple[dict[str, Any], str]] = [
     ),
     (patient(**{"name.family": "name", "name.text": "name.full"}), "not one to one"),
     (patient(**{"name": "full", "name.family": "last"}), "not one to one"),
+    (patient(**{"name.given[0]": "first", "name.given": "all"}), "not one to one, it meets"),
+    (patient(**{"name.text": "id"}), "mapping.Patient.fields.name.text: not one to one, it meets their id"),
+    (patient(**{"identifier[ours].value": "id"}), "it meets their id"),
     (
         patient(gender={"path": "sex", "transform": "code", "codes": {"F": "female", "W": "female"}}),
         "several of their values become one of ours",
