@@ -47,6 +47,7 @@ PROFILE = "impilo"
 ID_SYSTEM = model.ID_SYSTEM
 PATIENTS = "/patient"
 LARGEST_PAGE = 250
+KEEPS_SECRET = True
 
 form = Form(
     reads=Coverage(

@@ -169,6 +169,13 @@ class Doubling(Protocol):
 
 
 @runtime_checkable
+class Keeping(Protocol):
+    """A system that keeps the first secret of our webhooks that it was told: a fresh one could not be told there."""
+
+    KEEPS_SECRET: bool
+
+
+@runtime_checkable
 class Probing(Protocol):
     """A system that can be asked whether it takes our calls."""
 

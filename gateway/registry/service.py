@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, WEBHOOK_TOLD, Config
+from gateway.connectors.protocol import Keeping
 from gateway.delivery import incidents
 from gateway.errors import Conflict, NotConformant
 from gateway.fhir.json import Json
@@ -144,7 +145,10 @@ class Registry:
 
     async def rotate_secret(self, name: str, body: Json) -> dict[str, Any]:
         """A new webhook secret, `{"secret"}` or a fresh one, told to their side where that can be told. What is signed
-        by the old one is taken as well until the next rotation, unless `{"atOnce": true}` ends it now."""
+        by the old one is taken as well until the next rotation, unless `{"atOnce": true}` ends it now.
+
+        Raises NotConformant, and Conflict where a fresh one would never be used there.
+        """
         row, kept = await self.store.query(
             lambda reader: (found := entries.get(reader, name), reader.secret_names(found.name))
         )
@@ -152,6 +156,10 @@ class Registry:
         if config.webhook_path is None:
             raise Conflict(f"{row.name} takes no webhooks, so there is no secret to rotate")
         given, at_once = _rotation(body)
+        if given is None and isinstance(config.connector, Keeping):
+            raise Conflict(
+                f"{row.name} keeps the first secret it was told: change it there, then give it here as sync.secret"
+            )
         secret = _usable(config, given, kept) if given is not None else entries.new_secret()
 
         def job(tx: Tx) -> None:

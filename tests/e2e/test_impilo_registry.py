@@ -65,6 +65,17 @@ async def test_webhooks_are_registered_and_events_arrive(office: Office) -> None
     await until(is_an_observation)
 
 
+async def test_a_secret_that_cannot_be_told_there_is_not_made_up(office: Office) -> None:
+    """Impilo takes one secret per account and refuses a second: by a fresh one every event would be refused here."""
+    await office.call("POST", "", clinic(office, mode="webhook", secret="a shared text"))
+    refused = await office.call("POST", "/impilo/rotate-secret", {"atOnce": True})
+    assert refused.status_code == 409 and "first secret" in refused.json()["detail"]
+    told = await office.peer("POST", "/_edit/101", {"set": {"phoneNumber": "555-010-4444"}})
+    assert told["webhooks"] == [200], "the old one is taken as before"
+    theirs = await office.call("POST", "/impilo/rotate-secret", {"secret": "changed in their portal"})
+    assert (theirs.status_code, theirs.json()["status"]) == (200, "connected"), theirs.text
+
+
 async def test_its_list_is_polled(office: Office) -> None:
     made = await office.call("POST", "", clinic(office, mode="polling", intervalSeconds=0.1))
     assert made.status_code == 201, made.text
