@@ -15,6 +15,7 @@ import msgspec
 
 from gateway.connectors import event as events
 from gateway.connectors.call import (
+    AWAY,
     Accepted,
     Call,
     Found,
@@ -203,10 +204,7 @@ def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:  # n
         reply = yield Call("POST", "/webhook-secret", {"secret": hook.secret})
         if not reply.ok and reply.status not in (400, 409):
             raise refused("setting the webhook secret", reply)
-    reply = yield Call("GET", "/webhook", params=(("size", str(LARGEST_PAGE)),))
-    bare = reply.find(list[dict[str, Any]]) if reply.ok else None  # which of both shapes it has is not documented
-    listed = _content(reply, "listing webhooks") if bare is None else bare
-    ids = {str(one.get("type")): events.text(one.get("id")) for one in listed if one.get("url") == hook.url}
+    ids = {str(one.get("type")): events.text(one.get("id")) for one in (yield from _webhooks(hook))}
     for kind in EVENTS:
         if kind not in ids:
             reply = yield Call("POST", "/webhook", {"type": kind, "url": hook.url})
@@ -214,6 +212,21 @@ def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:  # n
                 raise refused(f"registering a webhook for {kind}", reply)
             ids[kind] = events.text((reply.find_object() or {}).get("id"))
     return ",".join(one for kind in EVENTS if (one := ids[kind])) or None
+
+
+def unregister(hook: Hook, side: Side) -> Generator[Call, Reply, None]:  # noqa: ARG001
+    for one in (yield from _webhooks(hook)):
+        reply = yield Call("DELETE", f"/webhook/{segment(events.text(one.get('id')) or '')}")
+        if not reply.ok and reply.status not in AWAY:
+            raise refused("taking a webhook off", reply)
+
+
+def _webhooks(hook: Hook) -> Generator[Call, Reply, list[dict[str, Any]]]:
+    """Those that lead to us."""
+    reply = yield Call("GET", "/webhook", params=(("size", str(LARGEST_PAGE)),))
+    bare = reply.find(list[dict[str, Any]]) if reply.ok else None  # which of both shapes it has is not documented
+    listed = _content(reply, "listing webhooks") if bare is None else bare
+    return [one for one in listed if one.get("url") == hook.url]
 
 
 def probe(side: Side) -> Generator[Call, Reply, None]:  # noqa: ARG001

@@ -169,6 +169,14 @@ class Doubling(Protocol):
 
 
 @runtime_checkable
+class Leaving(Protocol):
+    """A system that can be told to send its webhooks no more."""
+
+    def unregister(self, hook: Hook, side: Side) -> Generator[Call, Reply, None]:
+        """Take off whatever leads to that address. Raises what their side refuses."""
+
+
+@runtime_checkable
 class Keeping(Protocol):
     """A system that keeps the first secret of our webhooks that it was told: a fresh one could not be told there."""
 

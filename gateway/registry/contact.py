@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
+import structlog
+
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_TOLD, Config
-from gateway.connectors.protocol import Doubling, Hook, Probing, Registering, Side, TheirSecret
+from gateway.connectors.protocol import Doubling, Hook, Leaving, Probing, Registering, Side, TheirSecret
 from gateway.delivery.health import error_text
 from gateway.delivery.http import Login
 from gateway.errors import GatewayError, PartnerLoginExpired, PartnerUnavailable
 from gateway.store import HealthRow
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -106,6 +110,18 @@ async def greet(
     if isinstance(registered, TheirSecret):
         return Greeting(registration=hook.url, secret=registered.value, registers=register)
     return Greeting(registration=registered, registers=register, said=said if register else None)
+
+
+async def leave(systems: Systems, config: Config, *, ours: str, public: str) -> None:
+    """Ask that its webhooks come no more: they are about patients. What is refused is logged, and keeps nobody here."""
+    module = config.connector
+    if not is_told(config) or not isinstance(module, Leaving):
+        return
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await systems.ask(config, module.unregister(Hook(f"{public}{config.webhook_path}"), config.side(ours)))
+    except (TimeoutError, GatewayError) as error:
+        log.warning("webhooks stay registered there", connector=config.name, error=type(error).__name__)
 
 
 def _said(config: Config, hook: Hook, side: Side) -> str | None:

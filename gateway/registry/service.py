@@ -93,6 +93,11 @@ class Registry:
 
     async def delete(self, name: str) -> None:
         """It is told nothing any more, and what it had said stays."""
+        known, health = await self.store.query(
+            lambda reader: (found := entries.get(reader, name), reader.health(found.name))
+        )
+        if health is not None and health.registration is not None:
+            await contact.leave(self.systems, entries.config_of(known), ours=self.ours, public=self.public)
 
         def job(tx: Tx) -> list[IncidentRow]:
             row = entries.get(tx, name)

@@ -76,6 +76,21 @@ async def test_a_secret_that_cannot_be_told_there_is_not_made_up(office: Office)
     assert (theirs.status_code, theirs.json()["status"]) == (200, "connected"), theirs.text
 
 
+async def test_who_is_deleted_is_told_that_no_webhook_is_wanted_any_more(office: Office) -> None:
+    """What they hold of their patients is sent nowhere where nobody takes it."""
+    await office.call("POST", "", clinic(office, mode="webhook", secret="a shared text"))
+    assert (await office.call("DELETE", "/impilo")).status_code == 204
+    told = await office.peer("POST", "/_edit/101", {"set": {"phoneNumber": "555-010-4444"}})
+    assert told["webhooks"] == []
+
+
+async def test_who_cannot_be_told_is_deleted_all_the_same(office: Office) -> None:
+    await office.call("POST", "", clinic(office, mode="webhook", secret="a shared text"))
+    office.sandbox.set(status=500)
+    assert (await office.call("DELETE", "/impilo")).status_code == 204
+    assert (await office.call("GET", "/impilo")).status_code == 410
+
+
 async def test_its_list_is_polled(office: Office) -> None:
     made = await office.call("POST", "", clinic(office, mode="polling", intervalSeconds=0.1))
     assert made.status_code == 201, made.text
