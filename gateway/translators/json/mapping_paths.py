@@ -326,6 +326,8 @@ def _places(resource_type: str, matches: list[re.Match[str]]) -> Iterator[Place]
             raise InvalidInput(f"{name} is no list: write it without brackets")
         if name in ("telecom", "identifier", "extension", "modifierExtension") and not label:
             raise InvalidInput(f"say which: {name}[{', '.join(_KEYS[name])}]")
+        if kind == "Patient" and name in _KEYS and (label or "").isdecimal():
+            raise InvalidInput(f"a number does not say which: {name}[{', '.join(_KEYS[name])}]")
         place = Place(name, label or None, element)
         _check_label(resource_type, place)
         yield place

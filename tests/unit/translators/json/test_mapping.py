@@ -73,6 +73,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (patient(**{"telecom.value": "phone"}), r"say which: telecom\[system, use\]"),
     (patient(**{"birthDate[0]": "dob"}), "no list"),
     (patient(**{"address.line": "street"}), r"say which: line\[0\], or all of them by the transform words"),
+    (patient(**{"name[0].family": "last"}), r"a number does not say which: name\[use\]"),
+    (patient(**{"telecom[0].value": "phone"}), r"a number does not say which: telecom\[system, use\]"),
     (patient(address="home"), "the path must go on into the Address"),
     (
         patient(birthDate={"path": "dob", "transform": "dat"}),
