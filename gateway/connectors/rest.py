@@ -13,7 +13,6 @@ from typing import Any
 from gateway.connectors import event as events
 from gateway.connectors import rest_calls as calls
 from gateway.connectors.call import (
-    NOT_THERE,
     Accepted,
     Call,
     Found,
@@ -23,6 +22,7 @@ from gateway.connectors.call import (
     Reply,
     Scan,
     Seen,
+    absent,
     refused,
     segment,
 )
@@ -260,14 +260,11 @@ def _systems(shape: Shape, side: Side) -> dict[str, str]:
 def _get(shape: Shape, remote_id: str, side: Side, known: Resource | None) -> Read:
     if not _is_read(shape):
         return Seen(None, None)
-    raw = yield from _raw(shape, remote_id, side)
-    return NOT_THERE if raw is None else _seen(shape, raw, side, known, remote_id=remote_id)
-
-
-def _raw(shape: Shape, remote_id: str, side: Side) -> Generator[Call, Reply, dict[str, Any] | None]:
     reply = yield calls.read(shape, segment(remote_id), side)
-    if reply.status in (404, 410):
-        return None
+    return absent(reply) or _seen(shape, _raw(shape, reply, side), side, known, remote_id=remote_id)
+
+
+def _raw(shape: Shape, reply: Reply, side: Side) -> dict[str, Any]:
     raw = calls.item(shape, reply, side)
     if raw is None:
         raise refused(f"reading a {shape.type}", reply)
@@ -332,10 +329,12 @@ def _update(shape: Shape, item: Item, body: Resource, remote_id: str, side: Side
         raise Conflict(f"the mapping does not say how a {item.type} is updated there")
     partial, wanted = way.method == "PATCH", _due(shape, item, side)
     whole = not partial or any(_in_list(rule) and wanted(rule) for rule in shape.rules)  # a list is replaced as one
-    held: dict[str, Any] | None = (yield from _raw(shape, remote_id, side)) if whole and _is_read(shape) else {}
+    held: dict[str, Any] = {}
+    if whole and _is_read(shape):
+        held = _raw(shape, (yield calls.read(shape, segment(remote_id), side)), side)
     if not held:
         wanted = _beside(shape, wanted) if partial else lambda _: True
-    written = mapping_apply.to_theirs(shape, body, _systems(shape, side), base=held or {}, wanted=wanted)
+    written = mapping_apply.to_theirs(shape, body, _systems(shape, side), base=held, wanted=wanted)
     if partial:
         written = replace(written, payload=_touched(shape, written.payload, wanted))
     reply = yield calls.write(shape, way, _told(written, item), side, segment(remote_id))

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.connectors import rest
 from gateway.connectors.call import Call, Reply
-from gateway.connectors.protocol import Item, Side
+from gateway.connectors.protocol import Item, Side, Target
+from gateway.errors import PartnerRejected
 from gateway.fhir import json
 
 BODY = {
@@ -50,3 +51,25 @@ def test_a_patch_of_one_item_tells_the_whole_list(
 ) -> None:
     calls = asked(due, more)
     assert [call.method for call in calls] == methods and calls[-1].json == sent
+
+
+SIDE = Side("https://gateway.example/fhir", "https://ehr.example", name="ehr", mapping={"Patient": {"fields": FIELDS}})
+
+
+@pytest.mark.parametrize(("status", "lost"), [(404, "missing"), (410, "deleted")])
+def test_only_410_says_that_they_deleted_it(status: int, lost: str) -> None:
+    """FHIR R4 §3.1.0.7, as with every other system: a 404 may be a wrong address."""
+    reading = rest.read(Target("Patient", "p", "5"), SIDE)
+    next(reading)
+    with pytest.raises(StopIteration) as found:
+        reading.send(Reply(status))
+    assert found.value.value.lost == lost
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_who_is_gone_when_it_is_put_is_not_made_again(status: int) -> None:
+    """What only they know of it would be lost, and some servers make what is put under an id."""
+    pushing = rest.push(Item("Patient", "p", BODY, "5", due=frozenset({"birthDate"})), SIDE)
+    assert next(pushing).method == "GET"
+    with pytest.raises(PartnerRejected):
+        pushing.send(Reply(status))
