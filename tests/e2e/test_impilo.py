@@ -354,6 +354,27 @@ async def test_a_twin_is_never_found_by_the_contact_data_of_her_family(clinic: C
     assert "identifier" not in await clinic.desk.read(f"/Patient/{our_id}")
 
 
+async def test_who_shares_the_external_identifier_of_her_family_is_kept_in_step_without_it(clinic: Clinic) -> None:
+    """Impilo takes it once (409). A second of the family is linked by Impilo's own id, so that nothing else waits."""
+    clinic.desk.connect(connector(clinic.url, identifier_strategy="md5-email-phone"))
+    shared = {"email": "fam@example.com", "phoneNumber": "5550101"}
+    family = [{"system": "phone", "value": "5550101"}, {"system": "email", "value": "fam@example.com"}]
+    dad: Resource = {"resourceType": "Patient", "name": [{"family": "Fox", "given": ["Dad"]}], "telecom": family}
+    await clinic.desk.made_id({**dad, "birthDate": "1950-01-01"})
+    await clinic.settled()
+    clinic.post.letters.clear()
+    await clinic.control("/_edit/101", {"set": {**shared, "externalIdentifier": None}})
+    await clinic.hand_over()
+    await clinic.settled()
+    ines = await clinic.ines()
+    edited = {**ines, "name": [{"family": "Fox", "given": ["Ines"]}]}
+    assert (await clinic.desk.fhir("PUT", f"/Patient/{ines['id']}", edited)).status_code == 200
+    await clinic.settled()
+    held, other = await clinic.patients()
+    assert held["lastName"] == "Fox" and not held.get("externalIdentifier") and other["firstName"] == "Dad"
+    assert other["externalIdentifier"] and not clinic.desk.ask(lambda reader: reader.deliveries(["rejected"], limit=9))
+
+
 async def test_a_namesake_of_another_birth_date_is_never_linked(clinic: Clinic) -> None:
     external = {"system": impilo.Options().external_system, "value": "clinic-0001"}
     clinic.desk.connect({"name": "numbers", "profile": "intake", "push": False, "keySystems": [external["system"]]})
