@@ -389,3 +389,46 @@ def test_the_form_knows_what_is_shown_only_in_part() -> None:
     assert [single.slot for single in form.fields] == ["name[-]", "telecom[phone]"]
     assert form.parts == {"name": {"family", "given"}, "telecom": {"value"}} and form.rewriting == ("digits",)
     assert form.carries("telecom[phone,home]") and not form.carries("telecom[email]") and not form.carries("birthDate")
+
+
+PHONE = {"telecom": [{"system": "phone", "value": "3"}]}
+GIVEN = {"name": [{"given": ["Ada", "May"]}]}
+SEVERAL: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("telecom[phone].value", "phones.number", PHONE, {"phones": [{"number": "1", "kind": "home"}, {"number": "2"}]}),
+    ("telecom[phone].value", "phone", PHONE, {"phone": ["1", "2"]}),
+    ("telecom[phone].value", "phone", {}, {"phone": ["1", "2"]}),
+    ("name.family", "name.last", {"name": [{"family": "Bell"}]}, {"name": "Ada Bell"}),
+    ("name.given.where($this.length() = 3)", "first", GIVEN, {"first": "Ann"}),
+]
+
+
+@pytest.mark.parametrize(("ours", "path", "resource", "held"), SEVERAL)
+def test_one_value_never_takes_the_place_of_several(
+    ours: str, path: str, resource: dict[str, Any], held: dict[str, Any]
+) -> None:
+    """Their second phone would be gone, and nobody had asked for that."""
+    direction = "out" if "(" in ours else "both"
+    mapped = shape(patient(**{ours: {"path": path, "direction": direction}}))
+    written = to_theirs(mapped, {"resourceType": "Patient", **resource}, SYSTEMS, base=held)
+    assert written.payload == held and len(written.issues) == 1
+
+
+def test_what_stands_in_a_list_is_named_when_it_is_read() -> None:
+    found = read(patient(**{"telecom[phone].value": "phones.number"}), {"phones": [{"number": "1"}, {"number": "2"}]})
+    assert "telecom" not in found.resource and not found.coverage.elements
+    assert "names no item" in found.issues[0].diagnostics
+
+
+@pytest.mark.parametrize(
+    ("held", "sent"),
+    [
+        ({"first": ["Ann"]}, ["Ada", "May"]),
+        ({"first": "Ann"}, "Ada May"),
+        ({}, "Ada May"),
+        ({"first": None}, "Ada May"),
+    ],
+)
+def test_given_names_stay_a_list_where_they_are_one(held: dict[str, Any], sent: Any) -> None:
+    mapping = patient(**{"name.given": "first"})
+    assert write(mapping, {"resourceType": "Patient", **GIVEN}, held) == {"first": sent}
+    assert write(mapping, {"resourceType": "Patient"}, held) == {"first": None}
