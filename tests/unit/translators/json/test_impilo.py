@@ -102,6 +102,22 @@ def test_what_a_reading_holds_beyond_its_observation_is_named() -> None:
     assert [one.expression for one in found] == ["readingTimestamp", "item", "device.serialNumber"]
 
 
+def test_half_a_name_says_nothing_beside_one_that_is_known_as_a_text() -> None:
+    """Nobody knows which of its words it would replace, and the family name would be gone."""
+    known = {"resourceType": "Patient", "name": [{"text": "Jo Sample"}]}
+    found = model.from_impilo({"firstName": "Bob"}, SYSTEMS, whole=False, known=known)
+    assert "name" not in found.patient and not found.coverage.covers("name[-]")
+    assert [one.expression for one in found.issues] == ["firstName"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("Jo Ann  Sample", {"family": "Sample", "given": ["Jo", "Ann"]}), ("Jo Doe", {"text": "Jo Doe"})]
+)
+def test_the_name_they_have_in_two_fields_told_in_one_is_no_edit(text: str, name: dict[str, Any]) -> None:
+    known = {"resourceType": "Patient", "name": [{"family": "Sample", "given": ["Jo", "Ann"]}]}
+    assert model.from_impilo({"name": text}, SYSTEMS, whole=False, known=known).patient["name"] == [name]
+
+
 def test_half_a_name_is_completed_by_what_is_known() -> None:
     known = {"resourceType": "Patient", "name": [{"family": "Sample", "given": ["Jo"]}]}
     found = model.from_impilo({"lastName": "Other"}, SYSTEMS, whole=False, known=known)
