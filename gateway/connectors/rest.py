@@ -337,7 +337,12 @@ def _update(shape: Shape, item: Item, body: Resource, remote_id: str, side: Side
     written = mapping_apply.to_theirs(shape, body, _systems(shape, side), base=held, wanted=wanted)
     if partial:
         written = replace(written, payload=_touched(shape, written.payload, wanted))
-    reply = yield calls.write(shape, way, _told(written, item), side, segment(remote_id))
+    payload = _told(written, item)
+    if held and calls.is_same(payload, _touched(shape, held, wanted) if partial else held, side):
+        return _accepted(shape, held, side, remote_id)
+    if partial and not payload:
+        return Accepted(remote_id)  # nothing of what is due has a place there
+    reply = yield calls.write(shape, way, payload, side, segment(remote_id))
     if not reply.ok:
         raise refused(f"updating a {item.type}", reply)
     return _accepted(shape, calls.item(shape, reply, side), side, remote_id)

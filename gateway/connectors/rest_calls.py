@@ -49,6 +49,11 @@ def write(shape: Shape, way: Way, payload: dict[str, Any], side: Side, remote_id
     return Call(method, path, None, {**_accept(side), "content-type": _MEDIA}, params, content)
 
 
+def is_same(payload: dict[str, Any], held: dict[str, Any], side: Side) -> bool:
+    """Whether a write would change nothing: 1 and true are not the same, nor 1.5 and 1.50."""
+    return payload == held and (side.content_type == XML or json.encode(payload) == json.encode(held))
+
+
 def subscription(hook: Hook, side: Side) -> Call | None:
     """Where webhooks are registered, and for which events; None where the mapping says nowhere."""
     mapped = mappings.read(side.mapping)
