@@ -152,9 +152,11 @@ class Flow:
     async def _refused(self, received: Received, error: GatewayError) -> None:
         await self.store.write(lambda tx: tx.write(_refusal(tx, received, error)))
 
-    async def finish(self, received: Received, state: str, error: str | None = None) -> None:
+    async def finish(
+        self, received: Received, state: str, error: str | None = None, *, issues: bytes | None = None
+    ) -> None:
         """What became of a message that was stored first."""
-        update = MessageUpdate(received.message_id, state, error=error)
+        update = MessageUpdate(received.message_id, state, error=error, issues=issues)
         await self.store.write(lambda tx: tx.write(Changes(message_updates=[update])))
 
     async def store_first(self, received: Received) -> str:

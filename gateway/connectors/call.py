@@ -160,6 +160,9 @@ class Page:
     more: bool = False
 
 
+AWAY = (404, 410)
+"""How what is to be taken off may be away already."""
+
 LOST_PLACE = (400, 404, 410)
 """How servers answer for a page of a search that they no longer keep."""
 

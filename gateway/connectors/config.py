@@ -24,6 +24,7 @@ OTHER_KEY = "other_key"
 IDENTIFIER_KEY = "identifier_key"
 WEBHOOK_SECRET = "webhook_secret"  # noqa: S105
 WEBHOOK_SECRET_BEFORE = "webhook_secret_before"  # noqa: S105
+WEBHOOK_TOLD = "webhook_told"
 BROKER_PASSWORD = "broker_password"  # noqa: S105
 
 

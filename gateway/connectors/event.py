@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from gateway.errors import InvalidInput
 from gateway.fhir import times
+from gateway.fhir.issue import Issue
 
 Kind = Literal["changed", "deleted", "gather", "ignored"]
 _WITH_OFFSET = re.compile(r"[0-9-]+T.+(?:Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -19,7 +20,7 @@ _KINDS: Mapping[str, Kind] = {"created": "changed", "updated": "changed", "chang
 class Event:
     """`type` = the FHIR type it is about. `data` = their model as sent, perhaps partial. `id` = their event id and
     `at` = their time of it, where they give one. `gather` = what it speaks of has to be fetched, and may be more than
-    one resource; `ignored` = well-formed, but about nothing that we keep in step."""
+    one resource; `ignored` = well-formed, but about nothing that we keep in step; `issues`: what is not taken of it."""
 
     kind: Kind
     type: str | None = None
@@ -27,6 +28,7 @@ class Event:
     data: Mapping[str, Any] = field(default_factory=dict)
     id: str | None = None
     at: str | None = None
+    issues: tuple[Issue, ...] = ()
 
 
 def from_standard(payload: Any) -> Event:

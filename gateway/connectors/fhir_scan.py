@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from gateway.connectors import event as events
-from gateway.connectors.call import LOST_PLACE, OVERLAP, Call, Found, Page, Reply, Scan, refused, segment
+from gateway.connectors.call import AWAY, LOST_PLACE, OVERLAP, Call, Found, Page, Reply, Scan, refused, segment
 from gateway.connectors.fhir_answers import FHIR_JSON, Searchset
 from gateway.connectors.fhir_body import as_ours
 from gateway.connectors.protocol import Hook, Side
@@ -56,6 +56,13 @@ def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
         elif _headers(held.get("channel")) != _headers(channel := _channel(hook)):
             yield from _renew({**held, "status": "requested", "channel": channel})
     return ",".join(ids.values()) or None
+
+
+def unregister(hook: Hook, side: Side) -> Generator[Call, Reply, None]:  # noqa: ARG001 (the protocol's signature)
+    for one in (yield from _registered(hook)).values():
+        reply = yield Call("DELETE", f"/Subscription/{segment(str(one.get('id')))}", headers={"accept": FHIR_JSON})
+        if not reply.ok and reply.status not in AWAY:
+            raise refused("taking a Subscription off", reply)
 
 
 def probe(side: Side) -> Generator[Call, Reply, None]:

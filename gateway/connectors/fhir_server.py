@@ -33,7 +33,7 @@ from gateway.connectors.fhir_answers import FHIR_JSON, LOCATION, Answer, Answers
 from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, urn
 from gateway.connectors.fhir_each import push_one
 from gateway.connectors.fhir_flat import check, gather
-from gateway.connectors.fhir_scan import probe, register, scan
+from gateway.connectors.fhir_scan import probe, register, scan, unregister
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.connectors.signature import Signature
 from gateway.errors import AmbiguousMatch, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
@@ -46,7 +46,7 @@ SIGNATURES: tuple[Signature, ...] = ("standard", "header")
 """A Subscription cannot sign, it shows the secret in a header; who can sign may."""
 
 __all__ = ["PROFILE", "SIGNATURES", "Options", "accepts", "check", "event", "form", "gather", "probe", "push"]
-__all__ += ["grouped", "push_bundle", "read", "register", "scan", "takes", "told", "translate"]
+__all__ += ["grouped", "push_bundle", "read", "register", "scan", "takes", "told", "translate", "unregister"]
 
 form = FULL
 

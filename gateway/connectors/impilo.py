@@ -31,18 +31,22 @@ from gateway.connectors.call import (
     segment,
 )
 from gateway.connectors.event import Event
-from gateway.connectors.protocol import Hook, Item, Side, Target
+from gateway.connectors.impilo_webhooks import EVENTS, LARGEST_PAGE, content, event, event_id, register, unregister
+from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, PartnerUnknown, VersionConflict
 from gateway.fhir.form import ONE_ADDRESS, ONE_EMAIL, ONE_NAME, ONE_PHONE, Form
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
+from gateway.identity.agree import agrees, may_be_relatives
 from gateway.translators.json import impilo as model
 from gateway.translators.json import impilo_readings as readings
+
+__all__ = ["EVENTS", "event", "event_id", "register", "unregister"]
 
 PROFILE = "impilo"
 ID_SYSTEM = model.ID_SYSTEM
 PATIENTS = "/patient"
-LARGEST_PAGE = 250
+KEEPS_SECRET = True
 
 form = Form(
     reads=Coverage(
@@ -54,10 +58,6 @@ form = Form(
     parts={"name": model.NAME_PARTS, "address": model.ADDRESS_PARTS},
     partial=True,
 )
-
-_PATIENT_EVENTS = ("patient.created", "patient.updated")
-EVENTS = (*_PATIENT_EVENTS, *(f"reading.{kind}" for kind in readings.KINDS))
-"""What we subscribe to."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,7 +97,7 @@ def read(target: Target, side: Side) -> Read:
     for value in (yield from _external_values(target, side)):
         found = yield from _find(value)
         if found is not None:
-            return _seen(found, side)
+            return _of_hers(found, target.body or {}, side)
     return Seen(None, None)
 
 
@@ -119,9 +119,12 @@ def push(item: Item, side: Side) -> Push:
     found = reply.find_object() if reply.ok else None
     if not reply.ok:
         raise refused("creating a patient", reply)
-    found = found if found and _id_of(found) else (yield from _find(external))
+    if found and _id_of(found):
+        return _accepted(found, side)
+    found = yield from _find(external)
     if found is None:
         raise PartnerUnknown("creating a patient was answered without an id, and it is not found by ours")
+    _of_hers(found, item.body, side)
     return _accepted(found, side)
 
 
@@ -156,33 +159,6 @@ def md5_email_phone(patient: Resource) -> str:
     return hashlib.md5(f"{email}{digits}".encode(), usedforsecurity=False).hexdigest()
 
 
-def event(payload: Any) -> Event:
-    """`{"id","type","payload"}` of their guide, or `{"event","data"}` of their tutorial. A reading is gathered, with
-    the patient it belongs to; whatever else they tell of is ignored."""
-    if not isinstance(payload, dict):
-        raise InvalidInput("a webhook must be a JSON object")
-    kind = payload.get("type", payload.get("event"))
-    data = payload.get("payload", payload.get("data"))
-    if not isinstance(kind, str):
-        raise InvalidInput("a webhook must say its type")
-    told = events.text(payload.get("id")) if "type" in payload else None
-    reading = kind.removeprefix("reading.")
-    if kind not in _PATIENT_EVENTS and not (kind.startswith("reading.") and reading in readings.KINDS):
-        return Event("ignored", id=told)
-    remote_id = events.text(data.get("id")) if isinstance(data, dict) else None
-    if not isinstance(data, dict) or remote_id is None:
-        raise InvalidInput("a webhook must name in its payload's id what it is about", expression="payload.id")
-    if kind in _PATIENT_EVENTS:
-        return Event("changed", "Patient", remote_id, data, told, events.instant(data.get("updatedAt")))
-    return Event("gather", "Observation", f"{reading}-{remote_id}", {"kind": reading, "reading": data}, told)
-
-
-def event_id(payload: Any) -> str | None:
-    """The id of the event, which the tutorial's envelope has none of, and its type: what comes again has both."""
-    told = events.text(payload.get("id")) if isinstance(payload, dict) and "type" in payload else None
-    return f"{told} {events.text(payload['type']) or ''}".strip() if told else None
-
-
 def translate(data: Mapping[str, Any], target: Target, side: Side) -> Seen:
     """An event's own model: only what it names is covered, and nothing by absence."""
     found = model.from_impilo(data, _systems(side), whole=False, known=target.known)
@@ -211,33 +187,14 @@ def scan(cursor: str | None, side: Side) -> Scan:
     page = int(cursor or 1)
     params = (("sort", "patientId"), ("page", str(page)), ("size", str(LARGEST_PAGE)))
     reply = yield Call("GET", PATIENTS, params=params)
-    listed = _content(reply, "listing patients")
+    listed = content(reply, "listing patients")
     found = tuple(_found(one, side) for one in listed if _id_of(one))
     more = bool(listed) and (reply.find_object() or {}).get("last") is not True
     return Page(found, str(page + 1) if more else None, more)
 
 
-def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:  # noqa: ARG001 (the protocol's signature)
-    """One webhook per type, as far as there is none; the secret once, as a second is refused."""
-    if hook.secret is not None:
-        reply = yield Call("POST", "/webhook-secret", {"secret": hook.secret})
-        if not reply.ok and reply.status not in (400, 409):
-            raise refused("setting the webhook secret", reply)
-    reply = yield Call("GET", "/webhook", params=(("size", str(LARGEST_PAGE)),))
-    bare = reply.find(list[dict[str, Any]]) if reply.ok else None  # which of both shapes it has is not documented
-    listed = _content(reply, "listing webhooks") if bare is None else bare
-    ids = {str(one.get("type")): events.text(one.get("id")) for one in listed if one.get("url") == hook.url}
-    for kind in EVENTS:
-        if kind not in ids:
-            reply = yield Call("POST", "/webhook", {"type": kind, "url": hook.url})
-            if not reply.ok and reply.status != 409:
-                raise refused(f"registering a webhook for {kind}", reply)
-            ids[kind] = events.text((reply.find_object() or {}).get("id"))
-    return ",".join(one for kind in EVENTS if (one := ids[kind])) or None
-
-
 def probe(side: Side) -> Generator[Call, Reply, None]:  # noqa: ARG001
-    _content((yield Call("GET", PATIENTS, params=(("page", "1"), ("size", "1")))), "listing patients")
+    content((yield Call("GET", PATIENTS, params=(("page", "1"), ("size", "1")))), "listing patients")
 
 
 def _update(item: Item, remote_id: str, side: Side) -> Push:
@@ -251,16 +208,21 @@ def _update(item: Item, remote_id: str, side: Side) -> Push:
     whole = side.update == "PUT"
     held = (yield from _held(path)) if whole or names & {"address", "externalIdentifier"} else {}
     changed = {name: ours[name] for name in _WRITTEN if name in names | _ALWAYS and name in ours}
-    body = _replaced(held, changed) if whole else _with_note(held, changed)
     if held and all(held.get(name) == value for name, value in changed.items()):
         return _accepted(held, side)
-    reply = yield Call("PUT" if whole else "PATCH", path, body)
+    reply = yield _written(path, held, changed, whole=whole)
+    if reply.status == 409 and _is_shared(side) and changed.pop("externalIdentifier", None):
+        reply = yield _written(path, held, changed, whole=whole)  # one of her family has it; the link is by their id
     if reply.status == 409:
         raise Conflict("they refuse the external identifier: another patient of theirs has it")
     if not reply.ok:
         raise refused("updating a patient", reply)
     answer = reply.find_object()
     return _accepted(answer, side) if answer and _id_of(answer) else Accepted(remote_id)
+
+
+def _written(path: str, held: Mapping[str, Any], changed: dict[str, Any], *, whole: bool) -> Call:
+    return Call("PUT", path, _replaced(held, changed)) if whole else Call("PATCH", path, _with_note(held, changed))
 
 
 def _check_names(item: Item) -> None:
@@ -332,25 +294,35 @@ def _external_values(target: Target, side: Side) -> Generator[Call, Reply, list[
 def _find(external: str) -> Generator[Call, Reply, dict[str, Any] | None]:
     """The one with this external identifier. Raises AmbiguousMatch when there are several."""
     reply = yield Call("GET", PATIENTS, params=(("externalIdentifier", external),))
-    listed = _content(reply, "finding a patient")
+    listed = content(reply, "finding a patient")
     found = [one for one in listed if one.get("externalIdentifier") == external and _id_of(one)]
     if len(found) > 1:
         raise AmbiguousMatch(f"they hold {len(found)} patients with one external identifier")
     return found[0] if found else None
 
 
-def _content(reply: Reply, what: str) -> list[dict[str, Any]]:
-    answer = reply.find_object() if reply.ok else None
-    listed = answer.get("content") if answer else None
-    if not isinstance(listed, list):
-        raise refused(what, reply)
-    return [one for one in listed if isinstance(one, dict)]
-
-
 def _seen(found: Mapping[str, Any], side: Side) -> Seen:
     read_ = model.from_impilo(found, _systems(side), whole=True)
     at = events.instant(found.get("updatedAt"))
     return Seen(_id_of(found), read_.patient, at, coverage=read_.coverage, issues=read_.issues)
+
+
+def _of_hers(found: Mapping[str, Any], patient: Resource, side: Side) -> Seen:
+    """Who was found by an external identifier. One made of e-mail and phone is a whole family's, and twins share the
+    birth date as well: it finds somebody only where nothing speaks of two people. Raises Conflict."""
+    seen = _seen(found, side)
+    if _is_shared(side):
+        body = seen.body or {}
+        if not agrees(body, patient).full or may_be_relatives(body, patient):
+            raise Conflict(
+                "held: they hold a patient with this e-mail and phone whose name or birth date does not agree"
+            )
+    return seen
+
+
+def _is_shared(side: Side) -> bool:
+    """Whether a family may have one external identifier."""
+    return _options(side).identifier_strategy == "md5-email-phone"
 
 
 def _accepted(found: Mapping[str, Any], side: Side) -> Accepted:

@@ -166,6 +166,29 @@ class Registering(Protocol):
 
 
 @runtime_checkable
+class Doubling(Protocol):
+    """A system that makes another registration whenever it is told, so that it is told only what is new."""
+
+    def telling(self, hook: Hook, side: Side) -> str | None:
+        """What `register` says there; None when it says nothing."""
+
+
+@runtime_checkable
+class Leaving(Protocol):
+    """A system that can be told to send its webhooks no more."""
+
+    def unregister(self, hook: Hook, side: Side) -> Generator[Call, Reply, None]:
+        """Take off whatever leads to that address. Raises what their side refuses."""
+
+
+@runtime_checkable
+class Keeping(Protocol):
+    """A system that keeps the first secret of our webhooks that it was told: a fresh one could not be told there."""
+
+    KEEPS_SECRET: bool
+
+
+@runtime_checkable
 class Probing(Protocol):
     """A system that can be asked whether it takes our calls."""
 

@@ -13,7 +13,6 @@ from typing import Any
 from gateway.connectors import event as events
 from gateway.connectors import rest_calls as calls
 from gateway.connectors.call import (
-    NOT_THERE,
     Accepted,
     Call,
     Found,
@@ -23,6 +22,7 @@ from gateway.connectors.call import (
     Reply,
     Scan,
     Seen,
+    absent,
     refused,
     segment,
 )
@@ -31,7 +31,7 @@ from gateway.connectors.protocol import Hook, Item, Side, Target
 from gateway.connectors.rest_pages import look
 from gateway.connectors.signature import Signature
 from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, PartnerUnknown, VersionConflict
-from gateway.fhir import elements, references
+from gateway.fhir import elements, json, references
 from gateway.fhir.form import FULL, Form
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
@@ -179,15 +179,18 @@ def scan(cursor: str | None, side: Side) -> Scan:
 
 def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
     """`POST {endpoint}/subscribe {"url","events","secret"}`."""
-    mapped = mappings.read(side.mapping)
-    if mapped.subscribe is None:
+    call = calls.subscription(hook, side)
+    if call is None:
         return None
-    types = [f"{name.lower()}.{verb}" for name in mapped.shapes for verb in ("created", "updated", "deleted")]
-    body = {"url": hook.url, "events": list(mapped.subscribe.events) or types, "secret": hook.secret}
-    reply = yield Call("POST", mapped.subscribe.path, body)
+    reply = yield call
     if not reply.ok:
         raise refused("registering a webhook", reply)
     return events.text((reply.find_object() or {}).get("id"))
+
+
+def telling(hook: Hook, side: Side) -> str | None:
+    call = calls.subscription(hook, side)
+    return None if call is None else json.encode([call.path, call.json]).decode()
 
 
 def probe(side: Side) -> Generator[Call, Reply, None]:
@@ -257,14 +260,11 @@ def _systems(shape: Shape, side: Side) -> dict[str, str]:
 def _get(shape: Shape, remote_id: str, side: Side, known: Resource | None) -> Read:
     if not _is_read(shape):
         return Seen(None, None)
-    raw = yield from _raw(shape, remote_id, side)
-    return NOT_THERE if raw is None else _seen(shape, raw, side, known, remote_id=remote_id)
-
-
-def _raw(shape: Shape, remote_id: str, side: Side) -> Generator[Call, Reply, dict[str, Any] | None]:
     reply = yield calls.read(shape, segment(remote_id), side)
-    if reply.status in (404, 410):
-        return None
+    return absent(reply) or _seen(shape, _raw(shape, reply, side), side, known, remote_id=remote_id)
+
+
+def _raw(shape: Shape, reply: Reply, side: Side) -> dict[str, Any]:
     raw = calls.item(shape, reply, side)
     if raw is None:
         raise refused(f"reading a {shape.type}", reply)
@@ -329,13 +329,20 @@ def _update(shape: Shape, item: Item, body: Resource, remote_id: str, side: Side
         raise Conflict(f"the mapping does not say how a {item.type} is updated there")
     partial, wanted = way.method == "PATCH", _due(shape, item, side)
     whole = not partial or any(_in_list(rule) and wanted(rule) for rule in shape.rules)  # a list is replaced as one
-    held: dict[str, Any] | None = (yield from _raw(shape, remote_id, side)) if whole and _is_read(shape) else {}
+    held: dict[str, Any] = {}
+    if whole and _is_read(shape):
+        held = _raw(shape, (yield calls.read(shape, segment(remote_id), side)), side)
     if not held:
         wanted = _beside(shape, wanted) if partial else lambda _: True
-    written = mapping_apply.to_theirs(shape, body, _systems(shape, side), base=held or {}, wanted=wanted)
+    written = mapping_apply.to_theirs(shape, body, _systems(shape, side), base=held, wanted=wanted)
     if partial:
         written = replace(written, payload=_touched(shape, written.payload, wanted))
-    reply = yield calls.write(shape, way, _told(written, item), side, segment(remote_id))
+    payload = _told(written, item)
+    if held and calls.is_same(payload, _touched(shape, held, wanted) if partial else held, side):
+        return _accepted(shape, held, side, remote_id)
+    if partial and not payload:
+        return Accepted(remote_id)  # nothing of what is due has a place there
+    reply = yield calls.write(shape, way, payload, side, segment(remote_id))
     if not reply.ok:
         raise refused(f"updating a {item.type}", reply)
     return _accepted(shape, calls.item(shape, reply, side), side, remote_id)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.connectors.call import Call, Reply
-from gateway.connectors.protocol import Side
+from gateway.connectors.protocol import Hook, Side
 from gateway.errors import Unparsable
 from gateway.fhir import json
+from gateway.translators.json import mapping as mappings
 from gateway.translators.json import mapping_xml
 from gateway.translators.json.mapping import Listing, Shape, Way
 from gateway.translators.json.mapping_paths import MISSING, dotted
@@ -46,6 +47,21 @@ def write(shape: Shape, way: Way, payload: dict[str, Any], side: Side, remote_id
     form = shape.written.xml
     content = mapping_xml.write(wrapped, form.root if form else shape.type.lower(), form.namespace if form else None)
     return Call(method, path, None, {**_accept(side), "content-type": _MEDIA}, params, content)
+
+
+def is_same(payload: dict[str, Any], held: dict[str, Any], side: Side) -> bool:
+    """Whether a write would change nothing: 1 and true are not the same, nor 1.5 and 1.50."""
+    return payload == held and (side.content_type == XML or json.encode(payload) == json.encode(held))
+
+
+def subscription(hook: Hook, side: Side) -> Call | None:
+    """Where webhooks are registered, and for which events; None where the mapping says nowhere."""
+    mapped = mappings.read(side.mapping)
+    if mapped.subscribe is None:
+        return None
+    types = [f"{name.lower()}.{verb}" for name in mapped.shapes for verb in ("created", "updated", "deleted")]
+    body = {"url": hook.url, "events": list(mapped.subscribe.events) or types, "secret": hook.secret}
+    return Call("POST", mapped.subscribe.path, body)
 
 
 def listing(shape: Shape, side: Side, params: tuple[tuple[str, str], ...]) -> Call:

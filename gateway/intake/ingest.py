@@ -110,7 +110,7 @@ class Ingest:
             if event.kind == "gather":
                 await self._gather(received, config, event)
             elif event.kind == "ignored" or event.type is None or event.remote_id is None:
-                await self._close(received)
+                await self._flow.finish(received, "applied", issues=findings.issues_json(event.issues))
             elif event.kind == "deleted":
                 await self._end(received, event)
             else:
@@ -208,9 +208,6 @@ class Ingest:
             tx.write(world.changes)
 
         await self._flow.store.write(job)
-
-    async def _close(self, received: Received) -> None:
-        await self._flow.finish(received, "applied")
 
     async def _config(self, name: str) -> Config:
         directory: Directory = await self._flow.store.query(self._flow.directory)

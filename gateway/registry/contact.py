@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
+import structlog
+
 from gateway.connectors.call import Call, Reply
-from gateway.connectors.config import WEBHOOK_SECRET, Config
-from gateway.connectors.protocol import Hook, Probing, Registering, TheirSecret
+from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_TOLD, Config
+from gateway.connectors.protocol import Doubling, Hook, Leaving, Probing, Registering, Side, TheirSecret
 from gateway.delivery.health import error_text
 from gateway.delivery.http import Login
 from gateway.errors import GatewayError, PartnerLoginExpired, PartnerUnavailable
 from gateway.store import HealthRow
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -46,12 +50,14 @@ class Systems(Protocol):
 @dataclass(frozen=True, slots=True)
 class Greeting:
     """What came of it. `registers`: whether they were to be told where our webhooks are; `registration`: their id of
-    that, or where they give none our address; `secret`: what they sign our webhooks with, where they choose it."""
+    that, or where they give none our address; `secret`: what they sign our webhooks with, where they choose it;
+    `said`: what they were told, by a system that is told only what is new."""
 
     error: GatewayError | None = None
     registration: str | None = None
     secret: str | None = None
     registers: bool = False
+    said: str | None = None
 
     @property
     def state(self) -> str:
@@ -74,38 +80,68 @@ class Greeting:
 
 
 async def greet(
-    systems: Systems, config: Config, secrets: Mapping[str, str], *, ours: str, public: str, register: bool
+    systems: Systems,
+    config: Config,
+    secrets: Mapping[str, str],
+    *,
+    ours: str,
+    public: str,
+    register: bool,
+    known: HealthRow | None = None,
 ) -> Greeting:
     """Log in, ask for the least, and tell where our webhooks are. Never raises what their side does wrong.
 
-    `ours` = our FHIR base, `public` = where others reach us.
+    `ours` = our FHIR base, `public` = where others reach us, `known` = how the connector was doing before.
     """
     if config.endpoint is None:
         return Greeting()
+    side = config.side(ours)
+    hook = Hook(f"{public}{config.webhook_path}", secrets.get(WEBHOOK_SECRET), config.sync.header)
+    said = _said(config, hook, side)
+    if said is not None and said == secrets.get(WEBHOOK_TOLD) and known is not None and known.registration is not None:
+        register = False
     try:
         async with asyncio.timeout(_PATIENCE):
-            registered = await _greet(systems, config, secrets, ours, public, register=register)
+            registered = await _greet(systems, config, hook if register else None, side)
     except TimeoutError:
         return Greeting(PartnerUnavailable(f"{config.name} did not answer in time"), registers=register)
     except GatewayError as error:
         return Greeting(error, registers=register)
     if isinstance(registered, TheirSecret):
-        return Greeting(registration=f"{public}{config.webhook_path}", secret=registered.value, registers=register)
-    return Greeting(registration=registered, registers=register)
+        return Greeting(registration=hook.url, secret=registered.value, registers=register)
+    return Greeting(registration=registered, registers=register, said=said if register else None)
 
 
-async def _greet(
-    systems: Systems, config: Config, secrets: Mapping[str, str], ours: str, public: str, *, register: bool
-) -> str | TheirSecret | None:
-    side, module = config.side(ours), config.connector
+async def leave(systems: Systems, config: Config, *, ours: str, public: str) -> None:
+    """Ask that its webhooks come no more: they are about patients. What is refused is logged, and keeps nobody here."""
+    module = config.connector
+    if not is_told(config) or not isinstance(module, Leaving):
+        return
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await systems.ask(config, module.unregister(Hook(f"{public}{config.webhook_path}"), config.side(ours)))
+    except (TimeoutError, GatewayError) as error:
+        log.warning("webhooks stay registered there", connector=config.name, error=type(error).__name__)
+
+
+def _said(config: Config, hook: Hook, side: Side) -> str | None:
+    """What a system is told that would make another registration of it each time."""
+    if not is_told(config) or not isinstance(config.connector, Doubling):
+        return None
+    said = config.connector.telling(hook, side)
+    return None if said is None else f"{config.endpoint} {said}"
+
+
+async def _greet(systems: Systems, config: Config, hook: Hook | None, side: Side) -> str | TheirSecret | None:
+    """`hook`: where our webhooks are, None where that is not told now."""
+    module = config.connector
     login = systems.logins.find(config)
     if login is not None:
         await login.headers()
     if isinstance(module, Probing):
         await systems.ask(config, module.probe(side))
-    if not register or not isinstance(module, Registering) or not is_told(config):
+    if hook is None or not isinstance(module, Registering) or not is_told(config):
         return None
-    hook = Hook(f"{public}{config.webhook_path}", secrets.get(WEBHOOK_SECRET), config.sync.header)
     return await systems.ask(config, module.register(hook, side)) or hook.url
 
 

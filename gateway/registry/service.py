@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, Config
+from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, WEBHOOK_TOLD, Config
+from gateway.connectors.protocol import Keeping
 from gateway.delivery import incidents
 from gateway.errors import Conflict, NotConformant
 from gateway.fhir.json import Json
@@ -92,6 +93,11 @@ class Registry:
 
     async def delete(self, name: str) -> None:
         """It is told nothing any more, and what it had said stays."""
+        known, health = await self.store.query(
+            lambda reader: (found := entries.get(reader, name), reader.health(found.name))
+        )
+        if health is not None and health.registration is not None:
+            await contact.leave(self.systems, entries.config_of(known), ours=self.ours, public=self.public)
 
         def job(tx: Tx) -> list[IncidentRow]:
             row = entries.get(tx, name)
@@ -144,7 +150,10 @@ class Registry:
 
     async def rotate_secret(self, name: str, body: Json) -> dict[str, Any]:
         """A new webhook secret, `{"secret"}` or a fresh one, told to their side where that can be told. What is signed
-        by the old one is taken as well until the next rotation, unless `{"atOnce": true}` ends it now."""
+        by the old one is taken as well until the next rotation, unless `{"atOnce": true}` ends it now.
+
+        Raises NotConformant, and Conflict where a fresh one would never be used there.
+        """
         row, kept = await self.store.query(
             lambda reader: (found := entries.get(reader, name), reader.secret_names(found.name))
         )
@@ -152,6 +161,10 @@ class Registry:
         if config.webhook_path is None:
             raise Conflict(f"{row.name} takes no webhooks, so there is no secret to rotate")
         given, at_once = _rotation(body)
+        if given is None and isinstance(config.connector, Keeping):
+            raise Conflict(
+                f"{row.name} keeps the first secret it was told: change it there, then give it here as sync.secret"
+            )
         secret = _usable(config, given, kept) if given is not None else entries.new_secret()
 
         def job(tx: Tx) -> None:
@@ -239,12 +252,14 @@ class Registry:
         return await self.store.query(lambda reader: status(reader, name, datetime.now(UTC)))
 
     async def _greet(self, name: str, *, register: bool, again: bool = False) -> Greeting:
-        row, held = await self.store.query(lambda reader: (entries.get(reader, name), reader.secrets(name)))
+        row, held, known = await self.store.query(
+            lambda reader: (row := entries.get(reader, name), reader.secrets(row.name), reader.health(row.name))
+        )
         config = entries.config_of(row)
 
         async def greet(secrets: Mapping[str, str]) -> Greeting:
             return await contact.greet(
-                self.systems, config, secrets, ours=self.ours, public=self.public, register=register
+                self.systems, config, secrets, ours=self.ours, public=self.public, register=register, known=known
             )
 
         greeting = await greet(held)
@@ -255,6 +270,8 @@ class Registry:
             greeting = await greet({**held, WEBHOOK_SECRET: theirs})
 
         def job(tx: Tx) -> list[IncidentRow]:
+            if greeting.said is not None:
+                tx.put_secret(config.name, WEBHOOK_TOLD, greeting.said)
             return incidents.greeted(tx, greeting.told(tx.health(name), name, tx.now, again=again))
 
         incidents.tell(await self.store.write(job))

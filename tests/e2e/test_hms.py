@@ -180,6 +180,27 @@ async def test_a_subscription_that_fails_is_told_and_made_by_the_next_try(office
     assert await office.peer("GET", "/_subscriptions")
 
 
+async def test_it_is_told_of_our_webhooks_once_and_again_only_of_what_is_new(office: Office) -> None:
+    """`POST {endpoint}/subscribe` makes another subscription each time, as far as HMS-API says."""
+
+    def told() -> int:
+        return sum(one["path"].endswith("/subscribe") for one in office.sandbox.log)
+
+    await office.made(partner(office, sync={"mode": "webhook"}, push=False))
+    for body in ({"priority": 3}, {}, {"keySystems": ["https://numbers.example"]}):
+        assert (await office.call("PATCH", "/partner", body)).json()["status"] == "connected"
+    assert (await office.call("PUT", "/partner", (await office.call("GET", "/partner")).json())).status_code == 200
+    assert told() == 1 and await edit(office, "p1", name="Ada Lovelace") == [200]
+    await office.call("POST", "/partner/rotate-secret", {})
+    assert told() == 2, "a new secret has to be told"
+    await office.knobs(subscribe=500)
+    await office.call("POST", "/partner/rotate-secret", {})
+    await office.knobs()
+    assert (await office.call("PATCH", "/partner", {})).json()["status"] == "connected"
+    assert told() > 3, "and told until it was heard"
+    await named(office, "p1", "Ada Lovelace")
+
+
 @pytest.mark.parametrize("form", ["partner", "fhir"])
 async def test_who_could_not_be_told_of_our_webhooks_is_told_later(tmp_path: Path, form: str) -> None:
     """Deliveries that go well say nothing of that: their changes would never come, and the status be connected."""

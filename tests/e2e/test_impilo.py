@@ -68,28 +68,27 @@ class Clinic:
         return found
 
 
+def connector(url: str, **options: Any) -> dict[str, Any]:
+    return {
+        "name": "impilo",
+        "type": "REST",
+        "profile": "impilo",
+        "endpoint": f"{url}{stand_in.BASE}",
+        "auth": {"scheme": "apiKey", "header": "Impilo-API-Key", "key": stand_in.API_KEY},
+        "sync": {"mode": "webhook", "secret": SECRET},
+        "rateLimit": {"requests": 1000},
+        "options": options,
+        "allow_networks": ["127.0.0.0/8"],
+    }
+
+
 @pytest.fixture
 async def clinic(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Clinic]:
     partner = stand_in.create()
     with serve.running(partner) as url, post_box.opened() as post:
         async with opened(tmp_path, **QUICK) as desk:
             clinic = Clinic(desk, partner, url, post)
-            desk.connect(
-                {
-                    "name": "impilo",
-                    "type": "REST",
-                    "profile": "impilo",
-                    "endpoint": f"{url}{stand_in.BASE}",
-                    "auth": {"scheme": "apiKey", "header": "Impilo-API-Key", "key": stand_in.API_KEY},
-                    "sync": {
-                        "mode": "webhook",
-                        "secret": SECRET,
-                    },
-                    "rateLimit": {"requests": 1000},
-                    "options": {"units": {"weight": "kg"}},
-                    "allow_networks": ["127.0.0.0/8"],
-                }
-            )
+            desk.connect(connector(url, units={"weight": "kg"}))
             await register(clinic)
             yield clinic
 
@@ -241,12 +240,22 @@ async def test_an_event_without_the_secret_is_refused_and_not_kept(clinic: Clini
     assert clinic.desk.messages() == [] and "Patient" not in clinic.desk.counts()
 
 
-@pytest.mark.parametrize("kind", ["order.status", "device.lowBattery", "reading.ecg", "patient.merged", "unheard.of"])
+@pytest.mark.parametrize("kind", ["order.status", "device.lowBattery", "patient.merged", "unheard.of"])
 async def test_what_is_not_kept_in_step_is_ignored(clinic: Clinic, kind: str) -> None:
     assert await clinic.tell(json.encode({"id": 5, "type": kind, "payload": {"id": 9}})) == 200
     await clinic.settled()
     [message] = clinic.desk.messages()
-    assert message.state == "applied" and not clinic.desk.counts()
+    assert message.state == "applied" and not clinic.desk.counts() and not message.issues
+
+
+@pytest.mark.parametrize("kind", ["ecg", "peakFlow", "sleepMatActivity", "sleepMatDuration"])
+async def test_a_reading_of_which_nothing_is_made_is_named_beside_its_message(clinic: Clinic, kind: str) -> None:
+    assert await clinic.tell(json.encode({"id": 5, "type": f"reading.{kind}", "payload": {"id": 9}})) == 200
+    await clinic.settled()
+    [message] = clinic.desk.messages()
+    assert message.state == "applied" and not clinic.desk.counts(), "nothing is invented"
+    [issue] = json.decode(message.issues or b"[]")
+    assert issue["expression"] == [f"reading.{kind}"]
 
 
 async def test_their_archived_patient_is_inactive(clinic: Clinic) -> None:
@@ -319,6 +328,51 @@ async def test_a_patient_they_know_already_is_linked_by_the_customers_own_identi
     assert held["externalIdentifier"] == "clinic-0001", "kept"
     found = await clinic.desk.read(f"/Patient/{our_id}")
     assert {"system": SYSTEM, "value": "101"} in found["identifier"] and phone_of(found) == "555-010-2030"
+
+
+async def test_a_twin_is_never_found_by_the_contact_data_of_her_family(clinic: Clinic) -> None:
+    """MD5 of e-mail and phone is one for the family, and twins have one birth date."""
+    clinic.desk.connect(connector(clinic.url, identifier_strategy="md5-email-phone"))
+    shared = {"email": "example@example.com", "phoneNumber": "1234567890"}
+    external = "874aa79c933a3d5b514fc7cd79fd17b3"
+    await clinic.control("/_edit/101", {"set": {**shared, "externalIdentifier": external}, "tell": False})
+    twin = {
+        "resourceType": "Patient",
+        "name": [{"family": "Sample", "given": ["Berta"]}],
+        "birthDate": "1974-03-09",
+        "telecom": [
+            {"system": "phone", "value": "(123) 456-7890"},
+            {"system": "email", "value": "Example@example.com"},
+        ],
+    }
+    our_id = await clinic.desk.made_id(twin)
+    await clinic.settled()
+    [held] = await clinic.patients()
+    assert (held["firstName"], held["dateOfBirth"]) == ("Ines", "1974-03-09"), "nothing was written over her sister"
+    [refused] = clinic.desk.ask(lambda reader: reader.deliveries(["rejected"], limit=10))
+    assert "e-mail and phone" in refused.error
+    assert "identifier" not in await clinic.desk.read(f"/Patient/{our_id}")
+
+
+async def test_who_shares_the_external_identifier_of_her_family_is_kept_in_step_without_it(clinic: Clinic) -> None:
+    """Impilo takes it once (409). A second of the family is linked by Impilo's own id, so that nothing else waits."""
+    clinic.desk.connect(connector(clinic.url, identifier_strategy="md5-email-phone"))
+    shared = {"email": "fam@example.com", "phoneNumber": "5550101"}
+    family = [{"system": "phone", "value": "5550101"}, {"system": "email", "value": "fam@example.com"}]
+    dad: Resource = {"resourceType": "Patient", "name": [{"family": "Fox", "given": ["Dad"]}], "telecom": family}
+    await clinic.desk.made_id({**dad, "birthDate": "1950-01-01"})
+    await clinic.settled()
+    clinic.post.letters.clear()
+    await clinic.control("/_edit/101", {"set": {**shared, "externalIdentifier": None}})
+    await clinic.hand_over()
+    await clinic.settled()
+    ines = await clinic.ines()
+    edited = {**ines, "name": [{"family": "Fox", "given": ["Ines"]}]}
+    assert (await clinic.desk.fhir("PUT", f"/Patient/{ines['id']}", edited)).status_code == 200
+    await clinic.settled()
+    held, other = await clinic.patients()
+    assert held["lastName"] == "Fox" and not held.get("externalIdentifier") and other["firstName"] == "Dad"
+    assert other["externalIdentifier"] and not clinic.desk.ask(lambda reader: reader.deliveries(["rejected"], limit=9))
 
 
 async def test_a_namesake_of_another_birth_date_is_never_linked(clinic: Clinic) -> None:

@@ -65,6 +65,32 @@ async def test_webhooks_are_registered_and_events_arrive(office: Office) -> None
     await until(is_an_observation)
 
 
+async def test_a_secret_that_cannot_be_told_there_is_not_made_up(office: Office) -> None:
+    """Impilo takes one secret per account and refuses a second: by a fresh one every event would be refused here."""
+    await office.call("POST", "", clinic(office, mode="webhook", secret="a shared text"))
+    refused = await office.call("POST", "/impilo/rotate-secret", {"atOnce": True})
+    assert refused.status_code == 409 and "first secret" in refused.json()["detail"]
+    told = await office.peer("POST", "/_edit/101", {"set": {"phoneNumber": "555-010-4444"}})
+    assert told["webhooks"] == [200], "the old one is taken as before"
+    theirs = await office.call("POST", "/impilo/rotate-secret", {"secret": "changed in their portal"})
+    assert (theirs.status_code, theirs.json()["status"]) == (200, "connected"), theirs.text
+
+
+async def test_who_is_deleted_is_told_that_no_webhook_is_wanted_any_more(office: Office) -> None:
+    """What they hold of their patients is sent nowhere where nobody takes it."""
+    await office.call("POST", "", clinic(office, mode="webhook", secret="a shared text"))
+    assert (await office.call("DELETE", "/impilo")).status_code == 204
+    told = await office.peer("POST", "/_edit/101", {"set": {"phoneNumber": "555-010-4444"}})
+    assert told["webhooks"] == []
+
+
+async def test_who_cannot_be_told_is_deleted_all_the_same(office: Office) -> None:
+    await office.call("POST", "", clinic(office, mode="webhook", secret="a shared text"))
+    office.sandbox.set(status=500)
+    assert (await office.call("DELETE", "/impilo")).status_code == 204
+    assert (await office.call("GET", "/impilo")).status_code == 410
+
+
 async def test_its_list_is_polled(office: Office) -> None:
     made = await office.call("POST", "", clinic(office, mode="polling", intervalSeconds=0.1))
     assert made.status_code == 201, made.text

@@ -310,6 +310,16 @@ async def test_a_paused_connector_keeps_what_it_is_told_until_it_goes_on(office:
     await until(applied)
 
 
+async def test_the_subscription_of_who_is_deleted_is_taken_off_and_no_other(office: Office) -> None:
+    await office.made(office.fhir(sync={"mode": "webhook"}))
+    other = {"type": "rest-hook", "endpoint": "https://other.example/hook", "payload": "application/fhir+json"}
+    body = {"resourceType": "Subscription", "status": "active", "reason": "theirs", "criteria": "Patient?"}
+    await office.peer("POST", "/fhir/Subscription", {**body, "channel": other})
+    assert (await office.call("DELETE", "/ehr")).status_code == 204
+    [left] = (await office.peer("GET", "/fhir/Subscription"))["entry"]
+    assert left["resource"]["channel"]["endpoint"] == other["endpoint"]
+
+
 async def test_a_rotated_secret_is_shown_once_and_told_to_them(office: Office) -> None:
     old = "whsec_c2VjcmV0"
     await office.made(office.fhir(sync={"mode": "webhook", "secret": old}))

@@ -161,13 +161,16 @@ class _Reading:
 
 
 def _read_name(reading: _Reading) -> None:
-    """Half a name says nothing unless the other half is known."""
+    """Half a name says nothing unless the other half is known; the same name in one text is no edit of it."""
     halves = ({"firstName", "lastName"} & reading.data.keys()) - reading.unread
+    shown = one_name(reading.known)
+    parts = {part: shown[part] for part in ("family", "given") if shown.get(part)}
     if "name" in reading.data.keys() - reading.unread and not halves:
         text = reading.text("name")
-        return reading.add("name", "name", *([{"text": text}] if text else []))
-    shown = one_name(reading.known)
-    if len(halves) < 2 and not shown:
+        same = text and text.split() == [*parts.get("given", []), *parts.get("family", "").split()]
+        return reading.add("name", "name", *([parts if same else {"text": text}] if text else []))
+    if len(halves) < 2 and not parts:
+        reading.unread |= halves if not {"firstName", "lastName"} & reading.unread else set()
         return None
     family = reading.text("lastName") if "lastName" in halves else shown.get("family")
     given = (reading.text("firstName") or "").split() if "firstName" in halves else shown.get("given")

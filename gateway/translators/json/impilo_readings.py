@@ -7,7 +7,8 @@ and none without: a number whose unit is unknown stays one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ from gateway.translators.json.left_out import unplaced, unread
 
 MANUAL = "https://app.impiloplatform.com/reading/manual"
 DEVICES = "https://app.impiloplatform.com/device"
+
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?\s?(Z|[+-]\d\d:\d\d)?)?", re.ASCII)
 
 _LOINC = "http://loinc.org"
 _UCUM = "http://unitsofmeasure.org"
@@ -110,10 +113,16 @@ def left_out(kind: str, reading: Mapping[str, Any]) -> tuple[Issue, ...]:
     """What of a reading the Observation does not hold. Of its patient nothing: she is read again."""
     known = KINDS[kind]
     values = (*known.names, *(name for part in known.parts for name in part.names))
-    at = reading.get("readingTimestamp")
-    untimed = ["readingTimestamp"] if at not in (None, "") and not _effective(reading) else []
     others = unplaced(reading, ("id", "readingTimestamp", "manual", "patient", "device", *values))
-    return (*unread(untimed), *others, *unplaced(reading.get("device"), ("id",), "device."))
+    return (*_untimed(reading), *others, *unplaced(reading.get("device"), ("id",), "device."))
+
+
+def _untimed(reading: Mapping[str, Any]) -> Iterator[Issue]:
+    at, told = reading.get("readingTimestamp"), _effective(reading).get("effectiveDateTime")
+    if at not in (None, "") and told is None:
+        yield from unread(["readingTimestamp"])
+    elif told is not None and "T" not in told and str(at).strip() != told:
+        yield Issue("warning", "value", "readingTimestamp has no zone: only its date was kept", "readingTimestamp")
 
 
 def _value(kind: Kind, unit: str | None, reading: Mapping[str, Any]) -> Resource:
@@ -132,13 +141,19 @@ def _components(kind: Kind, reading: Mapping[str, Any]) -> Resource:
 
 
 def _effective(reading: Mapping[str, Any]) -> Resource:
-    """When it was measured; what is no time is not told, nor is it replaced by another."""
+    """When it was measured. Of a time without a zone only the date is kept; what is no time is not told, nor is it
+    replaced by another."""
     at = reading.get("readingTimestamp")
+    match = _MOMENT.fullmatch(at.strip()) if isinstance(at, str) else None
+    if match is None:
+        return {}
+    day, minute, second, zone = match.groups()
+    told = f"{day}T{minute}{second or ':00'}{zone}" if zone else day
     try:
-        times.parse(at if isinstance(at, str) else "")
+        times.parse(told)
     except InvalidInput:
         return {}
-    return {"effectiveDateTime": at}
+    return {"effectiveDateTime": told}
 
 
 def _extensions(reading: Mapping[str, Any]) -> Resource:

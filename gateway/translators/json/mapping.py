@@ -19,7 +19,7 @@ from gateway.fhir import elements, json
 from gateway.fhir.elements import Element
 from gateway.translators.json import mapping_paths as paths
 from gateway.translators.json import transforms
-from gateway.translators.json.mapping_paths import Dotted, Expression, Ours, Theirs
+from gateway.translators.json.mapping_paths import Dotted, Expression, Ours, Place, Theirs
 from gateway.translators.json.transforms import Transform
 
 Direction = Literal["both", "in", "out"]
@@ -181,10 +181,10 @@ def _read(written: bytes) -> Mapped:
     _check_references(shapes)
     event = _converted(mapping["event"], EventFile, "mapping.event") if "event" in mapping else None
     _check_event(event, shapes)
-    subscribe = mapping.get("subscribe", {})
-    return Mapped(
-        shapes, event, None if subscribe is False else _converted(subscribe, SubscribeFile, "mapping.subscribe")
-    )
+    told = mapping.get("subscribe", {})
+    subscribe = None if told is False else _converted(told, SubscribeFile, "mapping.subscribe")
+    _check_path(subscribe and subscribe.path, "mapping.subscribe.path")
+    return Mapped(shapes, event, subscribe)
 
 
 def check_both_ways(mapped: Mapped) -> None:
@@ -194,6 +194,8 @@ def check_both_ways(mapped: Mapped) -> None:
         for rule in both:
             if not rule.transform.one_to_one:
                 raise InvalidInput(f"{rule.name}: several of their values become one of ours; say direction in or out")
+            if rule.place.overlaps(shape.id) and rule.ours.text != "identifier[theirs].value":
+                raise InvalidInput(f"{rule.name}: not one to one, it meets their id; say direction in or out")
         for one, other in combinations(both, 2):
             if _meet(one, other):
                 raise InvalidInput(f"{other.name}: not one to one, it meets {one.name}; say direction in or out")
@@ -290,6 +292,10 @@ def _filled(ours: Ours | Expression, kind: Any) -> Element:
 
 def _check_calls(shape: Shape, where: str) -> None:
     written = shape.written
+    calls = {"read": written.read, "create": written.create, "update": written.update, "list": written.list}
+    _check_path(written.path, f"{where}.path")
+    for name, call in calls.items():
+        _check_path(getattr(call, "path", None), f"{where}.{name}.path")
     for name, way in (("read", written.read), ("update", written.update)):
         if isinstance(way, Way) and way.path is not None and "{id}" not in way.path:
             raise InvalidInput(f"{where}.{name}.path must hold {{id}}")
@@ -307,6 +313,12 @@ def _check_calls(shape: Shape, where: str) -> None:
                 _place(text, f"{where}.list.{name}")
         if listing.limit < 1:
             raise InvalidInput(f"{where}.list.limit must be at least 1")
+
+
+def _check_path(path: str | None, label: str) -> None:
+    """It is put behind the endpoint as it is, and another address would be sent what is the endpoint's only."""
+    if path and path[0] not in "/?":
+        raise InvalidInput(f"{label} must begin with /: it stands below the endpoint")
 
 
 def own_id(shape: Shape) -> Rule | None:
@@ -353,5 +365,11 @@ def _meet(one: Rule, other: Rule) -> bool:
         isinstance(one.theirs, Dotted) and isinstance(other.theirs, Dotted) and one.theirs.overlaps(other.theirs)
     )
     a, b = one.ours, other.ours
-    steps = [[(place.name, place.label) for place in path.places] for path in (a, b) if isinstance(path, Ours)]
-    return same_there or (len(steps) == 2 and all(x == y for x, y in zip(*steps, strict=False)))
+    steps = [path.places for path in (a, b) if isinstance(path, Ours)]
+    return same_there or (len(steps) == 2 and all(_may_be_one(x, y) for x, y in zip(*steps, strict=False)))
+
+
+def _may_be_one(one: Place, other: Place) -> bool:
+    """Whether two places are the same one; all texts of a list hold each of them."""
+    whole = one.element.is_primitive and one.element.many and None in (one.label, other.label)
+    return one.name == other.name and (whole or one.label == other.label)

@@ -16,7 +16,7 @@ from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 from gateway.translators.json.mapping import Rule, Shape
-from gateway.translators.json.mapping_paths import MISSING, Builder, Ours
+from gateway.translators.json.mapping_paths import MISSING, SEVERAL, Builder, Ours
 from gateway.translators.json.transforms import Untransformable
 
 Systems = Mapping[str, str]
@@ -119,6 +119,8 @@ def _take(
 def _inward(rule: Rule, value: Any, known: Resource | None, systems: Systems) -> Any:
     if value is MISSING:
         return rule.ours.get(known or {}, systems) if isinstance(rule.ours, Ours) else None
+    if value is SEVERAL:
+        raise Untransformable("stands in a list of which the mapping names no item")
     if value is None or value in ("", [], {}) or (isinstance(value, str) and not value.strip()):
         return None
     return rule.transform.inward(value)
@@ -130,14 +132,32 @@ def _give(
     value = None
     if not rule.constant:
         value = rule.ours.get(resource, systems) if isinstance(rule.ours, Ours) else rule.ours.get(resource)
-    if value is None and not rule.constant:
-        return _clear(rule, payload, empty)
     try:
-        given = rule.transform.outward(value)
+        _check_place(rule, payload)
+        if value is None and not rule.constant:
+            return _clear(rule, payload, empty)
+        given = _outward(rule, value, payload)
     except Untransformable as error:
         issues.append(Issue("warning", "value", f"{rule.name}: the value {error}, and was not sent"))
         return None
     return rule.place.put(payload, given)
+
+
+def _check_place(rule: Rule, payload: dict[str, Any]) -> None:
+    """Raises Untransformable where a single value would take the place of several."""
+    listed = isinstance(rule.ours, Ours) and rule.ours.element.many and isinstance(rule.place.get(payload), list)
+    if not listed and rule.place.is_taken(payload):
+        raise Untransformable("would take the place of several values, of which the mapping names none")
+
+
+def _outward(rule: Rule, value: Any, payload: dict[str, Any]) -> Any:
+    """What is a list on both sides stays one."""
+    if isinstance(value, list) and isinstance(rule.place.get(payload), list):
+        return value
+    given = rule.transform.outward(value)
+    if isinstance(given, list) and not rule.constant:
+        raise Untransformable("is several, where one is wanted")
+    return given
 
 
 def _clear(rule: Rule, payload: dict[str, Any], empty: str | None) -> None:

@@ -30,6 +30,13 @@ class _Missing:
 
 MISSING: Final = _Missing()
 
+
+class _Several:
+    """It stands in each item of a list, and the path names none."""
+
+
+SEVERAL: Final = _Several()
+
 _THEIR_STEP = re.compile(r"([@#]?[A-Za-z_$][\w$:\-]*)(?:\[(\d{1,4})\])?", re.ASCII)
 _OUR_STEP = re.compile(r"([A-Za-z][A-Za-z0-9]*)(?:\[([^\]]*)\])?", re.ASCII)
 _TEXT = "#text"
@@ -54,19 +61,36 @@ class Dotted:
     steps: tuple[Step, ...]
 
     def get(self, payload: Any) -> Any:
-        """The value there; MISSING when a member on the way is, None when it is null or the list too short."""
+        """The value there; MISSING when a member on the way is, None when it is null or the list too short, SEVERAL
+        when a list stands on the way of which no item is named."""
         found = payload
         for name, index in self.steps:
             if found is None:
                 return None
             if name == _TEXT and isinstance(found, str):
                 continue
+            if isinstance(found, list):
+                return SEVERAL
             if not isinstance(found, dict) or name not in found:
                 return MISSING
             found = found[name]
             if index is not None:
                 found = _item(found, index)
         return found
+
+    def is_taken(self, payload: Any) -> bool:
+        """Whether writing there would put one value in the place of several, or of one that holds no others."""
+        here = payload
+        for at, (name, index) in enumerate(self.steps):
+            here = here.get(name) if index is None else _item(here.get(name), index)
+            rest = self.steps[at + 1 :]
+            if isinstance(here, list):
+                return True
+            if not rest or here in (None, "") or (rest[0].name == _TEXT and isinstance(here, str)):
+                return False
+            if not isinstance(here, dict):
+                return True
+        return False
 
     def put(self, payload: dict[str, Any], value: Any) -> None:
         """Set it, making what is missing on the way."""
@@ -326,6 +350,8 @@ def _places(resource_type: str, matches: list[re.Match[str]]) -> Iterator[Place]
             raise InvalidInput(f"{name} is no list: write it without brackets")
         if name in ("telecom", "identifier", "extension", "modifierExtension") and not label:
             raise InvalidInput(f"say which: {name}[{', '.join(_KEYS[name])}]")
+        if kind == "Patient" and name in _KEYS and (label or "").isdecimal():
+            raise InvalidInput(f"a number does not say which: {name}[{', '.join(_KEYS[name])}]")
         place = Place(name, label or None, element)
         _check_label(resource_type, place)
         yield place

@@ -1,11 +1,12 @@
 """XML as the trees that mappings speak of: attributes are `@name`, text beside them `#text`, repeated elements a list.
 
 An empty element, or one with xsi:nil, says "there is none". Paths do not tell namespaces apart; what is put back is in
-the namespace where it was.
+the namespace where it was. Text between elements has no place in a tree: it is put back with its element as it was.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -35,6 +36,20 @@ class Name(str):
         return self
 
 
+class Mixed(dict[str, Any]):
+    """The content of an element in which text stands between elements, and the element itself, `source`."""
+
+    __slots__ = ("source",)
+    source: Element
+
+    def __init__(self, content: Mapping[str, Any], source: Element) -> None:
+        super().__init__(content)
+        self.source = source
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return type(self)(copy.deepcopy(dict(self), memo), self.source)
+
+
 def parse(data: bytes) -> Any:
     """The content of the root element. Raises Unparsable: not well-formed, with a DOCTYPE, or a page for people."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
@@ -51,7 +66,7 @@ def parse(data: bytes) -> Any:
 
 def write(tree: Any, root: str, namespace: str | None = None) -> bytes:
     """The element `root` with this content, in the order of the tree. Raises InvalidInput for a character that XML does
-    not have (XML 1.0 §2.2)."""
+    not have (XML 1.0 §2.2), and for an edit inside of an element whose text would be lost by it."""
     names: Any = {None: namespace} if namespace else None  # the default namespace, which lxml's stubs do not know
     element = etree.Element(_qualified(root, namespace), nsmap=names)
     try:
@@ -74,7 +89,9 @@ def _tree(element: Any) -> Any:
     text = (element.text or "").strip()
     if not content:
         return text or None
-    return content | ({"#text": text} if text else {})
+    content |= {"#text": text} if text else {}
+    is_mixed = len(element) and (text or any((child.tail or "").strip() for child in element))
+    return Mixed(content, element) if is_mixed else content
 
 
 def _named(child: Any, here: str | None, own: set[str], tags: dict[str, str]) -> str:
@@ -119,10 +136,21 @@ def _fill(element: Any, tree: Any, namespace: str | None) -> None:
         else:
             tag = _tag(name) or _qualified(name, namespace)
             for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, Mixed):
+                    element.append(_as_it_was(one))
+                    continue
                 child = etree.SubElement(element, tag)
                 if one is None and isinstance(name, Name) and name.nil:
                     child.set(_NIL, "true")
                 _fill(child, one, etree.QName(child).namespace)
+
+
+def _as_it_was(content: Mixed) -> Any:
+    if _tree(content.source) != content:
+        raise InvalidInput("a value stands in an element with text between its elements, which a write would lose")
+    element = copy.deepcopy(content.source)
+    element.tail = None
+    return element
 
 
 def _tag(name: str) -> str | None:

@@ -102,6 +102,22 @@ def test_what_a_reading_holds_beyond_its_observation_is_named() -> None:
     assert [one.expression for one in found] == ["readingTimestamp", "item", "device.serialNumber"]
 
 
+def test_half_a_name_says_nothing_beside_one_that_is_known_as_a_text() -> None:
+    """Nobody knows which of its words it would replace, and the family name would be gone."""
+    known = {"resourceType": "Patient", "name": [{"text": "Jo Sample"}]}
+    found = model.from_impilo({"firstName": "Bob"}, SYSTEMS, whole=False, known=known)
+    assert "name" not in found.patient and not found.coverage.covers("name[-]")
+    assert [one.expression for one in found.issues] == ["firstName"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("Jo Ann  Sample", {"family": "Sample", "given": ["Jo", "Ann"]}), ("Jo Doe", {"text": "Jo Doe"})]
+)
+def test_the_name_they_have_in_two_fields_told_in_one_is_no_edit(text: str, name: dict[str, Any]) -> None:
+    known = {"resourceType": "Patient", "name": [{"family": "Sample", "given": ["Jo", "Ann"]}]}
+    assert model.from_impilo({"name": text}, SYSTEMS, whole=False, known=known).patient["name"] == [name]
+
+
 def test_half_a_name_is_completed_by_what_is_known() -> None:
     known = {"resourceType": "Patient", "name": [{"family": "Sample", "given": ["Jo"]}]}
     found = model.from_impilo({"lastName": "Other"}, SYSTEMS, whole=False, known=known)
@@ -163,3 +179,25 @@ def test_where_it_comes_from_is_kept() -> None:
     assert found["subject"] == {"reference": "Patient/5"} and found["effectiveDateTime"] == "2026-03-04T08:30:00Z"
     undated = to_observation("weight", {"weight": 70, "readingTimestamp": "readingTimestamp"}, patient="5", units={})
     assert "effectiveDateTime" not in undated, "what is no time is not replaced by another"
+
+
+@pytest.mark.parametrize(
+    ("given", "told", "named"),
+    [
+        ("2026-03-04T08:30:00.125-05:00", "2026-03-04T08:30:00.125-05:00", []),
+        ("2026-03-04T08:30Z", "2026-03-04T08:30:00Z", []),
+        ("2026-03-04 08:30:00", "2026-03-04", ["readingTimestamp"]),
+        ("2026-03-04T08:30:00", "2026-03-04", ["readingTimestamp"]),
+        ("2026-03-04", "2026-03-04", []),
+        ("2026-02-30T08:30:00Z", None, ["readingTimestamp"]),
+        (1772612600000, None, ["readingTimestamp"]),
+        (None, None, []),
+    ],
+)
+def test_a_time_is_told_as_far_as_it_is_sure(given: Any, told: str | None, named: list[str]) -> None:
+    """FHIR R4 §2.24.0.1: a time of day has a zone. A reading without one keeps its date."""
+    body = {"weight": 70, "readingTimestamp": given}
+    observation = to_observation("weight", body, patient="5", units={})
+    assert observation.get("effectiveDateTime") == told
+    gate.require(observation)
+    assert [one.expression for one in left_out("weight", body)] == named

@@ -73,6 +73,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (patient(**{"telecom.value": "phone"}), r"say which: telecom\[system, use\]"),
     (patient(**{"birthDate[0]": "dob"}), "no list"),
     (patient(**{"address.line": "street"}), r"say which: line\[0\], or all of them by the transform words"),
+    (patient(**{"name[0].family": "last"}), r"a number does not say which: name\[use\]"),
+    (patient(**{"telecom[0].value": "phone"}), r"a number does not say which: telecom\[system, use\]"),
     (patient(address="home"), "the path must go on into the Address"),
     (
         patient(birthDate={"path": "dob", "transform": "dat"}),
@@ -103,6 +105,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"Patient": {"fields": {"name": "n"}, "read": {"path": "/p"}}}, r"mapping.Patient.read.path must hold \{id\}"),
     ({"Patient": {"fields": {"name": "n"}}, "event": {"types": {"a": "Encounter"}}}, "mapping.event.types.a"),
     ({"Patient": {"fields": {"name": "n"}, "list": {"items": "a..b"}}}, "mapping.Patient.list.items"),
+    ({"Patient": {"fields": {"name": "n"}, "path": "people"}}, "mapping.Patient.path must begin with /"),
+    ({"Patient": {"fields": {"name": "n"}, "create": {"path": "https://x.example/p"}}}, "mapping.Patient.create.path"),
+    ({"Patient": {"fields": {"name": "n"}, "list": {"path": "all"}}}, "mapping.Patient.list.path must begin with /"),
+    ({"Patient": {"fields": {"name": "n"}}, "subscribe": {"path": "hooks"}}, "mapping.subscribe.path must begin"),
 ]
 
 
@@ -119,6 +125,9 @@ NOT_ONE_TO_ONE: list[tuple[dict[str, Any], str]] = [
     ),
     (patient(**{"name.family": "name", "name.text": "name.full"}), "not one to one"),
     (patient(**{"name": "full", "name.family": "last"}), "not one to one"),
+    (patient(**{"name.given[0]": "first", "name.given": "all"}), "not one to one, it meets"),
+    (patient(**{"name.text": "id"}), "mapping.Patient.fields.name.text: not one to one, it meets their id"),
+    (patient(**{"identifier[ours].value": "id"}), "it meets their id"),
     (
         patient(gender={"path": "sex", "transform": "code", "codes": {"F": "female", "W": "female"}}),
         "several of their values become one of ours",
@@ -380,3 +389,46 @@ def test_the_form_knows_what_is_shown_only_in_part() -> None:
     assert [single.slot for single in form.fields] == ["name[-]", "telecom[phone]"]
     assert form.parts == {"name": {"family", "given"}, "telecom": {"value"}} and form.rewriting == ("digits",)
     assert form.carries("telecom[phone,home]") and not form.carries("telecom[email]") and not form.carries("birthDate")
+
+
+PHONE = {"telecom": [{"system": "phone", "value": "3"}]}
+GIVEN = {"name": [{"given": ["Ada", "May"]}]}
+SEVERAL: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    ("telecom[phone].value", "phones.number", PHONE, {"phones": [{"number": "1", "kind": "home"}, {"number": "2"}]}),
+    ("telecom[phone].value", "phone", PHONE, {"phone": ["1", "2"]}),
+    ("telecom[phone].value", "phone", {}, {"phone": ["1", "2"]}),
+    ("name.family", "name.last", {"name": [{"family": "Bell"}]}, {"name": "Ada Bell"}),
+    ("name.given.where($this.length() = 3)", "first", GIVEN, {"first": "Ann"}),
+]
+
+
+@pytest.mark.parametrize(("ours", "path", "resource", "held"), SEVERAL)
+def test_one_value_never_takes_the_place_of_several(
+    ours: str, path: str, resource: dict[str, Any], held: dict[str, Any]
+) -> None:
+    """Their second phone would be gone, and nobody had asked for that."""
+    direction = "out" if "(" in ours else "both"
+    mapped = shape(patient(**{ours: {"path": path, "direction": direction}}))
+    written = to_theirs(mapped, {"resourceType": "Patient", **resource}, SYSTEMS, base=held)
+    assert written.payload == held and len(written.issues) == 1
+
+
+def test_what_stands_in_a_list_is_named_when_it_is_read() -> None:
+    found = read(patient(**{"telecom[phone].value": "phones.number"}), {"phones": [{"number": "1"}, {"number": "2"}]})
+    assert "telecom" not in found.resource and not found.coverage.elements
+    assert "names no item" in found.issues[0].diagnostics
+
+
+@pytest.mark.parametrize(
+    ("held", "sent"),
+    [
+        ({"first": ["Ann"]}, ["Ada", "May"]),
+        ({"first": "Ann"}, "Ada May"),
+        ({}, "Ada May"),
+        ({"first": None}, "Ada May"),
+    ],
+)
+def test_given_names_stay_a_list_where_they_are_one(held: dict[str, Any], sent: Any) -> None:
+    mapping = patient(**{"name.given": "first"})
+    assert write(mapping, {"resourceType": "Patient", **GIVEN}, held) == {"first": sent}
+    assert write(mapping, {"resourceType": "Patient"}, held) == {"first": None}

@@ -48,3 +48,25 @@ def test_a_character_that_xml_does_not_have_is_refused_without_being_told(odd: s
         mapping_xml.write({"name": [{"family": f"a{odd}b"}]}, "person")
     with pytest.raises(InvalidInput, match="a character that XML cannot carry"):
         mapping_xml.write({"@name": f"a{odd}b"}, "person")
+
+
+MIXED = b"""<person xmlns="urn:p"><id>1</id><note>call <b>only</b> at <b at="x">night</b>, <i>please</i>.</note>
+<note>plain</note><last>Roe</last></person>"""
+
+
+def test_text_between_elements_is_put_back_as_it_was() -> None:
+    """An instruction to whoever calls the patient must not change its words by the update of a name."""
+    tree = copy.deepcopy(mapping_xml.parse(MIXED))
+    tree["last"] = "Doe"
+    written = etree.fromstring(mapping_xml.write(tree, "person", "urn:p"))
+    first, second = written.findall("{urn:p}note")
+    assert "".join(first.itertext()) == "call only at night, please." and first.tail is None
+    assert [child.tag for child in first] == ["{urn:p}b", "{urn:p}b", "{urn:p}i"] and first[1].get("at") == "x"
+    assert second.text == "plain" and written.findtext("{urn:p}last") == "Doe"
+
+
+def test_a_value_among_such_text_is_not_written_at_its_cost() -> None:
+    tree = copy.deepcopy(mapping_xml.parse(MIXED))
+    tree["note"][0]["i"] = "thanks"
+    with pytest.raises(InvalidInput, match="text between"):
+        mapping_xml.write(tree, "person", "urn:p")
