@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.errors import InvalidInput, PartnerUnavailable
+from gateway.errors import HeldBack, InvalidInput, PartnerUnavailable, StoreBusy
 from gateway.flow import Flow, Received
 from gateway.intake.inbox import Inbox
 from gateway.store import MessageRow
@@ -91,6 +91,15 @@ async def test_it_is_tried_as_often_as_the_schedule_says() -> None:
     assert log.finished["first"][0] == "failed"
 
 
+async def test_while_they_are_left_alone_no_try_is_used_up_and_what_they_ask_for_is_kept_to() -> None:
+    log, work = (
+        Log(),
+        Work(first=[HeldBack("not now", retry_after=0.01)] * 9, asked=[PartnerUnavailable("429", retry_after=9)]),
+    )
+    await worked_off(log, work, message("first"), message("asked"), waits=(0.0, 0.0, 0.0))
+    assert work.done == ["first"] and work.tried.count("first") == 10 and work.tried.count("asked") == 1
+
+
 async def test_what_trying_again_does_not_help_is_tried_once() -> None:
     log, work = Log(), Work(bad=[InvalidInput("no")], broken=[ZeroDivisionError("secret")])
     await worked_off(log, work, message("bad"), message("broken"), message("good"))
@@ -115,3 +124,17 @@ async def test_what_an_earlier_run_left_is_found_page_by_page() -> None:
     await asyncio.sleep(0.2)
     await inbox.stop()
     assert len(work.done) == 601 and work.done == sorted(work.done)
+
+
+async def test_what_could_not_be_marked_is_found_by_the_next_look_for_what_was_left() -> None:
+    class Away(Log):
+        async def finish(self, received: Received, state: str, error: str | None = None) -> None:
+            raise StoreBusy("the database is away")
+
+    work = Work(**{"000000": [ZeroDivisionError()]})
+    inbox = Inbox(cast(Flow, Away(stored=1)), work, waits=(0.0,))
+    for _ in range(2):
+        assert await inbox.recover() == 1
+        await asyncio.sleep(0.05)
+    await inbox.stop()
+    assert work.tried == ["000000"] * 2 and work.done == ["000000"]
