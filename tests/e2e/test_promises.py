@@ -304,8 +304,10 @@ async def test_dead_letters_are_listed_with_reasons_and_replayed_when_asked(tmp_
         await until(lambda: arrived(three, ["P0"]))
         none = await operate(three, "POST", "/api/deliveries/replay", {"connector": "registry"})
         assert none["count"] == 0
-        early = {"since": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z"}
-        assert (await operate(three, "POST", "/api/deliveries/replay", early))["count"] == 0
+        early, late = "2020-01-01T00:00:00Z", "2120-01-01T00:00:00Z"
+        for span, count in (({"until": early}, 0), ({"since": late}, 0), ({"since": early, "until": late}, 3)):
+            asked = {**span, "dryRun": True}
+            assert (await operate(three, "POST", "/api/deliveries/replay", asked))["count"] == count, span
         assert (await operate(three, "POST", "/api/deliveries/replay", {"connector": "partner"}))["count"] == 3
         await until(lambda: arrived(three, ["P0", "P1", "P2", "P3"]))
         await three.quiet()
