@@ -231,8 +231,6 @@ class _Parts:
         directory = await store.query(self._flow.directory)
         if name in directory.still:
             return  # it is found again when the connector goes on
-        if waits_for_login(await store.query(lambda reader: reader.health(name)), store.now()):
-            raise PartnerLoginExpired(f"{name} waits for a new login")
         await self._ingest.event(received, directory.peer(name))
 
     async def _configs(self) -> Iterable[Config]:
@@ -249,6 +247,8 @@ class _Parts:
         """The same after they told us of something: not while they are left alone; how they are doing is noted."""
         name, store = config.name, self._flow.store
         row = await store.query(lambda reader: reader.health(name))
+        if waits_for_login(row, store.now()):
+            raise PartnerLoginExpired(f"{name} waits for a new login")
         if (wait := rest(row, store.now())) > 0:
             raise HeldBack(f"{name} is left alone for a while", retry_after=wait)
         try:

@@ -14,6 +14,13 @@ FHIR_JSON = "application/fhir+json"
 LOCATION = re.compile(r"(?:^|/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/([^/]+))?$")
 """Type, id and version of a Location (FHIR R4 §3.1.0.8)."""
 
+_CODE = re.compile(r"[a-z]+(?:-[a-z]+)*", re.ASCII)
+"""As those of IssueType are (FHIR R4, OperationOutcome.issue.code)."""
+_ELEMENT = re.compile(
+    r"[A-Z][A-Za-z]*(?:\.[a-z][A-Za-z]*(?:\[(?:\d+|x)\]|\([A-Za-z]*\))?)+(?=$|/\*|\.[a-z]+\()", re.ASCII
+)
+"""The simple subset of FHIRPath, up to a comment (HAPI FHIR has some) or a function, which may hold a value."""
+
 
 _REFUSED = re.compile(r"[45][0-9]{2}(?![0-9])", re.ASCII)
 
@@ -100,7 +107,14 @@ class Outcome(msgspec.Struct, tag_field="resourceType", tag="OperationOutcome"):
 
 
 def complaint(reply: Reply) -> Complaint:
-    """Their first error, of whatever else they note."""
+    """Their first error, of whatever else they note: its code, and the elements that it names. What is neither may
+    quote what was sent."""
     issues = (reply.find(Outcome) or Outcome()).issue
     errors = [issue for issue in issues if issue.severity in ("error", "fatal")]
-    return next(iter(errors or issues), Complaint())
+    said = next(iter(errors or issues), Complaint())
+    code = said.code if _CODE.fullmatch(said.code) else Complaint().code
+    return Complaint(said.severity, code, _elements(said.expression), _elements(said.location))
+
+
+def _elements(paths: list[str]) -> list[str]:
+    return [found[0] for path in paths if (found := _ELEMENT.match(path))]

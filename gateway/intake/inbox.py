@@ -89,12 +89,13 @@ class Inbox:
     async def _run(self, queue: asyncio.Queue[tuple[Received, int]]) -> None:
         while True:
             received, tries = await queue.get()
+            over = True
             try:
-                if await self._one(received, tries):
-                    self._held.discard(received.message_id)
-            except Exception as error:  # the top of this worker: what cannot even be marked is found again (`recover`)
-                self._held.discard(received.message_id)
+                over = await self._one(received, tries)
+            except Exception as error:  # the top of this worker: what cannot even be marked is found by the next look
                 log.error("message left as it was", message=received.message_id, error=type(error).__name__)
+            if over:
+                self._held.discard(received.message_id)
 
     async def _one(self, received: Received, tries: int) -> bool:
         """Applied, held or failed; while their side cannot be read it stays received and is tried again. Whether that

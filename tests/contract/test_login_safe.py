@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.delivery.login_safe import Safe
 from gateway.delivery.login_tokens import Tokens
@@ -38,3 +39,18 @@ async def test_a_refusal_that_comes_later_asks_nobody(store: Store) -> None:
     assert await safe.refused(fence, STALE, PartnerLoginExpired("camp refused the refresh")) == NEWER
     assert store.query_now(lambda reader: reader.health("camp")) is None
     assert not store.query_now(lambda reader: reader.open_incidents("camp"))
+
+
+async def test_a_login_that_is_lost_and_back_is_told_and_wakes_what_waited(store: Store) -> None:
+    woken: list[str] = []
+    safe = Safe(store, "camp", "bound", lambda: woken.append("woken"))
+    store.write_now(lambda tx: tx.put_connector("camp", "{}"))
+    await safe.store_first(STALE)
+    fence = await safe.take(STALE, LEASE)
+    assert isinstance(fence, int)
+    with capture_logs() as logs:
+        assert await safe.refused(fence, STALE, PartnerLoginExpired("camp refused the refresh")) is None
+        assert woken == []
+        await safe.store_first(NEWER)
+    told = [(one["event"], one["connector"], one["cause"]) for one in logs]
+    assert told == [("incident opened", "camp", "login"), ("incident closed", "camp", "login")] and woken == ["woken"]

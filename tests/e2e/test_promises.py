@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from gateway.connectors.call import Found
 from gateway.connectors.signature import sign
@@ -84,7 +85,7 @@ async def operate(three: Three, method: str, path: str, body: Any = None) -> Any
 
 
 async def test_a_broken_system_is_left_alone_then_probed_and_everything_waiting_goes_at_once(tmp_path: Path) -> None:
-    async with three_of(tmp_path, retry_schedule=NO_RETRY, breaker_pause=0.5) as three:
+    async with three_of(tmp_path, retry_schedule=NO_RETRY, breaker_pause=0.5) as three, told_incidents() as told:
         three.registry.set(status=500)
         names = [f"P{n:02}" for n in range(30)]
         await many(three, names)
@@ -110,7 +111,15 @@ async def test_a_broken_system_is_left_alone_then_probed_and_everything_waiting_
         assert state(three, "registry") == health.CONNECTED and not opened_causes(three, "registry")
         [incident] = (await operate(three, "GET", "/api/incidents"))["incidents"]
         assert incident["closedAt"] and incident["times"] >= 1
+        assert told() == ["incident opened", "incident closed"], "once each, however many failed"
         assert not three.deliveries("exhausted", "rejected", "due", "unknown")
+
+
+@asynccontextmanager
+async def told_incidents() -> AsyncIterator[Callable[[], list[str]]]:
+    """What is logged of incidents, for whoever watches the log."""
+    with capture_logs() as logs:
+        yield lambda: [one["event"] for one in logs if one["event"].startswith("incident")]
 
 
 async def test_an_outage_however_long_uses_up_no_attempts(tmp_path: Path) -> None:
@@ -295,8 +304,10 @@ async def test_dead_letters_are_listed_with_reasons_and_replayed_when_asked(tmp_
         await until(lambda: arrived(three, ["P0"]))
         none = await operate(three, "POST", "/api/deliveries/replay", {"connector": "registry"})
         assert none["count"] == 0
-        early = {"since": "2020-01-01T00:00:00Z", "until": "2020-01-02T00:00:00Z"}
-        assert (await operate(three, "POST", "/api/deliveries/replay", early))["count"] == 0
+        early, late = "2020-01-01T00:00:00Z", "2120-01-01T00:00:00Z"
+        for span, count in (({"until": early}, 0), ({"since": late}, 0), ({"since": early, "until": late}, 3)):
+            asked = {**span, "dryRun": True}
+            assert (await operate(three, "POST", "/api/deliveries/replay", asked))["count"] == count, span
         assert (await operate(three, "POST", "/api/deliveries/replay", {"connector": "partner"}))["count"] == 3
         await until(lambda: arrived(three, ["P0", "P1", "P2", "P3"]))
         await three.quiet()

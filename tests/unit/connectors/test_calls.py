@@ -252,6 +252,20 @@ def test_the_one_they_name_is_rejected_and_the_others_may_go_alone() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("code", "path", "kept"),
+    [
+        ("code-invalid", "Bundle.entry[0].resource.name[0]", ("code-invalid", "Bundle.entry[0].resource.name[0]")),
+        ("value", "Bundle.entry[0].resource/*Patient/9*/.name", ("value", "Bundle.entry[0].resource")),
+        ("value", "Bundle.entry[0].resource.name.where(family='Doe')", ("value", "Bundle.entry[0].resource.name")),
+        ("Doe is no name", "Bundle.entry[0] is Doe", ("processing", None)),
+    ],
+)
+def test_what_they_quote_of_what_was_sent_is_not_told(code: str, path: str, kept: tuple[str, str | None]) -> None:
+    results, _ = play(group(item()), outcome(422, code, path))
+    assert results == [Rejected(422, *kept)]
+
+
 def test_one_that_is_refused_alone_needs_no_name() -> None:
     results, _ = play(group(item()), Reply(400, {}, b"<html>"))
     assert results == [Rejected(400, "processing")]

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from gateway.errors import InvalidInput, PartnerUnavailable, StoreBusy
+from gateway.errors import HeldBack, InvalidInput, PartnerUnavailable, StoreBusy
 from gateway.flow import Flow, Received
 from gateway.intake.inbox import Inbox
 from gateway.store import MessageRow
@@ -89,6 +89,15 @@ async def test_it_is_tried_as_often_as_the_schedule_says() -> None:
     await worked_off(log, work, message("first"))
     assert work.tried == ["first"] * 3
     assert log.finished["first"][0] == "failed"
+
+
+async def test_while_they_are_left_alone_no_try_is_used_up_and_what_they_ask_for_is_kept_to() -> None:
+    log, work = (
+        Log(),
+        Work(first=[HeldBack("not now", retry_after=0.01)] * 9, asked=[PartnerUnavailable("429", retry_after=9)]),
+    )
+    await worked_off(log, work, message("first"), message("asked"), waits=(0.0, 0.0, 0.0))
+    assert work.done == ["first"] and work.tried.count("first") == 10 and work.tried.count("asked") == 1
 
 
 async def test_what_trying_again_does_not_help_is_tried_once() -> None:
