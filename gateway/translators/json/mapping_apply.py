@@ -38,6 +38,11 @@ class Written:
     payload: dict[str, Any]
     issues: tuple[Issue, ...] = ()
 
+    @property
+    def untold(self) -> str | None:
+        """What of it could not be told, in words."""
+        return "; ".join(issue.diagnostics for issue in self.issues) or None
+
 
 def to_fhir(shape: Shape, payload: Any, systems: Systems, known: Resource | None = None) -> Read:
     """`known` = what they were last seen to show: of a slot that is told in part, it has the rest; without it such a
