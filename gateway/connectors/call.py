@@ -183,13 +183,15 @@ class Trail:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """They took it. `body` = what they now display, as FHIR, None when they did not say; `coverage` as in Seen."""
+    """They took it. `body` = what they now display, as FHIR, None when they did not say; `coverage` as in Seen.
+    `untold`: what of it their form has no words for, by the field and never the value."""
 
     remote_id: str
     body: Resource | None = None
     at: str | None = None
     version: str | None = None
     coverage: Coverage | None = None
+    untold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

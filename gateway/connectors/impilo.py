@@ -34,9 +34,9 @@ from gateway.connectors.event import Event
 from gateway.connectors.impilo_webhooks import EVENTS, LARGEST_PAGE, content, event, event_id, register, unregister
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.errors import AmbiguousMatch, Conflict, InvalidInput, PartnerUnknown, VersionConflict
-from gateway.fhir.form import ONE_ADDRESS, ONE_EMAIL, ONE_NAME, ONE_PHONE, Form
+from gateway.fhir.form import ONE_ADDRESS, ONE_EMAIL, ONE_NAME, ONE_PHONE, Form, narrow, render
 from gateway.fhir.json import Resource
-from gateway.fhir.record import Coverage
+from gateway.fhir.record import Coverage, Record
 from gateway.identity.agree import agrees, may_be_relatives
 from gateway.translators.json import impilo as model
 from gateway.translators.json import impilo_readings as readings
@@ -97,7 +97,8 @@ def read(target: Target, side: Side) -> Read:
     for value in (yield from _external_values(target, side)):
         found = yield from _find(value)
         if found is not None:
-            return _of_hers(found, target.body or {}, side)
+            listed = (_options(side).external_system, value) in target.identifiers
+            return _of_hers(found, target.body or {}, side, value, listed=listed)
     return Seen(None, None)
 
 
@@ -124,7 +125,7 @@ def push(item: Item, side: Side) -> Push:
     found = yield from _find(external)
     if found is None:
         raise PartnerUnknown("creating a patient was answered without an id, and it is not found by ours")
-    _of_hers(found, item.body, side)
+    _of_hers(found, item.body, side, external)
     return _accepted(found, side)
 
 
@@ -133,17 +134,19 @@ def external_identifier(our_id: str, patient: Resource, side: Side) -> Generator
 
     Raises Conflict where there is nothing to make it of.
     """
-    own = [
-        one.get("value")
-        for one in patient.get("identifier") or []
-        if one.get("system") == _options(side).external_system
-    ]
-    if own and own[0]:
-        return str(own[0])
+    if (own := _own(patient, side)) is not None:
+        return own
     strategy = _options(side).identifier_strategy
     if strategy == "hmac-sha256":
         return (yield from keyed(our_id))
     return our_id if strategy == "verbatim" else md5_email_phone(patient)
+
+
+def _own(patient: Resource, side: Side) -> str | None:
+    """The customer's own external identifier of a patient, unless it is hers no longer."""
+    system = _options(side).external_system
+    own = [one for one in patient.get("identifier") or [] if one.get("system") == system and one.get("value")]
+    return next((str(one["value"]) for one in own if one.get("use") not in ("old", "temp")), None)
 
 
 def md5_email_phone(patient: Resource) -> str:
@@ -284,11 +287,18 @@ def _external_values(target: Target, side: Side) -> Generator[Call, Reply, list[
     ours: list[str] = []
     if target.id:
         try:
-            ours = [(yield from external_identifier(target.id, target.body or {}, side))]
+            ours = [(yield from external_identifier(target.id, _as_created(target.body), side))]
         except Conflict:
             ours = []  # nothing to make one of: it cannot be there under it either
     named = [value for system, value in target.identifiers if system == _options(side).external_system]
     return list(dict.fromkeys([*ours, *named]))
+
+
+def _as_created(patient: Resource | None) -> Resource:
+    """With the one phone and e-mail that a create would hold, of which the identifier is made."""
+    if patient is None:
+        return {}
+    return narrow(patient, form, render(patient, form, Record("", "Patient", "")))
 
 
 def _find(external: str) -> Generator[Call, Reply, dict[str, Any] | None]:
@@ -307,16 +317,14 @@ def _seen(found: Mapping[str, Any], side: Side) -> Seen:
     return Seen(_id_of(found), read_.patient, at, coverage=read_.coverage, issues=read_.issues)
 
 
-def _of_hers(found: Mapping[str, Any], patient: Resource, side: Side) -> Seen:
+def _of_hers(found: Mapping[str, Any], patient: Resource, side: Side, external: str, *, listed: bool = False) -> Seen:
     """Who was found by an external identifier. One made of e-mail and phone is a whole family's, and twins share the
-    birth date as well: it finds somebody only where nothing speaks of two people. Raises Conflict."""
+    birth date as well; one of a system that is not `listed` as a key is none: both find somebody only where nothing
+    speaks of two people. Raises Conflict."""
     seen = _seen(found, side)
-    if _is_shared(side):
-        body = seen.body or {}
-        if not agrees(body, patient).full or may_be_relatives(body, patient):
-            raise Conflict(
-                "held: they hold a patient with this e-mail and phone whose name or birth date does not agree"
-            )
+    body, unsure = seen.body or {}, _is_shared(side) or (external == _own(patient, side) and not listed)
+    if unsure and (not agrees(body, patient).full or may_be_relatives(body, patient)):
+        raise Conflict("held: their patient of this external identifier has another name or birth date, or lacks one")
     return seen
 
 

@@ -107,7 +107,8 @@ def push(item: Item, side: Side) -> Push:
         return (yield from _update(shape, item, body, item.remote_id, side))
     if shape.written.create is False:
         raise Conflict(f"the mapping does not say how a {item.type} is made there")
-    payload = _told(mapping_apply.to_theirs(shape, body, _systems(shape, side)), item)
+    written = mapping_apply.to_theirs(shape, body, _systems(shape, side))
+    payload = _told(written, item)
     reply = yield calls.write(shape, calls.create(shape), payload, side)
     if reply.status == 409:
         if (yield from _find(shape, item.id, side)) is not None:
@@ -115,7 +116,7 @@ def push(item: Item, side: Side) -> Push:
         raise Conflict(f"they refuse a {item.type} as one that they hold, but do not find it by our id")
     if not reply.ok:
         raise refused(f"creating a {item.type}", reply)
-    return (yield from _made(shape, item, reply, side))
+    return replace((yield from _made(shape, item, reply, side)), untold=written.untold)
 
 
 def event(payload: Any) -> Event:
@@ -339,13 +340,13 @@ def _update(shape: Shape, item: Item, body: Resource, remote_id: str, side: Side
         written = replace(written, payload=_touched(shape, written.payload, wanted))
     payload = _told(written, item)
     if held and calls.is_same(payload, _touched(shape, held, wanted) if partial else held, side):
-        return _accepted(shape, held, side, remote_id)
+        return replace(_accepted(shape, held, side, remote_id), untold=written.untold)
     if partial and not payload:
-        return Accepted(remote_id)  # nothing of what is due has a place there
+        return Accepted(remote_id, untold=written.untold)  # nothing of what is due has a place there
     reply = yield calls.write(shape, way, payload, side, segment(remote_id))
     if not reply.ok:
         raise refused(f"updating a {item.type}", reply)
-    return _accepted(shape, calls.item(shape, reply, side), side, remote_id)
+    return replace(_accepted(shape, calls.item(shape, reply, side), side, remote_id), untold=written.untold)
 
 
 def _in_list(rule: Rule) -> bool:

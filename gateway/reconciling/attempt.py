@@ -330,7 +330,8 @@ class Attempt:
             self._write(world, message_id, "answer", (seen or accepted).body)
 
         await self._record(part, job)
-        self.done[part.delivery_id] = Done("done", due.number, accepted.remote_id, wrote=True, compared=due.at)
+        sent = (due.number, accepted.remote_id, accepted.untold)
+        self.done[part.delivery_id] = Done("done", *sent, wrote=True, compared=due.at)
 
     async def _record(self, part: Part, job: Callable[[Tx], None]) -> None:
         """Write down an answer: at once where more is sent, else together with what came of the claim."""

@@ -95,12 +95,12 @@ async def greet(
     """
     if config.endpoint is None:
         return Greeting()
-    side = config.side(ours)
     hook = Hook(f"{public}{config.webhook_path}", secrets.get(WEBHOOK_SECRET), config.sync.header)
-    said = _said(config, hook, side)
-    if said is not None and said == secrets.get(WEBHOOK_TOLD) and known is not None and known.registration is not None:
-        register = False
     try:
+        side = config.side(ours)
+        said = _said(config, hook, side)
+        heard = said is not None and said == secrets.get(WEBHOOK_TOLD)
+        register = register and not (heard and known is not None and known.registration is not None)
         async with asyncio.timeout(_PATIENCE):
             registered = await _greet(systems, config, hook if register else None, side)
     except TimeoutError:

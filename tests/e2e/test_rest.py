@@ -195,6 +195,17 @@ async def test_an_edit_here_is_written_there_and_settles(meeting: Meeting) -> No
     assert (await meeting.ines())["telecom"] == ines["telecom"]
 
 
+async def test_a_value_that_cannot_be_told_there_is_named_beside_the_delivery(meeting: Meeting) -> None:
+    """Their form of a date has no place for a year alone: the rest is sent, and a person can see what was not."""
+    year = {"resourceType": "Patient", "name": [{"family": "Sample", "given": ["Bea"]}], "birthDate": "1974"}
+    await meeting.desk.made_id(year)
+    await settled(meeting.desk)
+    [bea] = [one for one in await meeting.held("people") if one["first"] == "Bea"]
+    assert not bea.get("dob")
+    [done] = meeting.desk.ask(lambda reader: reader.deliveries(["done"], limit=10))
+    assert "mapping.Patient.fields.birthDate" in done.error and "1974" not in done.error
+
+
 async def test_a_booking_there_is_an_appointment_here_until_it_is_called_off(meeting: Meeting) -> None:
     await meeting.edit("bookings", "b-9", "created", **BOOKING)
     await meeting.handed_over()

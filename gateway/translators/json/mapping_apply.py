@@ -38,6 +38,11 @@ class Written:
     payload: dict[str, Any]
     issues: tuple[Issue, ...] = ()
 
+    @property
+    def untold(self) -> str | None:
+        """What of it could not be told, in words."""
+        return "; ".join(issue.diagnostics for issue in self.issues) or None
+
 
 def to_fhir(shape: Shape, payload: Any, systems: Systems, known: Resource | None = None) -> Read:
     """`known` = what they were last seen to show: of a slot that is told in part, it has the rest; without it such a
@@ -145,8 +150,8 @@ def _give(
 
 def _check_place(rule: Rule, payload: dict[str, Any]) -> None:
     """Raises Untransformable where a single value would take the place of several."""
-    listed = isinstance(rule.ours, Ours) and rule.ours.element.many and isinstance(rule.place.get(payload), list)
-    if not listed and rule.place.is_taken(payload):
+    listed = isinstance(rule.ours, Ours) and rule.ours.is_whole_list
+    if not (listed and isinstance(rule.place.get(payload), list)) and rule.place.is_taken(payload):
         raise Untransformable("would take the place of several values, of which the mapping names none")
 
 

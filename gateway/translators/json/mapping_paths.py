@@ -256,6 +256,12 @@ class Ours:
         return self.places[-1].element
 
     @property
+    def is_whole_list(self) -> bool:
+        """Whether it is all texts of a list, such as given names."""
+        last = self.places[-1]
+        return last.element.many and last.element.is_primitive and last.label is None
+
+    @property
     def first(self) -> Place:
         return self.places[0]
 

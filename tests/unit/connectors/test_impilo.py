@@ -51,6 +51,14 @@ def test_the_customers_own_identifier_comes_first_then_ours() -> None:
     assert run(impilo.external_identifier("our-id", patient(), SIDE)) == "our-id"
 
 
+@pytest.mark.parametrize("use", ["old", "temp"])
+def test_a_number_that_is_no_longer_theirs_is_not_given_again(use: str) -> None:
+    number = {"system": SIDE.options.external_system, "value": "clinic-0", "use": use}
+    assert (
+        run(impilo.external_identifier("our-id", {"resourceType": "Patient", "identifier": [number]}, SIDE)) == "our-id"
+    )
+
+
 def test_the_keyed_hash_is_asked_for_not_made_here() -> None:
     side = Side(SIDE.ours, SIDE.id_system, options=impilo.Options(identifier_strategy="hmac-sha256"))
     asked = impilo.external_identifier("our-id", patient(), side)

@@ -398,6 +398,8 @@ SEVERAL: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("telecom[phone].value", "phone", PHONE, {"phone": ["1", "2"]}),
     ("telecom[phone].value", "phone", {}, {"phone": ["1", "2"]}),
     ("name.family", "name.last", {"name": [{"family": "Bell"}]}, {"name": "Ada Bell"}),
+    ("name", "names", GIVEN, {"names": ["Ada Bell", "Ada Coe"]}),
+    ("name.given[0]", "first", GIVEN, {"first": ["Ann", "Bea"]}),
     ("name.given.where($this.length() = 3)", "first", GIVEN, {"first": "Ann"}),
 ]
 
