@@ -241,7 +241,7 @@ class _Parts:
 
     async def ask(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
         """A connector's calls to its side."""
-        return await self._outbound.run(calls, await self._peers.get(config))
+        return await self._outbound.ask(calls, await self._peers.get(config))
 
     async def _ask_after(self, config: Config, calls: Generator[Call, Reply, T]) -> T:
         """The same after they told us of something: not while they are left alone; how they are doing is noted."""

@@ -29,7 +29,7 @@ class Asking:
     peers: Peers
 
     async def __call__(self, config: Config, calls: Generator[Call, Reply, T], /) -> T:
-        return await self.outbound.run(calls, await self.peers.get(config))
+        return await self.outbound.ask(calls, await self.peers.get(config))
 
 
 @dataclass(frozen=True, slots=True)

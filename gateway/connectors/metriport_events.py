@@ -240,7 +240,10 @@ def _bulk(part: Part, _: Part, side: Side) -> Gather:
     made: list[Found] = []
     for row in csv.DictReader(io.StringIO(reply.body.decode("utf-8-sig", "replace"))):
         if patient := events.text(row.get("patientId")):
-            found = yield from _patient(patient, side)
+            try:
+                found = yield from _patient(patient, side)
+            except PartnerRejected as error:  # perhaps deleted since: the others are there
+                found = _doubtful("Patient", patient, error.message)
             made.append(found)
     return made
 

@@ -106,17 +106,23 @@ class Outbound:
 
     async def run(self, calls: Generator[Call, Reply, T], peer: Peer) -> T:
         """Feed a connector's generator with replies until it returns; all its calls share the peer's timeout, so that
-        nothing is sent later than that.
+        nothing is sent later than was announced.
 
         Raises what it raises, and PartnerUnavailable (nothing was done there), PartnerUnknown (perhaps) or
         PartnerLoginExpired (401 to our credentials).
         """
-        deadline = asyncio.get_running_loop().time() + peer.timeout
+        return await self._feed(calls, peer, asyncio.get_running_loop().time() + peer.timeout)
+
+    async def ask(self, calls: Generator[Call, Reply, T], peer: Peer) -> T:
+        """The same where nothing is announced: each call has the timeout to itself, as there may be hundreds."""
+        return await self._feed(calls, peer, None)
+
+    async def _feed(self, calls: Generator[Call, Reply, T], peer: Peer, deadline: float | None) -> T:
         written = False
         try:
             call = next(calls)
             while True:
-                reply = await self._send(call, peer, deadline)
+                reply = await (self.send(call, peer) if deadline is None else self._send(call, peer, deadline))
                 if reply.status == 401 and call.auth and peer.is_own(call.path):
                     raise PartnerLoginExpired(f"{peer.name} no longer takes our login (401)")
                 written = written or (reply.ok and not call.safe)

@@ -58,6 +58,19 @@ def test_an_answer_is_json(connected: str, capfdbinary: pytest.CaptureFixture[by
     assert len(token["token"]) == 36
 
 
+def test_arguments_may_come_from_a_file_where_nobody_else_sees_them(
+    connected: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    file = tmp_path / "arguments.json"
+    file.write_text('{"expirationInSeconds": 3600}')
+    token = json.decode(run(capfdbinary, "run", "metriport", "embed-token", "--arguments", str(file)))
+    assert len(token["token"]) == 36
+    file.write_text("[1]")
+    with pytest.raises(SystemExit) as stopped:
+        main(["metriport", "run", "metriport", "embed-token", "--arguments", str(file)])
+    assert "must be a JSON object" in str(stopped.value.code)
+
+
 def test_a_file_is_sent_and_one_is_written(
     connected: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -309,6 +309,25 @@ async def test_all_calls_of_a_generator_share_one_timeout(outbound: Outbound) ->
     assert 0.4 < asyncio.get_running_loop().time() - began < 1.5
 
 
+async def test_what_is_only_asked_has_a_timeout_for_each_call(outbound: Outbound) -> None:
+    """A webhook may name hundreds of documents."""
+
+    def late(connection: socket.socket) -> None:
+        threading.Event().wait(0.2)
+        status(200)(connection)
+
+    def calls() -> Generator[Call, Reply, int]:
+        total = 0
+        for _ in range(4):
+            reply = yield GET
+            total += reply.status
+        return total
+
+    with scripted(late, late, late, late) as (port, _):
+        slow = Peer("partner", f"http://127.0.0.1:{port}", networks=LOOPBACK, timeout=0.5)
+        assert await outbound.ask(calls(), slow) == 800
+
+
 async def test_what_fails_after_an_accepted_write_is_unknown(outbound: Outbound) -> None:
     def calls(first: Call) -> Generator[Call, Reply, Reply]:
         yield first

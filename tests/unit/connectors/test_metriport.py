@@ -267,6 +267,13 @@ def test_a_bulk_create_names_those_it_made() -> None:
     assert [call.path for call in asked] == ["https://f.example/r.csv", "/medical/v1/patient/p-1"] and len(found) == 1
 
 
+def test_one_of_a_bulk_create_who_is_gone_costs_no_other() -> None:
+    part = {"requestId": "r", "status": "completed", "result": "https://f.example/r.csv"}
+    payload = {"meta": {"type": "medical.bulk-patient-create"}, "bulkPatientCreate": part}
+    _, found = gathered(payload, said(b"patientId\np-0\np-1\n"), Reply(404), said(PATIENT))
+    assert [(one.name, bool(one.doubt)) for one in found] == [("Patient/p-0", True), ("Patient/p-1", False)]
+
+
 def test_another_patient_than_the_one_asked_for_is_refused() -> None:
     with pytest.raises(PartnerRejected):
         gathered(network(), said({**PATIENT, "id": "p-2"}))
