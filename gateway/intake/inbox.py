@@ -102,15 +102,15 @@ class Inbox:
         was all."""
         try:
             await self._work(received)
+        except HeldBack as error:  # nothing was tried
+            self._later(received, tries, error.retry_after)
+            return False
         except GatewayError as error:
             log.warning("message not applied", message=received.message_id, error=type(error).__name__)
             if isinstance(error, PartnerLoginExpired):  # until somebody authorises us, however long it takes
                 self._later(received, min(1, len(self._waits) - 1))
                 return False
             asked_for = error.retry_after if isinstance(error, PartnerUnavailable) else None
-            if isinstance(error, HeldBack):  # nothing was tried
-                self._later(received, tries, asked_for)
-                return False
             return not (error.transient and await self._again(received, tries + 1, asked_for))
         except Exception as error:  # a defect of ours concerns this message only
             log.error("message failed unexpectedly", message=received.message_id, exc_info=error)

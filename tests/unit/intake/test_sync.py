@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from gateway.connectors.call import Found
+from gateway.connectors.call import Found, Page
 from gateway.delivery.health import Breaker
 from gateway.errors import (
     AmbiguousMatch,
@@ -20,11 +22,13 @@ from gateway.errors import (
     PartnerUnavailable,
     StoreBusy,
 )
+from gateway.flow import Flow
+from gateway.intake import sync
 from gateway.intake.findings import Landed
 from gateway.intake.sync import after_look, count
 from gateway.planning.apply import Applied
 from gateway.registry.runs import Report
-from gateway.store import HealthRow, Store, Tx
+from gateway.store import HealthRow, RunRow, Store, Tx
 
 ONE = Found("Patient", "p1", None)
 
@@ -98,3 +102,22 @@ def test_a_refused_login_needs_somebody_and_a_refused_look_is_told(store: Store)
     looked(store, StoreBusy("ours, and for a moment"))
     assert not store.query_now(lambda reader: reader.open_incidents("ehr"))
     assert looked(store, PartnerLoginExpired("no")).state == "needs_reauth"
+
+
+@pytest.mark.anyio
+async def test_a_look_goes_on_no_sooner_than_they_asked_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9110 §10.2.3."""
+    monkeypatch.setattr(sync, "_FIRST_WAIT", 0.01)
+    began, tried = time.monotonic(), list[float]()
+
+    async def read() -> Page:
+        tried.append(time.monotonic() - began)
+        if len(tried) == 1:
+            raise PartnerUnavailable("429", retry_after=0.3)
+        return Page((), None, more=False)
+
+    flow = Flow(store, ours="http://gateway.test/fhir", tolerance=timedelta(0))
+    looking = sync.Sync(flow, cast(Any, None), cast(Any, None), Breaker())
+    row = RunRow("sync_1", "ehr", "full", "running", False, "{}", store.now(), store.now())
+    assert (await looking._patiently(row, read))[1].found == ()
+    assert len(tried) == 2 and tried[1] >= 0.3
