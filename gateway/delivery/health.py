@@ -31,6 +31,8 @@ BROKEN = (NEEDS_REAUTH, ERROR)
 UNREACHABLE, LOGIN = "unreachable", "login"
 """Causes of incidents; there is one open incident per connector and cause."""
 
+_ALONE = 30.0
+"""Seconds of rest at most where it may be one patient's trouble on a quiet system: others are waiting for nothing."""
 _STAMP = timedelta(seconds=10)
 """How exact `last_success_at` is: it is not worth a write for every delivery."""
 
@@ -117,6 +119,8 @@ def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker, *, probe:
         return _moved(noted, NEEDS_REAUTH, now)._replace(open_until=now + timedelta(seconds=breaker.longest))
     failures = row.failures + 1
     rest = breaker.wait(failures)
+    if rest is not None and sign.alone:
+        rest = min(rest, _ALONE)
     if row.state == NEEDS_REAUTH:
         return noted
     pause = max(rest or 0.0, sign.wait or 0.0)

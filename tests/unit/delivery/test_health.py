@@ -130,3 +130,7 @@ def test_what_fails_again_and_again_is_its_patients_own_only_where_others_get_th
     assert (row.state, row.open_until) == (health.ERROR, later(7)), (
         "nobody else got through: an outage of a quiet system"
     )
+    for _ in range(9):
+        row = after(row, again, NOW, BREAKER, probe=True)
+    assert row.open_until == later(30), "she may be the only one that fails, so others wait no longer than that"
+    assert after(row, DOWN, NOW, BREAKER, probe=True).open_until == later(60)
