@@ -17,6 +17,9 @@ from gateway.errors import InvalidInput
 from gateway.fhir import json, times
 from gateway.fhir.json import Resource
 
+_GIVEN_UP = ("error", "off")
+"""Subscription.status: nothing is told any more."""
+
 
 class Place(msgspec.Struct, omit_defaults=True):
     """Where a look through several types has come to. `since` of the look before, `began` of this one by their clock,
@@ -50,10 +53,10 @@ def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
     there = yield from _registered(hook)
     ids = {criteria: str(one.get("id")) for criteria, one in there.items()}
     for kind in side.options.types:
-        held = there.get(f"{kind}?")
+        held, channel = there.get(kind), _channel(hook)
         if held is None:
-            ids[f"{kind}?"] = yield from _subscribe(hook, kind)
-        elif _headers(held.get("channel")) != _headers(channel := _channel(hook)):
+            ids[kind] = yield from _subscribe(hook, kind)
+        elif held.get("status") in _GIVEN_UP or _headers(held.get("channel")) != _headers(channel):
             yield from _renew({**held, "status": "requested", "channel": channel})
     return ",".join(ids.values()) or None
 
@@ -127,7 +130,9 @@ def _registered(hook: Hook) -> Generator[Call, Reply, dict[str, Resource]]:
     reply = yield Call("GET", "/Subscription", headers={"accept": FHIR_JSON}, params=params)
     bundle = reply.find(Searchset) if reply.ok else None
     held = bundle.matches() if bundle else []
-    return {str(one.get("criteria")): one for one in held if _endpoint(one.get("channel")) == hook.url}
+    return {
+        str(one.get("criteria")).removesuffix("?"): one for one in held if _endpoint(one.get("channel")) == hook.url
+    }
 
 
 def _channel(hook: Hook) -> Resource:

@@ -167,6 +167,16 @@ def test_every_kind_of_reference() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("source", "kept"), [("#Zt7", {}), ("https://app.example#Zt7", {"source": "https://app.example"})]
+)
+def test_which_request_wrote_it_is_no_part_of_it(source: str, kept: dict[str, str]) -> None:
+    """HAPI FHIR names it in meta.source: two such servers would write to each other for ever."""
+    body = {**ANN, "id": "r", "meta": {"versionId": "3", "source": source}}
+    seen, _ = play(fhir_server.read(Target("Patient", "p", "r"), SIDE), answer(200, body))
+    assert seen.body is not None and seen.body["meta"] == {"versionId": "3", **kept}
+
+
 def test_what_they_refer_to_by_their_own_address_is_theirs() -> None:
     """FHIR R4 §2.3.0.1: a reference may be absolute, to the server itself too."""
     side = replace(SIDE, options=fhir_server.Options(types=("Encounter",)), endpoint="https://ehr.example/r4")
@@ -365,6 +375,40 @@ def test_a_subscription_that_leads_elsewhere_is_somebody_elses() -> None:
     made, [_, asked] = play(fhir_server.register(hook, side), answer(200, listed), answer(201, {"id": "2"}))
     assert (asked.method, asked.path, asked.json["channel"]["endpoint"]) == ("POST", "/Subscription", hook.url)
     assert made == "2"
+
+
+def registered(*held: dict[str, Any]) -> tuple[str | None, list[Call]]:
+    """What registering for Patients does where these Subscriptions are there."""
+    bundle = {
+        "resourceType": "Bundle",
+        "entry": [{"resource": {"resourceType": "Subscription", **one}} for one in held],
+    }
+    side = replace(SIDE, options=fhir_server.Options())
+    calls = fhir_server.register(Hook("https://gateway.example/api/webhooks/ehr"), side)
+    made = [next(calls)]
+    try:
+        reply = answer(200, bundle)
+        while True:
+            made.append(calls.send(reply))
+            reply = answer(201, {"id": "new"})
+    except StopIteration as finished:
+        return finished.value, made
+
+
+OWN = {"type": "rest-hook", "endpoint": "https://gateway.example/api/webhooks/ehr", "payload": "application/fhir+json"}
+
+
+def test_a_subscription_that_they_write_their_own_way_is_no_second_one() -> None:
+    told, calls = registered({"id": "1", "status": "active", "criteria": "Patient", "channel": OWN})
+    assert told == "1" and [call.method for call in calls] == ["GET"]
+
+
+@pytest.mark.parametrize("status", ["error", "off"])
+def test_a_subscription_that_they_gave_up_is_asked_for_again(status: str) -> None:
+    """FHIR R4 §2.46.4: it is `error` or `off` once they could not tell us, and tells nothing any more."""
+    told, [_, again] = registered({"id": "1", "status": status, "criteria": "Patient?", "channel": OWN})
+    assert told == "1" and (again.method, again.path) == ("PUT", "/Subscription/1")
+    assert again.json["status"] == "requested"
 
 
 # Looks
