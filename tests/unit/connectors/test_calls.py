@@ -441,6 +441,15 @@ def test_a_relative_link_leads_on_from_where_it_was_found(link: str, called: str
     assert next(fhir_server.scan(page.cursor, side)).path == called
 
 
+def test_the_next_look_begins_before_this_one_did() -> None:
+    """A change may be found seconds after its date (a transaction under way, an index that comes later)."""
+    side = replace(SIDE, options=fhir_server.Options())
+    body = {"resourceType": "Bundle", "type": "searchset", "meta": {"lastUpdated": "2026-01-01T12:00:00+02:00"}}
+    page, _ = play(fhir_server.scan(None, side), answer(200, body))
+    asked = dict(next(fhir_server.scan(page.cursor, side)).params)
+    assert asked["_lastUpdated"] == "ge2026-01-01T09:59:30.000000Z"
+
+
 def test_pages_that_lead_in_a_circle_are_followed_once() -> None:
     trail = Trail()
     assert [trail.after(Page((), name, more=True)) for name in ("1", "2")] == ["1", "2"]
