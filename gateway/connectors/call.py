@@ -121,7 +121,7 @@ class Found:
     """One of their resources as FHIR, met while looking through what they hold. `body` None = they deleted it; the
     rest as in Seen. References in it to others of theirs are `Type/{their id}`, or as from `theirs`. `doubt` = why a
     person must look before it is taken. `dated`: it shows how things stood at `at`, not now, so that it never undoes
-    what is newer."""
+    what is newer. `ours`: our id of it, where their copy carries that."""
 
     type: str
     remote_id: str
@@ -132,6 +132,7 @@ class Found:
     issues: tuple[Issue, ...] = ()
     doubt: str | None = None
     dated: bool = False
+    ours: str | None = None
 
     @property
     def name(self) -> str:

@@ -69,6 +69,13 @@ def as_theirs(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
     return {**head, **({"meta": meta} if meta else {}), "identifier": [*others, ours], **rest}
 
 
+def our_id(body: Resource, side: Side) -> str | None:
+    """Our id of a resource of theirs, where it carries our identifier."""
+    system = f"{side.ours}/{body['resourceType']}"
+    own = (one for one in body.get("identifier") or () if isinstance(one, dict) and one.get("system") == system)
+    return next((str(one["value"]) for one in own if one.get("value")), None)
+
+
 def as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
     """Their body without our identifier, its references pointing at our resources; `local`: their `Type/id` -> ours."""
     system = f"{side.ours}/{body['resourceType']}"

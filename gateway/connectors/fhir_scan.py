@@ -12,7 +12,7 @@ import msgspec
 from gateway.connectors import event as events
 from gateway.connectors.call import LOST_PLACE, Call, Found, Page, Reply, Scan, refused, segment
 from gateway.connectors.fhir_answers import FHIR_JSON, Searchset
-from gateway.connectors.fhir_body import as_ours
+from gateway.connectors.fhir_body import as_ours, our_id
 from gateway.connectors.protocol import Hook, Side
 from gateway.errors import InvalidInput
 from gateway.fhir import json, times
@@ -95,7 +95,8 @@ def _found(body: Resource, kind: str, side: Side) -> Found | None:
     meta = body["meta"] if isinstance(body.get("meta"), dict) else {}
     version = events.text(meta.get("versionId"))
     etag = f'W/"{version}"' if version else None
-    return Found(kind, remote_id, as_ours(body, side, {}), events.instant(meta.get("lastUpdated")), etag)
+    at, ours = events.instant(meta.get("lastUpdated")), our_id(body, side)
+    return Found(kind, remote_id, as_ours(body, side, {}), at, etag, ours=ours)
 
 
 def _next(place: Place, bundle: Searchset, reply: Reply, types: Sequence[str]) -> tuple[str, bool]:
