@@ -93,7 +93,8 @@ class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
     as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
     answer speaks about, None = what the connector's form says. `raw` = what a write there has to repeat of it, `issues`
-    = what in it could not be translated. `lost` = how they said that there is none under the id that was asked for."""
+    = what in it could not be translated. `lost` = how they said that there is none under the id that was asked for;
+    `ours` = our id of it, where their copy carries that."""
 
     remote_id: str | None
     body: Resource | None
@@ -103,6 +104,7 @@ class Seen:
     raw: Resource | None = None
     issues: tuple[Issue, ...] = ()
     lost: Literal["missing", "deleted"] | None = None
+    ours: str | None = None
 
 
 NOT_THERE = Seen(None, None, lost="missing")

@@ -30,7 +30,7 @@ from gateway.connectors.call import (
 )
 from gateway.connectors.event import Event
 from gateway.connectors.fhir_answers import FHIR_JSON, LOCATION, Answer, Answers, Complaint, Held, Identifier, complaint
-from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, urn
+from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, our_id, urn
 from gateway.connectors.fhir_each import push_one
 from gateway.connectors.fhir_flat import check, gather
 from gateway.connectors.fhir_scan import probe, register, scan
@@ -188,7 +188,7 @@ def _seen(body: Resource, target: Target, side: Side, *, etag: str | None) -> Se
     if held is None:
         return None
     at, version = events.instant(held.meta.last_updated), _version(held, etag)
-    return Seen(held.id, as_ours(body, side, target.local), at, version)
+    return Seen(held.id, as_ours(body, side, target.local), at, version, ours=our_id(body, side))
 
 
 def _version(held: Held, etag: str | None) -> str | None:

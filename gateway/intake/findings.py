@@ -120,7 +120,7 @@ class Look:
         if len(founds) == 1 and founds[0].body is None and not founds[0].doubt:
             end_record(world.tx, world.changes, self.config.name, founds[0].type, founds[0].remote_id)
             return [Landed(founds[0])], world
-        known = {one.name: named for one in founds if (named := _known(tx, self.config, one)) is not None}
+        known = {one.name: named for one in founds if (named := known_here(tx, self.config, one)) is not None}
         if len(founds) == 1 and known and waiting.is_on_its_way(tx, self.config, next(iter(known.values()))):
             return [Landed(founds[0])], None  # our own write, whose answer is still to come: it will say what this is
         try:
@@ -205,7 +205,7 @@ def _revision(world: World, applied: Applied, config: Config, found: Found) -> i
     return written[-1] if written else known.row.revision if known else 0
 
 
-def _known(tx: Tx, config: Config, found: Found) -> Head | None:
+def known_here(tx: Reader, config: Config, found: Found) -> Head | None:
     """The resource of ours that an unknown copy of theirs says it is: made by a write of ours of which we have no
     answer (yet). A second copy of what they hold already is somebody's clone, and no such thing."""
     if found.ours is None or found.body is None or tx.records_of(config.name, [(found.type, found.remote_id)]):

@@ -253,6 +253,26 @@ async def test_a_look_between_our_write_and_its_answer_makes_no_second_one(tmp_p
         assert (person["meta"]["versionId"], visit["meta"]["versionId"]) == ("1", "1")
 
 
+async def test_an_event_between_our_write_and_its_answer_makes_no_second_patient(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    """HAPI FHIR tells of a write before it answers it."""
+    async for late in started(tmp_path, transactions=True, retry_schedule=(0.0, *[0.2] * 20)):
+        secret = "a shared word of 20+ letters"
+        late.connect(sync={"mode": "webhook", "signature": "header", "secret": secret})
+        late.server.set(delay=0.1, drop="after", methods=["POST"], times=1)
+        made = await late.desk.made_id(patient("Quill"))
+        [theirs] = await until(lambda late=late: late.held("Patient"))
+        headers = {"X-Webhook-Secret": secret}
+        await late.desk.call("POST", "/api/webhooks/registry", theirs, key="", headers=headers)
+
+        async def applied(late: Two = late) -> bool:
+            return {one.state for one in late.desk.messages() if one.kind == "webhook"} == {"applied"}
+
+        await until(applied)
+        assert [one["id"] for one in await late.patients()] == [made]
+
+
 async def test_a_copy_that_carries_our_identifier_is_of_ours(two: Two) -> None:
     """As after a backup was restored; but a clone of a chart, or somebody else under our number, is not."""
     two.connect(options={"types": ["Patient", "Encounter"]}, push=False)
