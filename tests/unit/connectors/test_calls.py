@@ -286,6 +286,15 @@ def test_a_refusal_is_a_conflict_where_their_copy_is_another_by_now(status: int)
     assert results == [Rejected(status, "processing")], "no version was named"
 
 
+def test_without_transactions_a_409_is_a_conflict_too() -> None:
+    side = replace(SIDE, options=fhir_server.Options(writes="each"))
+    read = item(remote_id="r", version='W/"1"')
+    with pytest.raises(VersionConflict):
+        play(fhir_server.push(read, side), outcome(409, "processing"), held("2"))
+    with pytest.raises(PartnerRejected, match="409"):
+        play(fhir_server.push(read, side), outcome(409, "processing"), held("1"))
+
+
 def test_what_else_stands_behind_a_409_and_a_412() -> None:
     read = item(remote_id="r", version='W/"1"')
     results, _ = play(group(read), outcome(409, "processing"), held("1"))
