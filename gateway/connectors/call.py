@@ -93,7 +93,8 @@ class Seen:
     """Their copy as read, translated to FHIR. `body` None = they do not hold it. `at` = their own last-updated time
     as ISO text, when they tell. `version` = what a conditional write names (ETag). `coverage` = what this very
     answer speaks about, None = what the connector's form says. `raw` = what a write there has to repeat of it, `issues`
-    = what in it could not be translated. `lost` = how they said that there is none under the id that was asked for."""
+    = what in it could not be translated. `lost` = how they said that there is none under the id that was asked for;
+    `ours` = our id of it, where their copy carries that."""
 
     remote_id: str | None
     body: Resource | None
@@ -103,6 +104,7 @@ class Seen:
     raw: Resource | None = None
     issues: tuple[Issue, ...] = ()
     lost: Literal["missing", "deleted"] | None = None
+    ours: str | None = None
 
 
 NOT_THERE = Seen(None, None, lost="missing")
@@ -121,7 +123,7 @@ class Found:
     """One of their resources as FHIR, met while looking through what they hold. `body` None = they deleted it; the
     rest as in Seen. References in it to others of theirs are `Type/{their id}`, or as from `theirs`. `doubt` = why a
     person must look before it is taken. `dated`: it shows how things stood at `at`, not now, so that it never undoes
-    what is newer."""
+    what is newer. `ours`: our id of it, where their copy carries that."""
 
     type: str
     remote_id: str
@@ -132,6 +134,7 @@ class Found:
     issues: tuple[Issue, ...] = ()
     doubt: str | None = None
     dated: bool = False
+    ours: str | None = None
 
     @property
     def name(self) -> str:

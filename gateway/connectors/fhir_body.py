@@ -69,11 +69,19 @@ def as_theirs(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
     return {**head, **({"meta": meta} if meta else {}), "identifier": [*others, ours], **rest}
 
 
+def our_id(body: Resource, side: Side) -> str | None:
+    """Our id of a resource of theirs, where it carries our identifier."""
+    system = f"{side.ours}/{body['resourceType']}"
+    own = (one for one in body.get("identifier") or () if isinstance(one, dict) and one.get("system") == system)
+    return next((str(one["value"]) for one in own if one.get("value")), None)
+
+
 def as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
     """Their body without our identifier, its references pointing at our resources; `local`: their `Type/id` -> ours."""
     system = f"{side.ours}/{body['resourceType']}"
     kept = [one for one in body.get("identifier") or () if one.get("system") != system]
     body = {key: value for key, value in body.items() if key != "identifier"} | ({"identifier": kept} if kept else {})
+    body = _without_request(body)
     refs = references.collect(body)
     absolute = {ref.value for ref in refs if ref.kind == "absolute"}
     here = {value: str(found) for value in absolute if (found := references.local(value, side.ours))}
@@ -84,6 +92,17 @@ def as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
     if any(ref.kind == "identifier" for ref in refs):
         body = _resolved(body, side)
     return _with_links(body, f"{side.ours}/", "")
+
+
+def _without_request(body: Resource) -> Resource:
+    """Without the fragment of meta.source, in which HAPI FHIR names the request that wrote it: another one with every
+    write is no news to anybody."""
+    meta = body.get("meta")
+    if not isinstance(meta, dict) or "#" not in str(meta.get("source")):
+        return body
+    source = str(meta["source"]).partition("#")[0]
+    rest = {key: value for key, value in meta.items() if key != "source"}
+    return body | {"meta": rest | ({"source": source} if source else {})}
 
 
 def _marked(body: Resource, refs: Sequence[references.Ref], side: Side) -> Resource:

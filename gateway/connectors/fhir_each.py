@@ -10,6 +10,7 @@ from gateway.connectors import event as events
 from gateway.connectors.call import Accepted, Call, Push, Reply, segment
 from gateway.connectors.fhir_answers import FHIR_JSON, LOCATION, complaint
 from gateway.connectors.fhir_body import as_ours, as_theirs, by_our_identifier
+from gateway.connectors.fhir_conflict import CONFLICT, is_stale
 from gateway.connectors.protocol import Item, Side
 from gateway.errors import PartnerRejected, PartnerUnknown, VersionConflict
 
@@ -25,7 +26,7 @@ def push_one(item: Item, side: Side) -> Push:
     else:
         headers = _WRITE | ({"if-match": item.version} if item.version else {})
         reply = yield Call("PUT", f"/{item.type}/{segment(item.remote_id)}", body, headers)
-    if reply.status == 412 and item.version:
+    if reply.status in CONFLICT and (yield from is_stale([item], reply)):
         raise VersionConflict("they changed it since it was read")
     return _accepted(item, side, reply)
 

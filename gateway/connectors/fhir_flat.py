@@ -15,7 +15,7 @@ from gateway.connectors import rest
 from gateway.connectors.call import Call, Found, Gather, absent, refused, segment
 from gateway.connectors.event import Event
 from gateway.connectors.fhir_answers import FHIR_JSON
-from gateway.connectors.fhir_body import as_ours
+from gateway.connectors.fhir_body import as_ours, our_id
 from gateway.connectors.protocol import Side
 from gateway.fhir import references
 from gateway.fhir.json import Resource
@@ -71,7 +71,8 @@ def _whose(body: Resource, side: Side) -> Gather:
 
 def _resource(body: Mapping[str, Any], side: Side) -> Found:
     at = events.instant((body.get("meta") or {}).get("lastUpdated"))
-    return Found(str(body["resourceType"]), str(body["id"]), as_ours(dict(body), side, {}), at)
+    whole, ours = dict(body), our_id(dict(body), side)
+    return Found(str(body["resourceType"]), str(body["id"]), as_ours(whole, side, {}), at, ours=ours)
 
 
 def _mapped(told_of: Event, payload: Mapping[str, Any], side: Side, *, absence: bool) -> Found:

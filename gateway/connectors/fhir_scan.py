@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urljoin
 
 import msgspec
 
 from gateway.connectors import event as events
-from gateway.connectors.call import AWAY, LOST_PLACE, OVERLAP, Call, Found, Page, Reply, Scan, refused, segment
+from gateway.connectors.call import AWAY, LOST_PLACE, Call, Found, Page, Reply, Scan, refused, segment
 from gateway.connectors.fhir_answers import FHIR_JSON, Searchset
-from gateway.connectors.fhir_body import as_ours
+from gateway.connectors.fhir_body import as_ours, our_id
 from gateway.connectors.protocol import Hook, Side
 from gateway.errors import InvalidInput
 from gateway.fhir import json, times
 from gateway.fhir.json import Resource
+
+_LAG = timedelta(seconds=30)
+"""How long it may take until a search finds what changed: servers date it when its transaction begins, and many index
+it some seconds after it was stored. What was met before costs its reading only."""
+_GIVEN_UP = ("error", "off")
+"""Subscription.status: nothing is told any more."""
 
 
 class Place(msgspec.Struct, omit_defaults=True):
@@ -50,10 +57,10 @@ def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:
     there = yield from _registered(hook)
     ids = {criteria: str(one.get("id")) for criteria, one in there.items()}
     for kind in side.options.types:
-        held = there.get(f"{kind}?")
+        held, channel = there.get(kind), _channel(hook)
         if held is None:
-            ids[f"{kind}?"] = yield from _subscribe(hook, kind)
-        elif _headers(held.get("channel")) != _headers(channel := _channel(hook)):
+            ids[kind] = yield from _subscribe(hook, kind)
+        elif held.get("status") in _GIVEN_UP or _headers(held.get("channel")) != _headers(channel):
             yield from _renew({**held, "status": "requested", "channel": channel})
     return ",".join(ids.values()) or None
 
@@ -95,7 +102,8 @@ def _found(body: Resource, kind: str, side: Side) -> Found | None:
     meta = body["meta"] if isinstance(body.get("meta"), dict) else {}
     version = events.text(meta.get("versionId"))
     etag = f'W/"{version}"' if version else None
-    return Found(kind, remote_id, as_ours(body, side, {}), events.instant(meta.get("lastUpdated")), etag)
+    at, ours = events.instant(meta.get("lastUpdated")), our_id(body, side)
+    return Found(kind, remote_id, as_ours(body, side, {}), at, etag, ours=ours)
 
 
 def _next(place: Place, bundle: Searchset, reply: Reply, types: Sequence[str]) -> tuple[str, bool]:
@@ -123,8 +131,8 @@ def _their_time(bundle: Searchset, reply: Reply) -> str | None:
     """When the look began, by their clock; nothing where they do not tell: then everything is looked at again."""
     said = events.instant(bundle.meta.last_updated)
     if said:
-        return times.to_instant(times.from_instant(said) - OVERLAP)
-    return times.to_instant(reply.at - OVERLAP) if reply.at else None
+        return times.to_instant(times.from_instant(said) - _LAG)
+    return times.to_instant(reply.at - _LAG) if reply.at else None
 
 
 def _registered(hook: Hook) -> Generator[Call, Reply, dict[str, Resource]]:
@@ -134,7 +142,9 @@ def _registered(hook: Hook) -> Generator[Call, Reply, dict[str, Resource]]:
     reply = yield Call("GET", "/Subscription", headers={"accept": FHIR_JSON}, params=params)
     bundle = reply.find(Searchset) if reply.ok else None
     held = bundle.matches() if bundle else []
-    return {str(one.get("criteria")): one for one in held if _endpoint(one.get("channel")) == hook.url}
+    return {
+        str(one.get("criteria")).removesuffix("?"): one for one in held if _endpoint(one.get("channel")) == hook.url
+    }
 
 
 def _channel(hook: Hook) -> Resource:

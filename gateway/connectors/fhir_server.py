@@ -8,7 +8,7 @@ only: what is read back has none of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -30,7 +30,8 @@ from gateway.connectors.call import (
 )
 from gateway.connectors.event import Event
 from gateway.connectors.fhir_answers import FHIR_JSON, LOCATION, Answer, Answers, Complaint, Held, Identifier, complaint
-from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, urn
+from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_identifier, names_of, our_id, urn
+from gateway.connectors.fhir_conflict import CONFLICT, held_as, is_stale, version_of
 from gateway.connectors.fhir_each import push_one
 from gateway.connectors.fhir_flat import check, gather
 from gateway.connectors.fhir_scan import probe, register, scan, unregister
@@ -61,9 +62,6 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
-_CONFLICT = (409, 412)
-"""A version that is no longer the current one is 412 in FHIR R4 §3.1.0.5 and was 409 before, which servers kept (HAPI
-FHIR). Both stand for other things too, and not every server gives the code that tells."""
 
 
 def accepts(resource_type: str) -> bool:
@@ -109,7 +107,7 @@ def push_bundle(items: Sequence[Item], side: Side, delivered: Mapping[str, str])
     reply = yield Call("POST", "", bundle, headers)
     if reply.ok:
         return _results(items, side, delivered, reply)
-    if reply.status in _CONFLICT and (yield from _is_stale(items, reply)):
+    if reply.status in CONFLICT and (yield from is_stale(items, reply)):
         raise VersionConflict("they changed one of the resources since it was read; nothing was applied")
     return _refusal(items, reply)
 
@@ -153,7 +151,7 @@ def _search(target: Target, side: Side) -> Read:
     bundle = reply.find(Answers) if reply.ok else None
     if bundle is None:
         raise refused(f"searching a {target.type}", reply)
-    met = [(one, held) for one in bundle.matches() if (held := _held(one, target.type))]
+    met = [(one, held) for one in bundle.matches() if (held := held_as(one, target.type))]
     found = [(one, held) for one, held in met if _carries(held, (ours, *target.identifiers))]
     if met and not found:
         raise PartnerRejected(f"they answer a search of a {target.type} by identifier with what does not have it")
@@ -170,30 +168,16 @@ def _carries(held: Held, identifiers: Sequence[tuple[str, str]]) -> bool:
     return any(((one.system or "").casefold(), (one.value or "").casefold()) in wanted for one in held.identifier)
 
 
-def _held(body: Resource, resource_type: str) -> Held | None:
-    """What we look into of their resource; None when it is malformed there, or of another type."""
-    try:
-        held = msgspec.convert(body, Held)
-    except msgspec.ValidationError:
-        return None
-    return held if held.resource_type == resource_type and held.id else None
-
-
 def _escaped(text: str) -> str:
     return re.sub(r"([\\,|$])", r"\\\1", text)
 
 
 def _seen(body: Resource, target: Target, side: Side, *, etag: str | None) -> Seen | None:
-    held = _held(body, target.type)
+    held = held_as(body, target.type)
     if held is None:
         return None
-    at, version = events.instant(held.meta.last_updated), _version(held, etag)
-    return Seen(held.id, as_ours(body, side, target.local), at, version)
-
-
-def _version(held: Held, etag: str | None) -> str | None:
-    """What a conditional write names (FHIR R4 §3.1.0.5)."""
-    return etag or (f'W/"{held.meta.version_id}"' if held.meta.version_id else None)
+    at, version = events.instant(held.meta.last_updated), version_of(held, etag)
+    return Seen(held.id, as_ours(body, side, target.local), at, version, ours=our_id(body, side))
 
 
 def _entry(item: Item, side: Side, names: Mapping[str, str]) -> Resource:
@@ -217,25 +201,6 @@ def _refusal(items: Sequence[Item], reply: Reply) -> list[Accepted | Rejected]:
         Rejected(reply.status, said.code, where if at == blamed else None, alone=alone or at == blamed)
         for at in range(len(items))
     ]
-
-
-def _is_stale(items: Sequence[Item], reply: Reply) -> Generator[Call, Reply, bool]:
-    """Whether it was refused as one of them is there in another version than was read, or no longer: as they say, else
-    as they show."""
-    read = [(item, item.remote_id) for item in items if item.version and item.remote_id]
-    code, only_known = complaint(reply).code, all(item.remote_id for item in items)
-    if code == "multiple-matches":
-        return False
-    if read and reply.status == 412 and (code == "conflict" or only_known):
-        return True
-    for item, remote_id in read:
-        reply = yield Call("GET", f"/{item.type}/{segment(remote_id)}", headers={"accept": FHIR_JSON})
-        if absent(reply) is not None:
-            return True
-        held = _held(reply.find_object() or {}, item.type) if reply.ok else None
-        if held is not None and _version(held, reply.headers.get("etag")) != item.version:
-            return True
-    return False
 
 
 def _blamed(said: Complaint) -> tuple[str | None, int | None]:
@@ -279,6 +244,6 @@ def _accepted(
     item: Item, answer: Answer, place: tuple[str, str | None], side: Side, local: Mapping[str, str]
 ) -> Accepted:
     remote_id, etag = place
-    shown = answer.resource if answer.resource and _held(answer.resource, item.type) else None
+    shown = answer.resource if answer.resource and held_as(answer.resource, item.type) else None
     body = as_ours(shown, side, local) if shown else None
     return Accepted(remote_id, body, events.instant(answer.response.last_modified), etag)

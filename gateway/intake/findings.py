@@ -15,18 +15,20 @@ from gateway.connectors.call import Found
 from gateway.connectors.config import Config
 from gateway.errors import Conflict, GatewayError, NotConformant
 from gateway.fhir import gate, json, references, times
+from gateway.fhir.condition import Condition
 from gateway.fhir.issue import Issue
 from gateway.fhir.json import Resource
 from gateway.fhir.references import Ref
 from gateway.flow import Flow, Received, audits_of
+from gateway.identity.agree import agrees
 from gateway.intake import theirs
 from gateway.intake.theirs import Settled
-from gateway.planning import provenance
+from gateway.planning import provenance, waiting
 from gateway.planning.apply import Applied, apply
 from gateway.planning.records import end_record
 from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, World
-from gateway.store import MessageRow, MessageUpdate, Reader, Tx
+from gateway.store import Head, MessageRow, MessageUpdate, Reader, Tx
 
 _FIRST = ("Organization", "Location", "Practitioner", "Patient", "Encounter", "Medication")
 """What others refer to comes before them."""
@@ -118,10 +120,15 @@ class Look:
         if len(founds) == 1 and founds[0].body is None and not founds[0].doubt:
             end_record(world.tx, world.changes, self.config.name, founds[0].type, founds[0].remote_id)
             return [Landed(founds[0])], world
+        known = {one.name: named for one in founds if (named := known_here(tx, self.config, one)) is not None}
+        if len(founds) == 1 and known and waiting.is_on_its_way(tx, self.config, next(iter(known.values()))):
+            return [Landed(founds[0])], None  # our own write, whose answer is still to come: it will say what this is
         try:
             beside = frozenset(name for one in founds for name in (one.name, one.urn))
             read = [self._read(tx, one, beside) for one in founds]
-            items = [_item(one, said, alone=len(founds) == 1) for one, said in zip(founds, read, strict=True)]
+            alone = len(founds) == 1
+            own = {name: Condition(head.type, f"{self.flow.ours}/{head.type}", head.id) for name, head in known.items()}
+            items = [_item(one, said, own.get(one.name), alone=alone) for one, said in zip(founds, read, strict=True)]
             applied = apply(world, items, self._speaker(founds[0]), whole=False)
         except GatewayError as error:
             return [Landed(one, error=error) for one in founds], None
@@ -198,10 +205,23 @@ def _revision(world: World, applied: Applied, config: Config, found: Found) -> i
     return written[-1] if written else known.row.revision if known else 0
 
 
-def _item(found: Found, said: Settled, *, alone: bool) -> Item:
+def known_here(tx: Reader, config: Config, found: Found) -> Head | None:
+    """The resource of ours that an unknown copy of theirs says it is: made by a write of ours of which we have no
+    answer (yet). A second copy of what they hold already is somebody's clone, and no such thing."""
+    if found.ours is None or found.body is None or tx.records_of(config.name, [(found.type, found.remote_id)]):
+        return None
+    head = tx.heads([(found.type, found.ours)]).get((found.type, found.ours))
+    if head is None or head.deleted or any(link.connector == config.name for link in tx.links([head.rid])[head.rid]):
+        return None
+    version = tx.current([head.rid])[head.rid]
+    same = found.type != "Patient" or agrees(json.decode(version.body or b"{}"), found.body).ok
+    return head if same else None
+
+
+def _item(found: Found, said: Settled, own: Condition | None, *, alone: bool) -> Item:
     path = found.type if alone else found.name
-    names = (found.name,)
-    return Item(path, "update", found.type, said.body, remote_id=found.remote_id, full_url=found.urn, names=names)
+    named = Item(path, "update", found.type, said.body, remote_id=found.remote_id, condition=own)
+    return named._replace(full_url=found.urn, names=(found.name,))
 
 
 def with_our_references(reader: Reader, config: Config, body: Resource) -> Resource:

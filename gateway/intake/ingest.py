@@ -16,15 +16,17 @@ from gateway.connectors.event import Event
 from gateway.connectors.protocol import Gatherer, Target
 from gateway.errors import InvalidInput, PartnerUnavailable
 from gateway.fhir import gate, json, record, slots, times
+from gateway.fhir.condition import Condition
 from gateway.fhir.json import Resource
 from gateway.fhir.record import Coverage
 from gateway.flow import Flow, Outcome, Received
 from gateway.intake import findings
+from gateway.planning import waiting
 from gateway.planning.apply import Applied
 from gateway.planning.directory import Directory
 from gateway.planning.records import end_record
 from gateway.planning.world import Item, Speaker, World
-from gateway.store import MessageUpdate, Reader, RecordRow, Tx
+from gateway.store import Head, MessageUpdate, Reader, RecordRow, Tx
 from gateway.translators.documents import NAMESPACE, Document, read
 from gateway.translators.json import canvas
 from gateway.work import Pool
@@ -171,7 +173,8 @@ class Ingest:
         gate.require(seen.body)
         whole = {**(target.known or {}), **seen.body} if not config.sync.read else None
         remote_id = seen.remote_id or event.remote_id
-        item = Item(event.type, "update", event.type, seen.body, remote_id=remote_id, identity=whole)
+        own = await self._own(config, Found(event.type, remote_id, seen.body, ours=seen.ours))
+        item = Item(event.type, "update", event.type, seen.body, remote_id=remote_id, condition=own, identity=whole)
         at = seen.at if config.sync.read else event.at or seen.at
         speaker = Speaker(
             config.name,
@@ -188,6 +191,19 @@ class Ingest:
             return (next(iter(now.values())).revision if now else 0) == revision
 
         return await self._flow.apply_stored(received, item, speaker, fresh, issues=findings.issues_json(seen.issues))
+
+    async def _own(self, config: Config, found: Found) -> Condition | None:
+        """Which resource of ours an unknown copy says that it is. Raises PartnerUnavailable while our own write of it
+        is under way: its answer will say."""
+
+        def ask(reader: Reader) -> tuple[Head | None, bool]:
+            head = findings.known_here(reader, config, found)
+            return head, head is not None and waiting.is_on_its_way(reader, config, head)
+
+        head, under_way = await self._flow.store.query(ask)
+        if under_way:
+            raise PartnerUnavailable("our own write of it is under way")
+        return Condition(found.type, f"{self._flow.ours}/{found.type}", head.id) if head else None
 
     def _target(self, reader: Reader, config: Config, event: Event) -> tuple[Target, RecordRow | None]:
         assert event.type is not None and event.remote_id is not None

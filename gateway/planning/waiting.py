@@ -40,6 +40,12 @@ def plan(reader: Reader, config: Config, missing: Iterable[str], now: datetime) 
     return Wait(f"waits for {reason}", _seconds(standing, now), tuple(orders))
 
 
+def is_on_its_way(reader: Reader, config: Config, head: Head) -> bool:
+    """Whether it is being sent there, or may have been."""
+    standing = _standing(reader.deliveries_of([head.rid]).get(head.rid, ()), config)
+    return standing is not None and standing.state in _ON_ITS_WAY
+
+
 def _standing(deliveries: Iterable[Delivery], config: Config) -> Delivery | None:
     return next((one for one in deliveries if one.connector == config.name), None)
 

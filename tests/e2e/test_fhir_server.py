@@ -240,6 +240,58 @@ async def test_a_subscription_tells_of_a_reading_before_its_patient(two: Two) ->
     assert (await two.desk.read(f"/Encounter?patient={ours['id']}"))["total"] == 1
 
 
+async def test_a_look_between_our_write_and_its_answer_makes_no_second_one(tmp_path: Path, anyio_backend: str) -> None:
+    async for late in started(tmp_path, transactions=True, retry_schedule=(0.0, 3600.0, 3600.0)):
+        late.connect(options={"types": ["Patient", "Encounter"]})
+        late.server.set(drop="after", methods=["POST"], times=1)
+        url = "urn:uuid:00000000-0000-4000-8000-000000000001"
+        posted = bundle("transaction", entry("POST", "Patient", patient("Quill"), full_url=url), *stay(url))
+        assert (await late.desk.call("POST", "/fhir", posted)).status_code == 200
+        await until(lambda late=late: late.held("Encounter"))
+        assert [one.error for one in await look(late)] == [None, None]
+        [person], [visit] = await late.patients(), await late.desk.found("/Encounter")
+        assert (person["meta"]["versionId"], visit["meta"]["versionId"]) == ("1", "1")
+
+
+async def test_an_event_between_our_write_and_its_answer_makes_no_second_patient(
+    tmp_path: Path, anyio_backend: str
+) -> None:
+    """HAPI FHIR tells of a write before it answers it."""
+    async for late in started(tmp_path, transactions=True, retry_schedule=(0.0, *[0.2] * 20)):
+        secret = "a shared word of 20+ letters"
+        late.connect(sync={"mode": "webhook", "signature": "header", "secret": secret})
+        late.server.set(delay=0.1, drop="after", methods=["POST"], times=1)
+        made = await late.desk.made_id(patient("Quill"))
+        [theirs] = await until(lambda late=late: late.held("Patient"))
+        headers = {"X-Webhook-Secret": secret}
+        await late.desk.call("POST", "/api/webhooks/registry", theirs, key="", headers=headers)
+
+        async def applied(late: Two = late) -> bool:
+            return {one.state for one in late.desk.messages() if one.kind == "webhook"} == {"applied"}
+
+        await until(applied)
+        assert [one["id"] for one in await late.patients()] == [made]
+
+
+async def test_a_copy_that_carries_our_identifier_is_of_ours(two: Two) -> None:
+    """As after a backup was restored; but a clone of a chart, or somebody else under our number, is not."""
+    two.connect(options={"types": ["Patient", "Encounter"]}, push=False)
+    made = await two.desk.made_id(patient("Quill"))
+    planned = {"resourceType": "Encounter", "status": "planned", "class": {"code": "AMB"}}
+    visit = await two.desk.made_id({**planned, "subject": {"reference": f"Patient/{made}"}})
+    base = two.desk.context.flow.ours
+    theirs = await two.store_there({**patient("Quill"), "identifier": [{"system": f"{base}/Patient", "value": made}]})
+    ours = {"identifier": [{"system": f"{base}/Encounter", "value": visit}]}
+    await two.store_there({**planned, **ours, "subject": {"reference": f"Patient/{theirs['id']}"}})
+    await look(two)
+    assert [one["id"] for one in await two.patients()] == [made]
+    assert [one["id"] for one in await two.desk.found("/Encounter")] == [visit]
+    for name in ("Quill", "Stranger"):
+        await two.store_there({**patient(name), "identifier": [{"system": f"{base}/Patient", "value": made}]})
+    await look(two)
+    assert len(await two.patients()) == 3
+
+
 WHEN = "2026-01-02T03:04:05Z"
 
 

@@ -167,6 +167,16 @@ def test_every_kind_of_reference() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("source", "kept"), [("#Zt7", {}), ("https://app.example#Zt7", {"source": "https://app.example"})]
+)
+def test_which_request_wrote_it_is_no_part_of_it(source: str, kept: dict[str, str]) -> None:
+    """HAPI FHIR names it in meta.source: two such servers would write to each other for ever."""
+    body = {**ANN, "id": "r", "meta": {"versionId": "3", "source": source}}
+    seen, _ = play(fhir_server.read(Target("Patient", "p", "r"), SIDE), answer(200, body))
+    assert seen.body is not None and seen.body["meta"] == {"versionId": "3", **kept}
+
+
 def test_what_they_refer_to_by_their_own_address_is_theirs() -> None:
     """FHIR R4 §2.3.0.1: a reference may be absolute, to the server itself too."""
     side = replace(SIDE, options=fhir_server.Options(types=("Encounter",)), endpoint="https://ehr.example/r4")
@@ -290,6 +300,15 @@ def test_a_refusal_is_a_conflict_where_their_copy_is_another_by_now(status: int)
     assert results == [Rejected(status, "processing")], "no version was named"
 
 
+def test_without_transactions_a_409_is_a_conflict_too() -> None:
+    side = replace(SIDE, options=fhir_server.Options(writes="each"))
+    read = item(remote_id="r", version='W/"1"')
+    with pytest.raises(VersionConflict):
+        play(fhir_server.push(read, side), outcome(409, "processing"), held("2"))
+    with pytest.raises(PartnerRejected, match="409"):
+        play(fhir_server.push(read, side), outcome(409, "processing"), held("1"))
+
+
 def test_what_else_stands_behind_a_409_and_a_412() -> None:
     read = item(remote_id="r", version='W/"1"')
     results, _ = play(group(read), outcome(409, "processing"), held("1"))
@@ -381,6 +400,40 @@ def test_a_subscription_that_leads_elsewhere_is_somebody_elses() -> None:
     assert made == "2"
 
 
+def registered(*held: dict[str, Any]) -> tuple[str | None, list[Call]]:
+    """What registering for Patients does where these Subscriptions are there."""
+    bundle = {
+        "resourceType": "Bundle",
+        "entry": [{"resource": {"resourceType": "Subscription", **one}} for one in held],
+    }
+    side = replace(SIDE, options=fhir_server.Options())
+    calls = fhir_server.register(Hook("https://gateway.example/api/webhooks/ehr"), side)
+    made = [next(calls)]
+    try:
+        reply = answer(200, bundle)
+        while True:
+            made.append(calls.send(reply))
+            reply = answer(201, {"id": "new"})
+    except StopIteration as finished:
+        return finished.value, made
+
+
+OWN = {"type": "rest-hook", "endpoint": "https://gateway.example/api/webhooks/ehr", "payload": "application/fhir+json"}
+
+
+def test_a_subscription_that_they_write_their_own_way_is_no_second_one() -> None:
+    told, calls = registered({"id": "1", "status": "active", "criteria": "Patient", "channel": OWN})
+    assert told == "1" and [call.method for call in calls] == ["GET"]
+
+
+@pytest.mark.parametrize("status", ["error", "off"])
+def test_a_subscription_that_they_gave_up_is_asked_for_again(status: str) -> None:
+    """FHIR R4 §2.46.4: it is `error` or `off` once they could not tell us, and tells nothing any more."""
+    told, [_, again] = registered({"id": "1", "status": status, "criteria": "Patient?", "channel": OWN})
+    assert told == "1" and (again.method, again.path) == ("PUT", "/Subscription/1")
+    assert again.json["status"] == "requested"
+
+
 # Looks
 
 
@@ -409,6 +462,15 @@ def test_a_relative_link_leads_on_from_where_it_was_found(link: str, called: str
     body = {"resourceType": "Bundle", "type": "searchset", "link": [{"relation": "next", "url": link}]}
     page, _ = play(fhir_server.scan(None, side), replace(answer(200, body), url="https://x.example/r4/Patient"))
     assert next(fhir_server.scan(page.cursor, side)).path == called
+
+
+def test_the_next_look_begins_before_this_one_did() -> None:
+    """A change may be found seconds after its date (a transaction under way, an index that comes later)."""
+    side = replace(SIDE, options=fhir_server.Options())
+    body = {"resourceType": "Bundle", "type": "searchset", "meta": {"lastUpdated": "2026-01-01T12:00:00+02:00"}}
+    page, _ = play(fhir_server.scan(None, side), answer(200, body))
+    asked = dict(next(fhir_server.scan(page.cursor, side)).params)
+    assert asked["_lastUpdated"] == "ge2026-01-01T09:59:30.000000Z"
 
 
 def test_pages_that_lead_in_a_circle_are_followed_once() -> None:
