@@ -83,11 +83,11 @@ def _group(reader: Reader, directory: Directory, config: Config, claimed: Claim,
     around = _by_rid(reader, set().union(*named.values()) - inside)
     group = Group([], [], [], {})
     records = {rid: due.records.get(rid, []) for rid in rids} | _records(reader, config, around)
-    _note(group.delivered, {**heads, **around}, records)
-    missing = _missing(config, around, group.delivered)
+    wanted = _note(group.delivered, {**heads, **around}, records, due.live | _live(reader, config, around))
+    missing = _missing(config, {rid: head for rid, head in wanted.items() if rid in around}, group.delivered)
     if config.groups is not None:
         group.extras.extend(_extras(reader, directory, config, missing, inside, group.delivered))
-    needs = _needs(reader, directory, config, {**heads, **around}, contents, named, missing)
+    needs = _needs(reader, directory, config, wanted, contents, named, missing)
     local = {theirs: ours for ours, theirs in group.delivered.items()}
     met: set[tuple[int, str | None]] = set()
     for row in sorted(claimed.deliveries, key=lambda row: _rank(heads[row.rid].type)):
@@ -223,8 +223,8 @@ def _extras(
         ]
         met |= {(head.type, head.id) for head in missing.values()}
         others = _by_rid(reader, _named_in(more.values(), directory) - met)
-        _note(delivered, others, _records(reader, config, others))
-        missing = _missing(config, others, delivered)
+        wanted = _note(delivered, others, _records(reader, config, others), _live(reader, config, others))
+        missing = _missing(config, wanted, delivered)
     return sorted(found, key=lambda part: _rank(part.type))
 
 
@@ -244,7 +244,7 @@ def _needs(
     if alone and missing:
         theirs |= {rid: _named(content, directory) for rid, content in _contents(reader, missing).items()}
     needs: dict[int, frozenset[str]] = {}
-    for rid in contents:
+    for rid in contents.keys() & heads.keys():
         own = (heads[rid].type, heads[rid].id)
         wanted = [by_name[name] for name in named[rid] if name != own and name in by_name]
         wanted = [head for head in wanted if _takes(config, head)]
@@ -275,12 +275,24 @@ def _records(reader: Reader, config: Config, rids: Iterable[int]) -> dict[int, l
     return {rid: [row for row in found if row.connector == config.name] for rid, found in rows.items()}
 
 
-def _note(delivered: dict[str, str], heads: Mapping[int, Head], records: Mapping[int, Sequence[RecordRow]]) -> None:
+def _note(
+    delivered: dict[str, str],
+    heads: Mapping[int, Head],
+    records: Mapping[int, Sequence[RecordRow]],
+    live: AbstractSet[tuple[int | None, str]],
+) -> dict[int, Head]:
+    """Which of them they hold, and as what. The rest of the answer: all but those that they deleted, which nobody makes
+    there again to be referred to; what is about a Patient whom they deleted names her still, and they refuse it."""
+    wanted = dict(heads)
     for rid, rows in records.items():
         head = heads[rid]
-        for row in rows:
-            if row.remote_id != head.id and not is_pending(row.remote_id):
-                delivered[f"{head.type}/{head.id}"] = f"{head.type}/{row.remote_id}"
+        copies = [row for row in rows if row.remote_id != head.id and not is_pending(row.remote_id)]
+        held = copies if head.type == "Patient" else [row for row in copies if _key(row) in live]
+        for row in held:
+            delivered[f"{head.type}/{head.id}"] = f"{head.type}/{row.remote_id}"
+        if copies and not held:
+            del wanted[rid]
+    return wanted
 
 
 def _rank(type_: str) -> int:

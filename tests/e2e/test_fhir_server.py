@@ -318,6 +318,31 @@ async def test_what_they_make_of_ours_is_no_word_of_theirs(two: Two) -> None:
     assert (await two.desk.read(f"/Observation/{ours}"))["status"] == "amended", "an edit of theirs is one"
 
 
+@pytest.mark.parametrize("writes", ["transaction", "each"])
+async def test_what_they_deleted_is_not_made_again_to_be_referred_to(two: Two, writes: str) -> None:
+    """They would refuse a reference to it for ever: it is told by our identifier (FHIR R4 §2.3.0.2)."""
+    two.connect(options={"writes": writes})
+    made = await two.desk.made_id(patient("Quill", (MRN, "1")))
+    visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}
+    ours = await two.desk.made_id({**visit, "subject": {"reference": f"Patient/{made}"}})
+    [theirs] = await until(lambda: two.held("Encounter"))
+    await until(lambda: quiet(two.desk))
+    async with httpx.AsyncClient(trust_env=False) as client:
+        (await client.delete(f"{two.url}/Encounter/{theirs['id']}")).raise_for_status()
+    body = {**await two.desk.read(f"/Encounter/{ours}"), "language": "de"}
+    assert (await two.desk.fhir("PUT", f"/Encounter/{ours}", body)).status_code == 200
+    await until(lambda: quiet(two.desk))
+    reading = {"resourceType": "Observation", "status": "final", "code": {"text": "weight"}}
+    refers = {"subject": {"reference": f"Patient/{made}"}, "encounter": {"reference": f"Encounter/{ours}"}}
+    await two.desk.made_id({**reading, **refers})
+    [held] = await until(lambda: two.held("Observation"))
+    base = two.desk.context.flow.ours
+    assert held["encounter"] == {"identifier": {"system": f"{base}/Encounter", "value": ours}}
+    assert await two.held("Encounter") == []
+    await until(lambda: quiet(two.desk))
+    assert not two.desk.ask(lambda reader: reader.deliveries(["rejected", "exhausted"], limit=1))
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_a_subscription_tells_of_an_edit_which_is_read_and_not_sent_back(two: Two, method: str) -> None:
     """The server calls the gateway's webhook; here that call is carried over, as the gateway has no socket. HAPI FHIR
