@@ -54,12 +54,23 @@ def _at(value: Any, path: tuple[str, ...]) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def end_of(resource: Resource) -> str | None:
+    """Until when what `date_of` dates went on: the end of that Period. None for one that still goes on (FHIR R4
+    Period.end)."""
+    path = next((path for path in _DATES if _at(resource, path)), ())
+    if path[-1:] == ("start",):
+        return _at(resource, (*path[:-1], "end"))
+    return _at(resource, path)
+
+
 def within(resource: Resource, date_from: str | None, date_to: str | None) -> bool:
-    """Whether it may lie in the window (whole days); what has no date is never left out by one."""
-    date = date_of(resource)
-    if date is None:
+    """Whether some of it may lie in the window (whole days; FHIR R4 §3.1.1.5.7, Period); what has no date is never left
+    out by one."""
+    begin, end = date_of(resource), end_of(resource)
+    if begin is None:
         return True
-    return (date_from is None or _compare(date, date_from) >= 0) and (date_to is None or _compare(date, date_to) <= 0)
+    not_over = date_from is None or end is None or _compare(end, date_from) >= 0
+    return not_over and (date_to is None or _compare(begin, date_to) <= 0)
 
 
 def _compare(date: str, limit: str) -> int:

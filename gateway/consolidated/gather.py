@@ -13,6 +13,7 @@ from gateway.store import Reader
 from gateway.store.compartments import compartment, counts
 
 from .dates import within
+from .mentioned import mentioned
 
 Allowed = Callable[[str], bool]
 """Whether resources of that type may be read."""
@@ -55,10 +56,36 @@ def resources(
     return [patient, *(one for one in wanted if within(one, asked.date_from, asked.date_to))]
 
 
-def bundle(found: list[Resource], base: str) -> Resource:
-    """`base` = that of our FHIR API: references among them are read against it (FHIR R4 §2.36.4.1)."""
-    entries = [{"fullUrl": f"{base}/{one['resourceType']}/{one['id']}", "resource": one} for one in found]
-    return {"resourceType": "Bundle", "type": "searchset", "total": len(found), "entry": entries}
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`found`: the Patient first, then her facts by type; `named`: what those refer to, without which they cannot be
+    read."""
+
+    found: list[Resource]
+    named: list[Resource]
+
+
+def record(reader: Reader, directory: reading.Known, patient_id: str, asked: Filter, allowed: Allowed) -> Record:
+    """A prescription comes with its Medication whichever types were asked for. Raises Missing."""
+    found = resources(reader, directory, patient_id, asked, allowed)
+    return Record(
+        found,
+        mentioned(reader, found, lambda type_: allowed(type_) and (type_ == "Medication" or asked.wants(type_))),
+    )
+
+
+def bundle(record: Record, base: str) -> Resource:
+    """`base` = that of our FHIR API: references among them are read against it (FHIR R4 §2.36.4.1). The total
+    counts what was asked for, not what comes along (Bundle.total)."""
+    entries = [_entry(one, base, "match") for one in record.found] + [
+        _entry(one, base, "include") for one in record.named
+    ]
+    return {"resourceType": "Bundle", "type": "searchset", "total": len(record.found), "entry": entries}
+
+
+def _entry(resource: Resource, base: str, mode: str) -> Resource:
+    url = f"{base}/{resource['resourceType']}/{resource['id']}"
+    return {"fullUrl": url, "resource": resource, "search": {"mode": mode}}
 
 
 def count(reader: Reader, directory: reading.Known, patient_id: str, asked: Filter, allowed: Allowed) -> dict[str, int]:

@@ -176,12 +176,12 @@ def content(
     """What a ticket stands for, as it is now; of a PDF what is to be printed, which takes long. `base` = that of our
     FHIR API."""
     asked = _asked(row)
-    found = gather.resources(reader, directory, row.subject or "", asked.filter, allowed)
+    record = gather.record(reader, directory, row.subject or "", asked.filter, allowed)
     if form == "html":
-        return page.html(rows.summary(found))
+        return page.html(rows.summary(record.found, record.named))
     if form == "pdf":
-        return rows.summary(found)
-    data = json.encode(gather.bundle(found, base))
+        return rows.summary(record.found, record.named)
+    data = json.encode(gather.bundle(record, base))
     return gzip.compress(data, mtime=0) if form == "gz" else data
 
 

@@ -55,10 +55,10 @@ _TITLES: Mapping[str, str] = {
 _LEFT_OUT = frozenset({"Patient", "Composition", "Provenance", "Binary", "AuditEvent"})
 
 
-def summary(found: Sequence[Resource]) -> Summary:
-    """`found` as from `gather.resources`: the Patient first."""
+def summary(found: Sequence[Resource], named: Sequence[Resource] = ()) -> Summary:
+    """Of a `gather.Record`: the Patient first, then her facts; and what those refer to."""
     patient, rest = found[0], found[1:]
-    names = {f"{one['resourceType']}/{one.get('id')}": one for one in rest}
+    names = {f"{one['resourceType']}/{one.get('id')}": one for one in (*rest, *named)}
     kinds = sorted({one["resourceType"] for one in rest} - _LEFT_OUT, key=_place)
     by_kind = {kind: [one for one in rest if one["resourceType"] == kind] for kind in kinds}
     tables = [Table(_TITLES.get(kind, kind), _rows(ones, names)) for kind, ones in by_kind.items()]
@@ -135,12 +135,13 @@ def _risk(resource: Resource) -> str:
 
 
 def _medicine(resource: Resource, names: Mapping[str, Resource]) -> str:
-    """What a reference to a medication leads to, in the record or within the resource; else what it calls it."""
+    """What a reference to a medication leads to, in the record or within the resource; else what it calls it or
+    where it points: an empty cell would hide that something was prescribed."""
     given = resource.get("medicationReference") or {}
     inner = {f"#{one.get('id')}": one for one in resource.get("contained") or ()}
     reference = str(given.get("reference"))
     named = names.get(reference) or inner.get(reference) or {}
-    return _concept(named.get("code")) or str(given.get("display", ""))
+    return _concept(named.get("code")) or str(given.get("display") or given.get("reference", ""))
 
 
 def _called(resource: Resource) -> str:

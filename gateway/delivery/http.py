@@ -65,20 +65,23 @@ class Peer:
 
     def url(self, path: str) -> httpx.URL:
         """The address of a call: below the endpoint, or an absolute one as it is. Raises PartnerRejected for none."""
-        return _parsed(path if path.startswith(("http://", "https://")) else self.endpoint + path)
+        return address(path if path.startswith(("http://", "https://")) else self.endpoint + path)
 
     def is_own(self, path: str) -> bool:
         """Whether credentials may be sent there: the endpoint's own origin (RFC 6454). What a system names as its next
         page is a path as well, and `@elsewhere` behind our endpoint would be another host."""
-        url, own = self.url(path), _parsed(self.endpoint)
+        url, own = self.url(path), address(self.endpoint)
         return (url.scheme, url.host, url.port) == (own.scheme, own.host, own.port)
 
 
 @lru_cache(maxsize=256)  # writes go to the same few addresses
-def _parsed(url: str) -> httpx.URL:
+def address(url: str) -> httpx.URL:
+    """What can be called: a next page is what they say it is, a webhook what they ask for. Raises PartnerRejected."""
     try:
-        return httpx.URL(url)
-    except httpx.InvalidURL:  # a next page is what they say it is
+        found = httpx.URL(url)
+        _ = found.host  # decoded here, which a name such as `xn--` does not survive
+        return found
+    except (httpx.InvalidURL, UnicodeError):
         raise PartnerRejected("what was to be called is no address") from None
 
 

@@ -104,7 +104,8 @@ class Teller:
     async def release(self, turn: Turn, error: Exception | None) -> None:
         """After an unexpected error it counts as an attempt; because we stop, it is given back as it was."""
         what = type(error).__name__
-        told = [self._judged(Wish(""), turn.events[0], None, what, None)] if error else []
+        wanted = wish.load(turn.subscriber.config)
+        told = [self._judged(wanted, turn.events[0], None, what, None)] if error else []
         await self.store.write(lambda tx: settle(tx, turn, told, stop=any(one.state == "exhausted" for one in told)))
 
     async def _send(self, to: Subscriber, wanted: Wish, signing: keys.Keys, event: Outgoing) -> Told:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.errors import InvalidInput
+from gateway.delivery.http import address
+from gateway.errors import InvalidInput, PartnerRejected
 from gateway.fhir import json, times
 from gateway.fhir.json import Resource
 from gateway.store import FeedEntry
@@ -39,8 +39,7 @@ def parse(body: Any) -> Wish:
         wish = msgspec.convert(body, Wish)
     except msgspec.ValidationError as error:
         raise InvalidInput(f"subscriber: {error}") from None
-    parts = urlsplit(wish.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.fragment:
+    if not _is_callable(wish.url):
         raise InvalidInput("subscriber: url must be an http or https address without user and fragment")
     for network in wish.allow_networks:
         try:
@@ -48,6 +47,14 @@ def parse(body: Any) -> Wish:
         except ValueError:
             raise InvalidInput("subscriber: allow_networks must list addresses or networks") from None
     return wish
+
+
+def _is_callable(text: str) -> bool:
+    try:
+        url = address(text)
+    except PartnerRejected:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host) and not url.userinfo and not url.fragment
 
 
 def load(config: str) -> Wish:

@@ -24,12 +24,14 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def telling(folder: Path, partner: Sandbox, *, events: int = 1, lease: float = 30.0) -> AsyncIterator[Teller]:
+async def telling(
+    folder: Path, partner: Sandbox, *, events: int = 1, lease: float = 30.0, form: str = "standard"
+) -> AsyncIterator[Teller]:
     """Somebody who waits for so many events. The machine's clock was set back by an hour."""
     clock = Clock(wall=lambda: datetime.now(UTC) + timedelta(hours=1))
     store = Store.open(f"sqlite:///{folder / 'gateway.db'}", key=Fernet.generate_key(), clock=clock)
     with serve.running(partner) as url:
-        asked = {"name": "watcher", "connector": "app", "url": url, "allow_networks": ["127.0.0.0/8"]}
+        asked = {"name": "watcher", "connector": "app", "url": url, "form": form, "allow_networks": ["127.0.0.0/8"]}
         store.write_now(lambda tx: tx.put_connector("app", "{}"))
         store.write_now(lambda tx: admin.add(tx, asked))
         for _ in range(events):
@@ -65,6 +67,15 @@ async def test_an_error_of_ours_counts_as_an_attempt(tmp_path: Path) -> None:
         first, second = told(teller)
     assert (first.state, first.attempt, first.error) == ("due", 1, "KeyError")
     assert (second.state, second.attempt) == ("due", 0)
+
+
+async def test_an_error_of_ours_is_kept_until_retry_where_nothing_is_sent_again_by_itself(tmp_path: Path) -> None:
+    """Metriport's form: one that was tried again by the schedule would hold up all that come after it."""
+    async with telling(tmp_path, Sandbox(Response(b"")), form="metriport") as teller:
+        [turn] = await teller.claim(1)
+        await teller.release(turn, KeyError("Doe"))
+        [event] = told(teller)
+    assert (event.state, event.attempt, event.error) == ("failed", 1, "KeyError")
 
 
 async def test_a_turn_is_over_while_its_lease_still_holds(tmp_path: Path) -> None:

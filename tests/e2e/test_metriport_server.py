@@ -192,6 +192,35 @@ async def test_types_and_days_narrow_it_down(desk: Desk) -> None:
     assert [one["resource"]["resourceType"] for one in only["entry"]] == ["Patient", "Condition"]
 
 
+async def test_a_prescription_comes_with_its_medication_and_who_wrote_it(desk: Desk) -> None:
+    """They are in no patient's compartment, and without them nobody knows what was prescribed."""
+    id_ = await ada(desk)
+    iron = await desk.made_id({"resourceType": "Medication", "code": {"text": "Iron 50 mg"}})
+    clinic = await desk.made_id({"resourceType": "Organization", "name": "Clinic"})
+    role = await desk.made_id(
+        {"resourceType": "PractitionerRole", "organization": {"reference": f"Organization/{clinic}"}}
+    )
+    ordered = {"resourceType": "MedicationRequest", "status": "active", "intent": "order", "authoredOn": "2024-01-01"}
+    ordered |= {"medicationReference": {"reference": f"Medication/{iron}"}, "subject": {"reference": f"Patient/{id_}"}}
+    await desk.made_id({**ordered, "requester": {"reference": f"PractitionerRole/{role}"}})
+    base = f"/medical/v1/patient/{id_}"
+    every = (await medical(desk, "GET", f"{base}/consolidated")).json()
+    modes = {one["resource"]["resourceType"]: one["search"]["mode"] for one in every["entry"]}
+    named = {"Medication": "include", "PractitionerRole": "include", "Organization": "include"}
+    assert gate.check(every) == [] and every["total"] == 4
+    assert modes == dict.fromkeys(("Patient", "Condition", "Observation", "MedicationRequest"), "match") | named
+    only = (await medical(desk, "GET", f"{base}/consolidated?resources=MedicationRequest")).json()
+    assert [one["resource"]["resourceType"] for one in only["entry"]] == ["Patient", "MedicationRequest", "Medication"]
+    counted = (await medical(desk, "GET", f"{base}/consolidated/count?dateFrom=2024")).json()
+    assert counted["resources"] == {"MedicationRequest": 1}
+    narrow = desk.add_key("narrow", "clinic", "system/Patient.r system/MedicationRequest.r")
+    for key, shown in ((None, "Iron 50 mg"), (narrow, f"Medication/{iron}")):
+        await medical(desk, "POST", f"{base}/consolidated/query?conversionType=html", key=key)
+        url = (await medical(desk, "GET", f"{base}/medical-record?conversionType=html", key=key)).json()["url"]
+        page = (await desk.client.get(url.removeprefix(PUBLIC))).text
+        assert f"<td>{shown}</td>" in page and page.count("Iron 50 mg") == (key is None)
+
+
 async def test_nobody_gets_types_that_its_key_may_not_read(desk: Desk) -> None:
     id_ = await ada(desk)
     key = desk.add_key("narrow", "clinic", "system/Patient.r system/Observation.r")
@@ -390,6 +419,9 @@ async def test_a_stay_comes_with_everything_that_it_refers_to(desk: Desk, partne
         ("POST", "/settings", {}, 400, "on [webhookUrl]"),
         ("POST", "/settings", {"webhookUrl": "nonsense"}, 400, "on [webhookUrl]"),
         ("POST", "/settings", {"webhookUrl": None}, 400, "on [webhookUrl]"),
+        ("POST", "/settings", {"webhookUrl": "http://[::1"}, 400, "on [webhookUrl]"),
+        ("POST", "/settings", {"webhookUrl": "https://xn--/"}, 400, "on [webhookUrl]"),
+        ("POST", "/settings", {"webhookUrl": "https://partner.example:port/"}, 400, "on [webhookUrl]"),
         ("POST", "/settings", b"{", 400, "JSON"),
         ("POST", "/medical/v1/patient/{id}/consolidated/query", [], 400, "on [body]"),
         ("GET", "/medical/v1/patient/{id}/medical-record?conversionType=docx", None, 400, "on [conversionType]"),

@@ -123,7 +123,7 @@ async def now(request: Request, patient_id: str) -> Response:
     context, principal = await _reader(request)
     asked = queries.parse(request.query_params, None, principal.scopes)
     gathered = context.store.query_aside(
-        lambda reader: gather.resources(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
+        lambda reader: gather.record(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
     )
     found = await context.look(principal, "R", "Patient", patient_id, gathered)
     return plain_json(gather.bundle(found, context.flow.ours))

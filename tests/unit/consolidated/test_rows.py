@@ -122,8 +122,25 @@ def test_how_a_goal_stands_and_who_died_without_a_date_are_shown() -> None:
         {"resourceType": "ImagingStudy", "started": "2020-01-01"},
         {"resourceType": "QuestionnaireResponse", "authored": "2020-01-01"},
         {"resourceType": "Specimen", "collection": {"collectedDateTime": "2020-01-01"}},
-        {"resourceType": "Claim", "billablePeriod": {"start": "2020-01-01"}, "created": "2021-01-01"},
+        {"resourceType": "Claim", "billablePeriod": {"start": "2020-01-01", "end": "2020-02"}, "created": "2021-01-01"},
     ],
 )
 def test_each_type_lies_where_its_own_date_is(resource: dict[str, Any]) -> None:
     assert dates.date_of(resource) == "2020-01-01" and not dates.within(resource, "2024-05", None)
+
+
+@pytest.mark.parametrize(
+    ("period", "lies"),
+    [
+        ({"start": "2023-01-10", "end": "2023-03-05"}, True),
+        ({"start": "2023-01-10"}, True),
+        ({"start": "2023-01-10T08:00:00Z", "end": "2023-02"}, True),
+        ({"start": "2023-01-10", "end": "2023-01-31"}, False),
+        ({"start": "2023-03-01"}, False),
+    ],
+)
+def test_what_goes_on_lies_in_every_day_of_it(period: dict[str, str], lies: bool) -> None:
+    stay = {"resourceType": "Encounter", "period": period}
+    taken = {"resourceType": "MedicationStatement", "effectivePeriod": period}
+    booked = {"resourceType": "Appointment", **period}
+    assert [dates.within(one, "2023-02-01", "2023-02-28") for one in (stay, taken, booked)] == [lies] * 3
