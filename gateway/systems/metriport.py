@@ -11,6 +11,7 @@ from gateway.connectors import event as events
 from gateway.connectors import metriport as connector
 from gateway.connectors import metriport_calls as calls
 from gateway.connectors import metriport_events as told
+from gateway.connectors import metriport_files as files
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import WEBHOOK_SECRET, Config
 from gateway.connectors.metriport_bundle import founds
@@ -133,7 +134,7 @@ class Metriport:
 
         def fetch() -> Generator[Call, Reply, Reply]:
             found = yield from calls.run(order.operation, order.arguments, order.side)
-            return (yield from told.file(found.get("url") if isinstance(found, dict) else None))
+            return (yield from files.file(found.get("url") if isinstance(found, dict) else None))
 
         reply = await self._ask(order.config, fetch())
         media = reply.headers.get("content-type", "application/octet-stream")
@@ -147,7 +148,7 @@ class Metriport:
         def put() -> Generator[Call, Reply, Any]:
             found = yield from calls.run(order.operation, order.arguments, order.side)
             headers = {"content-type": order.media or "text/csv"}
-            address = told.address(found.get("uploadUrl") if isinstance(found, dict) else None)
+            address = files.address(found.get("uploadUrl") if isinstance(found, dict) else None)
             reply = yield Call("PUT", address, headers=headers, content=order.content, auth=False)
             calls.answered(Reply(reply.status))
             return {name: value for name, value in found.items() if name != "uploadUrl"}
