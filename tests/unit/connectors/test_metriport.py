@@ -453,6 +453,9 @@ def test_an_id_never_leaves_its_segment() -> None:
 
 def test_answers() -> None:
     assert calls.answered(Reply(204)) is None
+    assert calls.answered(Reply(200, {"content-type": "text/plain; charset=utf-8"}, b"OK")) is None
+    with pytest.raises(PartnerRejected, match="no JSON"):
+        calls.answered(Reply(200, {"content-type": "text/html"}, b"<html>"))
     with pytest.raises(Missing):
         calls.answered(Reply(404))
     detail = "Required, on [address,0,zip], Invalid literal value, received 'Jane', on [dob]"
