@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway.commands import campdoc, deliveries, incidents, metriport, registry, subscribers
-from gateway.commands.opening import Json, opened, settings_of
+from gateway.commands.opening import STDIN, Json, opened, settings_of
 from gateway.errors import GatewayError
 
 app = typer.Typer(
@@ -114,9 +114,9 @@ def convert(
             outcomes.append(outcome.without_bundle())
             if outcome.error is not None:
                 terminal.print_error(f"gateway: {outcome.file}: {outcome.error}")
-            elif report != conversion.STDIN:
+            elif report != STDIN:
                 terminal.print_json(outcome.bundle)
-    if report == conversion.STDIN:
+    if report == STDIN:
         convert_report.print_report(outcomes)
     elif report is not None:
         Path(report).write_bytes(conversion.report(outcomes))

@@ -6,19 +6,17 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.commands.opening import opened, settings_of
+from gateway.commands.opening import STDIN, json_of, opened, settings_of
 
 if TYPE_CHECKING:
     from gateway.systems.campdoc import By, CampDoc
 
 app = typer.Typer(help="Operations on a CampDoc organization.", no_args_is_help=True)
 
-STDIN = "-"
 Work = Callable[["CampDoc"], Awaitable[Any]]
 
 
@@ -67,7 +65,7 @@ def put_profile(
 ) -> None:
     """Change the profile with this identifier, or make it. The file is a JSON object with what is to be changed of
     givenName, familyName, middleName, dob and sex; what it does not name stays as it is, null empties it."""
-    fields = _json(file)
+    fields = json_of(file)
 
     async def work(camp: CampDoc) -> Any:
         from gateway.systems import campdoc
@@ -149,7 +147,7 @@ def create_user(
 ) -> None:
     """Give somebody access to a profile. The file is a JSON object with email, givenName and familyName, and if known
     phone and location."""
-    fields = _json(file)
+    fields = json_of(file)
 
     async def work(camp: CampDoc) -> Any:
         from gateway.systems import campdoc
@@ -172,13 +170,6 @@ def create_sso_link(
 
 def _by(naming: Naming) -> By:
     return naming.value
-
-
-def _json(file: str) -> Any:
-    """What stands in a file or comes on standard input. Raises Unparsable."""
-    from gateway.fhir import json
-
-    return json.decode(sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes())
 
 
 def _line() -> str:

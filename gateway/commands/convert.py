@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gateway.commands.opening import STDIN
 from gateway.errors import GatewayError, InvalidInput, TooLarge
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.translators.ccda import Converted, convert
-
-STDIN = "-"
 
 _PATIENTS = uuid.UUID("5a2e4f9c-6f0b-5d57-9d0e-5e0f6c1b7a44")
 """Namespace of the Patient ids we choose when the caller names none."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.commands.opening import Json, opened, settings_of
+from gateway.commands.opening import Json, json_of, opened, settings_of
 from gateway.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -46,14 +46,19 @@ def run(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="NAME=VALUE...", help="Its arguments; JSON where it is no text.")
     ] = None,
+    given_in: Annotated[
+        str | None,
+        typer.Option("--arguments", metavar="FILE", help="More of them, as a JSON object; - is standard input."),
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="The file to send (document-upload, bulk-create).")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the answer here: a document, a summary.")] = None,
 ) -> None:
-    """Have Metriport do one thing, and print its answer as JSON. A patient is named by our id: patient=ID."""
+    """Have Metriport do one thing, and print its answer as JSON. A patient is named by our id: patient=ID.
+    What tells of somebody belongs into --arguments: every user of the machine sees a command line."""
     from gateway.commands import terminal
 
     settings = settings_of()
-    given = parse(arguments or ())
+    given = {**(_object(given_in) if given_in else {}), **parse(arguments or ())}
     content = file.read_bytes() if file else b""
     media = (mimetypes.guess_type(file.name)[0] or "application/octet-stream") if file else ""
     with opened(settings) as store:
@@ -81,6 +86,13 @@ def parse(words: Sequence[str]) -> dict[str, Any]:
         except Unparsable:
             raise InvalidInput(f"{name} is no JSON, though it begins as if it were") from None
     return given
+
+
+def _object(file: str) -> dict[str, Any]:
+    found = json_of(file)
+    if not isinstance(found, dict):
+        raise InvalidInput("the arguments must be a JSON object")
+    return found
 
 
 async def order(
