@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 
 from gateway.commands import campdoc, deliveries, incidents, metriport, registry, subscribers
-from gateway.commands.given import STDIN
-from gateway.commands.opening import Json, opened, settings_of
+from gateway.commands.opening import STDIN, Json, opened, settings_of
 from gateway.errors import GatewayError
 
 app = typer.Typer(

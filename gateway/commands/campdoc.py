@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.commands import given
-from gateway.commands.opening import opened, settings_of
+from gateway.commands.opening import STDIN, json_of, opened, settings_of
 
 if TYPE_CHECKING:
     from gateway.systems.campdoc import By, CampDoc
@@ -33,6 +33,7 @@ Profile = Annotated[str, typer.Argument(help="The profile; --by says how it is n
 Group = Annotated[str, typer.Argument(help="The group: its id or, with --identifier, its identifier.")]
 Naming_ = Annotated[Naming, typer.Option("--by", help="By CampDoc's id, the camp's identifier, or our Patient id.")]
 Fields = Annotated[str, typer.Argument(metavar="FILE", help="JSON; - is standard input.")]
+"""Who somebody is does not belong on the command line: every user of the machine sees it there."""
 Identified = Annotated[bool, typer.Option("--identifier", help="The group is named by its identifier.")]
 
 
@@ -60,11 +61,11 @@ def get_profile(connector: Connector, profile: Profile, by: Naming_ = Naming.id)
 def put_profile(
     connector: Connector,
     identifier: Annotated[str, typer.Argument(help="The camp's own key of the profile.")],
-    file: Fields = given.STDIN,
+    file: Fields = STDIN,
 ) -> None:
     """Change the profile with this identifier, or make it. The file is a JSON object with what is to be changed of
     givenName, familyName, middleName, dob and sex; what it does not name stays as it is, null empties it."""
-    fields = given.json_of(file)
+    fields = json_of(file)
 
     async def work(camp: CampDoc) -> Any:
         from gateway.systems import campdoc
@@ -139,14 +140,14 @@ def list_reviews(connector: Connector, profile: Profile, by: Naming_ = Naming.id
 def create_user(
     connector: Connector,
     profile: Profile,
-    file: Fields = given.STDIN,
+    file: Fields = STDIN,
     by: Naming_ = Naming.id,
     notify: Annotated[bool, typer.Option("--notify", help="Send the invitation.")] = False,
     expires: Annotated[str | None, typer.Option(help="End of the invitation, YYYY-MM-DD[ HH:mm:ss] in UTC.")] = None,
 ) -> None:
     """Give somebody access to a profile. The file is a JSON object with email, givenName and familyName, and if known
     phone and location."""
-    fields = given.json_of(file)
+    fields = json_of(file)
 
     async def work(camp: CampDoc) -> Any:
         from gateway.systems import campdoc
@@ -160,15 +161,20 @@ def create_user(
 @app.command("create-sso-link")
 def create_sso_link(
     connector: Connector,
-    email: Annotated[str, typer.Argument(help="The user who will be signed in; - is standard input.")] = given.STDIN,
+    email: Annotated[str, typer.Argument(help="The user who will be signed in; - is standard input.")] = STDIN,
 ) -> None:
     """A link that signs a user in: once, within 60 minutes."""
-    address = given.line() if email == given.STDIN else email
+    address = _line() if email == STDIN else email
     _print(connector, lambda camp: camp.create_sso_link(address))
 
 
 def _by(naming: Naming) -> By:
     return naming.value
+
+
+def _line() -> str:
+    """One line of standard input."""
+    return sys.stdin.readline().strip()
 
 
 def _print(connector: str, work: Work) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gateway.commands.given import STDIN
+from gateway.commands.opening import STDIN
 from gateway.errors import GatewayError, InvalidInput, TooLarge
 from gateway.fhir import json
 from gateway.fhir.json import Resource

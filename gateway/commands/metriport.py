@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.commands import given
-from gateway.commands.opening import Json, opened, settings_of
+from gateway.commands.opening import Json, json_of, opened, settings_of
 from gateway.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -47,23 +46,23 @@ def run(
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="NAME=VALUE...", help="Its arguments; JSON where it is no text.")
     ] = None,
-    more: Annotated[
+    given_in: Annotated[
         str | None,
-        typer.Option("--arguments", metavar="FILE", help="More of them, a JSON object; - is standard input."),
+        typer.Option("--arguments", metavar="FILE", help="More of them, as a JSON object; - is standard input."),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="The file to send (document-upload, bulk-create).")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the answer here: a document, a summary.")] = None,
 ) -> None:
     """Have Metriport do one thing, and print its answer as JSON. A patient is named by our id: patient=ID.
-    Everybody on this machine sees a command line: what is said of a patient comes by --arguments."""
+    What tells of somebody belongs into --arguments: every user of the machine sees a command line."""
     from gateway.commands import terminal
 
     settings = settings_of()
-    named = parse(arguments or ()) | (_object(more) if more else {})
+    given = {**(_object(given_in) if given_in else {}), **parse(arguments or ())}
     content = file.read_bytes() if file else b""
     media = (mimetypes.guess_type(file.name)[0] or "application/octet-stream") if file else ""
     with opened(settings) as store:
-        answer = asyncio.run(order(store, settings, connector, operation, named, content, media))
+        answer = asyncio.run(order(store, settings, connector, operation, given, content, media))
     if out is not None:
         out.write_bytes(answer.data if answer.data is not None else _json(answer))
     elif answer.data is not None:
@@ -72,28 +71,28 @@ def run(
         terminal.print_json(answer.json)
 
 
-def _object(file: str) -> dict[str, Any]:
-    found = given.json_of(file)
-    if not isinstance(found, dict):
-        raise InvalidInput("the arguments must be a JSON object")
-    return found
-
-
 def parse(words: Sequence[str]) -> dict[str, Any]:
     """`name=value`: JSON objects, lists, numbers, true and false as such, anything else as text."""
     from gateway.errors import Unparsable
     from gateway.fhir import json
 
-    named: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name:
             raise InvalidInput(f"{name!r} has no value: write NAME=VALUE")
         try:
-            named[name] = json.decode(text) if text[:1] in ("{", "[") or text in ("true", "false") else text
+            given[name] = json.decode(text) if text[:1] in ("{", "[") or text in ("true", "false") else text
         except Unparsable:
             raise InvalidInput(f"{name} is no JSON, though it begins as if it were") from None
-    return named
+    return given
+
+
+def _object(file: str) -> dict[str, Any]:
+    found = json_of(file)
+    if not isinstance(found, dict):
+        raise InvalidInput("the arguments must be a JSON object")
+    return found
 
 
 async def order(

@@ -1,9 +1,11 @@
-"""What commands open: the settings of the environment, and the store they name. Imports nothing that is slow."""
+"""What commands open: the settings of the environment, the store they name, and files. Imports nothing that is slow."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +15,9 @@ from gateway.errors import InvalidInput
 if TYPE_CHECKING:
     from gateway.settings import Settings
     from gateway.store import Store
+
+STDIN = "-"
+"""How standard input is named where a file may be."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
 
@@ -30,6 +35,13 @@ def settings_of(**given: Any) -> Settings:
         name = ".".join(str(part) for part in first["loc"]).upper()
         why = first["msg"].removeprefix("Value error, ")
         raise InvalidInput(f"the setting GATEWAY_{name} is wrong: {why}") from None
+
+
+def json_of(file: str) -> Any:
+    """What stands in a file or comes on standard input. Raises Unparsable."""
+    from gateway.fhir import json
+
+    return json.decode(sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes())
 
 
 def log_apart() -> None:

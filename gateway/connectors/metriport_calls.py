@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.connectors.call import Call, Reply, segment
 from gateway.connectors.protocol import Side
-from gateway.errors import InvalidInput, Missing, PartnerRejected
+from gateway.errors import InvalidInput, Missing, PartnerRejected, Unparsable
 
 ROOT = "/medical/v1"
 PATIENTS = f"{ROOT}/patient"
@@ -33,7 +33,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Operation(NamedTuple):
     """One call. `path` names arguments in braces, `query` and `body` list those that go there (`*` = the whole body),
-    `headers` those that go into a header; `needs` = what must be given. `gives`: what becomes of the answer."""
+    `headers` those that go into a header; `needs` = what must be given. `gives`: what becomes of the answer;
+    `media`: of the file that is sent, where they take one kind only."""
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
     path: str
@@ -44,6 +45,7 @@ class Operation(NamedTuple):
     needs: tuple[str, ...] = ()
     facility: bool = False
     gives: Literal["json", "file", "upload", "settings", "consolidated", "match", "contribute", "identities"] = "json"
+    media: str = ""
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -77,7 +79,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "opt-out": Operation("PUT", f"{_ONE}/hie-opt-out", "share her data or not", ("hieOptOut",), needs=("hieOptOut",)),
     "external-sync": Operation("POST", f"{_ONE}/external/sync", "link her in their EHR", ("source",)),
     "bulk-create": Operation(
-        "POST", f"{PATIENTS}/bulk", "create patients from a CSV file", ("dryRun",), facility=True, gives="upload"
+        "POST",
+        f"{PATIENTS}/bulk",
+        "create patients from a CSV file",
+        ("dryRun",),
+        facility=True,
+        gives="upload",
+        media="text/csv",
     ),
     "bulk-status": Operation("GET", f"{PATIENTS}/bulk/{{request}}", "what became of it"),
     "network-query": Operation(
@@ -225,12 +233,18 @@ def run(operation: Operation, arguments: Arguments, side: Side, body: Any = None
 
 
 def answered(reply: Reply) -> Any:
-    """The JSON of an answer. Raises Missing for a 404, PartnerRejected for what they refuse: the fields, no values."""
+    """The JSON of an answer; None where there is none, or a word (`OK`). Raises Missing for a 404, PartnerRejected for
+    what they refuse: the fields, no values; and for what cannot be read."""
     if reply.status == 404:
         raise Missing("they do not have what was asked for")
     if not reply.ok:
         raise PartnerRejected(f"they answered with status {reply.status}{complaint(reply)}")
-    return reply.json if reply.body else None
+    try:
+        return reply.json if reply.body else None
+    except Unparsable:
+        if reply.headers.get("content-type", "").startswith("text/plain"):
+            return None
+        raise PartnerRejected("they answered with what is no JSON") from None
 
 
 def complaint(reply: Reply) -> str:

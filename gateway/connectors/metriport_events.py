@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import base64
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,19 +18,19 @@ from gateway.connectors.call import Call, Found, Gather, Reply, refused, segment
 from gateway.connectors.event import Event
 from gateway.connectors.metriport_bundle import founds
 from gateway.connectors.metriport_calls import PATIENTS, options_of
+from gateway.connectors.metriport_files import Fetched, alive, file, plain
 from gateway.connectors.protocol import Side
-from gateway.errors import InvalidInput, PartnerRejected, TooLarge, Unparsable
+from gateway.errors import InvalidInput, PartnerRejected
 from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.translators.json import metriport as model
 
-LARGEST = 50_000_000
 _GZIP = ("application/gzip", "application/x-gzip")
 _BULK = "medical.bulk-patient-create"
-_DONE = ("completed", "success", "partial", None)
+_FAILED = ("failed", "error")
+_WHOSE = "they told of a patient by an externalId that is not hers; a person must look"
 
 Part = Mapping[str, Any]
-Fetched = Generator[Call, Reply, Reply]
 Fetch = Callable[[Part, Part, Side], Gather]
 """(one patient's part, the whole event's data, side) -> what it speaks of."""
 
@@ -73,8 +71,14 @@ def gather(event: Event, side: Side) -> Gather:
 
 def _of_one(part: Part, told: Part, side: Side) -> Gather:
     kind = kind_of(told)
-    patient = [] if kind == _BULK else [(yield from _patient(_owner(part), side))]
-    return patient + (yield from FETCHES[kind](part, told, side))
+    if kind == _BULK:
+        return (yield from _bulk(part, told, side))
+    held = yield from _held(_owner(part))
+    made = yield from FETCHES[kind](part, told, side)
+    names = [events.text(one.get("externalId")) for one in (part, held)]
+    if None not in names and names[0] != names[1]:
+        made = [replace(one, doubt=_WHOSE) for one in made]
+    return [_shown(held, side), *made]
 
 
 def _doubtful(type_: str, remote_id: str, why: str) -> Found:
@@ -95,22 +99,29 @@ def _objects(value: Any) -> list[Part]:
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def _patient(patient_id: str, side: Side) -> Generator[Call, Reply, Found]:
+def _held(patient_id: str) -> Generator[Call, Reply, dict[str, Any]]:
+    """Their patient as she now stands."""
     reply = yield Call("GET", f"{PATIENTS}/{segment(patient_id)}")
     held = reply.find_object() if reply.ok else None
     if held is None or events.text(held.get("id")) != patient_id:
         raise refused("reading a patient", reply)
+    return held
+
+
+def _shown(held: Mapping[str, Any], side: Side) -> Found:
     read = model.from_partner(held, ours=side.ours, theirs=side.id_system)
-    return Found("Patient", patient_id, read.patient, None, events.text(held.get("eTag")), read.coverage, read.issues)
+    version = events.text(held.get("eTag"))
+    return Found("Patient", str(held["id"]), read.patient, None, version, read.coverage, read.issues)
 
 
 # --- by type ----------------------------------------------------------------------------------------------------------
 
 
 def _network(part: Part, told: Part, side: Side) -> Gather:
-    """What a source of a network query brought."""
-    source = part.get("source")
-    if not isinstance(source, dict) or source.get("status") not in _DONE or not part.get("consolidatedDataUrl"):
+    """What a source of a network query brought. The first data come while it is still at work."""
+    told_of = part.get("source")
+    source: Part = told_of if isinstance(told_of, dict) else {}
+    if source.get("status") in _FAILED or not part.get("consolidatedDataUrl"):
         return []
     at = events.instant(source.get("completedAt")) or _when(told)
     return (yield from _consolidated(part["consolidatedDataUrl"], part, side, (), at))
@@ -119,7 +130,7 @@ def _network(part: Part, told: Part, side: Side) -> Gather:
 def _consolidated_data(part: Part, told: Part, side: Side) -> Gather:
     """The answer to a consolidated query: data as JSON (plain or gzip), or a summary to read; none = no data."""
     bundle = part.get("bundle")
-    if not isinstance(bundle, dict) or part.get("status") not in _DONE:
+    if not isinstance(bundle, dict) or part.get("status") in _FAILED:
         return []
     made: list[Found] = []
     for at, attachments in enumerate(_attachments(bundle)):
@@ -153,9 +164,9 @@ def _filters(part: Part) -> tuple[tuple[str, str], ...]:
 def _consolidated(url: Any, part: Part, side: Side, params: tuple[tuple[str, str], ...], at: str | None) -> Gather:
     """The Bundle at an address, as it was when that was made; once that is dead, the data as they stand now."""
     patient = _owner(part)
-    reply = yield Call("GET", address(url), auth=False)
-    if reply.ok:
-        return _dated(founds(json.decode(plain(reply.body)), patient, side.id_system), at)
+    then = yield from alive(url)
+    if then is not None:
+        return _dated(founds(json.decode(plain(then.body)), patient, side.id_system), at)
     reply = yield Call("GET", f"{PATIENTS}/{segment(patient)}/consolidated", params=params)
     if not reply.ok:
         raise refused("fetching consolidated data", reply)
@@ -194,21 +205,13 @@ def _documents(part: Part, _: Part, side: Side) -> Gather:
 
 def _document(one: Part) -> Fetched:
     """By its address, and by its name once that is dead or where none was told."""
-    reply = (yield Call("GET", address(one["url"]), auth=False)) if one.get("url") else None
-    if reply is None or not reply.ok:
+    reply = yield from alive(one.get("url"))
+    if reply is None:
         params = (("fileName", str(one.get("fileName", ""))),)
         told = yield Call("GET", "/medical/v1/document/download-url", params=params)
         if not told.ok:
             raise refused("asking for a document", told)
         reply = yield from file((told.find_object() or {}).get("url"))
-    return reply
-
-
-def file(url: Any) -> Fetched:
-    """What stands at a short-lived address, without our credentials. Raises PartnerRejected once it is dead."""
-    reply = yield Call("GET", address(url), auth=False)
-    if not reply.ok:
-        raise PartnerRejected(f"fetching a file was answered with status {reply.status}: its address may have died")
     return reply
 
 
@@ -221,9 +224,9 @@ def _message(part: Part, told: Part, side: Side) -> Gather:
 
 def _communication(part: Part, told: Part, side: Side) -> Gather:
     """A secure message as it now stands."""
-    url, name = part.get("url"), events.text(part.get("messageId"))
-    reply = (yield Call("GET", address(url), auth=False)) if url else None
-    if (reply is None or not reply.ok) and name is not None:
+    name = events.text(part.get("messageId"))
+    reply = yield from alive(part.get("url"))
+    if reply is None and name is not None:
         reply = yield Call("GET", f"/medical/v1/message/{segment(name)}")
     if reply is None or not reply.ok:
         raise PartnerRejected("a message cannot be fetched: its address may have died")
@@ -233,18 +236,17 @@ def _communication(part: Part, told: Part, side: Side) -> Gather:
 
 
 def _bulk(part: Part, _: Part, side: Side) -> Gather:
-    """The patients that a bulk create made, each read where it now stands."""
-    if part.get("status") != "completed" or not part.get("result"):
+    """The patients that a bulk create made, each once and read where it now stands."""
+    if part.get("status") in _FAILED or not part.get("result"):
         return []
     reply = yield from file(part["result"])
+    rows = csv.DictReader(io.StringIO(reply.body.decode("utf-8-sig", "replace")))
     made: list[Found] = []
-    for row in csv.DictReader(io.StringIO(reply.body.decode("utf-8-sig", "replace"))):
-        if patient := events.text(row.get("patientId")):
-            try:
-                found = yield from _patient(patient, side)
-            except PartnerRejected as error:  # perhaps deleted since: the others are there
-                found = _doubtful("Patient", patient, error.message)
-            made.append(found)
+    for patient in dict.fromkeys(filter(None, (events.text(row.get("patientId")) for row in rows))):
+        try:
+            made.append(_shown((yield from _held(patient)), side))
+        except PartnerRejected as error:
+            made.append(_doubtful("Patient", patient, error.message))
     return made
 
 
@@ -284,27 +286,6 @@ def _owner(part: Part) -> str:
     if patient is None:
         raise InvalidInput("the event does not say about which patient it is", expression="patientId")
     return patient
-
-
-def address(url: Any) -> str:
-    """An address that they named. Raises InvalidInput for what is none."""
-    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-        raise InvalidInput("the event names no address to fetch")
-    return url
-
-
-def plain(data: bytes) -> bytes:
-    """Unpacked where it is gzip, within bounds: a small file may hold a very large one."""
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            plain = packed.read(LARGEST + 1)
-    except (OSError, EOFError, zlib.error):
-        raise Unparsable("what they sent is no gzip") from None
-    if len(plain) > LARGEST:
-        raise TooLarge(f"what they sent is over the limit of {LARGEST} bytes once unpacked")
-    return plain
 
 
 def _paper(name: str, media: str, reply: Reply, patient: str, one: Part, side: Side) -> list[Found]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from urllib.parse import quote
 
 import aiohttp
 import httpx
 from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 ERRORS = (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError)
 
 _CONNECTIONS = 100
 _KEEPALIVE = 4.0
 """Seconds; less than the 5 that many servers keep a connection, so that a write does not meet one being closed."""
+_LEGAL = "%:/?#[]@!$&'()*+,;=~"
 _UNREAD = 16
 """Heads of answers that may wait to be looked at; one is asked for, and few come before it (RFC 9110 §15.2)."""
 _BEFORE_SENDING = (
@@ -40,10 +43,18 @@ def create() -> httpx.AsyncBaseTransport:
         connector._factory = partial(handler, asyncio.get_running_loop())
         # What has no body has no media type: aiohttp would call it application/octet-stream (RFC 9110 §8.3).
         unsaid = ("Content-Type",)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=unsaid)
+        made = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=unsaid)
+        made._build_url = _as_written  # type: ignore[method-assign,assignment]
+        return made
 
     transport: httpx.AsyncBaseTransport = AiohttpTransport(verify=context, client=session)
     return transport
+
+
+def _as_written(url: str) -> URL:
+    """Only what no address may hold is encoded; aiohttp would decode `%2F` and `%3A` in a query, which makes another
+    address (RFC 3986 §2.2) and breaks one that is signed as it stands."""
+    return URL(quote(url, safe=_LEGAL), encoded=True)
 
 
 class _Handler(ResponseHandler):

@@ -3,7 +3,7 @@ know: whose copy is whose, what we know of her, where their webhooks arrive and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,29 +11,22 @@ from gateway.connectors import event as events
 from gateway.connectors import metriport as connector
 from gateway.connectors import metriport_calls as calls
 from gateway.connectors import metriport_events as told
+from gateway.connectors import metriport_files as files
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import WEBHOOK_SECRET, Config
 from gateway.connectors.metriport_bundle import founds
 from gateway.connectors.metriport_calls import OPERATIONS, Operation
 from gateway.connectors.protocol import Side
-from gateway.errors import Conflict, Gone, InvalidInput, Missing
-from gateway.fhir import json, references
+from gateway.errors import Conflict, Gone, InvalidInput, Missing, PartnerRejected
+from gateway.fhir import json
 from gateway.fhir.json import Resource
 from gateway.flow import Flow, Received
 from gateway.intake import findings
 from gateway.intake.ingest import Ask
-from gateway.store import Head, Hit, Reader
+from gateway.store import Head, Reader
+from gateway.systems import metriport_contribution as contribution
 from gateway.translators.json import metriport as model
 
-MOST_BYTES, MOST, MOST_SANDBOX = 1_000_000, 500, 50
-"""What one contribution may hold (metriport.md, "Consolidated data")."""
-
-CONTRIBUTED = (
-    "AllergyIntolerance CarePlan CareTeam Condition Coverage DiagnosticReport Encounter FamilyMemberHistory Goal "
-    "Immunization MedicationAdministration MedicationDispense MedicationRequest MedicationStatement Observation "
-    "Procedure RelatedPerson ServiceRequest Specimen"
-)
-_SUPPORT = ("Practitioner", "PractitionerRole", "Organization", "Location", "Medication")
 _PAGE = 500
 _SECRETS = ("webhookKey",)
 
@@ -133,7 +126,7 @@ class Metriport:
 
         def fetch() -> Generator[Call, Reply, Reply]:
             found = yield from calls.run(order.operation, order.arguments, order.side)
-            return (yield from told.file(found.get("url") if isinstance(found, dict) else None))
+            return (yield from files.file(found.get("url") if isinstance(found, dict) else None))
 
         reply = await self._ask(order.config, fetch())
         media = reply.headers.get("content-type", "application/octet-stream")
@@ -146,8 +139,8 @@ class Metriport:
 
         def put() -> Generator[Call, Reply, Any]:
             found = yield from calls.run(order.operation, order.arguments, order.side)
-            headers = {"content-type": order.media or "text/csv"}
-            address = told.address(found.get("uploadUrl") if isinstance(found, dict) else None)
+            headers = {"content-type": order.operation.media or order.media or "application/octet-stream"}
+            address = files.address(found.get("uploadUrl") if isinstance(found, dict) else None)
             reply = yield Call("PUT", address, headers=headers, content=order.content, auth=False)
             calls.answered(Reply(reply.status))
             return {name: value for name, value in found.items() if name != "uploadUrl"}
@@ -172,7 +165,10 @@ class Metriport:
         """Her data as they stand now, taken in as their records."""
         began = self._flow.store.now()
         found = await self._ask(order.config, calls.run(order.operation, order.arguments, order.side))
-        listed = founds(found, order.arguments["patient"], order.side.id_system)
+        try:
+            listed = founds(found, order.arguments["patient"], order.side.id_system)
+        except InvalidInput as error:
+            raise PartnerRejected(error.message) from None
         received = Received(order.config.name, order.principal, "read", "application/json", json.encode(found))
         landed = await findings.take(self._flow, received, order.config, listed, read_start=began)
         taken = sum(one.error is None for one in landed)
@@ -192,48 +188,25 @@ class Metriport:
         return Answer({"match": found})
 
     async def _contribute(self, order: Order) -> Answer:
-        """What others told us of her, in as many Bundles as it takes; what they told us themselves is left out."""
-        wanted = await self._flow.store.query(lambda reader: self._known(reader, order))
-        most = MOST_SANDBOX if calls.options_of(order.side).sandbox else MOST
-        sent = 0
-        for lot in in_lots(wanted, most=most, size=MOST_BYTES):
-            bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in lot]}
-            await self._ask(order.config, calls.run(order.operation, order.arguments, order.side, bundle))
-            sent += len(lot)
-        return Answer({"sent": sent})
+        """What others told us of her, in as many Bundles as it takes; `refused` names what they did not take of it."""
+        ours, theirs = order.patient or "", order.arguments["patient"]
 
-    def _known(self, reader: Reader, order: Order) -> list[Resource]:
-        """Her clinical resources as they take them, and whom those refer to."""
-        rid = _head(reader, order.patient or "").rid
-        listed = [hit for type_ in CONTRIBUTED.split() for hit in _all(reader, type_, rid)]
-        own = _from(reader, order.config.name, [hit.head.rid for hit in listed])
-        bodies = [json.decode(hit.body) for hit in listed if hit.body and hit.head.rid not in own]
-        bodies += _support(reader, bodies)
-        names = {f"{one['resourceType']}/{one['id']}" for one in bodies}
-        subject = {f"Patient/{order.patient}": f"Patient/{order.arguments['patient']}"}
-        return [_as_theirs(one, names, subject, order.side.ours) for one in bodies]
+        def known(reader: Reader) -> list[Resource]:
+            rid = _head(reader, ours).rid
+            return contribution.known(reader, rid, (ours, theirs), order.config.name, order.side.ours)
+
+        wanted = await self._flow.store.query(known)
+        refused = contribution.too_large(wanted)
+        for lot in contribution.in_lots(wanted, sandbox=calls.options_of(order.side).sandbox):
+            bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in lot]}
+            found = await self._ask(order.config, calls.run(order.operation, order.arguments, order.side, bundle))
+            refused += contribution.refused(lot, found)
+        return Answer({"sent": len(wanted) - len(refused), "refused": refused})
 
     async def _identities(self, order: Order) -> Answer:
         """Who has shown who she is: what `ias.identity.verified` told, newest first."""
         rows = await self._flow.store.query(lambda reader: list(_verified(reader, order.config.name)))
         return Answer({"identities": rows[::-1]})
-
-
-def in_lots(resources: Sequence[Resource], *, most: int, size: int) -> Iterator[list[Resource]]:
-    """So many resources, and so many bytes, at once. Raises InvalidInput for one that is too large by itself."""
-    lot: list[Resource] = []
-    held = envelope = 100
-    for one in resources:
-        length = len(json.encode(one)) + len('{"resource":},')
-        if envelope + length > size:
-            raise InvalidInput(f"a {one['resourceType']} is larger than they take ({size} bytes)")
-        if lot and (len(lot) == most or held + length > size):
-            yield lot
-            lot, held = [], envelope
-        lot.append(one)
-        held += length
-    if lot:
-        yield lot
 
 
 def _without_secrets(found: Any) -> Any:
@@ -253,38 +226,6 @@ def _patient(reader: Reader, ours: str) -> Resource:
     head = _head(reader, ours)
     body: Resource = json.decode(reader.current([head.rid])[head.rid].body or b"{}")
     return body
-
-
-def _all(reader: Reader, type_: str, patient: int) -> Iterator[Hit]:
-    after: str | None = None
-    while True:
-        page = reader.search(type_, patient=patient, after=after, limit=_PAGE)
-        yield from page
-        if len(page) < _PAGE:
-            return
-        after = page[-1].head.id
-
-
-def _from(reader: Reader, name: str, rids: Sequence[int]) -> set[int]:
-    """Those that this connector's system told us itself."""
-    return {rid for rid, rows in reader.records(rids).items() if any(row.connector == name for row in rows)}
-
-
-def _support(reader: Reader, bodies: Sequence[Resource]) -> list[Resource]:
-    """The people, places and medicines that the resources name."""
-    named = {ref.value for body in bodies for ref in references.collect(body) if ref.kind == "relative"}
-    local = [found for value in sorted(named) if (found := references.local(value, "")) and found.type in _SUPPORT]
-    heads = reader.heads([(one.type, one.id) for one in local])
-    versions = reader.current([head.rid for head in heads.values() if not head.deleted])
-    return [json.decode(one.body) for one in versions.values() if one.body]
-
-
-def _as_theirs(body: Resource, names: set[str], subject: Mapping[str, str], ours: str) -> Resource:
-    """With her as they know her; what is not sent along is named by its address here."""
-    refs = [ref for ref in references.collect(body) if ref.kind == "relative"]
-    mapping = {ref.value: f"{ours}/{ref.value}" for ref in refs if ref.value not in names} | dict(subject)
-    kept = {key: value for key, value in references.rewrite(body, mapping, refs).items() if key != "meta"}
-    return kept
 
 
 def _verified(reader: Reader, name: str) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,19 +59,6 @@ def test_an_answer_is_json(connected: str, capfdbinary: pytest.CaptureFixture[by
     assert len(token["token"]) == 36
 
 
-def test_arguments_may_come_from_a_file_where_nobody_else_sees_them(
-    connected: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    file = tmp_path / "arguments.json"
-    file.write_text('{"expirationInSeconds": 3600}')
-    token = json.decode(run(capfdbinary, "run", "metriport", "embed-token", "--arguments", str(file)))
-    assert len(token["token"]) == 36
-    file.write_text("[1]")
-    with pytest.raises(SystemExit) as stopped:
-        main(["metriport", "run", "metriport", "embed-token", "--arguments", str(file)])
-    assert "must be a JSON object" in str(stopped.value.code)
-
-
 def test_a_file_is_sent_and_one_is_written(
     connected: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -84,6 +72,25 @@ def test_a_file_is_sent_and_one_is_written(
     request = json.decode(out.read_bytes())["requestId"]
     said = json.decode(run(capfdbinary, "run", "metriport", "bulk-status", f"request={request}"))
     assert (said["status"], said["successful"]) == ("completed", 1)
+
+
+def test_what_tells_of_somebody_stands_on_no_command_line(
+    connected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Everybody on the machine sees a command line: a name to look for comes from a file or on standard input."""
+    given = tmp_path / "given.json"
+    address = {"addressLine1": "1 Hill Way", "city": "Alder", "state": "OH", "zip": "43999", "country": "USA"}
+    body = {"name": "Hill Cardiology", "npi": "1234567893", "active": True, "address": address}
+    given.write_bytes(json.encode({"body": body, "facility": metriport.FACILITY_ID}))
+    said = json.decode(run(capfdbinary, "run", "metriport", "update-facility", "--arguments", str(given)))
+    assert (said["name"], said["active"]) == ("Hill Cardiology", True)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"count": 1, "filters": "nobody"}')))
+    found = json.decode(run(capfdbinary, "run", "metriport", "patients", "count=5", "--arguments", "-"))
+    assert found["patients"] == []
+    given.write_bytes(b"[]")
+    with pytest.raises(SystemExit) as stopped:
+        main(["metriport", "run", "metriport", "facilities", "--arguments", str(given)])
+    assert "must be a JSON object" in str(stopped.value.code)
 
 
 @pytest.mark.parametrize(

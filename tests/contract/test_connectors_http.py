@@ -88,6 +88,14 @@ async def test_a_call_as_it_is_sent(outbound: Outbound) -> None:
     assert body == b'{"n":1}'
 
 
+async def test_an_address_that_is_signed_as_it_stands_is_called_so(outbound: Outbound) -> None:
+    """`%2F` and `/` in a query are two addresses (RFC 3986 §2.2); what no address may hold is encoded."""
+    path = "/f%3A1/a%40b?X-Amz-Credential=K%2F2026%2Fs3&X-Amz-Security-Token=a%2Bb%3D%3D&x=%7E&y=a+b%25&z="
+    with scripted(says(OK)) as (port, received):
+        await outbound.send(Call("GET", f"http://127.0.0.1:{port}{path}{{|é}}", auth=False), to(port))
+    assert received[0].partition(b"\r\n")[0].decode() == f"GET {path}%7B%7C%C3%A9%7D HTTP/1.1"
+
+
 async def test_the_name_is_resolved_once_and_stays_in_the_host_header(outbound: Outbound) -> None:
     with scripted(says(OK)) as (port, received):
         named = Peer("partner", f"http://localhost:{port}", networks=LOOPBACK, timeout=2.0)

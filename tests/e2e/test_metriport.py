@@ -12,8 +12,13 @@ import httpx
 import pytest
 
 from gateway.commands import reconcile
+from gateway.connectors.call import Reply
+from gateway.errors import PartnerRejected
+from gateway.fhir import json
 from gateway.fhir.json import Resource
+from gateway.intake.ingest import Ask
 from gateway.sandbox import metriport
+from gateway.systems.metriport import Metriport
 
 from .desk import observation, patient
 from .metriport_meeting import JANE, SYSTEM, Meeting, met
@@ -285,11 +290,48 @@ async def test_what_others_told_us_of_her_is_contributed_and_what_they_told_us_i
     for number in range(60):
         await meeting.desk.made_id(observation(f"Patient/{jane}", ("https://clinic.example/obs", str(number))))
     said = await meeting.operate("contribute", patient=jane)
-    assert said.json() == {"sent": 60}
+    assert said.json() == {"sent": 60, "refused": []}
     puts = [one for one in meeting.partner.log if one["method"] == "PUT" and one["path"].endswith("/consolidated")]
     assert [len(one["body"]["entry"]) for one in puts] == [50, 10], "the sandbox takes 50 at once"
     subjects = {entry["resource"]["subject"]["reference"] for one in puts for entry in one["body"]["entry"]}
     assert subjects == {f"Patient/{await meeting.their_id(jane)}"}
+
+
+def answering(answer: Any) -> Ask:
+    """Their side, which answers everything so."""
+
+    async def ask(_: Any, made: Any) -> Any:
+        next(made)
+        try:
+            made.send(Reply(200, {"content-type": "application/json"}, json.encode(answer)))
+        except StopIteration as finished:
+            return finished.value
+        raise AssertionError("it asks for more")
+
+    return ask
+
+
+async def test_what_they_do_not_take_of_a_contribution_is_named(meeting: Meeting) -> None:
+    jane = await meeting.jane()
+    made = [
+        await meeting.desk.made_id(observation(f"Patient/{jane}", ("https://clinic.example/obs", str(number))))
+        for number in range(2)
+    ]
+    large = observation(f"Patient/{jane}", ("https://clinic.example/obs", "3")) | {"note": [{"text": "x" * 1_000_000}]}
+    long = await meeting.desk.made_id(large)
+    statuses = ("201 Created", "422 Unprocessable Entity")
+    answer = {"resourceType": "Bundle", "entry": [{"response": {"status": status}} for status in statuses]}
+    client = Metriport(meeting.desk.context.flow, answering(answer), public=meeting.here)
+    said = await client.run("metriport", "contribute", {"patient": jane})
+    assert said.json == {"sent": 1, "refused": [f"Observation/{long}", f"Observation/{made[1]}"]}
+
+
+@pytest.mark.parametrize("answer", [None, [], {"resourceType": "OperationOutcome"}])
+async def test_what_is_no_bundle_is_their_fault(meeting: Meeting, answer: Any) -> None:
+    jane = await meeting.jane()
+    client = Metriport(meeting.desk.context.flow, answering(answer), public=meeting.here)
+    with pytest.raises(PartnerRejected):
+        await client.run("metriport", "consolidated", {"patient": jane})
 
 
 async def test_patients_are_created_in_bulk(meeting: Meeting) -> None:
@@ -302,7 +344,7 @@ async def test_patients_are_created_in_bulk(meeting: Meeting) -> None:
     path = "/api/connectors/metriport/metriport/bulk-create"
     for dry in ("true", "false"):
         said = await meeting.desk.call(
-            "POST", f"{path}?dryRun={dry}", rows.encode(), key=meeting.operator, kind="text/csv"
+            "POST", f"{path}?dryRun={dry}", rows.encode(), key=meeting.operator, kind="application/octet-stream"
         )
         assert said.json()["status"] == "waiting"
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.connectors import metriport, signature
 from gateway.connectors import metriport_calls as calls
-from gateway.connectors import metriport_events as told
+from gateway.connectors import metriport_files as files
 from gateway.connectors.call import Call, Found, Reply
 from gateway.connectors.metriport_bundle import founds
 from gateway.connectors.metriport_calls import OPERATIONS, Options
@@ -154,7 +154,33 @@ def test_dead_addresses_are_replaced_by_what_stands_now() -> None:
     assert len(found) == 2
 
 
-@pytest.mark.parametrize("more", [{"consolidatedDataUrl": None}, {"source": {"status": "failed"}}, {"source": None}])
+@pytest.mark.parametrize("status", ["processing", "partial", "completed_with_errors", None])
+def test_data_are_fetched_in_whatever_state_the_source_is(status: str | None) -> None:
+    """The first data come while it is still at work, and they may add states; what is there to be fetched is hers."""
+    source = {"type": "hie", "status": status, "completedAt": None}
+    payload = network(source=source)
+    for kind in ("network-query.hie.first-data-ready", "network-query.hie"):
+        payload["meta"]["type"] = kind
+        _, found = gathered(payload, said(PATIENT), said(BUNDLE))
+        assert [one.name for one in found] == ["Patient/p-1", "Condition/c-1"]
+    _, found = gathered(network(source=None), said(PATIENT), said(BUNDLE))
+    assert [one.name for one in found] == ["Patient/p-1", "Condition/c-1"]
+    answered = consolidated(("application/json", "https://f.example/b"))
+    answered["patients"][0]["status"] = status
+    _, found = gathered(answered, said(PATIENT), said(BUNDLE))
+    assert [one.name for one in found] == ["Patient/p-1", "Condition/c-1"]
+
+
+def test_what_is_told_under_the_external_id_of_another_is_held() -> None:
+    hers = {**PATIENT, "externalId": "our-1"}
+    _, found = gathered(network(externalId="our-2"), said(hers), said(BUNDLE))
+    assert [(one.name, bool(one.doubt)) for one in found] == [("Patient/p-1", False), ("Condition/c-1", True)]
+    for told_as, held_as in (("our-1", "our-1"), (None, "our-1"), ("our-1", None)):
+        _, found = gathered(network(externalId=told_as), said({**PATIENT, "externalId": held_as}), said(BUNDLE))
+        assert not any(one.doubt for one in found)
+
+
+@pytest.mark.parametrize("more", [{"consolidatedDataUrl": None}, {"source": {"status": "failed"}}])
 def test_a_source_that_brought_nothing(more: dict[str, Any]) -> None:
     _, found = gathered(network(**more), said(PATIENT))
     assert [one.type for one in found] == ["Patient"]
@@ -223,6 +249,14 @@ def test_a_document_whose_address_died_is_asked_for_by_name() -> None:
     assert asked[3].path == "https://f.example/e" and len(found) == 3
 
 
+@pytest.mark.parametrize("url", ["", None, "<a-document-url>", "ftp://f.example/d", 7])
+def test_a_document_without_an_address_is_asked_for_by_name(url: Any) -> None:
+    one = {"id": "d-1", "fileName": "a.pdf", "mimeType": "application/pdf", "url": url}
+    asked, found = gathered(documents(one), said(PATIENT), said({"url": "https://f.example/e"}), said(b"%PDF"))
+    assert [call.path for call in asked[1:]] == ["/medical/v1/document/download-url", "https://f.example/e"]
+    assert [one.name for one in found if not one.doubt] == ["Patient/p-1", "Binary/d-1", "DocumentReference/d-1"]
+
+
 def test_a_document_that_cannot_be_had_costs_no_other() -> None:
     lost = {"id": "d-1", "fileName": "a.pdf", "mimeType": "application/pdf", "url": "https://f.example/d"}
     kept = {"id": "d-2", "fileName": "b.pdf", "mimeType": "application/pdf", "url": "https://f.example/e"}
@@ -267,10 +301,11 @@ def test_a_bulk_create_names_those_it_made() -> None:
     assert [call.path for call in asked] == ["https://f.example/r.csv", "/medical/v1/patient/p-1"] and len(found) == 1
 
 
-def test_one_of_a_bulk_create_who_is_gone_costs_no_other() -> None:
+def test_a_bulk_create_is_taken_though_one_of_its_patients_is_gone() -> None:
     part = {"requestId": "r", "status": "completed", "result": "https://f.example/r.csv"}
     payload = {"meta": {"type": "medical.bulk-patient-create"}, "bulkPatientCreate": part}
-    _, found = gathered(payload, said(b"patientId\np-0\np-1\n"), Reply(404), said(PATIENT))
+    rows = b"patientId,status\np-0,success\np-1,success\np-1,success\n"
+    _, found = gathered(payload, said(rows), Reply(404), said(PATIENT))
     assert [(one.name, bool(one.doubt)) for one in found] == [("Patient/p-0", True), ("Patient/p-1", False)]
 
 
@@ -418,6 +453,9 @@ def test_an_id_never_leaves_its_segment() -> None:
 
 def test_answers() -> None:
     assert calls.answered(Reply(204)) is None
+    assert calls.answered(Reply(200, {"content-type": "text/plain; charset=utf-8"}, b"OK")) is None
+    with pytest.raises(PartnerRejected, match="no JSON"):
+        calls.answered(Reply(200, {"content-type": "text/html"}, b"<html>"))
     with pytest.raises(Missing):
         calls.answered(Reply(404))
     detail = "Required, on [address,0,zip], Invalid literal value, received 'Jane', on [dob]"
@@ -427,12 +465,12 @@ def test_answers() -> None:
 
 
 def test_gzip_is_unpacked_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(told, "LARGEST", 1000)
-    assert told.plain(gzip.compress(b"x" * 900)) == b"x" * 900
+    monkeypatch.setattr(files, "LARGEST", 1000)
+    assert files.plain(gzip.compress(b"x" * 900)) == b"x" * 900
     with pytest.raises(InvalidInput):
-        told.plain(gzip.compress(b"x" * 1100))
+        files.plain(gzip.compress(b"x" * 1100))
     with pytest.raises(InvalidInput):
-        told.plain(b"\x1f\x8bnot gzip")
+        files.plain(b"\x1f\x8bnot gzip")
 
 
 def test_a_write_names_the_version_that_was_read_right_before_it() -> None:
