@@ -183,6 +183,7 @@ class _Parts:
             self._inbox,
             Sync(self._flow, self.ask, self._inbox.again, _pace(settings).breaker),
             lambda name: self.context.registry.tell_again(name),
+            lambda name: self.context.registry.watch(name),
             lease=settings.lease,
             idle=settings.look_every,
             allowed=settings.allow_networks,

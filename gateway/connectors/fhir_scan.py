@@ -72,6 +72,12 @@ def unregister(hook: Hook, side: Side) -> Generator[Call, Reply, None]:  # noqa:
             raise refused("taking a Subscription off", reply)
 
 
+def given_up(hook: Hook, side: Side) -> Generator[Call, Reply, bool]:  # noqa: ARG001
+    """FHIR R4 §2.46.6: a server that could not reach us for long sets a Subscription to `error`."""
+    there = yield from _registered(hook)
+    return any(one.get("status") in _GIVEN_UP for one in there.values())
+
+
 def probe(side: Side) -> Generator[Call, Reply, None]:
     """One search of nothing much."""
     kind = side.options.types[0]

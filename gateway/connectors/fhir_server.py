@@ -34,7 +34,7 @@ from gateway.connectors.fhir_body import IDENTIFIED, as_ours, as_theirs, by_our_
 from gateway.connectors.fhir_conflict import CONFLICT, held_as, is_stale, version_of
 from gateway.connectors.fhir_each import push_one
 from gateway.connectors.fhir_flat import check, gather
-from gateway.connectors.fhir_scan import probe, register, scan, unregister
+from gateway.connectors.fhir_scan import given_up, probe, register, scan, unregister
 from gateway.connectors.protocol import Item, Side, Target
 from gateway.connectors.signature import Signature
 from gateway.errors import AmbiguousMatch, InvalidInput, PartnerRejected, PartnerUnknown, VersionConflict
@@ -46,8 +46,8 @@ PROFILE = "fhir"
 SIGNATURES: tuple[Signature, ...] = ("standard", "header")
 """A Subscription cannot sign, it shows the secret in a header; who can sign may."""
 
-__all__ = ["PROFILE", "SIGNATURES", "Options", "accepts", "check", "event", "form", "gather", "probe", "push"]
-__all__ += ["grouped", "push_bundle", "read", "register", "scan", "takes", "told", "translate", "unregister"]
+__all__ = ["PROFILE", "SIGNATURES", "Options", "accepts", "check", "event", "form", "gather", "given_up", "grouped"]
+__all__ += ["probe", "push", "push_bundle", "read", "register", "scan", "takes", "told", "translate", "unregister"]
 
 form = FULL
 

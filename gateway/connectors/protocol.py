@@ -182,6 +182,14 @@ class Leaving(Protocol):
 
 
 @runtime_checkable
+class Watched(Protocol):
+    """A system that may give up sending its webhooks, and can be asked whether it did."""
+
+    def given_up(self, hook: Hook, side: Side) -> Generator[Call, Reply, bool]:
+        """Whether it knows of them and sends them no more."""
+
+
+@runtime_checkable
 class Keeping(Protocol):
     """A system that keeps the first secret of our webhooks that it was told: a fresh one could not be told there."""
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from gateway.connectors.config import BROKER_PASSWORD, Config
-from gateway.connectors.protocol import Scanner
+from gateway.connectors.protocol import Scanner, Watched
 from gateway.delivery import queues
 from gateway.delivery.duties import Duties, Duty
 from gateway.delivery.queues import Letter
@@ -26,6 +26,8 @@ _ASLEEP = ("needs_reauth",)
 _LOOKS, _RAREST = 60, 64
 """After so many looks a system that could not be told where our webhooks are is told once more, after each failure half
 as often, down to a part."""
+_WATCH = timedelta(hours=1)
+"""How often, and at the start, a system is asked whether it still sends us webhooks."""
 _LONGEST = 255
 """Characters of a message's headers that are kept as they are."""
 
@@ -52,7 +54,8 @@ class StoreLocks:
 
 class Triggers:
     """One per process; several processes on one database share the work. `tell_again`: tells a system where our
-    webhooks are; `idle`: how often to look, seconds; `allowed`: networks where any broker may be."""
+    webhooks are; `watch`: whether it still sends them; `idle`: how often to look, seconds; `allowed`: networks where
+    any broker may be."""
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Triggers:
         inbox: Inbox,
         sync: Sync,
         tell_again: Callable[[str], Awaitable[object]],
+        watch: Callable[[str], Awaitable[None]],
         *,
         lease: float,
         idle: float = 1.0,
@@ -70,6 +74,8 @@ class Triggers:
         self._sync = sync
         self._tell_again = tell_again
         self._told: dict[str, tuple[datetime, int]] = {}
+        self._watch = watch
+        self._watched: dict[str, datetime] = {}
         self._tell_after = timedelta(seconds=_LOOKS * idle)
         self._allowed = allowed
         self._epoch: int | None = None
@@ -103,6 +109,7 @@ class Triggers:
             *self._polls(active, healths, now),
             *self._queues(active),
             *self._untold(active, healths, now),
+            *self._watches(active, healths, now),
             *self._left(active, now),
         ]
 
@@ -142,6 +149,16 @@ class Triggers:
             untold = is_told(config) and health is not None and health.registration is None
             if untold and _may_ask(health, now) and now >= self._told.get(config.name, (now, 0))[0]:
                 yield Duty(f"hook:{config.name}", None, partial(self._tell, config.name))
+
+    def _watches(self, active: Sequence[Config], healths: Mapping[str, HealthRow], now: datetime) -> Iterator[Duty]:
+        """Who was told, and may have given up while we were away."""
+        for config in active:
+            health = healths.get(config.name)
+            told = health is not None and health.registration is not None and _may_ask(health, now)
+            if told and now >= self._watched.get(config.name, now):
+                self._watched[config.name] = now + _WATCH
+                if is_told(config) and isinstance(config.connector, Watched):
+                    yield Duty(f"watch:{config.name}", None, partial(self._watch, config.name))
 
     def _left(self, active: Sequence[Config], now: datetime) -> Iterator[Duty]:
         """Now and then one process looks for acknowledged messages whose own process may have died. Where that one is

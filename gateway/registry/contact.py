@@ -12,7 +12,7 @@ import structlog
 
 from gateway.connectors.call import Call, Reply
 from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_TOLD, Config
-from gateway.connectors.protocol import Doubling, Hook, Leaving, Probing, Registering, Side, TheirSecret
+from gateway.connectors.protocol import Doubling, Hook, Leaving, Probing, Registering, Side, TheirSecret, Watched
 from gateway.delivery.health import error_text
 from gateway.delivery.http import Login
 from gateway.errors import GatewayError, PartnerLoginExpired, PartnerUnavailable
@@ -110,6 +110,14 @@ async def greet(
     if isinstance(registered, TheirSecret):
         return Greeting(registration=hook.url, secret=registered.value, registers=register)
     return Greeting(registration=registered, registers=register, said=said if register else None)
+
+
+async def is_given_up(systems: Systems, config: Config, *, ours: str, public: str) -> bool:
+    """Whether a system that was told where our webhooks are sends them no more. Raises what their side refuses."""
+    module = config.connector
+    if not is_told(config) or not isinstance(module, Watched):
+        return False
+    return await systems.ask(config, module.given_up(Hook(f"{public}{config.webhook_path}"), config.side(ours)))
 
 
 async def leave(systems: Systems, config: Config, *, ours: str, public: str) -> None:

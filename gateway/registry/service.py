@@ -8,16 +8,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import structlog
 
 from gateway.connectors.config import WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, WEBHOOK_TOLD, Config
 from gateway.connectors.protocol import Keeping
 from gateway.delivery import incidents
-from gateway.errors import Conflict, NotConformant
+from gateway.errors import Conflict, GatewayError, NotConformant
 from gateway.fhir.json import Json
 from gateway.registry import contact, entries, links, runs
 from gateway.registry.contact import Greeting, Systems
 from gateway.registry.repeats import Repeats
 from gateway.store import AuditRow, ConnectorRow, IncidentRow, LinkRow, Reader, RunRow, Store, Tx
+
+log = structlog.get_logger(__name__)
 
 _RUNS = 100
 
@@ -147,6 +150,22 @@ class Registry:
         row = await self.store.query(lambda reader: entries.get(reader, name))
         if not entries.is_still(row):
             await self._greet(row.name, register=True, again=True)
+
+    async def watch(self, name: str) -> None:
+        """Where its side gave up sending webhooks while we were away: ask for them again, and look through what it
+        holds, as nobody can say what changed meanwhile."""
+        row = await self.store.query(lambda reader: entries.get(reader, name))
+        config = entries.config_of(row)
+        try:
+            lost = await contact.is_given_up(self.systems, config, ours=self.ours, public=self.public)
+        except GatewayError as error:
+            log.info("webhooks not looked after", connector=name, error=type(error).__name__)
+            return
+        if lost:
+            log.warning("webhooks were given up there", connector=name)
+            await self.tell_again(name)
+            await self.store.write(lambda tx: runs.begin(tx, entries.get(tx, name), runs.Asked()))
+            self.changed()
 
     async def rotate_secret(self, name: str, body: Json) -> dict[str, Any]:
         """A new webhook secret, `{"secret"}` or a fresh one, told to their side where that can be told. What is signed

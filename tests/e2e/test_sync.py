@@ -401,6 +401,33 @@ async def test_a_sync_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -
             assert len(searches(sandbox)) - asked < 5, "not from the beginning"
 
 
+async def test_a_subscription_that_was_given_up_while_we_were_away_is_asked_for_again(tmp_path: Path) -> None:
+    sandbox = hms.create()
+    with serve.running(sandbox) as url:
+        async with staffed(tmp_path, sandbox, url) as office:
+            sync = {"mode": "webhook", "secret": "whsec_c2VjcmV0"}
+            await office.made(office.fhir(sync=sync, push=False))
+            [entry] = (await office.peer("GET", "/fhir/Subscription"))["entry"]
+        given_up = {**entry["resource"], "status": "error"}
+        await office.peer("PUT", f"/fhir/Subscription/{given_up['id']}", given_up)
+        await hold(office, 2)
+        async with staffed(tmp_path, sandbox, url) as back:
+
+            async def all_here() -> bool:
+                return patients(back) == 2
+
+            await until(all_here)
+            [entry] = (await back.peer("GET", "/fhir/Subscription"))["entry"]
+            assert (entry["resource"]["id"], entry["resource"]["status"]) == (given_up["id"], "requested")
+            asked = len(listings(sandbox))
+            await asyncio.sleep(0.3)
+            assert len(listings(sandbox)) == asked, "once an hour, not with every look"
+
+
+def listings(sandbox: Sandbox) -> list[str]:
+    return [one["query"] for one in sandbox.log if (one["method"], one["path"]) == ("GET", "/fhir/Subscription")]
+
+
 # --- first contact ----------------------------------------------------------------------------------------------------
 
 
