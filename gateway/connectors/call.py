@@ -20,8 +20,9 @@ from gateway.fhir.record import Coverage
 
 T = TypeVar("T")
 
-OVERLAP = timedelta(seconds=2)
-"""How far before the last look the next one starts: systems list a change a little after they date it."""
+OVERLAP = timedelta(seconds=30)
+"""How far before the last look the next one starts: systems date a change when its transaction begins, and many list it
+some seconds after it was stored. What was met before costs its reading only."""
 
 KEYED = "KEYED"
 """The method of a call that never leaves (see `keyed`)."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urljoin
 
 import msgspec
 
 from gateway.connectors import event as events
-from gateway.connectors.call import AWAY, LOST_PLACE, Call, Found, Page, Reply, Scan, refused, segment
+from gateway.connectors.call import AWAY, LOST_PLACE, OVERLAP, Call, Found, Page, Reply, Scan, refused, segment
 from gateway.connectors.fhir_answers import FHIR_JSON, Searchset
 from gateway.connectors.fhir_body import as_ours, our_id
 from gateway.connectors.protocol import Hook, Side
@@ -18,9 +17,6 @@ from gateway.errors import InvalidInput
 from gateway.fhir import json, times
 from gateway.fhir.json import Resource
 
-_LAG = timedelta(seconds=30)
-"""How long it may take until a search finds what changed: servers date it when its transaction begins, and many index
-it some seconds after it was stored. What was met before costs its reading only."""
 _GIVEN_UP = ("error", "off")
 """Subscription.status: nothing is told any more."""
 
@@ -137,8 +133,8 @@ def _their_time(bundle: Searchset, reply: Reply) -> str | None:
     """When the look began, by their clock; nothing where they do not tell: then everything is looked at again."""
     said = events.instant(bundle.meta.last_updated)
     if said:
-        return times.to_instant(times.from_instant(said) - _LAG)
-    return times.to_instant(reply.at - _LAG) if reply.at else None
+        return times.to_instant(times.from_instant(said) - OVERLAP)
+    return times.to_instant(reply.at - OVERLAP) if reply.at else None
 
 
 def _registered(hook: Hook) -> Generator[Call, Reply, dict[str, Resource]]:

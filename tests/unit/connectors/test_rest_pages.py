@@ -49,11 +49,11 @@ def test_the_next_look_starts_with_the_newest_that_was_met() -> None:
 
 def test_what_changed_during_the_look_hides_nothing_that_changed_before_it() -> None:
     """A list in another order than that of change: the first page may have changed once it was read."""
-    assert looked("2026-01-02T10:04:00Z") == "2026-01-02T09:59:58.000000Z"
+    assert looked("2026-01-02T10:04:00Z") == "2026-01-02T09:59:30.000000Z"
 
 
-def test_a_change_in_the_second_of_the_look_is_not_passed_over() -> None:
-    assert looked("2026-01-02T10:00:00Z") == "2026-01-02T09:59:58.000000Z"
+def test_a_change_that_is_listed_some_seconds_late_is_not_passed_over() -> None:
+    assert looked("2026-01-02T10:00:00Z") == "2026-01-02T09:59:30.000000Z"
 
 
 def test_where_they_tell_no_time_the_newest_that_was_met_counts() -> None:
