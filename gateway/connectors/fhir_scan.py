@@ -14,7 +14,7 @@ from gateway.connectors.fhir_answers import FHIR_JSON, Searchset
 from gateway.connectors.fhir_body import as_ours, our_id
 from gateway.connectors.protocol import Hook, Side
 from gateway.errors import InvalidInput
-from gateway.fhir import json, times
+from gateway.fhir import json, references, times
 from gateway.fhir.json import Resource
 
 _GIVEN_UP = ("error", "off")
@@ -32,9 +32,9 @@ class Place(msgspec.Struct, omit_defaults=True):
 
 
 def scan(cursor: str | None, side: Side) -> Scan:
-    """One page of one type; deletions are not told by a search."""
+    """One page of one type, first of those that others refer to; deletions are not told by a search."""
     place = _place(cursor)
-    types = side.options.types
+    types = sorted(side.options.types, key=references.rank)
     if place.type >= len(types):
         place = Place(place.since)
     kind = types[place.type]

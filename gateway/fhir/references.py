@@ -279,6 +279,14 @@ SHARED = frozenset({"Account", "Appointment", "Contract", "Provenance", "Schedul
 """Of them those where it is a list: such a resource may be several patients'."""
 
 
+_FIRST = ("Organization", "Location", "Practitioner", "PractitionerRole", "Patient", "Medication", "Encounter")
+
+
+def rank(resource_type: str) -> int:
+    """A smaller one for what others refer to: it is taken in before them."""
+    return _FIRST.index(resource_type) if resource_type in _FIRST else len(_FIRST)
+
+
 def compartment(resource: Resource) -> str | None:
     """`Patient/id` of the first patient a resource belongs to (FHIR R4 CompartmentDefinition/patient); None when of
     nobody."""

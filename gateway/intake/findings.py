@@ -30,9 +30,6 @@ from gateway.planning.uuid7 import new_id
 from gateway.planning.world import Item, Speaker, World
 from gateway.store import Head, MessageRow, MessageUpdate, Reader, Tx
 
-_FIRST = ("Organization", "Location", "Practitioner", "Patient", "Encounter", "Medication")
-"""What others refer to comes before them."""
-
 _THEIRS = re.compile(r"([A-Z][A-Za-z]{1,63})/([^/?#]+)", re.ASCII)
 
 
@@ -182,12 +179,8 @@ async def foresee(flow: Flow, received: Received, config: Config, founds: Sequen
 
 def in_order(founds: Sequence[Found]) -> list[list[int]]:
     """What others refer to first; what refers to each other together."""
-    ranked = sorted(range(len(founds)), key=lambda at: _rank(founds[at].type))
+    ranked = sorted(range(len(founds)), key=lambda at: references.rank(founds[at].type))
     return [[ranked[at] for at in lot] for lot in theirs.lots([founds[at] for at in ranked])]
-
-
-def _rank(type_: str) -> int:
-    return _FIRST.index(type_) if type_ in _FIRST else len(_FIRST)
 
 
 def _landed(world: World, config: Config, found: Found, applied: Applied, kept: int) -> Landed:

@@ -292,6 +292,20 @@ async def test_a_copy_that_carries_our_identifier_is_of_ours(two: Two) -> None:
     assert len(await two.patients()) == 3
 
 
+async def test_what_others_refer_to_is_looked_at_first(two: Two) -> None:
+    two.connect(options={"types": ["Observation", "Encounter", "Patient"]}, push=False)
+    theirs = {"reference": f"Patient/{(await two.store_there(patient('Quill', (MRN, '1'))))['id']}"}
+    visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "subject": theirs}
+    refers = {"subject": theirs, "encounter": {"reference": f"Encounter/{(await two.store_there(visit))['id']}"}}
+    await two.store_there({"resourceType": "Observation", "status": "final", "code": {"text": "weight"}, **refers})
+    assert [one.error for one in await look(two)] == [None] * 3
+    [person], [stay_], [reading] = [
+        await two.desk.found(f"/{kind}") for kind in ("Patient", "Encounter", "Observation")
+    ]
+    assert reading["subject"]["reference"] == f"Patient/{person['id']}"
+    assert reading["encounter"]["reference"] == f"Encounter/{stay_['id']}"
+
+
 WHEN = "2026-01-02T03:04:05Z"
 
 
