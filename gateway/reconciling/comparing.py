@@ -184,7 +184,7 @@ class Comparer:
         fields = sorted((ours.keys() | theirs.keys()) - {"resourceType"} if own else ours.keys())
         differing = [field for field in fields if not exact(ours.get(field), theirs.get(field))]
         kind: Kind = "take" if own else "send"
-        if kind == "send" and not config.pushes(head.type):
+        if kind == "send" and (not config.pushes(head.type) or _in_their_words(tx, config, found, ours, theirs)):
             return []
         name = f"{head.type}/{head.id}"
         return [
@@ -209,6 +209,13 @@ class Comparer:
         if sent:
             await self.flow.store.write(lambda tx: _order(tx, config, sent))
             self.flow.ordered()
+
+
+def _in_their_words(reader: Reader, config: Config, found: Found, ours: Resource, theirs: Resource) -> bool:
+    """Whether they show what they were sent as they keep it: it would be sent again for ever."""
+    record = reader.records_of(config.name, [(found.type, found.remote_id)]).get((found.type, found.remote_id))
+    kept = record.digest if record is not None else None
+    return bodies.is_known(kept, bodies.digest(ours)) and bodies.is_known(kept, bodies.digest(theirs))
 
 
 def _order(tx: Tx, config: Config, sent: set[tuple[str, str]]) -> None:

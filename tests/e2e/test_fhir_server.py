@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.commands import reconcile
 from gateway.connectors import fhir_server as connector
 from gateway.connectors.protocol import Hook, Side
 from gateway.delivery.guard import networks
@@ -326,6 +327,9 @@ async def test_what_they_make_of_ours_is_no_word_of_theirs(two: Two) -> None:
     assert [one.error for one in await look(two)] == [None, None]
     mine = await two.desk.read(f"/Observation/{ours}")
     assert (mine["meta"]["versionId"], mine["issued"]) == ("1", WHEN)
+    assert await reconcile.differences(two.desk.context.settings, "registry", repair=False) == [], (
+        "nor a difference to repair"
+    )
     two.server.set()
     await two.store_there({**held, "status": "amended"})
     await look(two)
