@@ -15,7 +15,18 @@ from gateway.connectors import metriport_files as files
 from gateway.connectors.call import Call, Found, Reply
 from gateway.connectors.metriport_bundle import founds
 from gateway.connectors.metriport_calls import OPERATIONS, Options
-from gateway.connectors.protocol import Answering, Connector, Gatherer, Item, Named, Optioned, Probing, Scanner, Side
+from gateway.connectors.protocol import (
+    Answering,
+    Connector,
+    Gatherer,
+    Item,
+    Named,
+    Optioned,
+    Probing,
+    Scanner,
+    Side,
+    Target,
+)
 from gateway.errors import BadSignature, InvalidInput, Missing, PartnerRejected
 from gateway.fhir import gate, json
 
@@ -428,6 +439,22 @@ def test_a_network_query_in_its_two_purposes() -> None:
     access = calls.call(row, given, SIDE)
     assert access.headers == {"x-aal2-session": "aal2_1"} and access.json == {"proofedIdentityId": "pid_1"}
     assert access.params == (("patientId", "p-1"), ("purposeOfUse", "ias"))
+
+
+def test_a_stranger_is_nobody() -> None:
+    """Whoever is answered in place of the patient asked for is neither read as her nor overwritten."""
+    stranger = said({**PATIENT, "id": "p-2", "externalId": "our-2"})
+    with pytest.raises(PartnerRejected, match="does not have it"):
+        run(metriport.read(Target("Patient", "our-1"), SIDE), stranger)
+    with pytest.raises(PartnerRejected, match="another patient"):
+        run(metriport.read(Target("Patient", "our-1", "p-1"), SIDE), stranger)
+    address = {"line": ["1 Mill Lane"], "city": "Alder", "state": "OH", "postalCode": "43999"}
+    ours = {"resourceType": "Patient", "name": [{"family": "Quill", "given": ["Ada"]}], "birthDate": "1980-02-22"}
+    item = Item("Patient", "our-1", {**ours, "address": [address]}, "p-1", None)
+    with pytest.raises(PartnerRejected, match="another patient"):
+        run(metriport.push(item, SIDE), stranger)
+    _, seen = run(metriport.read(Target("Patient", "our-2"), SIDE), stranger)
+    assert seen.remote_id == "p-2"
 
 
 @pytest.mark.parametrize(
