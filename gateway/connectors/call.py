@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -121,7 +121,7 @@ class Found:
     """One of their resources as FHIR, met while looking through what they hold. `body` None = they deleted it; the
     rest as in Seen. References in it to others of theirs are `Type/{their id}`, or as from `theirs`. `doubt` = why a
     person must look before it is taken. `dated`: it shows how things stood at `at`, not now, so that it never undoes
-    what is newer."""
+    what is newer. `joins`: makes one of it and of what is known of it, where no answer of theirs says everything."""
 
     type: str
     remote_id: str
@@ -132,6 +132,7 @@ class Found:
     issues: tuple[Issue, ...] = ()
     doubt: str | None = None
     dated: bool = False
+    joins: Callable[[Resource, Resource], Resource] | None = None
 
     @property
     def name(self) -> str:

@@ -154,6 +154,8 @@ class Look:
         if self.foreseen:
             new = {ref.value for ref in _of_theirs(body)} - ours.keys() - beside
             named = theirs.as_logical(named, self.config.remote_system, new)
+        if found.joins and (before := _known(tx, self.config.name, found)):
+            named = found.joins(named, before)
         gate.require(named)
         return Settled(named, settled.kept)
 
@@ -196,6 +198,15 @@ def _revision(world: World, applied: Applied, config: Config, found: Found) -> i
     written = [row.revision + 1 for row in world.changes.records if (row.connector, row.type, row.remote_id) == key]
     known = applied.state.records.get((config.name, found.remote_id)) if applied.state else None
     return written[-1] if written else known.row.revision if known else 0
+
+
+def _known(tx: Tx, connector: str, found: Found) -> Resource | None:
+    """What is known of the resource that it is a copy of."""
+    pair = (found.type, found.remote_id)
+    link = tx.links_of(connector, [pair]).get(pair)
+    version = tx.current([link.rid]).get(link.rid) if link else None
+    body: Resource = json.decode(version.body) if version and version.body else {}
+    return {name: value for name, value in body.items() if name != "id"} or None
 
 
 def _item(found: Found, said: Settled, *, alone: bool) -> Item:

@@ -12,6 +12,7 @@ import pytest
 from gateway.connectors import metriport, signature
 from gateway.connectors import metriport_calls as calls
 from gateway.connectors import metriport_files as files
+from gateway.connectors import metriport_papers as papers
 from gateway.connectors.call import Call, Found, Reply
 from gateway.connectors.metriport_bundle import founds
 from gateway.connectors.metriport_calls import OPERATIONS, Options
@@ -29,6 +30,7 @@ from gateway.connectors.protocol import (
 )
 from gateway.errors import BadSignature, InvalidInput, Missing, PartnerRejected
 from gateway.fhir import gate, json
+from gateway.fhir.json import Resource
 
 SYSTEM = "https://metriport.example"
 SIDE = Side(ours="https://gateway.example/fhir", id_system=SYSTEM, options=Options(facility_id="f-1"))
@@ -250,6 +252,34 @@ def test_a_document_is_a_reference_and_its_content() -> None:
         {"attachment": {"contentType": "application/pdf", "url": binary.urn, "size": 4, "title": "a/b/c.pdf"}}
     ]
     assert (paper.body["description"], paper.body["date"]) == ("Letter", "2019-09-07T15:50:00.000Z")
+
+
+def content(url: str, **more: Any) -> dict[str, Any]:
+    return {"attachment": {"url": url, **more}}
+
+
+def test_a_file_stays_with_what_else_is_told_of_its_document() -> None:
+    event: Resource = {"status": "superseded", "content": [content("Binary/1", title="a.pdf", size=4)]}
+    bundle: Resource = {
+        "status": "current",
+        "author": [{"reference": "#o"}],
+        "content": [
+            content("https://f.example/a", title="a.pdf", creation="2025-01-01T00:00:00Z"),
+            content("https://f.example/b", title="b.pdf"),
+            content("https://f.example/c"),
+        ],
+    }
+    contents = [
+        content("Binary/1", title="a.pdf", size=4, creation="2025-01-01T00:00:00Z"),
+        content("https://f.example/b", title="b.pdf"),
+        content("https://f.example/c"),
+    ]
+    assert papers.joined(event, bundle) == {**bundle, "status": "superseded", "content": contents}
+    assert papers.joined(bundle, event) == {**bundle, "content": contents}
+    assert papers.joined(bundle, papers.joined(event, bundle)) == {**bundle, "content": contents}
+    assert papers.joined(bundle, {"status": "current"}) == papers.joined(bundle, bundle) == bundle
+    newer = {"content": [content("urn:uuid:2", title="z.pdf", size=5)]}
+    assert papers.joined(newer, event)["content"] == newer["content"], "one file, of which the newer is told"
 
 
 def test_a_document_whose_address_died_is_asked_for_by_name() -> None:
