@@ -231,7 +231,7 @@ def _communication(part: Part, told: Part, side: Side) -> Gather:
     if reply is None or not reply.ok:
         raise PartnerRejected("a message cannot be fetched: its address may have died")
     body = json.decode(reply.body)
-    bundle = body if isinstance(body, dict) and body.get("resourceType") == "Bundle" else _bundle_of(body)
+    bundle = body if isinstance(body, dict) and body.get("resourceType") == "Bundle" else _bundle_of(body, _owner(part))
     return _dated(founds(bundle, _owner(part), side.id_system), _when(told))
 
 
@@ -275,10 +275,12 @@ FETCHES: Mapping[str, Fetch] = {
 ias.identity.verified (kept as a message; `metriport identities` reads it there)."""
 
 
-def _bundle_of(body: Any) -> Resource:
+def _bundle_of(body: Any, patient: str) -> Resource:
+    """With the patient of the event where the message itself names nobody."""
     if not isinstance(body, dict):
         raise InvalidInput("what they sent is no resource")
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": body}]}
+    about = {} if body.get("subject") else {"subject": {"reference": f"Patient/{patient}"}}
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": body | about}]}
 
 
 def _owner(part: Part) -> str:

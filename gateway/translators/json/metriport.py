@@ -135,7 +135,7 @@ def to_partner(patient: Resource, *, our_id: str) -> Demographics:
 def merge(held: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     """What a full replace has to hold so that only the first address and contact change: theirs beyond stay, and so do
     the identifiers that have no place here."""
-    merged = dict(body)
+    held, merged = _without_nulls(held), dict(body)
     odd = [one for one in _objects(held.get("personalIdentifiers")) if _system(one) is None]
     if odd:
         merged["personalIdentifiers"] = [*(body.get("personalIdentifiers") or []), *odd]
@@ -150,7 +150,16 @@ def merge(held: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
 def of_theirs(held: Mapping[str, Any]) -> dict[str, Any]:
     """Their patient as they would take it back unchanged."""
     names = ("firstName", "lastName", "dob", "genderAtBirth", "address", "contact", "personalIdentifiers", "externalId")
-    return {name: held[name] for name in names if held.get(name)}
+    return {name: value for name, value in _without_nulls(held).items() if name in names and value}
+
+
+def _without_nulls(value: Any) -> Any:
+    """As it may be sent: what they answer as null, a request leaves out."""
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [one for one in map(_without_nulls, value) if one not in (None, {})]
+    return value
 
 
 def is_day(value: Any) -> bool:

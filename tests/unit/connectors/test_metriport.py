@@ -374,6 +374,16 @@ def test_a_message_is_fetched_by_its_address_else_by_its_id() -> None:
         gathered(message(url="https://f.example/m"), said(PATIENT), said(b"", 403))
 
 
+def test_a_message_that_names_nobody_is_about_the_patient_of_the_event() -> None:
+    bare = {"resourceType": "Communication", "id": "m-9", "status": "completed", "subject": None}
+    _, found = gathered(message(url="https://f.example/m"), said(PATIENT), said(bare))
+    assert found[-1].body is not None and found[-1].body["subject"]["reference"] == "Patient/p-1"
+    _, found = gathered(
+        message(url="https://f.example/m"), said(PATIENT), said({**bare, "subject": {"reference": "Patient/p-2"}})
+    )
+    assert found[-1].doubt is not None
+
+
 # --- a Bundle ---------------------------------------------------------------------------------------------------------
 
 

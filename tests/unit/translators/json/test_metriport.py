@@ -152,6 +152,26 @@ def test_a_full_replace_keeps_the_identifiers_that_cannot_be_read() -> None:
     assert "personalIdentifiers" not in model.merge(HELD, {})
 
 
+def test_nulls_are_not_sent_back() -> None:
+    """They answer null where there is nothing; in a request that is not the same as leaving it out."""
+    second = {"addressLine1": "2 Way", "addressLine2": None, "city": "Alder", "state": "OH", "zip": "43999"}
+    held = {
+        "firstName": "Ada",
+        "externalId": None,
+        "personalIdentifiers": None,
+        "address": [{"addressLine1": "1 Way", "addressLine2": None}, second],
+        "contact": [{"phone": "2025550180", "email": None}, {"phone": None, "email": None}, None],
+    }
+    told = {name: value for name, value in second.items() if value is not None}
+    first = {"addressLine1": "1 Way"}
+    assert model.of_theirs(held) == {
+        "firstName": "Ada",
+        "address": [first, told],
+        "contact": [{"phone": "2025550180"}],
+    }
+    assert model.merge(held, {"address": [first]}) == {"address": [first, told]}
+
+
 BORN = {"url": model.BIRTH_SEX, "valueCode": "F"}
 
 
