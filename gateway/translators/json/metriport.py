@@ -139,12 +139,22 @@ def merge(held: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     odd = [one for one in _objects(held.get("personalIdentifiers")) if _system(one) is None]
     if odd:
         merged["personalIdentifiers"] = [*(body.get("personalIdentifiers") or []), *odd]
-    for name in ("address", "contact"):
-        first, others = body.get(name) or [], held.get(name) or []
-        rest = others[1:] if isinstance(others, list) else []
+    addresses = held.get("address")
+    beyond = {"address": addresses[1:] if isinstance(addresses, list) else [], "contact": _other_contacts(held)}
+    for name, rest in beyond.items():
+        first = body.get(name) or []
         if first or rest:
             merged[name] = [*first, *rest]
     return merged
+
+
+def _other_contacts(held: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Their contacts without the first phone and the first address of mail, wherever they stand: those are in step."""
+    rest = [dict(one) for one in _objects(held.get("contact"))]
+    for system in ("phone", "email"):
+        first = next((one for one in rest if _text(one.get(system))), {})
+        first.pop(system, None)
+    return [one for one in rest if one]
 
 
 def of_theirs(held: Mapping[str, Any]) -> dict[str, Any]:
