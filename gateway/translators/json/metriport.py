@@ -140,7 +140,7 @@ def merge(held: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     if odd:
         merged["personalIdentifiers"] = [*(body.get("personalIdentifiers") or []), *odd]
     addresses = held.get("address")
-    beyond = {"address": addresses[1:] if isinstance(addresses, list) else [], "contact": _other_contacts(held)}
+    beyond = {"address": addresses[1:] if isinstance(addresses, list) else [], "contact": _other_contacts(held, body)}
     for name, rest in beyond.items():
         first = body.get(name) or []
         if first or rest:
@@ -148,12 +148,17 @@ def merge(held: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _other_contacts(held: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Their contacts without the first phone and the first address of mail, wherever they stand: those are in step."""
-    rest = [dict(one) for one in _objects(held.get("contact"))]
+def _other_contacts(held: Mapping[str, Any], body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Their contacts beyond the first, without a phone or mail that is read as the first: one that is the same would
+    stand there twice, and one that is no longer known here ends there too."""
+    contacts = _objects(held.get("contact"))
+    rest = [dict(one) for one in contacts[1:]]
+    ours = next(iter(_objects(body.get("contact"))), {})
     for system in ("phone", "email"):
-        first = next((one for one in rest if _text(one.get(system))), {})
-        first.pop(system, None)
+        first = next((one for one in rest if _text(one.get(system))), None)
+        leads = any(_text(one.get(system)) for one in contacts[:1])
+        if first is not None and not leads and ours.get(system) in (None, _text(first[system])):
+            del first[system]
     return [one for one in rest if one]
 
 

@@ -160,6 +160,8 @@ def test_what_is_in_step_is_taken_away_wherever_it_stands() -> None:
     assert [one["value"] for one in read["telecom"]] == ["2025550180", "old@x.example"]
     merged = model.merge(held, {"contact": [{"phone": "2025550199"}]})
     assert merged == {"contact": [{"phone": "2025550199"}, {"phone": "2025550181"}]}
+    kept = {"contact": [{"phone": "2025550199", "email": "new@x.example"}]}
+    assert model.merge(held, kept)["contact"] == [*kept["contact"], *held["contact"][1:]], "theirs beyond stay"
     assert model.merge({"contact": [{"email": "old@x.example"}]}, {}) == {}
 
 
