@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -124,7 +124,8 @@ class Found:
     """One of their resources as FHIR, met while looking through what they hold. `body` None = they deleted it; the
     rest as in Seen. References in it to others of theirs are `Type/{their id}`, or as from `theirs`. `doubt` = why a
     person must look before it is taken. `dated`: it shows how things stood at `at`, not now, so that it never undoes
-    what is newer. `ours`: our id of it, where their copy carries that."""
+    what is newer. `ours`: our id of it, where their copy carries that. `joins`: makes one of it and of what is known of
+    it, where no answer of theirs says everything."""
 
     type: str
     remote_id: str
@@ -136,6 +137,7 @@ class Found:
     doubt: str | None = None
     dated: bool = False
     ours: str | None = None
+    joins: Callable[[Resource, Resource], Resource] | None = None
 
     @property
     def name(self) -> str:

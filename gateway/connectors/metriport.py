@@ -67,9 +67,9 @@ def read(target: Target, side: Side) -> Read:
         reply = yield Call("GET", f"{PATIENTS}/external-id", params=(("externalId", target.id),))
     if (none := absent(reply)) is not None:
         return none
-    held = reply.find_object() if reply.ok else None
-    if held is None or not events.text(held.get("id")):
-        raise refused("reading a patient", reply)
+    held = _patient_of(reply, "reading a patient", target.remote_id)
+    if target.remote_id is None and held.get("externalId") != target.id:
+        raise PartnerRejected("they answer the search by our id with a patient who does not have it")
     return _seen(held, side)
 
 
@@ -159,14 +159,14 @@ def probe(side: Side) -> Generator[Call, Reply, None]:  # noqa: ARG001
 
 def _update(item: Item, side: Side, remote_id: str, body: Mapping[str, Any]) -> Push:
     path = f"{PATIENTS}/{segment(remote_id)}"
-    held = _patient_of((yield Call("GET", path)), "reading a patient")
+    held = _patient_of((yield Call("GET", path)), "reading a patient", remote_id)
     version = events.text(held.get("eTag"))
     if item.version is not None and version != item.version:
         raise VersionConflict("they changed this patient since it was read")
     # An externalId that somebody else gave her is not ours to take: the link is by their own id.
     whole = model.merge(held, body) | {"externalId": events.text(held.get("externalId")) or item.id}
     reply = yield from _put(path, whole, version, side)
-    seen = _seen(_patient_of(reply, "updating a patient"), side)
+    seen = _seen(_patient_of(reply, "updating a patient", remote_id), side)
     return Accepted(remote_id, seen.body, seen.at, seen.version, seen.coverage)
 
 
@@ -196,10 +196,14 @@ def _check(reply: Reply, call: str) -> None:
         raise PartnerRejected(f"{call} was answered with status {reply.status}{complaint(reply)}")
 
 
-def _patient_of(reply: Reply, call: str) -> dict[str, Any]:
+def _patient_of(reply: Reply, call: str, remote_id: str | None = None) -> dict[str, Any]:
+    """Raises PartnerRejected for no patient, and for another than the one that was asked for."""
     held = reply.find_object() if reply.ok else None
-    if held is None or not events.text(held.get("id")):
+    named = events.text(held.get("id")) if held is not None else None
+    if held is None or named is None:
         raise refused(call, reply)
+    if remote_id is not None and named != remote_id:
+        raise PartnerRejected(f"{call} was answered with another patient than was asked for")
     return held
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gateway.connectors import metriport_papers as papers
 from gateway.connectors.call import Found, theirs
 from gateway.errors import InvalidInput
 from gateway.fhir import gate, json, references
@@ -73,7 +74,7 @@ def _found(one: Resource, key: tuple[str, str], patient_id: str, system: str, na
     if owner is not None and owner != f"Patient/{patient_id}":
         doubt = "they sent a resource about another patient than the one that was asked about; a person must look"
     kept = _held_together({name: value for name, value in body.items() if name != "id"})
-    return Found(*key, kept, doubt=doubt)
+    return Found(*key, kept, doubt=doubt, joins=papers.joined if key[0] == "DocumentReference" else None)
 
 
 def _held_together(body: Resource) -> Resource:

@@ -6,7 +6,6 @@ again where that is possible.
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -14,7 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.connectors import event as events
-from gateway.connectors.call import Call, Found, Gather, Reply, refused, segment, theirs
+from gateway.connectors import metriport_papers as papers
+from gateway.connectors.call import Call, Found, Gather, Reply, refused, segment
 from gateway.connectors.event import Event
 from gateway.connectors.metriport_bundle import founds
 from gateway.connectors.metriport_calls import PATIENTS, options_of
@@ -185,7 +185,7 @@ def _when(told: Part) -> str | None:
 def _summary(attachment: Part, part: Part, side: Side, at: int) -> Gather:
     reply = yield from file(attachment["url"])
     media, patient = _media(attachment), _owner(part)
-    return _paper(f"summary-{patient}-{media.rpartition('/')[2]}-{at}", media, reply, patient, {}, side)
+    return papers.found(f"summary-{patient}-{media.rpartition('/')[2]}-{at}", media, reply, patient, {}, side)
 
 
 def _documents(part: Part, _: Part, side: Side) -> Gather:
@@ -199,7 +199,7 @@ def _documents(part: Part, _: Part, side: Side) -> Gather:
         except PartnerRejected as error:
             made.append(_doubtful("DocumentReference", name or "", error.message))
             continue
-        made += _paper(name or "", str(one.get("mimeType") or ""), reply, _owner(part), one, side) if name else []
+        made += papers.found(name or "", str(one.get("mimeType") or ""), reply, _owner(part), one, side) if name else []
     return made
 
 
@@ -231,7 +231,7 @@ def _communication(part: Part, told: Part, side: Side) -> Gather:
     if reply is None or not reply.ok:
         raise PartnerRejected("a message cannot be fetched: its address may have died")
     body = json.decode(reply.body)
-    bundle = body if isinstance(body, dict) and body.get("resourceType") == "Bundle" else _bundle_of(body)
+    bundle = body if isinstance(body, dict) and body.get("resourceType") == "Bundle" else _bundle_of(body, _owner(part))
     return _dated(founds(bundle, _owner(part), side.id_system), _when(told))
 
 
@@ -275,10 +275,12 @@ FETCHES: Mapping[str, Fetch] = {
 ias.identity.verified (kept as a message; `metriport identities` reads it there)."""
 
 
-def _bundle_of(body: Any) -> Resource:
+def _bundle_of(body: Any, patient: str) -> Resource:
+    """With the patient of the event where the message itself names nobody."""
     if not isinstance(body, dict):
         raise InvalidInput("what they sent is no resource")
-    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": body}]}
+    about = {} if body.get("subject") else {"subject": {"reference": f"Patient/{patient}"}}
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": body | about}]}
 
 
 def _owner(part: Part) -> str:
@@ -286,23 +288,3 @@ def _owner(part: Part) -> str:
     if patient is None:
         raise InvalidInput("the event does not say about which patient it is", expression="patientId")
     return patient
-
-
-def _paper(name: str, media: str, reply: Reply, patient: str, one: Part, side: Side) -> list[Found]:
-    """A file as Binary, and the DocumentReference by which it is found (FHIR R4 §10.3)."""
-    kind = media or reply.headers.get("content-type", "").partition(";")[0].strip() or "application/octet-stream"
-    data = base64.b64encode(reply.body).decode()
-    binary = Found("Binary", name, {"resourceType": "Binary", "contentType": kind, "data": data})
-    attachment = {"contentType": kind, "url": binary.urn, "size": len(reply.body)}
-    title = events.text(one.get("fileName"))
-    body: Resource = {
-        "resourceType": "DocumentReference",
-        "masterIdentifier": {"system": side.id_system, "value": f"DocumentReference/{name}"},
-        "status": one["status"] if one.get("status") in ("current", "superseded", "entered-in-error") else "current",
-        "subject": theirs("Patient", patient, side.id_system),
-        "content": [{"attachment": attachment | ({"title": title} if title else {})}],
-    }
-    body |= {"type": one["type"]} if isinstance(one.get("type"), dict) else {}
-    body |= {"description": one["description"]} if events.text(one.get("description")) else {}
-    body |= {"date": one["indexed"]} if events.instant(one.get("indexed")) else {}
-    return [binary, Found("DocumentReference", name, body)]

@@ -158,6 +158,8 @@ class Look:
         if self.foreseen:
             new = {ref.value for ref in _of_theirs(body)} - ours.keys() - beside
             named = theirs.as_logical(named, self.config.remote_system, new)
+        if found.joins and (before := _known(tx, self.config.name, found)):
+            named = found.joins(named, before)
         gate.require(named)
         return Settled(named, settled.kept)
 
@@ -204,11 +206,24 @@ def known_here(tx: Reader, config: Config, found: Found) -> Head | None:
     if found.ours is None or found.body is None or tx.records_of(config.name, [(found.type, found.remote_id)]):
         return None
     head = tx.heads([(found.type, found.ours)]).get((found.type, found.ours))
-    if head is None or head.deleted or any(link.connector == config.name for link in tx.links([head.rid])[head.rid]):
+    if (
+        head is None
+        or head.deleted
+        or any(link.connector == config.name for link in tx.links([head.rid]).get(head.rid, ()))
+    ):
         return None
     version = tx.current([head.rid])[head.rid]
     same = found.type != "Patient" or agrees(json.decode(version.body or b"{}"), found.body).ok
     return head if same else None
+
+
+def _known(tx: Tx, connector: str, found: Found) -> Resource | None:
+    """What is known of the resource that it is a copy of."""
+    pair = (found.type, found.remote_id)
+    link = tx.links_of(connector, [pair]).get(pair)
+    version = tx.current([link.rid]).get(link.rid) if link else None
+    body: Resource = json.decode(version.body) if version and version.body else {}
+    return {name: value for name, value in body.items() if name != "id"} or None
 
 
 def _item(found: Found, said: Settled, own: Condition | None, *, alone: bool) -> Item:

@@ -123,13 +123,14 @@ class Meeting:
         return row
 
     async def jane(self, **more: Any) -> str:
-        """Our id of her, once she is there."""
+        """Our id of her, once she is there and that is known here."""
         made = await self.desk.made_id({**JANE, **more})
 
-        async def there() -> bool:
-            return any(one.get("externalId") == made for one in await self.patients())
+        async def linked() -> bool:
+            held = await self.desk.read(f"/Patient/{made}")
+            return any(one["system"] == SYSTEM for one in held.get("identifier", ()))
 
-        await until(there)
+        await until(linked)
         return made
 
 

@@ -224,6 +224,53 @@ async def test_documents_arrive_with_their_files(meeting: Meeting) -> None:
     assert meeting.desk.sequence() == before, "the same files by another event"
 
 
+@pytest.mark.parametrize("last", ["event", "bundle"])
+async def test_what_events_and_bundles_say_of_a_document_is_one_reference(meeting: Meeting, last: str) -> None:
+    """Their consolidated data have the DocumentReference of a file that an event brought: who wrote it, where it lies
+    there. Neither undoes the other, and the same again changes nothing."""
+    jane = await meeting.jane()
+    await meeting.listen()
+    theirs, desk = await meeting.their_id(jane), meeting.desk
+    await meeting.operate("document-query", patient=jane)
+    await meeting.settled("medical.document-download")
+    listed = (await meeting.operate("documents", patient=jane)).json()["documents"]
+    title = listed[0]["content"][0]["attachment"]["title"]
+    described: Resource = {
+        "resourceType": "DocumentReference",
+        "id": listed[0]["id"],
+        "status": "current",
+        "subject": {"reference": f"Patient/{theirs}"},
+        "contained": [{"resourceType": "Organization", "id": "o", "name": "Hill Hospital"}],
+        "author": [{"reference": "#o"}],
+        "content": [
+            {
+                "attachment": {"contentType": "application/xml", "url": "https://files.example/1", "title": title},
+                "format": {"system": "urn:oid:1.3.6.1.4.1.19376.1.2.3", "code": "urn:ihe:pcc:xphr:2007"},
+            }
+        ],
+    }
+    bundle = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": described}]}
+    client = Metriport(desk.context.flow, answering(bundle), public=meeting.here)
+    steps = ("bundle", "event", "event") if last == "event" else ("bundle", "event", "bundle", "bundle")
+    for step in steps:
+        before = desk.sequence()
+        if step == "bundle":
+            said = await client.run("metriport", "consolidated", {"patient": jane})
+            assert said.json["taken"] == 1
+        else:
+            await meeting.operate("document-bulk", patient=jane)
+            await meeting.settled("medical.document-bulk-download-urls")
+        papers = await desk.found(f"/DocumentReference?patient={jane}")
+        [one] = [paper for paper in papers if paper.get("author")]
+        assert len(papers) == 6 and one["contained"][0]["name"] == "Hill Hospital"
+        [content] = one["content"]
+        assert content["format"]["code"] == "urn:ihe:pcc:xphr:2007" and content["attachment"]["title"] == title
+        binary = await desk.read(f"/{content['attachment']['url']}")
+        assert binary["resourceType"] == "Binary"
+        assert one["masterIdentifier"] == {"system": SYSTEM, "value": f"DocumentReference/{described['id']}"}
+    assert desk.sequence() == before, "the same again changes nothing"
+
+
 async def test_a_document_can_be_fetched_and_given(meeting: Meeting) -> None:
     jane = await meeting.jane()
     await meeting.operate("document-query", patient=jane)

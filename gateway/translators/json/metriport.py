@@ -135,22 +135,46 @@ def to_partner(patient: Resource, *, our_id: str) -> Demographics:
 def merge(held: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
     """What a full replace has to hold so that only the first address and contact change: theirs beyond stay, and so do
     the identifiers that have no place here."""
-    merged = dict(body)
+    held, merged = _without_nulls(held), dict(body)
     odd = [one for one in _objects(held.get("personalIdentifiers")) if _system(one) is None]
     if odd:
         merged["personalIdentifiers"] = [*(body.get("personalIdentifiers") or []), *odd]
-    for name in ("address", "contact"):
-        first, others = body.get(name) or [], held.get(name) or []
-        rest = others[1:] if isinstance(others, list) else []
+    addresses = held.get("address")
+    beyond = {"address": addresses[1:] if isinstance(addresses, list) else [], "contact": _other_contacts(held, body)}
+    for name, rest in beyond.items():
+        first = body.get(name) or []
         if first or rest:
             merged[name] = [*first, *rest]
     return merged
 
 
+def _other_contacts(held: Mapping[str, Any], body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Their contacts beyond the first, without a phone or mail that is read as the first: one that is the same would
+    stand there twice, and one that is no longer known here ends there too."""
+    contacts = _objects(held.get("contact"))
+    rest = [dict(one) for one in contacts[1:]]
+    ours = next(iter(_objects(body.get("contact"))), {})
+    for system in ("phone", "email"):
+        first = next((one for one in rest if _text(one.get(system))), None)
+        leads = any(_text(one.get(system)) for one in contacts[:1])
+        if first is not None and not leads and ours.get(system) in (None, _text(first[system])):
+            del first[system]
+    return [one for one in rest if one]
+
+
 def of_theirs(held: Mapping[str, Any]) -> dict[str, Any]:
     """Their patient as they would take it back unchanged."""
     names = ("firstName", "lastName", "dob", "genderAtBirth", "address", "contact", "personalIdentifiers", "externalId")
-    return {name: held[name] for name in names if held.get(name)}
+    return {name: value for name, value in _without_nulls(held).items() if name in names and value}
+
+
+def _without_nulls(value: Any) -> Any:
+    """As it may be sent: what they answer as null, a request leaves out."""
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [one for one in map(_without_nulls, value) if one not in (None, {})]
+    return value
 
 
 def is_day(value: Any) -> bool:

@@ -12,12 +12,25 @@ import pytest
 from gateway.connectors import metriport, signature
 from gateway.connectors import metriport_calls as calls
 from gateway.connectors import metriport_files as files
+from gateway.connectors import metriport_papers as papers
 from gateway.connectors.call import Call, Found, Reply
 from gateway.connectors.metriport_bundle import founds
 from gateway.connectors.metriport_calls import OPERATIONS, Options
-from gateway.connectors.protocol import Answering, Connector, Gatherer, Item, Named, Optioned, Probing, Scanner, Side
+from gateway.connectors.protocol import (
+    Answering,
+    Connector,
+    Gatherer,
+    Item,
+    Named,
+    Optioned,
+    Probing,
+    Scanner,
+    Side,
+    Target,
+)
 from gateway.errors import BadSignature, InvalidInput, Missing, PartnerRejected
 from gateway.fhir import gate, json
+from gateway.fhir.json import Resource
 
 SYSTEM = "https://metriport.example"
 SIDE = Side(ours="https://gateway.example/fhir", id_system=SYSTEM, options=Options(facility_id="f-1"))
@@ -241,6 +254,34 @@ def test_a_document_is_a_reference_and_its_content() -> None:
     assert (paper.body["description"], paper.body["date"]) == ("Letter", "2019-09-07T15:50:00.000Z")
 
 
+def content(url: str, **more: Any) -> dict[str, Any]:
+    return {"attachment": {"url": url, **more}}
+
+
+def test_a_file_stays_with_what_else_is_told_of_its_document() -> None:
+    event: Resource = {"status": "superseded", "content": [content("Binary/1", title="a.pdf", size=4)]}
+    bundle: Resource = {
+        "status": "current",
+        "author": [{"reference": "#o"}],
+        "content": [
+            content("https://f.example/a", title="a.pdf", creation="2025-01-01T00:00:00Z"),
+            content("https://f.example/b", title="b.pdf"),
+            content("https://f.example/c"),
+        ],
+    }
+    contents = [
+        content("Binary/1", title="a.pdf", size=4, creation="2025-01-01T00:00:00Z"),
+        content("https://f.example/b", title="b.pdf"),
+        content("https://f.example/c"),
+    ]
+    assert papers.joined(event, bundle) == {**bundle, "status": "superseded", "content": contents}
+    assert papers.joined(bundle, event) == {**bundle, "content": contents}
+    assert papers.joined(bundle, papers.joined(event, bundle)) == {**bundle, "content": contents}
+    assert papers.joined(bundle, {"status": "current"}) == papers.joined(bundle, bundle) == bundle
+    newer = {"content": [content("urn:uuid:2", title="z.pdf", size=5)]}
+    assert papers.joined(newer, event)["content"] == newer["content"], "one file, of which the newer is told"
+
+
 def test_a_document_whose_address_died_is_asked_for_by_name() -> None:
     one = {"id": "d-1", "fileName": "a.pdf", "mimeType": "application/pdf", "url": "https://f.example/d"}
     url = said({"url": "https://f.example/e"})
@@ -331,6 +372,16 @@ def test_a_message_is_fetched_by_its_address_else_by_its_id() -> None:
     assert asked[-1].path == "/medical/v1/message/m-9"
     with pytest.raises(PartnerRejected):
         gathered(message(url="https://f.example/m"), said(PATIENT), said(b"", 403))
+
+
+def test_a_message_that_names_nobody_is_about_the_patient_of_the_event() -> None:
+    bare = {"resourceType": "Communication", "id": "m-9", "status": "completed", "subject": None}
+    _, found = gathered(message(url="https://f.example/m"), said(PATIENT), said(bare))
+    assert found[-1].body is not None and found[-1].body["subject"]["reference"] == "Patient/p-1"
+    _, found = gathered(
+        message(url="https://f.example/m"), said(PATIENT), said({**bare, "subject": {"reference": "Patient/p-2"}})
+    )
+    assert found[-1].doubt is not None
 
 
 # --- a Bundle ---------------------------------------------------------------------------------------------------------
@@ -428,6 +479,22 @@ def test_a_network_query_in_its_two_purposes() -> None:
     access = calls.call(row, given, SIDE)
     assert access.headers == {"x-aal2-session": "aal2_1"} and access.json == {"proofedIdentityId": "pid_1"}
     assert access.params == (("patientId", "p-1"), ("purposeOfUse", "ias"))
+
+
+def test_a_stranger_is_nobody() -> None:
+    """Whoever is answered in place of the patient asked for is neither read as her nor overwritten."""
+    stranger = said({**PATIENT, "id": "p-2", "externalId": "our-2"})
+    with pytest.raises(PartnerRejected, match="does not have it"):
+        run(metriport.read(Target("Patient", "our-1"), SIDE), stranger)
+    with pytest.raises(PartnerRejected, match="another patient"):
+        run(metriport.read(Target("Patient", "our-1", "p-1"), SIDE), stranger)
+    address = {"line": ["1 Mill Lane"], "city": "Alder", "state": "OH", "postalCode": "43999"}
+    ours = {"resourceType": "Patient", "name": [{"family": "Quill", "given": ["Ada"]}], "birthDate": "1980-02-22"}
+    item = Item("Patient", "our-1", {**ours, "address": [address]}, "p-1", None)
+    with pytest.raises(PartnerRejected, match="another patient"):
+        run(metriport.push(item, SIDE), stranger)
+    _, seen = run(metriport.read(Target("Patient", "our-2"), SIDE), stranger)
+    assert seen.remote_id == "p-2"
 
 
 @pytest.mark.parametrize(

@@ -138,9 +138,10 @@ def test_there_and_back_is_the_same() -> None:
 
 def test_a_full_replace_keeps_what_is_beyond_the_first() -> None:
     written = model.to_partner(model.from_partner(HELD, ours=OURS, theirs=THEIRS).patient, our_id=OUR_ID)
-    merged = model.merge(HELD, written.body)
+    beyond = {"phone": "2025550124", "email": "k@mail.example"}
+    merged = model.merge({**HELD, "contact": [*HELD["contact"], beyond]}, written.body)
     assert merged["address"][1] == HELD["address"][1]
-    assert merged["contact"] == [{"phone": "2025550123", "email": "j@mail.example"}, {"phone": "2025550123"}]
+    assert merged["contact"] == [{"phone": "2025550123", "email": "j@mail.example"}, beyond], "none twice, none lost"
 
 
 def test_a_full_replace_keeps_the_identifiers_that_cannot_be_read() -> None:
@@ -150,6 +151,38 @@ def test_a_full_replace_keeps_the_identifiers_that_cannot_be_read() -> None:
     assert model.merge(held, {"personalIdentifiers": known})["personalIdentifiers"] == [*known, *odd]
     assert model.merge(held, {})["personalIdentifiers"] == odd
     assert "personalIdentifiers" not in model.merge(HELD, {})
+
+
+def test_what_is_in_step_is_taken_away_wherever_it_stands() -> None:
+    """The first phone and the first mail are read from any contact: one that is no longer known here ends there too."""
+    held = {"contact": [{"phone": "2025550180"}, {"email": "old@x.example"}, {"phone": "2025550181"}]}
+    read = model.from_partner(held, ours=OURS, theirs=THEIRS).patient
+    assert [one["value"] for one in read["telecom"]] == ["2025550180", "old@x.example"]
+    merged = model.merge(held, {"contact": [{"phone": "2025550199"}]})
+    assert merged == {"contact": [{"phone": "2025550199"}, {"phone": "2025550181"}]}
+    kept = {"contact": [{"phone": "2025550199", "email": "new@x.example"}]}
+    assert model.merge(held, kept)["contact"] == [*kept["contact"], *held["contact"][1:]], "theirs beyond stay"
+    assert model.merge({"contact": [{"email": "old@x.example"}]}, {}) == {}
+
+
+def test_nulls_are_not_sent_back() -> None:
+    """They answer null where there is nothing; in a request that is not the same as leaving it out."""
+    second = {"addressLine1": "2 Way", "addressLine2": None, "city": "Alder", "state": "OH", "zip": "43999"}
+    held = {
+        "firstName": "Ada",
+        "externalId": None,
+        "personalIdentifiers": None,
+        "address": [{"addressLine1": "1 Way", "addressLine2": None}, second],
+        "contact": [{"phone": "2025550180", "email": None}, {"phone": None, "email": None}, None],
+    }
+    told = {name: value for name, value in second.items() if value is not None}
+    first = {"addressLine1": "1 Way"}
+    assert model.of_theirs(held) == {
+        "firstName": "Ada",
+        "address": [first, told],
+        "contact": [{"phone": "2025550180"}],
+    }
+    assert model.merge(held, {"address": [first]}) == {"address": [first, told]}
 
 
 BORN = {"url": model.BIRTH_SEX, "valueCode": "F"}
