@@ -177,10 +177,9 @@ def content(
     FHIR API."""
     asked = _asked(row)
     record = gather.record(reader, directory, row.subject or "", asked.filter, allowed)
-    if form == "html":
-        return page.html(rows.summary(record.found, record.named))
-    if form == "pdf":
-        return rows.summary(record.found, record.named)
+    if form in ("html", "pdf"):
+        summary = rows.summary(record.found, record.named, asked.filter.limits(allowed))
+        return page.html(summary) if form == "html" else summary
     data = json.encode(gather.bundle(record, base))
     return gzip.compress(data, mtime=0) if form == "gz" else data
 

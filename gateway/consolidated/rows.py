@@ -26,11 +26,18 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`who`: what identifies the patient, as pairs."""
+    """`who`: what identifies the patient, as pairs; `limits`: what it was narrowed down to, as pairs, so that nobody
+    takes a part of the record for the whole."""
 
     title: str
     who: list[tuple[str, str]]
     tables: list[Table]
+    limits: Sequence[tuple[str, str]] = ()
+
+    @property
+    def nothing(self) -> str:
+        """What is said where there is no table."""
+        return "Nothing of what was asked for is shown." if self.limits else "Nothing else is known."
 
 
 _TITLES: Mapping[str, str] = {
@@ -56,14 +63,16 @@ _TITLES: Mapping[str, str] = {
 _LEFT_OUT = frozenset({"Patient", "Composition", "Provenance", "Binary", "AuditEvent"})
 
 
-def summary(found: Sequence[Resource], named: Sequence[Resource] = ()) -> Summary:
+def summary(
+    found: Sequence[Resource], named: Sequence[Resource] = (), limits: Sequence[tuple[str, str]] = ()
+) -> Summary:
     """Of a `gather.Record`: the Patient first, then her facts; and what those refer to."""
     patient, rest = found[0], found[1:]
     names = {f"{one['resourceType']}/{one.get('id')}": one for one in (*rest, *named)}
     kinds = sorted({one["resourceType"] for one in rest} - _LEFT_OUT, key=_place)
     by_kind = {kind: [one for one in rest if one["resourceType"] == kind] for kind in kinds}
     tables = [Table(_TITLES.get(kind, kind), _rows(ones, names)) for kind, ones in by_kind.items()]
-    return Summary("Medical record summary", list(_who(patient)), tables)
+    return Summary("Medical record summary", list(_who(patient)), tables, limits)
 
 
 def _place(kind: str) -> tuple[int, str]:

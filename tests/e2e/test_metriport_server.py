@@ -271,6 +271,29 @@ async def test_a_summary_is_handed_to_nobody_who_may_not_read_all_of_it(desk: De
     assert "70.5 kg" in page and "Hypertension" not in page
 
 
+async def test_a_part_of_a_record_is_not_taken_for_the_whole(desk: Desk) -> None:
+    """Without that a page that was narrowed down to vaccinations reads as one of somebody without allergies."""
+    base = f"/medical/v1/patient/{await ada(desk)}"
+    narrow = desk.add_key("narrow", "clinic", "system/Patient.r system/Condition.r")
+    stories: list[tuple[str, str | None, list[str], list[str]]] = [
+        ("", None, ["Hypertension"], ["Shown", "Nothing"]),
+        (
+            "&resources=Immunization",
+            None,
+            ["Shown only", "Immunization", "Nothing of what was asked"],
+            ["Hypertension"],
+        ),
+        ("&dateFrom=2022&dateTo=2022-05", None, ["Shown from", "Shown to", "2022-05", "Nothing of"], ["else"]),
+        ("&resources=Condition", narrow, ["Shown only", "Hypertension"], ["Not shown"]),
+        ("", narrow, ["Not shown", "may not be read", "Hypertension"], ["70.5", "else"]),
+    ]
+    for asked, key, shown, hidden in stories:
+        await medical(desk, "POST", f"{base}/consolidated/query?conversionType=html{asked}", key=key)
+        url = (await medical(desk, "GET", f"{base}/medical-record?conversionType=html", key=key)).json()["url"]
+        text = (await desk.client.get(url.removeprefix(PUBLIC))).text
+        assert [one for one in shown if one not in text] == [one for one in hidden if one in text] == []
+
+
 async def test_an_address_is_over_after_three_minutes_and_cannot_be_made_up(desk: Desk) -> None:
     id_ = await ada(desk)
     base = f"/medical/v1/patient/{id_}"
