@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway import reading
 from gateway.errors import Missing
-from gateway.fhir import json
+from gateway.fhir import gate, json
 from gateway.fhir.json import Resource
 from gateway.store import Reader
 from gateway.store.compartments import compartment, counts
@@ -32,6 +32,13 @@ class Filter:
 
     def wants(self, type_: str) -> bool:
         return type_ in self.types if self.types else type_ not in OWN_TRACES
+
+    def limits(self, allowed: Allowed) -> list[tuple[str, str]]:
+        """In words what it leaves out, as pairs; empty for the whole record."""
+        said = [("Shown only", ", ".join(self.types)), ("Shown from", self.date_from), ("Shown to", self.date_to)]
+        withheld = any(self.wants(type_) and not allowed(type_) for type_ in gate.TYPES)
+        said.append(("Not shown", "kinds of data that may not be read with this key" if withheld else None))
+        return [(label, text) for label, text in said if text]
 
 
 def patient_rid(reader: Reader, patient_id: str) -> int:

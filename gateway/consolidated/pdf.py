@@ -35,10 +35,13 @@ def pdf(summary: Summary) -> bytes:
     document = SimpleDocTemplate(out, pagesize=A4, title=summary.title, invariant=1, **margins)
     width = A4[0] - 2 * _MARGIN
     story = [Paragraph(escape(summary.title), styles["Title"])]
-    story += _grids([(label, text) for label, text in summary.who], (0.25, 0.75), width, styles["BodyText"])
+    story += _grids(
+        [(label, text) for label, text in (*summary.who, *summary.limits)], (0.25, 0.75), width, styles["BodyText"]
+    )
     for table in summary.tables:
         story += [Spacer(0, 10), Paragraph(escape(f"{table.title} ({len(table.rows)})"), styles["Heading3"])]
         story += _grids([COLUMNS, *table.rows], _WIDTHS, width, styles["BodyText"])
+    story += [] if summary.tables else [Spacer(0, 10), Paragraph(escape(summary.nothing), styles["BodyText"])]
     document.build(story)
     return out.getvalue()
 

@@ -86,6 +86,14 @@ def parse(params: Mapping[str, str], body: Any, scopes: frozenset[str]) -> Asked
     return Asked(form, types, date_from, date_to, metadata(body), tuple(sorted(scopes)))
 
 
+def summary_form(text: str | None) -> Form:
+    """Of a summary, which is there to be read by people. Raises InvalidInput."""
+    form = form_of(text or "pdf")
+    if form in ("html", "pdf"):
+        return form
+    raise InvalidInput("Invalid conversion type: html or pdf, on [conversionType]")
+
+
 def form_of(text: str | None) -> Form | None:
     """A `conversionType`. Raises InvalidInput."""
     if text is None or text in get_args(Form):
@@ -177,10 +185,9 @@ def content(
     FHIR API."""
     asked = _asked(row)
     record = gather.record(reader, directory, row.subject or "", asked.filter, allowed)
-    if form == "html":
-        return page.html(rows.summary(record.found, record.named))
-    if form == "pdf":
-        return rows.summary(record.found, record.named)
+    if form in ("html", "pdf"):
+        summary = rows.summary(record.found, record.named, asked.filter.limits(allowed))
+        return page.html(summary) if form == "html" else summary
     data = json.encode(gather.bundle(record, base))
     return gzip.compress(data, mtime=0) if form == "gz" else data
 

@@ -90,7 +90,7 @@ def status(reader: Reader, connector: str) -> Resource:
     if known is None:
         return {}
     last, numbers = last_tried(reader, known), states(reader, known)
-    working = last is not None and last.state == "done"
+    working = bool(wish.load(known.config).url) and last is not None and last.state == "done"
     said: Resource = {"webhookEnabled": working}
     said |= {"webhookStatusDetail": last.error} if last is not None and last.error else {}
     waiting = numbers.get("due", 0) + numbers.get("unknown", 0)

@@ -188,6 +188,8 @@ async def test_types_and_days_narrow_it_down(desk: Desk) -> None:
     }
     windowed = (await medical(desk, "GET", f"{base}/count?dateFrom=2022-01-01&dateTo=2023-05-06")).json()
     assert windowed["resources"] == {"Observation": 1}
+    both = (await medical(desk, "GET", f"{base}/count?resources=Condition&resources=Observation")).json()
+    assert both["total"] == 2 and both["filter"]["resources"] == ["Condition", "Observation"], "none is dropped unsaid"
     only = (await medical(desk, "GET", f"{base}?resources=Condition")).json()
     assert [one["resource"]["resourceType"] for one in only["entry"]] == ["Patient", "Condition"]
 
@@ -269,6 +271,29 @@ async def test_a_summary_is_handed_to_nobody_who_may_not_read_all_of_it(desk: De
     url = (await medical(desk, "GET", path, key=narrow)).json()["url"].removeprefix(PUBLIC)
     page = (await desk.client.get(url)).text
     assert "70.5 kg" in page and "Hypertension" not in page
+
+
+async def test_a_part_of_a_record_is_not_taken_for_the_whole(desk: Desk) -> None:
+    """Without that a page that was narrowed down to vaccinations reads as one of somebody without allergies."""
+    base = f"/medical/v1/patient/{await ada(desk)}"
+    narrow = desk.add_key("narrow", "clinic", "system/Patient.r system/Condition.r")
+    stories: list[tuple[str, str | None, list[str], list[str]]] = [
+        ("", None, ["Hypertension"], ["Shown", "Nothing"]),
+        (
+            "&resources=Immunization",
+            None,
+            ["Shown only", "Immunization", "Nothing of what was asked"],
+            ["Hypertension"],
+        ),
+        ("&dateFrom=2022&dateTo=2022-05", None, ["Shown from", "Shown to", "2022-05", "Nothing of"], ["else"]),
+        ("&resources=Condition", narrow, ["Shown only", "Hypertension"], ["Not shown"]),
+        ("", narrow, ["Not shown", "may not be read", "Hypertension"], ["70.5", "else"]),
+    ]
+    for asked, key, shown, hidden in stories:
+        await medical(desk, "POST", f"{base}/consolidated/query?conversionType=html{asked}", key=key)
+        url = (await medical(desk, "GET", f"{base}/medical-record?conversionType=html", key=key)).json()["url"]
+        text = (await desk.client.get(url.removeprefix(PUBLIC))).text
+        assert [one for one in shown if one not in text] == [one for one in hidden if one in text] == []
 
 
 async def test_an_address_is_over_after_three_minutes_and_cannot_be_made_up(desk: Desk) -> None:
@@ -368,6 +393,7 @@ async def test_what_could_not_be_told_anywhere_is_kept_as_failed_until_there_is_
     key = await settled(desk, partner)
     gone = (await medical(desk, "POST", "/settings", {"webhookUrl": ""})).json()
     assert gone == {"id": "clinic", "webhookUrl": "", "webhookKey": ""}
+    assert (await medical(desk, "GET", "/settings/webhook")).json()["webhookEnabled"] is False, "nothing can arrive"
     asked.append((await medical(desk, "POST", path)).json()["requestId"])
     said = await failed(desk, 2)
     assert said["webhookEnabled"] is False and "URL" in said["webhookStatusDetail"]
@@ -425,6 +451,8 @@ async def test_a_stay_comes_with_everything_that_it_refers_to(desk: Desk, partne
         ("POST", "/settings", b"{", 400, "JSON"),
         ("POST", "/medical/v1/patient/{id}/consolidated/query", [], 400, "on [body]"),
         ("GET", "/medical/v1/patient/{id}/medical-record?conversionType=docx", None, 400, "on [conversionType]"),
+        ("GET", "/medical/v1/patient/{id}/medical-record?conversionType=json", None, 400, "html or pdf"),
+        ("POST", "/medical/v1/test-event?type=admit", None, 400, "on [patientId]"),
         ("GET", "/medical/v1/nothing", None, 404, "Could not find"),
         ("DELETE", "/medical/v1/patient/{id}/consolidated/query", None, 405, "Could not find"),
         ("PUT", "/settings", {}, 405, "Could not find"),
@@ -437,6 +465,7 @@ async def test_every_refusal_below_its_paths_has_metriports_form(
     assert answer.status_code == status and answer.headers["content-type"] == "application/json"
     told = answer.json()
     assert set(told) == {"status", "name", "title", "detail"} and told["status"] == status and said in told["detail"]
+    assert (answer.headers.get("allow") is not None) == (status == 405), "RFC 9110 §15.5.6"
     if status == 400:
         assert (told["name"], told["title"]) == ("BAD_REQUEST", "Missing or invalid parameters")
 

@@ -47,4 +47,5 @@ def not_found(request: Request, error: Exception) -> Response:
         return http.not_found(request, error)
     assert isinstance(error, HTTPException)
     kind = NotAllowed if error.status_code == 405 else Missing
-    return plain_json(body(kind(f"Could not find {request.method} at this path")), kind.status)
+    refusal = body(kind(f"Could not find {request.method} at this path"))
+    return plain_json(refusal, kind.status, error.headers)  # which methods do (RFC 9110 §15.5.6)

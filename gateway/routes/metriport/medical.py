@@ -63,9 +63,7 @@ async def documents(request: Request) -> Response:
     """`?patientId=&dateFrom=&dateTo=`: what is known of her documents."""
     context, principal = await _reader(request)
     principal.require("r", "DocumentReference")
-    patient_id = request.query_params.get("patientId") or ""
-    if not patient_id:
-        raise InvalidInput("Required, on [patientId]")
+    patient_id = _patient_of(request)
     asked = queries.parse({**request.query_params, "resources": "DocumentReference"}, None, principal.scopes)
     gathered = context.store.query_aside(
         lambda reader: gather.resources(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
@@ -79,7 +77,7 @@ async def start(request: Request, patient_id: str) -> Response:
     """Asked for now, answered by webhook."""
     context, principal = await _reader(request)
     body = await _optional_json(request)
-    asked = queries.parse(request.query_params, body, principal.scopes)
+    asked = queries.parse(_params(request), body, principal.scopes)
 
     def job(tx: Any) -> Resource:
         caller = _caller(tx, principal, settings.get(tx, principal.connector))
@@ -109,7 +107,7 @@ async def one(request: Request, patient_id: str, request_id: str) -> Response:
 @router.get("/patient/{patient_id}/consolidated/count")
 async def count(request: Request, patient_id: str) -> Response:
     context, principal = await _reader(request)
-    asked = queries.parse(request.query_params, None, principal.scopes)
+    asked = queries.parse(_params(request), None, principal.scopes)
     counted = context.store.query_aside(
         lambda reader: gather.count(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
     )
@@ -121,7 +119,7 @@ async def count(request: Request, patient_id: str) -> Response:
 async def now(request: Request, patient_id: str) -> Response:
     """The Bundle at once."""
     context, principal = await _reader(request)
-    asked = queries.parse(request.query_params, None, principal.scopes)
+    asked = queries.parse(_params(request), None, principal.scopes)
     gathered = context.store.query_aside(
         lambda reader: gather.record(reader, context.flow.directory, patient_id, asked.filter, _may(principal))
     )
@@ -133,7 +131,7 @@ async def now(request: Request, patient_id: str) -> Response:
 async def summary(request: Request, patient_id: str) -> Response:
     """The address of the last summary that was asked for, for 180 s."""
     context, principal = await _reader(request)
-    form = queries.form_of(request.query_params.get("conversionType")) or "pdf"
+    form = queries.summary_form(request.query_params.get("conversionType"))
     row = await context.store.query(lambda reader: _newest(reader, principal, patient_id, form))
     if row is None:
         raise Missing("Could not find a medical record summary: ask for one by a consolidated query first")
@@ -179,7 +177,7 @@ async def download(request: Request, ticket: str) -> Response:
 async def test_event(request: Request) -> Response:
     """`?patientId=&type=admit|transfer|discharge`: a webhook about a made-up stay, to try a receiver with."""
     context, principal = await _reader(request)
-    patient_id, stage = (request.query_params.get(name, "") for name in ("patientId", "type"))
+    patient_id, stage = _patient_of(request), request.query_params.get("type", "")
 
     def job(tx: Any) -> Resource:
         subscriber = settings.get(tx, principal.connector)
@@ -195,6 +193,18 @@ async def _reader(request: Request) -> tuple[Context, Principal]:
     principal = await context.caller(request)
     principal.require("r", "Patient")
     return context, principal
+
+
+def _patient_of(request: Request) -> str:
+    """Raises InvalidInput."""
+    if patient_id := request.query_params.get("patientId"):
+        return patient_id
+    raise InvalidInput("Required, on [patientId]")
+
+
+def _params(request: Request) -> dict[str, str]:
+    """With every `resources`: some clients name the parameter once for each type."""
+    return {**request.query_params, "resources": ",".join(request.query_params.getlist("resources"))}
 
 
 def _caller(reader: Reader, principal: Principal, subscriber: Subscriber | None = None) -> Caller:

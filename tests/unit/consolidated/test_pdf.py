@@ -28,6 +28,13 @@ def test_every_row_is_printed_once_and_in_order() -> None:
     assert "1990-12-10" in printed and "Observations (250)" in printed and printed.count("72.5 kg") == 250
 
 
+def test_what_it_was_narrowed_down_to_is_printed_and_that_there_is_nothing() -> None:
+    limited = Summary("Summary", [("Name", "Ada")], [], [("Shown only", "Immunization")])
+    printed = text_of(pdf.pdf(limited))
+    assert all(one in printed for one in ("Shown only", "Immunization", "Nothing of what was asked for is shown."))
+    assert "Nothing else is known." in text_of(pdf.pdf(Summary("Summary", [("Name", "Ada")], [])))
+
+
 def test_a_long_cell_is_wrapped_and_whole() -> None:
     words = [f"w{at}" for at in range(60)]
     printed = text_of(pdf.pdf(summary([("2020", " ".join(words), "<b>1</b> & 2", "final")])))

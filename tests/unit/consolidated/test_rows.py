@@ -79,6 +79,98 @@ SHOWN: list[tuple[dict[str, Any], str, str]] = [
         "Nuts",
         "criticality high",
     ),
+    (
+        {
+            "resourceType": "MedicationRequest",
+            "category": [said("Community")],
+            "medicationReference": {"reference": "#m"},
+            "contained": [ASPIRIN],
+            "dosageInstruction": [
+                {
+                    "doseAndRate": [{"doseRange": {"low": {"value": 1}, "high": {"value": 2, "unit": "tablets"}}}],
+                    "timing": {"repeat": {"frequency": 2, "period": 1, "periodUnit": "d", "when": ["CM"]}},
+                    "asNeededBoolean": True,
+                    "route": said("Oral"),
+                }
+            ],
+            "dispenseRequest": {"quantity": {"value": 30, "unit": "tablets"}, "numberOfRepeatsAllowed": 0},
+            "reasonCode": [said("Pain")],
+        },
+        "Aspirin 81 mg",
+        "1 to 2 tablets, 2 x per 1 d, CM, as needed, Oral; dispense 30 tablets, repeats 0; because of Pain",
+    ),
+    (
+        {
+            "resourceType": "FamilyMemberHistory",
+            "name": "Mary Roe",
+            "relationship": said("Mother"),
+            "deceasedAge": {"value": 60, "unit": "a"},
+            "condition": [{"code": said("Stroke"), "onsetAge": {"value": 50, "unit": "a"}, "outcome": said("Coma")}],
+        },
+        "Mother",
+        "Mary Roe; Stroke, onset at 50 a; outcome Coma; died at 60 a",
+    ),
+    (
+        {
+            "resourceType": "Condition",
+            "code": said("Asthma"),
+            "severity": said("Severe"),
+            "bodySite": [said("Left lung")],
+            "abatementDateTime": "2020-01",
+            "note": [{"text": "Since birth"}],
+        },
+        "Asthma",
+        "severity Severe; Left lung; until 2020-01; Since birth",
+    ),
+    (
+        {
+            "resourceType": "AllergyIntolerance",
+            "code": said("Nuts"),
+            "reaction": [{"manifestation": [said("Anaphylaxis"), said("Hives")], "severity": "severe"}],
+        },
+        "Nuts",
+        "Anaphylaxis, Hives, severe",
+    ),
+    (
+        {
+            "resourceType": "Encounter",
+            "type": [said("Visit")],
+            "class": {"code": "IMP"},
+            "period": {"start": "2023-01-10", "end": "2023-03-05"},
+        },
+        "Visit",
+        "IMP; until 2023-03-05",
+    ),
+    (
+        {
+            "resourceType": "Goal",
+            "category": [said("Dietary")],
+            "description": said("HbA1c down"),
+            "target": [{"detailQuantity": {"value": 7, "unit": "%"}, "dueDate": "2025-01-01"}],
+        },
+        "HbA1c down",
+        "7 %, by 2025-01-01",
+    ),
+    (
+        {
+            "resourceType": "Immunization",
+            "vaccineCode": said("Flu"),
+            "statusReason": said("Refused"),
+            "protocolApplied": [{"doseNumberPositiveInt": 2}],
+        },
+        "Flu",
+        "dose 2; because of Refused",
+    ),
+    (
+        observed(valueQuantity={"value": 0}, referenceRange=[{"low": {"value": 1, "unit": "mg"}}]),
+        "Titer",
+        "0; reference range from 1 mg",
+    ),
+    (
+        {"resourceType": "DocumentReference", "type": said("Letter"), "description": "To the heart clinic"},
+        "Letter",
+        "To the heart clinic",
+    ),
     (observed(valueRatio={"numerator": {"value": 1}, "denominator": {"value": 128}}), "Titer", "1 : 128"),
     (observed(valuePeriod={"start": "2024-01", "end": "2024-02"}), "Titer", "2024-01 to 2024-02"),
     (observed(valueTime="10:30:00"), "Titer", "10:30:00"),
