@@ -296,6 +296,17 @@ async def test_a_part_of_a_record_is_not_taken_for_the_whole(desk: Desk) -> None
         assert [one for one in shown if one not in text] == [one for one in hidden if one in text] == []
 
 
+async def test_where_webhooks_go_is_not_for_a_key_that_may_read_less_than_another(desk: Desk) -> None:
+    """The addresses in them lead to whatever the wider key asks for, to whoever holds them."""
+    narrow = desk.add_key("narrow", "clinic", "system/Patient.r")
+    desk.add_key("stranger", "elsewhere", "system/*.cruds")
+    same = desk.add_key("next", "clinic", "system/*.r")
+    for key, status in ((narrow, 403), (same, 200), (None, 200)):
+        assert (await medical(desk, "GET", "/settings", key=key)).status_code == status
+        assert (await medical(desk, "POST", "/settings", {"webhookUrl": ""}, key=key)).status_code == status
+    assert (await medical(desk, "GET", "/settings/webhook", key=narrow)).status_code == 200
+
+
 async def test_an_address_is_over_after_three_minutes_and_cannot_be_made_up(desk: Desk) -> None:
     id_ = await ada(desk)
     base = f"/medical/v1/patient/{id_}"
