@@ -77,6 +77,10 @@ class Worker(Generic[C, R]):
         except Exception as error:  # the loop must outlive whatever a step does
             log.error("claiming failed", exc_info=error)
             return
+        if self._stopping:  # meanwhile: nobody would wait for these
+            for claim in claims:
+                await self._give_back(claim, None)
+            return
         for claim in claims:
             task = asyncio.create_task(self._work(claim))
             self._at_work.add(task)

@@ -182,6 +182,22 @@ async def test_nothing_is_taken_after_stopping() -> None:
     assert list(orders.due) == ["late"]
 
 
+async def test_what_was_being_claimed_when_it_was_stopped_is_given_back() -> None:
+    class Slow(Orders):
+        async def claim(self, limit: int) -> Sequence[str]:
+            found = await super().claim(limit)
+            await asyncio.sleep(0.05 if found else 0)
+            return found
+
+    orders = Slow(deque(["late"]))
+    worker: Worker[str, str] = Worker(orders, idle=0.02)
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0.01)
+    await worker.stop()
+    await running
+    assert orders.log == [("released", "late")]
+
+
 async def test_giving_back_may_fail_too() -> None:
     orders = Orders(deque(["bad", "good"]), fails={"bad"}, release_errors=1)
     async with at_work(orders, concurrency=1):
