@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlencode
 
 from gateway.connectors.protocol import Item, Side
@@ -90,7 +89,7 @@ def as_ours(body: Resource, side: Side, local: Mapping[str, str]) -> Resource:
     body = references.rewrite(body, {**local, **own, **here}, refs)
     body = _marked(body, [ref for ref in refs if ref.value not in here and ref.value not in local], side)
     if any(ref.kind == "identifier" for ref in refs):
-        body = _resolved(body, side)
+        body = _resolved(body, refs, side)
     return _with_links(body, f"{side.ours}/", "")
 
 
@@ -108,34 +107,23 @@ def _without_request(body: Resource) -> Resource:
 def _marked(body: Resource, refs: Sequence[references.Ref], side: Side) -> Resource:
     """With references to others of theirs told as theirs, so that they never name one of ours and, where nothing here
     is linked to them, stay as logical ones (`intake.theirs`). But whose a clinical resource is must be known here."""
-    fresh = None
+    marks: list[tuple[references.Trail, Resource]] = []
     for ref in refs:
-        node = references.node_at(body if fresh is None else fresh, ref.trail[:-1])
+        node = references.node_at(body, ref.trail[:-1])
         named = references.local(str(node.get("reference")), "") if ref.kind in ("relative", "absolute") else None
         if named is None or "identifier" in node or (named.type == "Patient" != body["resourceType"]):
             continue
-        if fresh is None:
-            fresh = copy.deepcopy(body)
-            node = references.node_at(fresh, ref.trail[:-1])
         name = f"{named.type}/{named.id}"
-        node |= {"reference": name, "identifier": {"system": side.id_system, "value": name}}
-    return body if fresh is None else fresh
+        told = {"reference": name, "identifier": {"system": side.id_system, "value": name}}
+        marks.append((ref.trail[:-1], node | told))
+    return _replaced(body, marks)
 
 
 def _returned(body: Resource, refs: Sequence[references.Ref], side: Side) -> Resource:
     """With what they told as theirs, and is not linked here, referred to as they do."""
-    fresh = None
-    for ref in refs:
-        told = references.node_at(body, ref.trail).get("identifier") if ref.kind == "identifier" else None
-        if not isinstance(told, dict) or told.get("system") != side.id_system:
-            continue
-        named = references.local(str(told.get("value")), "")
-        if named is not None:
-            fresh = fresh or copy.deepcopy(body)
-            node = references.node_at(fresh, ref.trail)
-            del node["identifier"]
-            node["reference"] = str(named)
-    return fresh or body
+    told = [(trail, value) for trail, system, value in _logical(body, refs) if system == side.id_system]
+    named = [(trail, found) for trail, value in told if (found := references.local(value, "")) is not None]
+    return _replaced(body, [(trail, _literal(body, trail, str(found))) for trail, found in named])
 
 
 def _ours(ref: references.Ref, side: Side) -> references.Local | None:
@@ -159,16 +147,34 @@ def _identifier(named: references.Local, side: Side) -> Resource:
     return {"system": f"{side.ours}/{named.type}", "value": named.id}
 
 
-def _resolved(body: Resource, side: Side) -> Resource:
+def _resolved(body: Resource, refs: Sequence[references.Ref], side: Side) -> Resource:
     """With our identifiers in logical references read as what they name here."""
-    fresh = copy.deepcopy(body)
-    for ref in references.collect(fresh):
-        node: Any = references.node_at(fresh, ref.trail) if ref.kind == "identifier" else {}
-        told = node.get("identifier") or {}
-        kind = str(told.get("system")).removeprefix(f"{side.ours}/") if isinstance(told, dict) else ""
-        if kind in IDENTIFIED and isinstance(told.get("value"), str):
-            del node["identifier"]
-            node["reference"] = f"{kind}/{told['value']}"
+    ours = {f"{side.ours}/{kind}": kind for kind in IDENTIFIED}
+    told = [(trail, f"{ours[system]}/{value}") for trail, system, value in _logical(body, refs) if system in ours]
+    return _replaced(body, [(trail, _literal(body, trail, name)) for trail, name in told])
+
+
+def _logical(body: Resource, refs: Sequence[references.Ref]) -> Iterator[tuple[references.Trail, str, str]]:
+    """Where references by an identifier alone stand, its system and its value."""
+    for ref in refs:
+        told = references.node_at(body, ref.trail).get("identifier") if ref.kind == "identifier" else None
+        if isinstance(told, dict) and isinstance(told.get("system"), str) and isinstance(told.get("value"), str):
+            yield ref.trail, told["system"], told["value"]
+
+
+def _literal(body: Resource, trail: references.Trail, name: str) -> Resource:
+    """That Reference by what it names, without the identifier."""
+    node = references.node_at(body, trail)
+    return {key: value for key, value in node.items() if key != "identifier"} | {"reference": name}
+
+
+def _replaced(body: Resource, nodes: Sequence[tuple[references.Trail, Resource]]) -> Resource:
+    """With these objects in place of those that stand there."""
+    fresh = copy.deepcopy(body) if nodes else body
+    for trail, node in nodes:
+        there = references.node_at(fresh, trail)
+        there.clear()
+        there.update(node)
     return fresh
 
 

@@ -98,14 +98,10 @@ def _list(value: Any) -> list[Any]:
 
 def _marked(one: Resource, system: str, names: Mapping[str, str]) -> Resource:
     """With every reference to others of theirs marked as such."""
-    body = json.decode(json.encode(one))
+    body: Resource = json.decode(json.encode(one))
     for ref in references.collect(body):
         name = names.get(ref.value, ref.value)
         local = references.local(name, "") if ref.kind in _LOCAL and ref.trail[-1] == "reference" else None
         if local is not None:
-            node: Any = body
-            for step in ref.trail[:-1]:
-                node = node[step]
-            node.update({**node, **theirs(local.type, local.id, system)})
-    found: Resource = body
-    return found
+            references.node_at(body, ref.trail[:-1]).update(theirs(local.type, local.id, system))
+    return body
