@@ -127,16 +127,17 @@ class SqliteSession:
 
 
 class SqliteBackend:
-    """Readers are pooled, so that any thread may read; checkpoints are ours to time and count."""
+    """Readers are pooled, so that any thread may read; checkpoints are ours to time and count. `pages`: of the log
+    between two of them."""
 
     inline = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, pages: int = CHECKPOINT_PAGES) -> None:
         self.flavour = SqliteFlavour()
         self._writer = SqliteSession(path, cache_mb=32)
-        self._writer.connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES * 4}")
+        self._writer.connection.execute(f"PRAGMA wal_autocheckpoint={pages * 4}")
         self.readers = Pool(lambda: SqliteSession(path, cache_mb=4))
-        self._load_limit = CHECKPOINT_PAGES // 4
+        self._pages, self._load_limit = pages, pages // 4
         self._copier = SqliteSession(path, cache_mb=1)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-checkpoint")
         self._copying: Future[int] | None = None
@@ -158,7 +159,7 @@ class SqliteBackend:
         load, self._writer.load, self._copying = self._writer.load, 0, None
         copying.result()
         pages = max(self._writer.checkpoint(), 1)
-        self._load_limit = min(max(load * CHECKPOINT_PAGES // pages, 1_000), 1_000_000)
+        self._load_limit = min(max(load * self._pages // pages, 1_000), 1_000_000)
         return 2
 
     def close(self) -> None:

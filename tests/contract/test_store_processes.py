@@ -19,7 +19,7 @@ import pytest
 from gateway.errors import GatewayError, StoreBusy
 from gateway.store import Store, Tx
 from gateway.store.postgres import _connect
-from gateway.store.sqlite import SqliteSession
+from gateway.store.sqlite import SqliteBackend, SqliteSession
 
 from .made import MRN, create, held_by
 from .postgres import Server
@@ -193,11 +193,11 @@ def test_a_busy_sqlite_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     store.close()
 
 
-def test_a_disk_that_is_full_stops_nothing_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_that_is_full_stops_nothing_for_good(tmp_path: Path):
     """The limit of a file's size fails as a full disk does, in commits and in checkpoints."""
-    monkeypatch.setattr("gateway.store.sqlite.CHECKPOINT_PAGES", 64)
     path, body = tmp_path / "gateway.db", b"x" * 50_000
-    store = Store.open(path)
+    Store.open(path).close()
+    store = Store(SqliteBackend(path, pages=64), None)
     for _ in range(20):
         store.write_now(create(body=body))
     kept, unlimited = 20, resource.getrlimit(resource.RLIMIT_FSIZE)
