@@ -124,7 +124,7 @@ class Look:
             beside = frozenset(name for one in founds for name in (one.name, one.urn))
             read = [self._read(tx, one, beside) for one in founds]
             alone = len(founds) == 1
-            own = {name: Condition(head.type, f"{self.flow.ours}/{head.type}", head.id) for name, head in known.items()}
+            own = {name: ours_is(head, self.flow.ours) for name, head in known.items()}
             items = [_item(one, said, own.get(one.name), alone=alone) for one, said in zip(founds, read, strict=True)]
             applied = apply(world, items, self._speaker(founds[0]), whole=False)
         except GatewayError as error:
@@ -206,15 +206,18 @@ def known_here(tx: Reader, config: Config, found: Found) -> Head | None:
     if found.ours is None or found.body is None or tx.records_of(config.name, [(found.type, found.remote_id)]):
         return None
     head = tx.heads([(found.type, found.ours)]).get((found.type, found.ours))
-    if (
-        head is None
-        or head.deleted
-        or any(link.connector == config.name for link in tx.links([head.rid]).get(head.rid, ()))
-    ):
+    if head is None or head.deleted:
+        return None
+    if any(link.connector == config.name for link in tx.links([head.rid]).get(head.rid, ())):
         return None
     version = tx.current([head.rid])[head.rid]
     same = found.type != "Patient" or agrees(json.decode(version.body or b"{}"), found.body).ok
     return head if same else None
+
+
+def ours_is(head: Head, base: str) -> Condition:
+    """That a copy of theirs is of this resource; `base` = our FHIR base."""
+    return Condition(head.type, f"{base}/{head.type}", head.id)
 
 
 def _known(tx: Tx, connector: str, found: Found) -> Resource | None:

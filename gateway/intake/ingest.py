@@ -6,7 +6,6 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -26,7 +25,7 @@ from gateway.planning.apply import Applied
 from gateway.planning.directory import Directory
 from gateway.planning.records import end_record
 from gateway.planning.world import Item, Speaker, World
-from gateway.store import Head, MessageUpdate, Reader, RecordRow, Tx
+from gateway.store import MessageUpdate, Reader, RecordRow, Tx
 from gateway.translators.documents import NAMESPACE, Document, read
 from gateway.translators.json import canvas
 from gateway.work import Pool
@@ -164,17 +163,11 @@ class Ingest:
         if seen.body is None:
             await self._end(received, event)
             return True
-        shown = seen.body
-        seen = replace(
-            seen,
-            body=await self._flow.store.query(lambda reader: findings.with_our_references(reader, config, shown)),
-        )
-        assert seen.body is not None
-        gate.require(seen.body)
-        whole = {**(target.known or {}), **seen.body} if not config.sync.read else None
-        remote_id = seen.remote_id or event.remote_id
-        own = await self._own(config, Found(event.type, remote_id, seen.body, ours=seen.ours))
-        item = Item(event.type, "update", event.type, seen.body, remote_id=remote_id, condition=own, identity=whole)
+        shown = Found(event.type, seen.remote_id or event.remote_id, seen.body, ours=seen.ours)
+        body, own = await self._flow.store.query(lambda reader: self._here(reader, config, shown))
+        gate.require(body)
+        whole = {**(target.known or {}), **body} if not config.sync.read else None
+        item = Item(event.type, "update", event.type, body, remote_id=shown.remote_id, condition=own, identity=whole)
         at = seen.at if config.sync.read else event.at or seen.at
         speaker = Speaker(
             config.name,
@@ -192,18 +185,15 @@ class Ingest:
 
         return await self._flow.apply_stored(received, item, speaker, fresh, issues=findings.issues_json(seen.issues))
 
-    async def _own(self, config: Config, found: Found) -> Condition | None:
-        """Which resource of ours an unknown copy says that it is. Raises PartnerUnavailable while our own write of it
-        is under way: its answer will say."""
-
-        def ask(reader: Reader) -> tuple[Head | None, bool]:
-            head = findings.known_here(reader, config, found)
-            return head, head is not None and waiting.is_on_its_way(reader, config, head)
-
-        head, under_way = await self._flow.store.query(ask)
-        if under_way:
+    def _here(self, reader: Reader, config: Config, found: Found) -> tuple[Resource, Condition | None]:
+        """With what it refers to as it is known here, and which resource of ours an unknown copy says that it is.
+        Raises PartnerUnavailable while our own write of that is under way: its answer will say."""
+        assert found.body is not None
+        head = findings.known_here(reader, config, found)
+        if head is not None and waiting.is_on_its_way(reader, config, head):
             raise PartnerUnavailable("our own write of it is under way")
-        return Condition(found.type, f"{self._flow.ours}/{found.type}", head.id) if head else None
+        body = findings.with_our_references(reader, config, found.body)
+        return body, findings.ours_is(head, self._flow.ours) if head else None
 
     def _target(self, reader: Reader, config: Config, event: Event) -> tuple[Target, RecordRow | None]:
         assert event.type is not None and event.remote_id is not None

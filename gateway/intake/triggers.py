@@ -157,7 +157,7 @@ class Triggers:
             told = health is not None and health.registration is not None and _may_ask(health, now)
             if told and now >= self._watched.get(config.name, now):
                 self._watched[config.name] = now + _WATCH
-                if is_told(config) and isinstance(config.connector, Watched):
+                if isinstance(config.connector, Watched):
                     yield Duty(f"watch:{config.name}", None, partial(self._watch, config.name))
 
     def _left(self, active: Sequence[Config], now: datetime) -> Iterator[Duty]:

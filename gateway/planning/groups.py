@@ -20,8 +20,6 @@ from gateway.store import Changes, Claim, Delivery, Head, LinkRow, Reader, Recor
 EXTRA = 0
 """Delivery id of a part that is sent along because others refer to it; its own standing order finds it done."""
 
-_FIRST = ("Patient", "Organization", "Location", "Practitioner", "PractitionerRole", "Medication", "Encounter")
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -90,7 +88,7 @@ def _group(reader: Reader, directory: Directory, config: Config, claimed: Claim,
     needs = _needs(reader, directory, config, wanted, contents, named, missing)
     local = {theirs: ours for ours, theirs in group.delivered.items()}
     met: set[tuple[int, str | None]] = set()
-    for row in sorted(claimed.deliveries, key=lambda row: _rank(heads[row.rid].type)):
+    for row in sorted(claimed.deliveries, key=lambda row: references.rank(heads[row.rid].type)):
         copies = [one for one in records[row.rid] if one.remote_id != heads[row.rid].id]
         part = _part(row, heads[row.rid], contents.get(row.rid), copies, due.live, directory, config)
         if not isinstance(part, Part):
@@ -225,7 +223,7 @@ def _extras(
         others = _by_rid(reader, _named_in(more.values(), directory) - met)
         wanted = _note(delivered, others, _records(reader, config, others), _live(reader, config, others))
         missing = _missing(config, wanted, delivered)
-    return sorted(found, key=lambda part: _rank(part.type))
+    return sorted(found, key=lambda part: references.rank(part.type))
 
 
 def _needs(
@@ -256,7 +254,7 @@ def _needs(
 
 
 def _goes_first(one: Head, other: Head) -> bool:
-    return (_rank(one.type), one.rid) < (_rank(other.type), other.rid)
+    return (references.rank(one.type), one.rid) < (references.rank(other.type), other.rid)
 
 
 def _named_in(contents: Iterable[Resource], directory: Directory) -> set[tuple[str, str]]:
@@ -293,7 +291,3 @@ def _note(
         if copies and not held:
             del wanted[rid]
     return wanted
-
-
-def _rank(type_: str) -> int:
-    return _FIRST.index(type_) if type_ in _FIRST else len(_FIRST)
