@@ -118,14 +118,14 @@ def after(row: HealthRow, sign: Sign, now: datetime, breaker: Breaker, *, probe:
     if sign.kind == "login":
         return _moved(noted, NEEDS_REAUTH, now)._replace(open_until=now + timedelta(seconds=breaker.longest))
     failures = row.failures + 1
-    rest = breaker.wait(failures)
-    if rest is not None and sign.alone:
-        rest = min(rest, _ALONE)
+    wait = breaker.wait(failures)
+    if wait is not None and sign.alone:
+        wait = min(wait, _ALONE)
     if row.state == NEEDS_REAUTH:
         return noted
-    pause = max(rest or 0.0, sign.wait or 0.0)
+    pause = max(wait or 0.0, sign.wait or 0.0)
     open_until = now + timedelta(seconds=pause) if pause else None
-    state = DEGRADED if rest is None else ERROR
+    state = DEGRADED if wait is None else ERROR
     return _moved(noted, state, now)._replace(failures=failures, open_until=open_until)
 
 

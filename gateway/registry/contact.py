@@ -95,7 +95,7 @@ async def greet(
     """
     if config.endpoint is None:
         return Greeting()
-    hook = Hook(f"{public}{config.webhook_path}", secrets.get(WEBHOOK_SECRET), config.sync.header)
+    hook = _hook(config, public, secrets.get(WEBHOOK_SECRET))
     try:
         side = config.side(ours)
         said = _said(config, hook, side)
@@ -117,7 +117,7 @@ async def is_given_up(systems: Systems, config: Config, *, ours: str, public: st
     module = config.connector
     if not is_told(config) or not isinstance(module, Watched):
         return False
-    return await systems.ask(config, module.given_up(Hook(f"{public}{config.webhook_path}"), config.side(ours)))
+    return await systems.ask(config, module.given_up(_hook(config, public), config.side(ours)))
 
 
 async def leave(systems: Systems, config: Config, *, ours: str, public: str) -> None:
@@ -127,9 +127,14 @@ async def leave(systems: Systems, config: Config, *, ours: str, public: str) -> 
         return
     try:
         async with asyncio.timeout(_PATIENCE):
-            await systems.ask(config, module.unregister(Hook(f"{public}{config.webhook_path}"), config.side(ours)))
+            await systems.ask(config, module.unregister(_hook(config, public), config.side(ours)))
     except (TimeoutError, GatewayError) as error:
         log.warning("webhooks stay registered there", connector=config.name, error=type(error).__name__)
+
+
+def _hook(config: Config, public: str, secret: str | None = None) -> Hook:
+    """Where its webhooks are to come."""
+    return Hook(f"{public}{config.webhook_path}", secret, config.sync.header)
 
 
 def _said(config: Config, hook: Hook, side: Side) -> str | None:
