@@ -75,8 +75,10 @@ def register(hook: Hook, side: Side) -> Generator[Call, Reply, str | None]:  # n
 
 
 def unregister(hook: Hook, side: Side) -> Generator[Call, Reply, None]:  # noqa: ARG001
-    for one in (yield from _webhooks(hook)):
-        reply = yield Call("DELETE", f"/webhook/{segment(events.text(one.get('id')) or '')}")
+    for named in [events.text(one.get("id")) for one in (yield from _webhooks(hook))]:
+        if named is None:
+            continue  # without an id the address would be that of all of them
+        reply = yield Call("DELETE", f"/webhook/{segment(named)}")
         if not reply.ok and reply.status not in AWAY:
             raise refused("taking a webhook off", reply)
 

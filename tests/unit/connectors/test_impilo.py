@@ -142,3 +142,14 @@ def run(calls: Generator[Call, Reply, str]) -> str:
     except StopIteration as finished:
         return str(finished.value)
     raise AssertionError("it wants to call somebody")
+
+
+def test_a_webhook_without_an_id_is_not_taken_off() -> None:
+    """The address would be that of all webhooks of the account."""
+    hook = Hook("https://gateway.test/api/webhooks/impilo")
+    listed = [{"type": "patient.updated", "url": hook.url}, {"id": 7, "type": "patient.created", "url": hook.url}]
+    calls = impilo.unregister(hook, SIDE)
+    assert next(calls).path == "/webhook"
+    assert calls.send(Reply(200, body=json.encode(listed))) == Call("DELETE", "/webhook/7")
+    with pytest.raises(StopIteration):
+        calls.send(Reply(204))
